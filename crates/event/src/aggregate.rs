@@ -1,0 +1,121 @@
+//! The SQL aggregates that a feature may use: their names and types.
+//!
+//! `transform` finds them in expressions and prepares their arguments, `window` accumulates them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::DataType;
+
+/// An aggregate function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AggregateFunction {
+    /// Number of rows (without an argument) or of values that are not NULL.
+    Count,
+    /// Exact, correctly rounded sum; NULL without values.
+    Sum,
+    /// Least value; NULL without values. Doubles in total order with one NaN, which is the greatest.
+    Min,
+    /// Greatest value; NULL without values.
+    Max,
+    /// Exact sum over count, as a double; NULL without values.
+    Avg,
+    /// Sample standard deviation; NULL with fewer than two values.
+    Stddev,
+    /// Sample variance; NULL with fewer than two values.
+    Variance,
+    /// Value of the first row by (time, partition, offset), which may be NULL.
+    First,
+    /// Value of the last row by (time, partition, offset), which may be NULL.
+    Last,
+    /// Whether all values are true; NULL without values.
+    BoolAnd,
+    /// Whether any value is true; NULL without values.
+    BoolOr,
+}
+
+impl AggregateFunction {
+    /// The function of that SQL name (lower case), other usual names included.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "count" => Self::Count,
+            "sum" => Self::Sum,
+            "min" => Self::Min,
+            "max" => Self::Max,
+            "avg" | "mean" => Self::Avg,
+            "stddev" | "stddev_samp" => Self::Stddev,
+            "variance" | "var_samp" => Self::Variance,
+            "first" => Self::First,
+            "last" => Self::Last,
+            "bool_and" => Self::BoolAnd,
+            "bool_or" => Self::BoolOr,
+            _ => return None,
+        })
+    }
+
+    /// The SQL name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Avg => "avg",
+            Self::Stddev => "stddev",
+            Self::Variance => "variance",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::BoolAnd => "bool_and",
+            Self::BoolOr => "bool_or",
+        }
+    }
+
+    /// Type of the result for an argument of that type; `None` where the function is not defined on it.
+    pub fn result_type(self, argument: DataType) -> Option<DataType> {
+        match self {
+            Self::Count => Some(DataType::Bigint),
+            Self::Sum => match argument {
+                DataType::Bigint | DataType::Double => Some(argument),
+                DataType::Decimal { scale, .. } => Some(DataType::Decimal { precision: 38, scale }),
+                _ => None,
+            },
+            Self::Avg | Self::Stddev | Self::Variance => argument.is_numeric().then_some(DataType::Double),
+            Self::Min | Self::Max | Self::First | Self::Last => Some(argument),
+            Self::BoolAnd | Self::BoolOr => (argument == DataType::Boolean).then_some(DataType::Boolean),
+        }
+    }
+}
+
+impl fmt::Display for AggregateFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One aggregate of a job, over columns that `transform` prepares.
+///
+/// The batch that goes to `window` has, for each aggregate in order, first its filter column (if
+/// `filtered`; a boolean, a row counts where it is true) and then its argument column (if `argument`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// What to compute.
+    pub function: AggregateFunction,
+    /// Type of the argument; `None` only for `count(*)`.
+    pub argument: Option<DataType>,
+    /// Whether a `FILTER` column precedes the argument.
+    pub filtered: bool,
+}
+
+impl Aggregate {
+    /// Type of its result.
+    ///
+    /// # Panics
+    /// If the function is not defined on the argument: `transform` refuses that with a message.
+    pub fn data_type(&self) -> DataType {
+        match self.argument {
+            Some(argument) => self.function.result_type(argument).expect("typed by transform"),
+            None => DataType::Bigint,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What flows through tidewatch: the nouns that every other crate shares.
+//!
+//! Sits below everything and depends on nothing of ours. Holds types, their stable encodings and their
+//! checks; no IO, no clock, no threads. Crates of the middle layer (`ingest`, `transform`, `window`,
+//! `detect`, `alert`, `checkpoint`) know one another only through what is here.
+//!
+//! ```
+//! use event::{DataType, Field, KeyShape, Schema, Shard};
+//!
+//! let schema = Schema::new(vec![Field::new("user_id", DataType::Varchar)]);
+//! assert_eq!(schema.index_of("user_id"), Some(0));
+//!
+//! // A key is bytes whose order is the order of its values; its hash never changes.
+//! let key = KeyShape::new(vec![DataType::Varchar]).unwrap().encode_text(&["user-7"]).unwrap();
+//! assert_eq!(key, b"user-7");
+//! assert!(Shard::of(event::key_hash(&key), 1024).0 < 1024);
+//! ```
+
+mod aggregate;
+mod batch;
+mod counts;
+mod data_type;
+mod epoch;
+mod expression;
+mod key;
+mod output;
+mod quarantine;
+mod records;
+mod rows;
+mod time;
+
+pub use aggregate::{Aggregate, AggregateFunction};
+pub use batch::{Batch, Field, Schema};
+pub use counts::Counts;
+pub use data_type::{DataType, UnknownType};
+pub use epoch::Epoch;
+pub use expression::{Evaluation, Expression, RowFailure};
+pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
+pub use output::{Due, OutputRow, SinkId};
+pub use quarantine::{Reason, Rejected};
+pub use records::{Decoded, Records, RejectedRecord};
+pub use rows::Rows;
+pub use time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Watermark, Window};

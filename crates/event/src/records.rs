@@ -1,0 +1,53 @@
+//! Records of one partition as `ingest` hands them on: decoded to columns, or rejected.
+
+use crate::{Batch, Reason, Rejected};
+
+/// Records of one partition, in offset order, decoded into the columns that the job needs.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// The needed fields, one row a record.
+    pub batch: Batch,
+    /// Event time of each row, in microseconds.
+    pub times: Vec<i64>,
+    /// Offset of each row, ascending.
+    pub offsets: Vec<u64>,
+    /// The bytes that they were decoded from, so that a record that fails later can still be shown.
+    pub bytes: Vec<u8>,
+    /// Offset of the first of `bytes`.
+    pub base: u64,
+}
+
+impl Records {
+    /// The first bytes of the line of a row, without its line end.
+    pub fn raw(&self, row: usize) -> &[u8] {
+        let start = (self.offsets[row] - self.base) as usize;
+        let line = self.bytes.get(start..).unwrap_or_default();
+        let line = &line[..line.len().min(Rejected::RAW_BYTES_MAX)];
+        let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+}
+
+/// A record that does not fit, before its partition's watermark is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRecord {
+    /// How many of the records decoded in the same call stood before it.
+    pub before: usize,
+    /// Where it stood.
+    pub offset: u64,
+    /// Why it does not fit.
+    pub reason: Reason,
+    /// The same in words.
+    pub detail: String,
+    /// Its first bytes.
+    pub raw: Vec<u8>,
+}
+
+/// What decoding a piece of a partition gave.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// The records that fit.
+    pub records: Records,
+    /// Those that do not, in offset order.
+    pub rejected: Vec<RejectedRecord>,
+}
