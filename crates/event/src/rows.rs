@@ -2,7 +2,7 @@
 
 use arrow_array::BinaryArray;
 
-use crate::{Batch, Window};
+use crate::{Batch, RowFailure, Window};
 
 /// The rows of one closed window, or a part of them: one a key.
 #[derive(Debug, Clone)]
@@ -15,4 +15,7 @@ pub struct Rows {
     pub records: Vec<u64>,
     /// Results of the aggregates, in the job's order.
     pub aggregates: Batch,
+    /// Rows that an aggregate has no value for (a sum that does not fit its type), ascending. They go to
+    /// quarantine.
+    pub failures: Vec<RowFailure>,
 }

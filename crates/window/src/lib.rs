@@ -1,1 +1,44 @@
-//! (soon)
+//! Groups the events of each key into event-time windows and gives one row of features per key and
+//! window, once the watermark passes the window's end.
+//!
+//! Takes batches of keyed records from `transform` (by way of the exchange), gives [`event::Rows`] to
+//! `detect`. Knows nothing of timely, clocks or files: `dataflow::operators::window` moves the data.
+//!
+//! Promises: the rows depend on the records and their `seen` alone, not on the order or the size of
+//! batches (the rules of `seen` and of exact sums); the cost of an event does not depend on how many
+//! windows overlap; memory follows the keys that a slice really has.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use arrow_array::{ArrayRef, BinaryArray};
+//! use event::{Aggregate, AggregateFunction, Watermark};
+//! use window::{Arrivals, WindowSpec, Windows};
+//!
+//! let count = Aggregate { function: AggregateFunction::Count, argument: None, filtered: false };
+//! let mut windows = Windows::new(WindowSpec::sliding(10, 5)?, vec![count]);
+//! let keys = BinaryArray::from(vec![&b"ada"[..], b"ada"]);
+//! let hashes: Vec<u64> = keys.iter().flatten().map(event::key_hash).collect();
+//! windows.insert(&Arrivals { keys: &keys, hashes: &hashes, times: &[3, 7], inputs: &[], partition: 0, offsets: &[] });
+//!
+//! let mut rows = Vec::new();
+//! windows.advance(Watermark::FINISHED, &mut |closed| rows.push((closed.window, closed.records)));
+//! let of = |start| rows.iter().find(|(w, _)| w.start == start).map(|(_, records)| records[0]);
+//! assert_eq!((of(-5), of(0), of(5)), (Some(1), Some(2), Some(1)));
+//! # Ok::<(), window::SpecError>(())
+//! ```
+
+mod aggregate;
+mod aside;
+mod keys;
+mod slice;
+mod slicing;
+mod snapshot;
+mod spec;
+mod text;
+mod totals;
+mod windows;
+
+pub use aside::Arrival;
+pub use snapshot::{ShardSnapshot, SnapshotError};
+pub use spec::{SpecError, WindowSpec};
+pub use windows::{Arrivals, Windows};

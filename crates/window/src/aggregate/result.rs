@@ -1,0 +1,303 @@
+//! Reads rows of totals out as columns of results.
+
+use std::sync::Arc;
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, TimestampMicrosecondArray,
+};
+use arrow_buffer::NullBuffer;
+use event::{Aggregate, AggregateFunction, DataType, RowFailure};
+
+use super::exact::{Exact, unfixed};
+use super::layout::{Cell, Layout, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE, read_pair};
+use super::ordered::sort_value;
+use super::update::Spills;
+use crate::text::Texts;
+
+/// The most digits of a decimal's sum.
+const DECIMAL_MAX: i128 = 10i128.pow(38);
+
+/// The totals of a window, by slot.
+pub(crate) struct Totals<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) texts: &'a Texts,
+    /// Additive words, a row a slot.
+    pub(crate) additive: &'a [u64],
+    /// Ordered words, a row a slot.
+    pub(crate) ordered: &'a [u64],
+    pub(crate) spills: &'a Spills,
+}
+
+/// One column per aggregate, with a row for each of `slots`, and the rows that have no value.
+pub(crate) fn results(totals: &Totals<'_>, slots: &[u32]) -> (Vec<ArrayRef>, Vec<RowFailure>) {
+    let mut failures = Vec::new();
+    let mut columns = Vec::with_capacity(totals.layout.places().len());
+    for (aggregate, place) in totals.layout.aggregates().iter().zip(totals.layout.places()) {
+        let column = Column { totals, slots, place: *place, aggregate };
+        columns.push(column.read(&mut failures));
+    }
+    failures.sort_by_key(|failure: &RowFailure| failure.row);
+    failures.dedup_by_key(|failure| failure.row);
+    (columns, failures)
+}
+
+struct Column<'a> {
+    totals: &'a Totals<'a>,
+    slots: &'a [u32],
+    place: Place,
+    aggregate: &'a Aggregate,
+}
+
+impl Column<'_> {
+    fn read(&self, failures: &mut Vec<RowFailure>) -> ArrayRef {
+        match self.place.cell {
+            Cell::Records => {
+                Arc::new(Int64Array::from_iter_values(self.cells().map(|(_, row)| row[0] as i64)))
+            }
+            Cell::Count => {
+                let word = self.place.word;
+                Arc::new(Int64Array::from_iter_values(self.cells().map(|(_, row)| row[word] as i64)))
+            }
+            Cell::Truths => self.truths(),
+            Cell::NarrowSum { .. } | Cell::WideSum { .. } => self.sums(failures),
+            Cell::Moments => self.moments(),
+            Cell::Extreme { value, .. } => self.ordered(value, 1),
+            Cell::Edge { value, .. } => self.ordered(value, 4),
+        }
+    }
+
+    /// Slot and additive row of each row of the result.
+    #[inline]
+    fn cells(&self) -> impl ExactSizeIterator<Item = (u32, &[u64])> {
+        let stride = self.totals.layout.additive();
+        self.slots.iter().map(move |slot| {
+            let start = *slot as usize * stride;
+            (*slot, &self.totals.additive[start..start + stride])
+        })
+    }
+
+    fn truths(&self) -> ArrayRef {
+        let word = self.place.word;
+        let all = self.aggregate.function == AggregateFunction::BoolAnd;
+        let values = self.cells().map(|(_, row)| {
+            let (yes, no) = (row[word], row[word + 1]);
+            (yes + no > 0).then_some(if all { no == 0 } else { yes > 0 })
+        });
+        Arc::new(values.collect::<BooleanArray>())
+    }
+
+    fn spill(&self, slot: u32, word: usize) -> Option<&Exact> {
+        if self.totals.spills.is_empty() {
+            return None;
+        }
+        self.totals.spills.get(&(slot, (self.place.word + word) as u16))
+    }
+
+    fn sums(&self, failures: &mut Vec<RowFailure>) -> ArrayRef {
+        let argument = self.aggregate.argument.unwrap_or(DataType::Double);
+        if self.aggregate.function == AggregateFunction::Avg {
+            return self.averages(argument);
+        }
+        match argument {
+            DataType::Double => {
+                let sums: Vec<f64> = self.cells().map(|(slot, row)| self.double_sum(slot, row)).collect();
+                Arc::new(Float64Array::new(sums.into(), self.not_empty()))
+            }
+            DataType::Decimal { scale, .. } => {
+                let sums = self.whole_sums(failures, |sum| (sum.abs() < DECIMAL_MAX).then_some(sum));
+                let sums = Decimal128Array::from(sums).with_precision_and_scale(38, scale as i8);
+                Arc::new(sums.unwrap_or_else(|_| unreachable!("a scale that the type allowed")))
+            }
+            _ => Arc::new(Int64Array::from(self.whole_sums(failures, |sum| i64::try_from(sum).ok()))),
+        }
+    }
+
+    fn not_empty(&self) -> Option<NullBuffer> {
+        let word = self.place.word;
+        if self.cells().all(|(_, row)| row[word] > 0) {
+            return None;
+        }
+        Some(self.cells().map(|(_, row)| row[word] > 0).collect())
+    }
+
+    #[inline]
+    fn double_sum(&self, slot: u32, row: &[u64]) -> f64 {
+        let (number, scale) = match self.place.cell {
+            Cell::NarrowSum { .. } => {
+                let narrow = row[self.place.word + 1] as i64;
+                return narrow as f64 * (1.0 / (1u64 << NARROW_SCALE) as f64);
+            }
+            _ => (read_pair(row, self.place.word + 1), WIDE_SCALE),
+        };
+        match self.spill(slot, 1) {
+            None => unfixed(number, scale),
+            Some(spill) => {
+                let mut sum = spill.clone();
+                sum.add_scaled(number, -scale);
+                sum.round()
+            }
+        }
+    }
+
+    /// Exact sums of integers or of decimals' digits; `None` where it left 128 bits.
+    fn whole_sum(&self, slot: u32, row: &[u64]) -> Option<i128> {
+        let number = match self.place.cell {
+            Cell::NarrowSum { .. } => i128::from(row[self.place.word + 1] as i64),
+            _ => read_pair(row, self.place.word + 1),
+        };
+        match self.spill(slot, 1) {
+            None => Some(number),
+            Some(spill) => spill.whole()?.checked_add(number),
+        }
+    }
+
+    fn whole_sums<T>(
+        &self,
+        failures: &mut Vec<RowFailure>,
+        fit: impl Fn(i128) -> Option<T>,
+    ) -> Vec<Option<T>> {
+        let word = self.place.word;
+        let mut sums = Vec::with_capacity(self.slots.len());
+        for (row, (slot, cells)) in self.cells().enumerate() {
+            let sum = if cells[word] == 0 { None } else { Some(self.whole_sum(slot, cells).and_then(&fit)) };
+            if matches!(sum, Some(None)) {
+                let data_type = self.aggregate.data_type();
+                failures.push(RowFailure { row, detail: format!("the sum does not fit a {data_type}") });
+            }
+            sums.push(sum.flatten());
+        }
+        sums
+    }
+
+    fn averages(&self, argument: DataType) -> ArrayRef {
+        let word = self.place.word;
+        let scale = match argument {
+            DataType::Decimal { scale, .. } => 10f64.powi(i32::from(scale)),
+            _ => 1.0,
+        };
+        let averages = self.cells().map(|(slot, row)| {
+            let sum = match argument {
+                DataType::Double => self.double_sum(slot, row),
+                _ => match self.whole_sum(slot, row) {
+                    Some(sum) => sum as f64,
+                    None => self.spill(slot, 1).map_or(f64::NAN, Exact::round),
+                },
+            };
+            (row[word] > 0).then(|| sum / row[word] as f64 / scale)
+        });
+        Arc::new(averages.collect::<Float64Array>())
+    }
+
+    fn moments(&self) -> ArrayRef {
+        let word = self.place.word;
+        let root = self.aggregate.function == AggregateFunction::Stddev;
+        let values = self.cells().map(|(slot, row)| {
+            let count = row[word];
+            (count > 1).then(|| {
+                let sum = self.pair(slot, row, 1, WIDE_SCALE);
+                let squares = self.pair(slot, row, 3, WIDE_SCALE).plus(self.pair(slot, row, 5, REST_SCALE));
+                let variance = variance(count as f64, sum, squares);
+                if root { variance.sqrt() } else { variance }
+            })
+        });
+        Arc::new(values.collect::<Float64Array>())
+    }
+
+    fn pair(&self, slot: u32, row: &[u64], word: usize, scale: i32) -> Twofold {
+        let number = read_pair(row, self.place.word + word);
+        match self.spill(slot, word) {
+            None => {
+                let head = number as f64;
+                // The head may round up to 2^127, which is one more than an i128 holds.
+                let rest = number.wrapping_sub(head as i128) as f64;
+                Twofold { head: head * 2f64.powi(-scale), tail: rest * 2f64.powi(-scale) }
+            }
+            Some(spill) => {
+                let mut sum = spill.clone();
+                sum.add_scaled(number, -scale);
+                let head = sum.round();
+                if head.is_finite() {
+                    sum.add(-head);
+                }
+                Twofold { head, tail: if head.is_finite() { sum.round() } else { 0.0 } }
+            }
+        }
+    }
+
+    fn ordered(&self, value: Value, first: usize) -> ArrayRef {
+        let stride = self.totals.layout.ordered();
+        let cells = self.slots.iter().map(|slot| {
+            let start = *slot as usize * stride + self.place.word;
+            let cell = &self.totals.ordered[start..start + self.place.cell.words()];
+            (cell[0] == 1).then_some(&cell[first..])
+        });
+        let word = |cell: &[u64]| cell[0] as i64;
+        match value {
+            Value::Text => {
+                let mut texts = StringBuilder::with_capacity(self.slots.len(), self.slots.len() * 8);
+                cells.for_each(|cell| texts.append_option(cell.map(|cell| self.totals.texts.text(cell[0]))));
+                Arc::new(texts.finish())
+            }
+            Value::Pair(data_type) => {
+                let digits: Decimal128Array = cells.map(|cell| cell.map(|cell| read_pair(cell, 0))).collect();
+                Arc::new(digits.with_data_type(data_type.arrow()))
+            }
+            Value::Word(DataType::Double) => {
+                Arc::new(cells.map(|cell| cell.map(|cell| sort_value(word(cell)))).collect::<Float64Array>())
+            }
+            Value::Word(DataType::Boolean) => {
+                Arc::new(cells.map(|cell| cell.map(|cell| cell[0] == 1)).collect::<BooleanArray>())
+            }
+            Value::Word(DataType::Date) => {
+                Arc::new(cells.map(|cell| cell.map(|cell| word(cell) as i32)).collect::<Date32Array>())
+            }
+            Value::Word(data_type @ (DataType::Timestamp | DataType::TimestampTz)) => {
+                let instants: TimestampMicrosecondArray = cells.map(|cell| cell.map(word)).collect();
+                Arc::new(instants.with_data_type(data_type.arrow()))
+            }
+            Value::Word(_) => Arc::new(cells.map(|cell| cell.map(word)).collect::<Int64Array>()),
+        }
+    }
+}
+
+/// A number as the unevaluated sum of two doubles: about 106 bits.
+///
+/// Source: Dekker (1971), "A floating-point technique for extending the available precision".
+#[derive(Debug, Clone, Copy)]
+struct Twofold {
+    head: f64,
+    tail: f64,
+}
+
+impl Twofold {
+    fn sum(a: f64, b: f64) -> Twofold {
+        let head = a + b;
+        let virtual_b = head - a;
+        Twofold { head, tail: (a - (head - virtual_b)) + (b - virtual_b) }
+    }
+
+    fn plus(self, other: Twofold) -> Twofold {
+        let sum = Twofold::sum(self.head, other.head);
+        Twofold::sum(sum.head, sum.tail + self.tail + other.tail)
+    }
+
+    fn times(self, other: Twofold) -> Twofold {
+        let head = self.head * other.head;
+        let rest = self.head.mul_add(other.head, -head);
+        Twofold::sum(head, rest + self.head * other.tail + self.tail * other.head)
+    }
+
+    fn negative(self) -> Twofold {
+        Twofold { head: -self.head, tail: -self.tail }
+    }
+}
+
+/// `(n * squares - sum^2) / (n * (n - 1))`: exact sums leave nothing to cancel but 106 bits.
+fn variance(count: f64, sum: Twofold, squares: Twofold) -> f64 {
+    let n = Twofold { head: count, tail: 0.0 };
+    let spread = n.times(squares).plus(sum.times(sum).negative());
+    let spread = (spread.head + spread.tail) / (count * (count - 1.0));
+    // Below zero only by the last of 106 bits.
+    if spread < 0.0 { 0.0 } else { spread }
+}

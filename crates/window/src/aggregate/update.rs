@@ -1,0 +1,392 @@
+//! Folds a batch into rows of state: one loop per aggregate, no branch on the kind inside.
+
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::BooleanBuffer;
+use event::DataType;
+
+use super::exact::{Exact, fixed};
+use super::layout::{
+    Cell, Layout, NARROW_MAX, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE, read_pair, write_pair,
+};
+use super::ordered::{replaces, sort_key};
+use crate::text::Texts;
+
+/// Sums of values that fit no fixed-point cell, by (row, word of the cell's pair).
+pub(crate) type Spills = BTreeMap<(u32, u16), Exact>;
+
+/// Integers and decimals of more bits than this go to the spills, so that pairs cannot overflow.
+const PAIR_MAX: u128 = 1 << 96;
+
+/// The columns of a batch, ready to be folded: per aggregate which rows count, and the values.
+pub(crate) struct Folding<'a> {
+    inputs: Vec<Input<'a>>,
+    times: &'a [i64],
+    partition: u32,
+    offsets: &'a [u64],
+}
+
+struct Input<'a> {
+    /// Rows that count; `None` where all do. For first and last NULLs count too.
+    live: Option<BooleanBuffer>,
+    argument: Option<&'a ArrayRef>,
+}
+
+/// A narrow sum met a value that does not fit: widen the aggregate and go on from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Progress {
+    pub(crate) aggregate: usize,
+    pub(crate) position: usize,
+}
+
+impl<'a> Folding<'a> {
+    pub(crate) fn new(
+        layout: &Layout,
+        columns: &'a [ArrayRef],
+        times: &'a [i64],
+        partition: u32,
+        offsets: &'a [u64],
+    ) -> Self {
+        let mut columns = columns.iter();
+        let inputs = layout.aggregates().iter().zip(layout.places()).map(|(aggregate, place)| {
+            let filter = if aggregate.filtered { columns.next().map(is_true) } else { None };
+            let argument = if aggregate.argument.is_some() { columns.next() } else { None };
+            let nulls_count = matches!(place.cell, Cell::Edge { .. });
+            let valid = argument.filter(|_| !nulls_count).and_then(|a| a.nulls()).map(|n| n.inner().clone());
+            let live = match (filter, valid) {
+                (Some(filter), Some(valid)) => Some(&filter & &valid),
+                (filter, valid) => filter.or(valid),
+            };
+            Input { live, argument }
+        });
+        Folding { inputs: inputs.collect(), times, partition, offsets }
+    }
+}
+
+fn is_true(column: &ArrayRef) -> BooleanBuffer {
+    let column = column.as_boolean();
+    match column.nulls() {
+        Some(nulls) => column.values() & nulls.inner(),
+        None => column.values().clone(),
+    }
+}
+
+/// Where the rows of a batch go.
+pub(crate) struct Target<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) texts: &'a mut Texts,
+    pub(crate) spills: &'a mut Spills,
+    /// Rows of `layout.stride()` words.
+    pub(crate) words: &'a mut [u64],
+    /// Row of state for each position.
+    pub(crate) rows: &'a [u32],
+}
+
+/// Folds the batch rows `select(0..rows.len())` into `target.rows`, from `from` on.
+///
+/// # Errors
+/// Where to go on, once the aggregate named there was widened.
+pub(crate) fn fold(
+    target: &mut Target<'_>,
+    folding: &Folding<'_>,
+    select: impl Fn(usize) -> usize + Copy,
+    from: Progress,
+) -> Result<(), Progress> {
+    let stride = target.layout.stride();
+    if from == Progress::default() {
+        target.rows.iter().for_each(|row| target.words[*row as usize * stride] += 1);
+    }
+    for aggregate in from.aggregate..folding.inputs.len() {
+        let place = target.layout.places()[aggregate];
+        let input = &folding.inputs[aggregate];
+        let start = if aggregate == from.aggregate { from.position } else { 0 };
+        let ahead = Ahead { target, input, place, stride, start };
+        match place.cell {
+            Cell::Records => {}
+            Cell::Count => ahead.count(select),
+            Cell::Truths => ahead.truths(select),
+            Cell::NarrowSum { double: true } => {
+                ahead.narrow_doubles(select).map_err(|position| Progress { aggregate, position })?;
+            }
+            Cell::NarrowSum { double: false } => {
+                ahead.narrow_integers(select).map_err(|position| Progress { aggregate, position })?;
+            }
+            Cell::WideSum { double } => ahead.wide_sum(double, select),
+            Cell::Moments => ahead.moments(select),
+            Cell::Extreme { value, .. } => ahead.extreme(value, select),
+            Cell::Edge { value, .. } => ahead.edge(value, folding, select),
+        }
+    }
+    Ok(())
+}
+
+/// One aggregate's loop over the positions of a batch that are still ahead.
+struct Ahead<'t, 'a, 'i> {
+    target: &'t mut Target<'a>,
+    input: &'i Input<'i>,
+    place: Place,
+    stride: usize,
+    start: usize,
+}
+
+impl Ahead<'_, '_, '_> {
+    #[inline]
+    fn lives(&self, row: usize) -> bool {
+        self.input.live.as_ref().is_none_or(|live| live.value(row))
+    }
+
+    /// First word of the cell at a position.
+    #[inline]
+    fn cell(&self, position: usize) -> usize {
+        self.target.rows[position] as usize * self.stride + self.place.word
+    }
+
+    fn ordered_cell(&self, position: usize) -> usize {
+        self.cell(position) + self.target.layout.additive()
+    }
+
+    fn positions(&self) -> std::ops::Range<usize> {
+        self.start..self.target.rows.len()
+    }
+
+    fn argument(&self) -> &ArrayRef {
+        self.input.argument.expect("only count(*) has no argument")
+    }
+
+    fn count(self, select: impl Fn(usize) -> usize) {
+        match &self.input.live {
+            Some(live) => {
+                for position in self.positions() {
+                    let cell = self.cell(position);
+                    self.target.words[cell] += u64::from(live.value(select(position)));
+                }
+            }
+            None => {
+                for position in self.positions() {
+                    let cell = self.cell(position);
+                    self.target.words[cell] += 1;
+                }
+            }
+        }
+    }
+
+    fn truths(self, select: impl Fn(usize) -> usize) {
+        let values = self.argument().as_boolean().values().clone();
+        for position in self.positions() {
+            let row = select(position);
+            let cell = self.cell(position) + usize::from(!values.value(row));
+            self.target.words[cell] += u64::from(self.lives(row));
+        }
+    }
+
+    fn narrow_doubles(self, select: impl Fn(usize) -> usize) -> Result<(), usize> {
+        let values = self.argument().as_primitive::<Float64Type>().values().clone();
+        let scale = (1u64 << NARROW_SCALE) as f64;
+        self.narrow(select, |row| {
+            let scaled = values[row] * scale;
+            let number = scaled as i64;
+            (number as f64 == scaled).then_some(number)
+        })
+    }
+
+    fn narrow_integers(self, select: impl Fn(usize) -> usize) -> Result<(), usize> {
+        let values = self.argument().as_primitive::<Int64Type>().values().clone();
+        self.narrow(select, |row| Some(values[row]))
+    }
+
+    #[inline]
+    fn narrow(
+        self,
+        select: impl Fn(usize) -> usize,
+        value: impl Fn(usize) -> Option<i64>,
+    ) -> Result<(), usize> {
+        for position in self.positions() {
+            let row = select(position);
+            if !self.lives(row) {
+                continue;
+            }
+            let number = value(row).ok_or(position)?;
+            let cell = self.cell(position);
+            let words = &mut self.target.words[cell..cell + 2];
+            let sum = (words[1] as i64).saturating_add(number);
+            if sum.unsigned_abs() >= NARROW_MAX {
+                return Err(position);
+            }
+            words[0] += 1;
+            words[1] = sum as u64;
+        }
+        Ok(())
+    }
+
+    fn wide_sum(mut self, double: bool, select: impl Fn(usize) -> usize) {
+        if double {
+            let values = self.argument().as_primitive::<Float64Type>().values().clone();
+            for position in self.positions() {
+                let row = select(position);
+                if self.lives(row) {
+                    self.target.words[self.cell(position)] += 1;
+                    self.add_double(position, 1, values[row], WIDE_SCALE);
+                }
+            }
+            return;
+        }
+        let argument = self.argument().clone();
+        let value: Box<dyn Fn(usize) -> i128> = match argument.as_primitive_opt::<Int64Type>() {
+            Some(integers) => Box::new(|row| i128::from(integers.value(row))),
+            None => Box::new(|row| argument.as_primitive::<Decimal128Type>().value(row)),
+        };
+        for position in self.positions() {
+            let row = select(position);
+            if self.lives(row) {
+                self.target.words[self.cell(position)] += 1;
+                let number = value(row);
+                match number.unsigned_abs() < PAIR_MAX {
+                    true => self.add_pair(position, 1, number),
+                    false => self.spill(position, 1).add_scaled(number, 0),
+                }
+            }
+        }
+    }
+
+    fn moments(mut self, select: impl Fn(usize) -> usize) {
+        let argument = self.argument().clone();
+        let value = as_doubles(&argument);
+        for position in self.positions() {
+            let row = select(position);
+            if self.lives(row) {
+                self.target.words[self.cell(position)] += 1;
+                let value = value(row);
+                self.add_double(position, 1, value, WIDE_SCALE);
+                self.add_square(position, value);
+            }
+        }
+    }
+
+    /// Adds a square without rounding: the nearest double, and what rounding left over.
+    fn add_square(&mut self, position: usize, value: f64) {
+        let square = value * value;
+        self.add_double(position, 3, square, WIDE_SCALE);
+        if square.is_finite() {
+            self.add_double(position, 5, value.mul_add(value, -square), REST_SCALE);
+        }
+    }
+
+    #[inline]
+    fn add_double(&mut self, position: usize, word: usize, value: f64, scale: i32) {
+        match fixed(value, scale) {
+            Some(number) => self.add_pair(position, word, number),
+            None => self.spill(position, word).add(value),
+        }
+    }
+
+    #[inline]
+    fn add_pair(&mut self, position: usize, word: usize, number: i128) {
+        let start = self.cell(position) + word;
+        let sum = read_pair(self.target.words, start).wrapping_add(number);
+        write_pair(self.target.words, start, sum);
+    }
+
+    fn spill(&mut self, position: usize, word: usize) -> &mut Exact {
+        let place = (self.target.rows[position], (self.place.word + word) as u16);
+        self.target.spills.entry(place).or_insert_with(Exact::new)
+    }
+
+    fn extreme(mut self, value: Value, select: impl Fn(usize) -> usize) {
+        let argument = self.argument().clone();
+        let words = argument_words(&argument, value);
+        for position in self.positions() {
+            let row = select(position);
+            if self.lives(row) {
+                let mut cell = [1, 0, 0];
+                words(row, self.target.texts, &mut cell[1..]);
+                self.replace(position, &cell[..1 + value.words()]);
+            }
+        }
+    }
+
+    fn edge(mut self, value: Value, folding: &Folding<'_>, select: impl Fn(usize) -> usize) {
+        let argument = self.argument().clone();
+        let words = argument_words(&argument, value);
+        for position in self.positions() {
+            let row = select(position);
+            if self.lives(row) {
+                let mut cell =
+                    [1, folding.times[row] as u64, u64::from(folding.partition), folding.offsets[row], 0, 0];
+                match argument.is_null(row) {
+                    true => cell[0] = 2,
+                    false => words(row, self.target.texts, &mut cell[4..]),
+                }
+                self.replace(position, &cell[..4 + value.words()]);
+            }
+        }
+    }
+
+    fn replace(&mut self, position: usize, cell: &[u64]) {
+        let start = self.ordered_cell(position);
+        let held = &mut self.target.words[start..start + cell.len()];
+        if replaces(&self.place, self.target.texts, held, cell) {
+            held.copy_from_slice(cell);
+        }
+    }
+}
+
+/// The values of a numeric column as doubles.
+fn as_doubles(column: &ArrayRef) -> Box<dyn Fn(usize) -> f64 + '_> {
+    if let Some(doubles) = column.as_primitive_opt::<Float64Type>() {
+        return Box::new(|row| doubles.value(row));
+    }
+    if let Some(integers) = column.as_primitive_opt::<Int64Type>() {
+        return Box::new(|row| integers.value(row) as f64);
+    }
+    let decimals = column.as_primitive::<Decimal128Type>();
+    let scale = 10f64.powi(i32::from(decimals.scale()));
+    Box::new(move |row| decimals.value(row) as f64 / scale)
+}
+
+type Words<'a> = Box<dyn Fn(usize, &mut Texts, &mut [u64]) + 'a>;
+
+/// How the value of a row is written into the words of an ordered cell.
+fn argument_words(column: &ArrayRef, value: Value) -> Words<'_> {
+    match value {
+        Value::Text => {
+            let texts = column.as_string::<i32>();
+            Box::new(|row, known, to| to[0] = known.number(texts.value(row)))
+        }
+        Value::Pair(_) => {
+            let decimals = column.as_primitive::<Decimal128Type>();
+            Box::new(|row, _, to| write_pair(to, 0, decimals.value(row)))
+        }
+        Value::Word(data_type) => {
+            let number = word_values(column, data_type);
+            Box::new(move |row, _, to| to[0] = number(row) as u64)
+        }
+    }
+}
+
+fn word_values(column: &ArrayRef, data_type: DataType) -> Box<dyn Fn(usize) -> i64 + '_> {
+    match data_type {
+        DataType::Double => {
+            let doubles = column.as_primitive::<Float64Type>();
+            Box::new(|row| sort_key(doubles.value(row)))
+        }
+        DataType::Bigint => {
+            let integers = column.as_primitive::<Int64Type>();
+            Box::new(|row| integers.value(row))
+        }
+        DataType::Boolean => {
+            let truths = column.as_boolean();
+            Box::new(|row| i64::from(truths.value(row)))
+        }
+        DataType::Date => {
+            let dates = column.as_primitive::<Date32Type>();
+            Box::new(|row| i64::from(dates.value(row)))
+        }
+        _ => {
+            let instants = column.as_primitive::<TimestampMicrosecondType>();
+            Box::new(|row| instants.value(row))
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The table of keys: from a key's bytes to its slot, a small number that indexes columns of state.
+//!
+//! Open addressing over buckets of 8 bytes; keys up to 16 bytes are held inline, so that a look-up costs
+//! two cache lines. The look-ups of a batch go through in passes, whose loads overlap.
+
+use arrow_array::BinaryArray;
+use event::key_hash;
+
+const EMPTY: u64 = 0;
+
+/// A key, and how many slices know it. `len` is as long as the key; up to 16 bytes lie in `head` and
+/// `tail` (which overlap below 16), longer ones in the arena at `tail`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    head: u64,
+    tail: u64,
+    len: u32,
+    references: u32,
+}
+
+/// Keys and their slots. A slot is reused once no slice refers to it any more.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// High 32 bits of the hash, then slot + 1.
+    buckets: Vec<u64>,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    arena: Vec<u8>,
+    /// Bytes of the arena that belong to no key any more.
+    arena_garbage: usize,
+    /// Differs from process to process, so that nobody can choose keys that share a bucket.
+    seed: u64,
+    candidates: Vec<u64>,
+}
+
+impl Keys {
+    pub(crate) fn new(seed: u64) -> Self {
+        Keys {
+            buckets: vec![EMPTY; 1 << 10],
+            entries: Vec::new(),
+            free: Vec::new(),
+            arena: Vec::new(),
+            arena_garbage: 0,
+            seed: seed | 1,
+            candidates: Vec::new(),
+        }
+    }
+
+    /// One more than the largest slot in use so far.
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buckets.capacity() * 8
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.free.capacity() * 4
+            + self.arena.capacity()
+    }
+
+    #[inline]
+    fn bucket_of(&self, hash: u64) -> usize {
+        let bits = self.buckets.len().trailing_zeros();
+        (hash.wrapping_mul(self.seed) >> (64 - bits)) as usize
+    }
+
+    /// Writes the slots of the keys of a batch's rows `[start, start + slots.len())`, making new ones.
+    pub(crate) fn find_or_insert(
+        &mut self,
+        keys: &BinaryArray,
+        hashes: &[u64],
+        start: usize,
+        slots: &mut [u32],
+    ) {
+        let rows = start..start + slots.len();
+        self.reserve(slots.len());
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        // Loads that do not wait for one another: the processor overlaps their misses.
+        candidates.extend(hashes[rows.clone()].iter().map(|&hash| self.buckets[self.bucket_of(hash)]));
+        let (offsets, bytes) = (keys.value_offsets(), keys.value_data());
+        for ((slot, row), candidate) in slots.iter_mut().zip(rows).zip(&candidates) {
+            let key = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+            let hash = hashes[row];
+            let likely = (*candidate as u32).wrapping_sub(1);
+            let hit = *candidate >> 32 == hash >> 32 && *candidate != EMPTY && self.holds(likely, key);
+            *slot = if hit { likely } else { self.find_or_insert_one(key, hash) };
+        }
+        self.candidates = candidates;
+    }
+
+    #[inline]
+    fn holds(&self, slot: u32, key: &[u8]) -> bool {
+        let entry = &self.entries[slot as usize];
+        if entry.len as usize != key.len() {
+            return false;
+        }
+        match inline(key) {
+            Some((head, tail)) => entry.head == head && entry.tail == tail,
+            None => self.arena[entry.tail as usize..][..key.len()] == *key,
+        }
+    }
+
+    fn find_or_insert_one(&mut self, key: &[u8], hash: u64) -> u32 {
+        let mask = self.buckets.len() - 1;
+        let mut bucket = self.bucket_of(hash);
+        loop {
+            let held = self.buckets[bucket];
+            if held == EMPTY {
+                break;
+            }
+            let slot = (held as u32) - 1;
+            if held >> 32 == hash >> 32 && self.holds(slot, key) {
+                return slot;
+            }
+            bucket = (bucket + 1) & mask;
+        }
+        let slot = self.new_slot(key);
+        self.buckets[bucket] = (hash >> 32) << 32 | u64::from(slot + 1);
+        slot
+    }
+
+    fn new_slot(&mut self, key: &[u8]) -> u32 {
+        let (head, tail) = inline(key).unwrap_or_else(|| {
+            let place = self.arena.len() as u64;
+            self.arena.extend_from_slice(key);
+            (0, place)
+        });
+        let entry = Entry { head, tail, len: key.len() as u32, references: 0 };
+        match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = entry;
+                slot
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+        }
+    }
+
+    /// Makes room for `more` keys at a load of at most 5/8.
+    fn reserve(&mut self, more: usize) {
+        let wanted = (self.len() + more) * 8 / 5;
+        if wanted > self.buckets.len() {
+            self.rebuild(wanted.next_power_of_two());
+        }
+    }
+
+    fn rebuild(&mut self, buckets: usize) {
+        let old = std::mem::replace(&mut self.buckets, vec![EMPTY; buckets]);
+        let mut key = Vec::new();
+        for held in old.into_iter().filter(|held| *held != EMPTY) {
+            key.clear();
+            self.append_key((held as u32) - 1, &mut key);
+            let mut bucket = self.bucket_of(key_hash(&key));
+            while self.buckets[bucket] != EMPTY {
+                bucket = (bucket + 1) & (buckets - 1);
+            }
+            self.buckets[bucket] = held;
+        }
+    }
+
+    /// Appends the bytes of a slot's key.
+    #[inline]
+    pub(crate) fn append_key(&self, slot: u32, out: &mut Vec<u8>) {
+        let entry = &self.entries[slot as usize];
+        let len = entry.len as usize;
+        match len {
+            0..4 => out.extend_from_slice(&entry.head.to_le_bytes()[..len]),
+            4..8 => {
+                out.extend_from_slice(&entry.head.to_le_bytes()[..4]);
+                out.extend_from_slice(&entry.tail.to_le_bytes()[8 - len..4]);
+            }
+            8..=16 => {
+                out.extend_from_slice(&entry.head.to_le_bytes());
+                out.extend_from_slice(&entry.tail.to_le_bytes()[16 - len..]);
+            }
+            _ => out.extend_from_slice(&self.arena[entry.tail as usize..][..len]),
+        }
+    }
+
+    /// Notes that one more slice knows the slot.
+    #[inline]
+    pub(crate) fn refer(&mut self, slot: u32) {
+        self.entries[slot as usize].references += 1;
+    }
+
+    /// Notes that a slice which knew the slot is gone. Returns whether that was the last: the slot is
+    /// then free, and what is held for it elsewhere must be empty.
+    #[inline]
+    pub(crate) fn release(&mut self, slot: u32) -> bool {
+        let entry = &mut self.entries[slot as usize];
+        entry.references -= 1;
+        let last = entry.references == 0;
+        if last {
+            self.remove(slot);
+        }
+        last
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let mut key = Vec::new();
+        self.append_key(slot, &mut key);
+        let mask = self.buckets.len() - 1;
+        let mut hole = self.bucket_of(key_hash(&key));
+        while self.buckets[hole] as u32 != slot + 1 {
+            hole = (hole + 1) & mask;
+        }
+        self.close_hole(hole);
+        if key.len() > 16 {
+            self.arena_garbage += key.len();
+        }
+        self.free.push(slot);
+        if self.arena_garbage > 4096 && self.arena_garbage * 2 > self.arena.len() {
+            self.compact_arena();
+        }
+    }
+
+    /// Moves later keys of the same run forward, so that no look-up stops early.
+    fn close_hole(&mut self, mut hole: usize) {
+        let mask = self.buckets.len() - 1;
+        let mut next = hole;
+        let mut key = Vec::new();
+        loop {
+            next = (next + 1) & mask;
+            let held = self.buckets[next];
+            if held == EMPTY {
+                self.buckets[hole] = EMPTY;
+                return;
+            }
+            key.clear();
+            self.append_key((held as u32) - 1, &mut key);
+            let home = self.bucket_of(key_hash(&key));
+            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(hole) & mask) {
+                self.buckets[hole] = held;
+                hole = next;
+            }
+        }
+    }
+
+    fn compact_arena(&mut self) {
+        let old = std::mem::take(&mut self.arena);
+        for bucket in self.buckets.iter().filter(|held| **held != EMPTY) {
+            let entry = &mut self.entries[(*bucket as u32 - 1) as usize];
+            if entry.len > 16 {
+                let key = &old[entry.tail as usize..][..entry.len as usize];
+                entry.tail = self.arena.len() as u64;
+                self.arena.extend_from_slice(key);
+            }
+        }
+        self.arena_garbage = 0;
+    }
+}
+
+/// A key of at most 16 bytes as two numbers, which with its length say all of it.
+#[inline]
+fn inline(key: &[u8]) -> Option<(u64, u64)> {
+    let len = key.len();
+    if len > 16 {
+        return None;
+    }
+    if let (Some(head), Some(tail)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        return Some((u64::from_le_bytes(*head), u64::from_le_bytes(*tail)));
+    }
+    if let (Some(head), Some(tail)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+        return Some((u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail))));
+    }
+    let mut head = [0; 8];
+    head[..len].copy_from_slice(key);
+    Some((u64::from_le_bytes(head), 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn slots_of(table: &mut Keys, keys: &[Vec<u8>]) -> Vec<u32> {
+        let array = BinaryArray::from_iter_values(keys);
+        let hashes: Vec<u64> = keys.iter().map(|k| key_hash(k)).collect();
+        let mut slots = vec![0; keys.len()];
+        table.find_or_insert(&array, &hashes, 0, &mut slots);
+        slots
+    }
+
+    #[test]
+    fn keys_of_every_length_come_back_and_differ_from_their_neighbours() {
+        let mut table = Keys::new(12345);
+        let keys: Vec<Vec<u8>> = (0..40).flat_map(|len| [vec![b'a'; len], vec![b'b'; len]]).skip(1).collect();
+        let slots = slots_of(&mut table, &keys);
+        assert_eq!(slots, slots_of(&mut table, &keys));
+        assert_eq!(table.len(), keys.len());
+        for (slot, key) in slots.iter().zip(&keys) {
+            let mut out = Vec::new();
+            table.append_key(*slot, &mut out);
+            assert_eq!(&out, key);
+        }
+    }
+
+    #[test]
+    fn keys_that_come_and_go_keep_the_table_right_and_small() {
+        let mut table = Keys::new(99);
+        let mut alive: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        for round in 0u32..200 {
+            let keys: Vec<Vec<u8>> = (0..50)
+                .map(|i| {
+                    format!("key-{}-{}", (round * 7 + i * 13) % 400, "x".repeat((i % 30) as usize)).into()
+                })
+                .collect();
+            let slots = slots_of(&mut table, &keys);
+            for (key, slot) in keys.into_iter().zip(slots) {
+                match alive.get(&key) {
+                    Some(known) => assert_eq!(*known, slot),
+                    None => {
+                        table.refer(slot);
+                        alive.insert(key, slot);
+                    }
+                }
+            }
+            if round % 3 == 2 {
+                let gone: Vec<Vec<u8>> = alive.keys().step_by(2).cloned().collect();
+                for key in gone {
+                    let slot = alive.remove(&key).unwrap();
+                    assert!(table.release(slot));
+                }
+            }
+            assert_eq!(table.len(), alive.len());
+        }
+        assert!(table.slots() < 1000, "slots are reused");
+        assert!(table.arena.len() < 64 << 10, "the arena is compacted");
+    }
+}

@@ -1,0 +1,440 @@
+//! The keyed state of a job's windows: records go in, rows of features come out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BinaryArray};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use event::{Aggregate, Batch, Field, Rows, Schema, Watermark, Window, key_hash};
+
+use crate::WindowSpec;
+use crate::aggregate::{Folding, Layout, Progress, Target, Totals, fold, results, text_words};
+use crate::aside::{Arrival, Aside, Held, input_types};
+use crate::keys::Keys;
+use crate::slice::Slice;
+use crate::slicing::Slicing;
+use crate::text::Texts;
+use crate::totals::Running;
+
+/// Records that are folded in one go: their rows of state stay in the nearest caches.
+const FOLD_ROWS: usize = 1024;
+/// Rows of a closed window that are handed on in one go.
+const EMIT_ROWS: usize = 8192;
+/// Bytes of keys that are handed on in one go.
+const EMIT_KEY_BYTES: usize = 16 << 20;
+
+/// Records of one partition on their way into windows.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrivals<'a> {
+    /// Encoded keys.
+    pub keys: &'a BinaryArray,
+    /// Their hashes, by [`event::key_hash`].
+    pub hashes: &'a [u64],
+    /// Event times, in ticks.
+    pub times: &'a [i64],
+    /// Inputs of the aggregates, as [`event::Aggregate`] orders them.
+    pub inputs: &'a [ArrayRef],
+    /// Ordinal of the partition.
+    pub partition: u32,
+    /// Offsets; needed only where an aggregate is `first` or `last`, else it may be empty.
+    pub offsets: &'a [u64],
+}
+
+/// The state of all windows of the keys of one worker.
+///
+/// # Panics
+/// If the inputs do not have the aggregates' types: `transform` made both.
+#[derive(Debug)]
+pub struct Windows {
+    pub(crate) slicing: Slicing,
+    pub(crate) layout: Layout,
+    pub(crate) keys: Keys,
+    pub(crate) texts: Texts,
+    pub(crate) slices: BTreeMap<i64, Slice>,
+    /// Records that wait for a window, by (first window that holds them, partition, offset).
+    pub(crate) asides: BTreeMap<(i64, u32, u64), Aside>,
+    running: Running,
+    /// Slices below this number are in the running totals.
+    merged_to: i64,
+    /// Windows that are due by this are closed.
+    pub(crate) closed: Watermark,
+    result_schema: Arc<Schema>,
+    scratch: Scratch,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    slots: Vec<u32>,
+    rows: Vec<u32>,
+    numbers: Vec<i64>,
+    order: Vec<u32>,
+    combined: Vec<u64>,
+}
+
+impl Windows {
+    /// Empty windows that compute these aggregates.
+    pub fn new(spec: WindowSpec, aggregates: Vec<Aggregate>) -> Self {
+        let fields = aggregates.iter().enumerate();
+        let fields = fields.map(|(i, a)| Field::new(format!("{} #{i}", a.function), a.data_type())).collect();
+        Windows {
+            slicing: Slicing::new(spec),
+            layout: Layout::narrow(aggregates),
+            keys: Keys::new(random_seed()),
+            texts: Texts::default(),
+            slices: BTreeMap::new(),
+            asides: BTreeMap::new(),
+            running: Running::new(),
+            merged_to: i64::MIN,
+            closed: Watermark::NONE,
+            result_schema: Arc::new(Schema::new(fields)),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Number of keys that have a record in some slice.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Bytes of memory that the state holds, texts and records set aside not counted.
+    pub fn bytes(&self) -> usize {
+        self.keys.bytes() + self.running.bytes() + self.slices.values().map(Slice::bytes).sum::<usize>()
+    }
+
+    /// Takes in records each of which is ahead of its partition's watermark just before it.
+    pub fn insert(&mut self, arrivals: &Arrivals<'_>) {
+        let folding = self.folding(arrivals);
+        let mut start = 0;
+        while start < arrivals.times.len() {
+            let rows = FOLD_ROWS.min(arrivals.times.len() - start);
+            self.insert_rows(arrivals, &folding, start, rows);
+            start += rows;
+        }
+    }
+
+    /// Takes in records that are at or behind their partition's watermark just before them, which is
+    /// `seen`, and says what became of each (rule 2 of the determinism rules: a window holds a record if
+    /// it covers its time and is due after `seen`).
+    pub fn insert_behind(&mut self, arrivals: &Arrivals<'_>, seen: &[i64]) -> Vec<Arrival> {
+        let judged: Vec<Arrival> =
+            arrivals.times.iter().zip(seen).map(|(time, seen)| self.judge(*time, *seen)).collect();
+        let folding = self.folding(arrivals);
+        for (row, arrival) in judged.iter().enumerate() {
+            match arrival {
+                Arrival::InTime => self.insert_rows(arrivals, &folding, row, 1),
+                Arrival::SetAside => self.set_aside(arrivals, row, seen[row]),
+                Arrival::Late => {}
+            }
+        }
+        judged
+    }
+
+    fn folding<'a>(&self, arrivals: &Arrivals<'a>) -> Folding<'a> {
+        Folding::new(&self.layout, arrivals.inputs, arrivals.times, arrivals.partition, arrivals.offsets)
+    }
+
+    fn judge(&self, time: i64, seen: i64) -> Arrival {
+        let first = self.slicing.window(self.slicing.first_window_of(time));
+        let last = self.slicing.window(self.slicing.last_window_of(time));
+        if first.due() > seen {
+            Arrival::InTime
+        } else if last.due() <= seen {
+            Arrival::Late
+        } else {
+            Arrival::SetAside
+        }
+    }
+
+    fn set_aside(&mut self, arrivals: &Arrivals<'_>, row: usize, seen: i64) {
+        let types = input_types(self.layout.aggregates());
+        let inputs = arrivals.inputs.iter().zip(types);
+        let aside = Aside {
+            key: arrivals.keys.value(row).to_vec(),
+            time: arrivals.times[row],
+            partition: arrivals.partition,
+            offset: arrivals.offsets[row],
+            inputs: inputs.map(|(column, data_type)| Held::take(column, data_type, row)).collect(),
+        };
+        let window = self.slicing.first_window_due_after(seen);
+        self.asides.insert((window, aside.partition, aside.offset), aside);
+    }
+
+    fn insert_aside(&mut self, aside: &Aside) {
+        let keys = BinaryArray::from(vec![aside.key.as_slice()]);
+        let types = input_types(self.layout.aggregates());
+        let inputs: Vec<ArrayRef> = aside.inputs.iter().zip(types).map(|(held, t)| held.column(t)).collect();
+        let arrivals = Arrivals {
+            keys: &keys,
+            hashes: &[key_hash(&aside.key)],
+            times: &[aside.time],
+            inputs: &inputs,
+            partition: aside.partition,
+            offsets: &[aside.offset],
+        };
+        let folding = self.folding(&arrivals);
+        self.insert_rows(&arrivals, &folding, 0, 1);
+    }
+
+    /// Folds the rows `[start, start + rows)`, slice by slice.
+    fn insert_rows(&mut self, arrivals: &Arrivals<'_>, folding: &Folding<'_>, start: usize, rows: usize) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.slots.resize(rows, 0);
+        self.keys.find_or_insert(arrivals.keys, arrivals.hashes, start, &mut scratch.slots);
+        let times = &arrivals.times[start..start + rows];
+        let number = self.slicing.slice_of(times[0]);
+        let bounds = self.slicing.start_of_slice(number)..self.slicing.start_of_slice(number + 1);
+        if times.iter().all(|time| bounds.contains(time)) {
+            self.fold_slice(folding, number, &scratch.slots, &mut scratch.rows, |position| start + position);
+        } else {
+            self.fold_slices(folding, times, start, &mut scratch);
+        }
+        self.scratch = scratch;
+    }
+
+    /// Folds rows that lie in several slices.
+    fn fold_slices(&mut self, folding: &Folding<'_>, times: &[i64], start: usize, scratch: &mut Scratch) {
+        scratch.numbers.clear();
+        scratch.numbers.extend(times.iter().map(|time| self.slicing.slice_of(*time)));
+        scratch.order.clear();
+        scratch.order.extend(0..times.len() as u32);
+        scratch.order.sort_by_key(|row| scratch.numbers[*row as usize]);
+        let numbers = &scratch.numbers;
+        for run in scratch.order.chunk_by(|a, b| numbers[*a as usize] == numbers[*b as usize]) {
+            let slots: Vec<u32> = run.iter().map(|row| scratch.slots[*row as usize]).collect();
+            let number = numbers[run[0] as usize];
+            self.fold_slice(folding, number, &slots, &mut scratch.rows, |position| {
+                start + run[position] as usize
+            });
+        }
+    }
+
+    fn fold_slice(
+        &mut self,
+        folding: &Folding<'_>,
+        number: i64,
+        slots: &[u32],
+        rows: &mut Vec<u32>,
+        select: impl Fn(usize) -> usize + Copy,
+    ) {
+        rows.clear();
+        let slice = self.slices.entry(number).or_default();
+        slice.find_or_insert(&self.layout, &mut self.keys, slots, rows);
+        // Only a record that was behind can meet a slice that older windows have already used.
+        let touched = if number < self.merged_to { unique(rows) } else { Vec::new() };
+        self.change_running(number, &touched, -1);
+        let mut from = Progress::default();
+        while let Err(progress) = self.fold_from(folding, number, rows, select, from) {
+            self.widen(progress.aggregate);
+            from = progress;
+        }
+        self.change_running(number, &touched, 1);
+    }
+
+    fn change_running(&mut self, number: i64, touched: &[u32], sign: i64) {
+        if touched.is_empty() {
+            return;
+        }
+        self.running.reserve(&self.layout, self.keys.slots());
+        let slice = &self.slices[&number];
+        self.running.change(&self.layout, slice, touched, sign);
+    }
+
+    fn fold_from(
+        &mut self,
+        folding: &Folding<'_>,
+        number: i64,
+        rows: &[u32],
+        select: impl Fn(usize) -> usize + Copy,
+        from: Progress,
+    ) -> Result<(), Progress> {
+        let slice = self.slices.entry(number).or_default();
+        let mut target = Target {
+            layout: &self.layout,
+            texts: &mut self.texts,
+            spills: &mut slice.spills,
+            words: &mut slice.words,
+            rows,
+        };
+        fold(&mut target, folding, select, from)
+    }
+
+    /// Gives one aggregate wide cells, everywhere.
+    pub(crate) fn widen(&mut self, aggregate: usize) {
+        let wide = self.layout.widened(aggregate);
+        for slice in self.slices.values_mut() {
+            slice.words = wide.convert(&self.layout, &slice.words);
+        }
+        self.running.additive = wide.convert_additive(&self.layout, &self.running.additive);
+        self.move_spills(&wide);
+        self.layout = wide;
+    }
+
+    /// Spills are named by word: a cell that widens moves those behind it.
+    fn move_spills(&mut self, wide: &Layout) {
+        let before = &self.layout;
+        let spills = self.slices.values_mut().map(|slice| &mut slice.spills);
+        for spills in spills.chain([&mut self.running.spills]) {
+            let old = std::mem::take(spills);
+            spills.extend(old.into_iter().filter_map(|((row, word), exact)| {
+                wide.moved_word(before, word).map(|word| ((row, word), exact))
+            }));
+        }
+    }
+
+    /// Closes all windows that are due by `watermark`, oldest first, and hands their rows to `emit`.
+    ///
+    /// All records that such a window holds must have been taken in.
+    pub fn advance(&mut self, watermark: Watermark, emit: &mut dyn FnMut(Rows)) {
+        if watermark <= self.closed {
+            return;
+        }
+        let mut floor = self.slicing.first_window_due_after(self.closed.0);
+        while let Some(number) = self.next_window(floor) {
+            let window = self.slicing.window(number);
+            if window.due() > watermark.0 {
+                break;
+            }
+            self.close(number, window, emit);
+            floor = number + 1;
+        }
+        self.seal(watermark);
+        self.closed = watermark;
+        self.sweep_texts();
+    }
+
+    /// The first window not below `floor` that holds a record.
+    fn next_window(&self, floor: i64) -> Option<i64> {
+        let slice = self.slices.first_key_value().map(|(number, _)| *number);
+        let of_slices =
+            slice.map(|number| self.slicing.first_window_of(self.slicing.start_of_slice(number)).max(floor));
+        let of_asides = self.asides.first_key_value().map(|((window, ..), _)| *window);
+        of_slices.into_iter().chain(of_asides).min()
+    }
+
+    fn close(&mut self, number: i64, window: Window, emit: &mut dyn FnMut(Rows)) {
+        while let Some(aside) = self.asides.first_entry().filter(|aside| aside.key().0 <= number) {
+            let aside = aside.remove();
+            self.insert_aside(&aside);
+        }
+        let slices = self.slicing.slices_of(number);
+        self.running.reserve(&self.layout, self.keys.slots());
+        for (_, slice) in self.slices.range(self.merged_to.min(slices.end)..slices.end) {
+            self.running.merge(&self.layout, &self.texts, slice);
+        }
+        self.merged_to = self.merged_to.max(slices.end);
+        self.running.refresh(&self.layout, &self.texts, &mut self.slices, self.merged_to);
+        self.emit(window, emit);
+        self.expire(self.slicing.slices_of(number + 1).start);
+    }
+
+    /// Lets slices below `number` go.
+    fn expire(&mut self, number: i64) {
+        while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < number) {
+            let (number, slice) = oldest.remove_entry();
+            self.running.expire(&self.layout, number, &slice);
+            for slot in &slice.slots {
+                self.keys.release(*slot);
+            }
+        }
+    }
+
+    fn emit(&mut self, window: Window, emit: &mut dyn FnMut(Rows)) {
+        let width = self.layout.additive();
+        let mut slots = Vec::with_capacity(EMIT_ROWS);
+        let mut key_bytes = Vec::with_capacity(EMIT_ROWS * 16);
+        let mut key_offsets = Vec::with_capacity(EMIT_ROWS + 1);
+        key_offsets.push(0i32);
+        let last = self.running.additive.len() / width;
+        for slot in 0..last {
+            if self.running.additive[slot * width] > 0 {
+                slots.push(slot as u32);
+                self.keys.append_key(slot as u32, &mut key_bytes);
+                key_offsets.push(key_bytes.len() as i32);
+            }
+            let full = slots.len() == EMIT_ROWS || key_bytes.len() >= EMIT_KEY_BYTES;
+            if (full || slot + 1 == last) && !slots.is_empty() {
+                let offsets = std::mem::replace(&mut key_offsets, vec![0]);
+                let keys = binary(offsets, std::mem::take(&mut key_bytes));
+                emit(self.rows(window, keys, &slots));
+                slots.clear();
+            }
+        }
+    }
+
+    fn rows(&mut self, window: Window, keys: BinaryArray, slots: &[u32]) -> Rows {
+        let mut combined = std::mem::take(&mut self.scratch.combined);
+        if self.layout.ordered() > 0 {
+            self.running.combine_ordered(&self.layout, &self.texts, slots, &mut combined);
+        }
+        let totals = Totals {
+            layout: &self.layout,
+            texts: &self.texts,
+            additive: &self.running.additive,
+            ordered: &combined,
+            spills: &self.running.spills,
+        };
+        let (columns, failures) = results(&totals, slots);
+        self.scratch.combined = combined;
+        let width = self.layout.additive();
+        Rows {
+            window,
+            keys,
+            records: slots.iter().map(|slot| self.running.additive[*slot as usize * width]).collect(),
+            aggregates: Batch::new(Arc::clone(&self.result_schema), columns, slots.len()),
+            failures,
+        }
+    }
+
+    /// Drops the indexes of slices that only records behind the watermark could still change.
+    fn seal(&mut self, watermark: Watermark) {
+        if watermark == Watermark::FINISHED {
+            return;
+        }
+        let open = self.slicing.slice_of(watermark.0.saturating_add(1));
+        self.slices.range_mut(..open).for_each(|(_, slice)| slice.seal());
+    }
+
+    fn sweep_texts(&mut self) {
+        if !self.texts.wants_sweep() {
+            return;
+        }
+        let places = text_words(&self.layout);
+        let (additive, stride, ordered) =
+            (self.layout.additive(), self.layout.stride(), self.layout.ordered());
+        let (slices, running) = (&mut self.slices, &mut self.running);
+        self.texts.retain(|keep| {
+            let mut renumber = |rows: &mut [u64]| {
+                for row in rows.chunks_exact_mut(ordered) {
+                    for (has, word) in &places {
+                        if row[*has] == 1 {
+                            row[*word] = keep(row[*word]);
+                        }
+                    }
+                }
+            };
+            for slice in slices.values_mut() {
+                slice.words.chunks_exact_mut(stride).for_each(|row| renumber(&mut row[additive..]));
+                renumber(&mut slice.suffix);
+            }
+            renumber(&mut running.front);
+            renumber(&mut running.back);
+        });
+    }
+}
+
+fn unique(rows: &[u32]) -> Vec<u32> {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}
+
+fn binary(offsets: Vec<i32>, bytes: Vec<u8>) -> BinaryArray {
+    BinaryArray::new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes), None)
+}
+
+/// A seed that others cannot guess, from the standard library's own.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}

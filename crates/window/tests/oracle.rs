@@ -1,0 +1,285 @@
+//! Windows against a naive reading of the rules: every row is computed from all records at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
+use event::{Aggregate, AggregateFunction as F, DataType, Rows, Watermark, key_hash};
+use proptest::prelude::*;
+use window::{Arrival, Arrivals, WindowSpec, Windows};
+
+#[derive(Debug, Clone)]
+struct Record {
+    key: u8,
+    time: i64,
+    value: Option<f64>,
+    number: i64,
+    flag: bool,
+    text: u8,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    size: i64,
+    slide: i64,
+    bound: i64,
+    partitions: Vec<Vec<Record>>,
+    /// How many records of which partition come next; a snapshot is taken and restored where marked.
+    schedule: Vec<(usize, usize, bool)>,
+}
+
+fn aggregates() -> Vec<Aggregate> {
+    let of = |function, argument, filtered| Aggregate { function, argument, filtered };
+    vec![
+        of(F::Count, None, false),
+        of(F::Count, None, true),
+        of(F::Sum, Some(DataType::Double), true),
+        of(F::Sum, Some(DataType::Bigint), false),
+        of(F::Min, Some(DataType::Double), false),
+        of(F::Max, Some(DataType::Varchar), false),
+        of(F::Stddev, Some(DataType::Double), false),
+        of(F::First, Some(DataType::Double), false),
+        of(F::Last, Some(DataType::Varchar), true),
+        of(F::BoolOr, Some(DataType::Boolean), false),
+        of(F::Avg, Some(DataType::Bigint), false),
+    ]
+}
+
+fn inputs(records: &[Record]) -> Vec<ArrayRef> {
+    let flags = || Arc::new(BooleanArray::from_iter(records.iter().map(|r| Some(r.flag)))) as ArrayRef;
+    let values = || Arc::new(Float64Array::from_iter(records.iter().map(|r| r.value))) as ArrayRef;
+    let numbers = || Arc::new(Int64Array::from_iter_values(records.iter().map(|r| r.number))) as ArrayRef;
+    let texts = || {
+        Arc::new(StringArray::from_iter_values(records.iter().map(|r| format!("t{}", r.text)))) as ArrayRef
+    };
+    vec![
+        flags(),
+        flags(),
+        values(),
+        numbers(),
+        values(),
+        texts(),
+        values(),
+        values(),
+        flags(),
+        texts(),
+        flags(),
+        numbers(),
+    ]
+}
+
+type Row = Vec<String>;
+
+/// One text per aggregate, so that rows can be compared.
+fn texts_of(rows: &Rows, row: usize) -> Row {
+    let columns = rows.aggregates.columns().iter();
+    let mut texts: Row = columns
+        .map(|column| {
+            if column.is_null(row) {
+                return "null".to_owned();
+            }
+            if let Some(numbers) = column.as_primitive_opt::<Int64Type>() {
+                return numbers.value(row).to_string();
+            }
+            if let Some(doubles) = column.as_primitive_opt::<Float64Type>() {
+                return format!("{:.9e}", doubles.value(row));
+            }
+            match column.as_string_opt::<i32>() {
+                Some(texts) => texts.value(row).to_owned(),
+                None => column.as_boolean().value(row).to_string(),
+            }
+        })
+        .collect();
+    texts.push(rows.records[row].to_string());
+    texts
+}
+
+/// The exact sum, rounded once: the values are multiples of 2^-60, and few.
+fn exact_sum(values: &[f64]) -> f64 {
+    let scale = 2f64.powi(60);
+    values.iter().map(|value| (value * scale) as i128).sum::<i128>() as f64 / scale
+}
+
+fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
+    let null = || "null".to_owned();
+    let double = |v: f64| format!("{v:.9e}");
+    let values: Vec<f64> = held.iter().filter_map(|(.., r)| r.value).collect();
+    let flagged: Vec<f64> = held.iter().filter(|(.., r)| r.flag).filter_map(|(.., r)| r.value).collect();
+    let numbers: i128 = held.iter().map(|(.., r)| i128::from(r.number)).sum();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let spread = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0);
+    let first = held.iter().min_by_key(|(t, p, o, _)| (*t, *p, *o));
+    let last = held.iter().filter(|(.., r)| r.flag).max_by_key(|(t, p, o, _)| (*t, *p, *o));
+    vec![
+        held.len().to_string(),
+        held.iter().filter(|(.., r)| r.flag).count().to_string(),
+        if flagged.is_empty() { null() } else { double(exact_sum(&flagged)) },
+        numbers.to_string(),
+        values.iter().copied().min_by(f64::total_cmp).map_or_else(null, double),
+        held.iter().map(|(.., r)| format!("t{}", r.text)).max().unwrap_or_else(null),
+        if values.len() < 2 { null() } else { double(spread.sqrt()) },
+        first.and_then(|(.., r)| r.value).map_or_else(null, double),
+        last.map_or_else(null, |(.., r)| format!("t{}", r.text)),
+        held.iter().any(|(.., r)| r.flag).to_string(),
+        double(numbers as f64 / held.len() as f64),
+        held.len().to_string(),
+    ]
+}
+
+type Answer = (BTreeMap<(i64, i64, u8), Row>, usize);
+
+fn naive(case: &Case) -> Answer {
+    type Held<'a> = BTreeMap<(i64, i64, u8), Vec<(i64, usize, usize, &'a Record)>>;
+    let (mut held, mut late): (Held<'_>, usize) = (BTreeMap::new(), 0);
+    for (partition, records) in case.partitions.iter().enumerate() {
+        let mut seen = i64::MIN;
+        for (offset, record) in records.iter().enumerate() {
+            let mut any = false;
+            let mut start = record.time.div_euclid(case.slide) * case.slide;
+            while start + case.size > record.time {
+                if start + case.size - 1 > seen {
+                    let window = (start, start + case.size, record.key);
+                    held.entry(window).or_default().push((record.time, partition, offset, record));
+                    any = true;
+                }
+                start -= case.slide;
+            }
+            late += usize::from(!any);
+            seen = seen.max(record.time - case.bound - 1);
+        }
+    }
+    (held.into_iter().map(|(window, held)| (window, naive_row(&held))).collect(), late)
+}
+
+/// Feeds a case through `Windows`, as a worker would.
+fn run(case: &Case, spec: WindowSpec) -> Answer {
+    let mut windows = Windows::new(spec, aggregates());
+    let (mut rows, mut late) = (BTreeMap::new(), 0);
+    let mut read = vec![0usize; case.partitions.len()];
+    let mut marks = vec![i64::MIN; case.partitions.len()];
+    let mut closed_to = i64::MIN;
+    let rest = (0..case.partitions.len()).map(|p| (p, usize::MAX, false));
+    for (partition, count, restart) in case.schedule.iter().copied().chain(rest) {
+        let partition = partition % case.partitions.len();
+        let records = &case.partitions[partition];
+        let from = read[partition];
+        let to = records.len().min(from.saturating_add(count));
+        let (mut ahead, mut behind) = (Vec::new(), Vec::new());
+        for (offset, record) in records[from..to].iter().enumerate() {
+            let seen = marks[partition];
+            if record.time > seen {
+                ahead.push((record.clone(), from + offset))
+            } else {
+                behind.push((record.clone(), from + offset, seen))
+            }
+            marks[partition] = seen.max(record.time - case.bound - 1);
+        }
+        read[partition] = to;
+        if to == records.len() {
+            marks[partition] = i64::MAX;
+        }
+        let (records, offsets): (Vec<Record>, Vec<usize>) = ahead.into_iter().unzip();
+        feed(&mut windows, partition, &records, &offsets, None);
+        let seen: Vec<i64> = behind.iter().map(|(.., seen)| *seen).collect();
+        let (records, offsets): (Vec<Record>, Vec<usize>) =
+            behind.into_iter().map(|(r, o, _)| (r, o)).unzip();
+        late += feed(&mut windows, partition, &records, &offsets, Some(&seen));
+        let watermark = Watermark(marks.iter().copied().min().unwrap());
+        windows.advance(watermark, &mut |closed: Rows| {
+            assert!(closed.window.due() >= closed_to && closed.failures.is_empty());
+            closed_to = closed.window.due();
+            for row in 0..closed.keys.len() {
+                let window = (closed.window.start, closed.window.end, closed.keys.value(row)[0]);
+                assert!(rows.insert(window, texts_of(&closed, row)).is_none(), "a window closes once");
+            }
+        });
+        if restart {
+            let mut next = Windows::new(spec, aggregates());
+            next.restore_closed(watermark);
+            for (shard, snapshot) in windows.snapshot(8) {
+                next.restore(shard, snapshot).unwrap();
+            }
+            windows = next;
+        }
+    }
+    assert_eq!(windows.keys(), 0, "nothing is left behind");
+    (rows, late)
+}
+
+fn feed(
+    windows: &mut Windows,
+    partition: usize,
+    records: &[Record],
+    offsets: &[usize],
+    seen: Option<&[i64]>,
+) -> usize {
+    if records.is_empty() {
+        return 0;
+    }
+    let keys =
+        BinaryArray::from_iter_values(records.iter().map(|r| vec![r.key; 1 + usize::from(r.key) % 30]));
+    let hashes: Vec<u64> = keys.iter().flatten().map(key_hash).collect();
+    let arrivals = Arrivals {
+        keys: &keys,
+        hashes: &hashes,
+        times: &records.iter().map(|r| r.time).collect::<Vec<_>>(),
+        inputs: &inputs(records),
+        partition: partition as u32,
+        offsets: &offsets.iter().map(|o| *o as u64).collect::<Vec<_>>(),
+    };
+    match seen {
+        None => {
+            windows.insert(&arrivals);
+            0
+        }
+        Some(seen) => {
+            let judged = windows.insert_behind(&arrivals, seen);
+            judged.iter().filter(|arrival| **arrival == Arrival::Late).count()
+        }
+    }
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let value = prop_oneof![
+        8 => (-200i32..200).prop_map(|v| Some(f64::from(v) / 2.0)),
+        2 => (-1000i32..1000).prop_map(|v| Some(f64::from(v) / 10.0)),
+        1 => Just(None),
+    ];
+    let number = prop_oneof![9 => -50i64..50, 1 => Just(1i64 << 60)];
+    (0u8..6, -60i64..120, value, number, any::<bool>(), 0u8..5)
+        .prop_map(|(key, time, value, number, flag, text)| Record { key, time, value, number, flag, text })
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let partitions = prop::collection::vec(prop::collection::vec(record(), 0..40), 1..4);
+    let schedule = prop::collection::vec((0usize..4, 1usize..12, prop::bool::weighted(0.2)), 0..30);
+    (1i64..12, 0i64..40, 0i64..60, partitions, schedule).prop_map(
+        |(slide, extra, bound, mut partitions, schedule)| {
+            // Times that mostly go forward, as a stream's do.
+            for records in &mut partitions {
+                let count = records.len() as i64;
+                for (i, record) in records.iter_mut().enumerate() {
+                    record.time = record.time / 3 + i as i64 * 60 / count.max(1);
+                }
+            }
+            Case { size: slide + extra, slide, bound, partitions, schedule }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #[test]
+    fn windows_give_what_the_rules_say_for_any_batches_partitions_and_restarts(case in case()) {
+        let spec = WindowSpec::sliding(case.size, case.slide).unwrap();
+        let (expected, late) = naive(&case);
+        let (rows, found_late) = run(&case, spec);
+        prop_assert_eq!(found_late, late);
+        for (window, row) in &expected {
+            prop_assert_eq!((window, rows.get(window)), (window, Some(row)));
+        }
+        prop_assert_eq!(rows.len(), expected.len());
+    }
+}
