@@ -1,1 +1,28 @@
-//! (soon)
+//! Durable state of a job: segments of shards, and the manifests that name them.
+//!
+//! Sits beside the other middle crates: `dataflow` gives it bytes per operator and shard and gets them
+//! back. Everything durable goes through one [`Store`]; each file begins with a format version and a
+//! checksum, and `docs/checkpoint-format.md` describes it.
+//!
+//! Promises: a checkpoint exists when its manifest does, and a manifest is created once and never
+//! replaced; a file that is damaged is refused with its name, never half read.
+//!
+//! ```
+//! use checkpoint::{Kind, decode, encode};
+//!
+//! let bytes = encode(Kind::Manifest, &("anything", 7u32))?;
+//! let back: (String, u32) = decode(Kind::Manifest, &bytes)?;
+//! assert_eq!(back, ("anything".to_owned(), 7));
+//! assert!(decode::<(String, u32)>(Kind::Manifest, &bytes[..bytes.len() - 1]).is_err());
+//! # Ok::<(), checkpoint::CodecError>(())
+//! ```
+
+mod codec;
+mod manifest;
+mod segment;
+mod store;
+
+pub use codec::{CodecError, Kind, decode, encode};
+pub use manifest::{Manifest, SinkState, SourceState};
+pub use segment::{Block, Operator, Segment, SegmentBuilder};
+pub use store::{Store, StoreError};

@@ -1,0 +1,57 @@
+//! What makes a checkpoint: the manifest, which names every part of it.
+
+use event::{Counts, Rejected, Watermark};
+use serde::{Deserialize, Serialize};
+
+use crate::Segment;
+
+/// A committed checkpoint. It exists from the moment its file does, and is never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Number of the interval that it ends; counts up from 0.
+    pub number: u32,
+    /// The job's name.
+    pub job: String,
+    /// What may not change under the state: names and canonical values.
+    pub identity: Vec<(String, String)>,
+    /// Into how many shards the key space is cut, for the life of the state.
+    pub shards: u32,
+    /// The segments of all workers.
+    pub segments: Vec<Segment>,
+    /// The partitions, in their order.
+    pub sources: Vec<SourceState>,
+    /// The global watermark that the windows have applied.
+    pub watermark: Watermark,
+    /// Quarantined records whose turn in the canonical order has not come.
+    pub held: Vec<Rejected>,
+    /// Totals since the job was first started.
+    pub counts: Counts,
+    /// The sinks that deliver from the outbox, by name.
+    pub sinks: Vec<SinkState>,
+    /// Whether the input is finished and everything was put out.
+    pub finished: bool,
+}
+
+/// A partition at the cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// The partition's own name.
+    pub partition: String,
+    /// Where to read on; encoded by the source.
+    pub position: Vec<u8>,
+    /// Its watermark; `FINISHED` once it was read to the end.
+    pub watermark: Watermark,
+}
+
+/// A sink at the cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinkState {
+    /// The sink's name in the config.
+    pub name: String,
+    /// What it writes to.
+    pub target: String,
+    /// Bytes delivered before this checkpoint.
+    pub start: u64,
+    /// Bytes that this checkpoint delivers, which are in its outbox.
+    pub length: u64,
+}
