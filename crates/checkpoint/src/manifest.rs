@@ -1,6 +1,6 @@
 //! What makes a checkpoint: the manifest, which names every part of it.
 
-use event::{Counts, Rejected, Watermark};
+use event::{Counts, OutputRow, Watermark};
 use serde::{Deserialize, Serialize};
 
 use crate::Segment;
@@ -22,8 +22,8 @@ pub struct Manifest {
     pub sources: Vec<SourceState>,
     /// The global watermark that the windows have applied.
     pub watermark: Watermark,
-    /// Quarantined records whose turn in the canonical order has not come.
-    pub held: Vec<Rejected>,
+    /// Rows for sinks whose turn in the canonical order has not come.
+    pub held: Vec<OutputRow>,
     /// Totals since the job was first started.
     pub counts: Counts,
     /// The sinks that deliver from the outbox, by name.

@@ -1,1 +1,40 @@
-//! (soon)
+//! The timely graph, the workers, and recovery: everything that moves events between the pure crates.
+//!
+//! Takes a compiled [`Job`] from `tidewatch`, runs it on the threads of one process or on those of many, and
+//! says what came of it. The only crate that knows timely. [`graph`](self) in `graph.rs` shows the way of
+//! an event in eight steps.
+//!
+//! Promises: what is put out depends on the content of each partition alone; what is under way is bounded
+//! ([`Flow`]); with a [`StateSpec`] a run goes on where the last one was committed, whatever the number of
+//! workers.
+//!
+//! ```
+//! use dataflow::{Cluster, Control, Flow};
+//!
+//! // A cluster of one process with two worker threads; a job is asked to end through its control.
+//! let cluster = Cluster { workers: 2, process: 0, hosts: vec![] };
+//! let control = Control::default();
+//! control.drain();
+//! assert!(control.is_draining() && cluster.hosts.is_empty());
+//! assert!(Flow::default().ticks > 0);
+//! ```
+
+mod columns;
+mod delivery;
+mod graph;
+mod intake;
+mod job;
+mod mesh;
+mod message;
+mod operators;
+mod recovery;
+mod route;
+mod run;
+mod snapshot;
+mod worker;
+
+pub use job::{Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
+pub use run::run;
+
+/// Shards of a job that does not say how many.
+pub const SHARDS: u32 = 1024;

@@ -1,1 +1,77 @@
-//! (soon)
+//! Judges rows of features: computes scores on whole columns, asks the job's rules, keeps the hits.
+//!
+//! Takes the rows of closed windows from `window`, gives [`event::Detected`] to `alert`. Pure: no IO, no
+//! clock, no threads. Expressions come compiled; this crate knows no SQL.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use arrow_array::cast::AsArray;
+//! use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int64Array, types::Int64Type};
+//! use detect::{Detection, Rule};
+//! use event::{Batch, DataType, Evaluation, Expression, Field, KeyShape, Rows, Schema, Severity, Window};
+//!
+//! /// `pauses`, the first aggregate.
+//! #[derive(Debug)]
+//! struct Pauses;
+//! impl Expression for Pauses {
+//!     fn data_type(&self) -> DataType { DataType::Bigint }
+//!     fn columns(&self) -> Vec<usize> { vec![0] }
+//!     fn evaluate(&self, batch: &Batch) -> Evaluation {
+//!         Evaluation { column: batch.column(0).clone(), failures: Vec::new() }
+//!     }
+//! }
+//!
+//! /// `pauses > 5`, over the row `user_id, window_start, window_end, pauses`.
+//! #[derive(Debug)]
+//! struct ManyPauses;
+//! impl Expression for ManyPauses {
+//!     fn data_type(&self) -> DataType { DataType::Boolean }
+//!     fn columns(&self) -> Vec<usize> { vec![3] }
+//!     fn evaluate(&self, batch: &Batch) -> Evaluation {
+//!         let pauses = batch.column(3).as_primitive::<Int64Type>();
+//!         let column: BooleanArray = pauses.iter().map(|n| n.map(|n| n > 5)).collect();
+//!         Evaluation { column: Arc::new(column), failures: Vec::new() }
+//!     }
+//! }
+//!
+//! let rule = Rule {
+//!     id: "restless".into(),
+//!     when: Arc::new(ManyPauses),
+//!     score: None,
+//!     threshold: None,
+//!     min_events: 1,
+//!     severity: Severity::Warning,
+//!     escalate: None,
+//! };
+//! let detection = Detection::new(
+//!     vec![Field::new("user_id", DataType::Varchar)],
+//!     KeyShape::new(vec![DataType::Varchar])?,
+//!     vec![("pauses".into(), Arc::new(Pauses))],
+//!     vec![],
+//!     vec![rule],
+//! )?;
+//!
+//! let aggregates = Arc::new(Schema::new(vec![Field::new("pauses", DataType::Bigint)]));
+//! let pauses: ArrayRef = Arc::new(Int64Array::from(vec![2, 9]));
+//! let detected = detection.evaluate(&Rows {
+//!     window: Window { start: 0, end: 60_000_000 },
+//!     keys: BinaryArray::from_vec(vec![b"ann", b"bob"]),
+//!     records: vec![4, 12],
+//!     aggregates: Batch::new(aggregates, vec![pauses], 2),
+//!     failures: vec![],
+//! });
+//! assert_eq!(detected.hits.len(), 1);
+//! assert_eq!(detected.keys.value(0), b"bob");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod detection;
+mod error;
+mod gather;
+mod rule;
+mod verdict;
+
+pub use detection::{Detection, row_schema_prefix};
+pub use error::DetectError;
+pub use rule::Rule;

@@ -71,6 +71,11 @@ impl AggregateFunction {
         }
     }
 
+    /// Whether its result depends on the order of records, so that it needs their offsets.
+    pub fn needs_order(self) -> bool {
+        matches!(self, Self::First | Self::Last)
+    }
+
     /// Type of the result for an argument of that type; `None` where the function is not defined on it.
     pub fn result_type(self, argument: DataType) -> Option<DataType> {
         match self {

@@ -1,0 +1,224 @@
+//! The alert object: a CloudEvents 1.0 event in JSON, its fields always in the same order.
+//!
+//! Holds nothing that differs between two runs: no wall clock, no worker, no epoch.
+
+use std::fmt::Write;
+
+use event::{Detected, Hit, RowSchema, Window};
+
+use crate::identity::{append_episode, append_id};
+use crate::instant::append_instant;
+use crate::json::{JsonColumn, append_double, append_string, member};
+use crate::summary::Summary;
+
+/// What an alert says of its rule besides what `detect` finds.
+#[derive(Debug, Clone)]
+pub struct AlertRule {
+    /// The rule's name in the config.
+    pub id: String,
+    /// The sentence of its alerts.
+    pub summary: Option<Summary>,
+}
+
+/// Writes alert objects of one job.
+#[derive(Debug, Clone)]
+pub(crate) struct AlertObject {
+    job: String,
+    row: RowSchema,
+    /// By rank.
+    rules: Vec<AlertRule>,
+    /// From behind the id to the value of `subject`.
+    source: Vec<u8>,
+    /// `"name":` of every column of the row.
+    members: Vec<Vec<u8>>,
+}
+
+/// The rows of a window with what all of their alerts share.
+pub(crate) struct Page<'a> {
+    detected: &'a Detected,
+    columns: &'a [JsonColumn<'a>],
+    window: Vec<u8>,
+    end: Vec<u8>,
+}
+
+impl<'a> Page<'a> {
+    /// `columns` are those of the batch that was detected, with instants as RFC 3339.
+    pub(crate) fn new(detected: &'a Detected, columns: &'a [JsonColumn<'a>]) -> Self {
+        let mut end = Vec::new();
+        append_quoted_instant(detected.window.end, &mut end);
+        Page { detected, columns, window: window_object(detected.window), end }
+    }
+}
+
+impl AlertObject {
+    /// `rules` are ordered by name here, whatever their order.
+    pub(crate) fn new(job: &str, row: RowSchema, mut rules: Vec<AlertRule>) -> Self {
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        let source = format!(r#"","source":"tidewatch/{}","type":"tidewatch.alert""#, uri_segment(job));
+        let members = row.schema().fields().iter().map(|field| member(&field.name)).collect();
+        AlertObject { job: job.to_owned(), row, rules, source: source.into_bytes(), members }
+    }
+
+    /// Name of the rule that a hit belongs to.
+    pub(crate) fn rule(&self, hit: &Hit) -> Option<&AlertRule> {
+        hit.verdict.map(|verdict| &self.rules[usize::from(verdict.rule)])
+    }
+
+    /// Appends the alert of a hit. `scratch` is for the summary.
+    pub(crate) fn append(&self, page: &Page<'_>, hit: &Hit, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+        let row = hit.row as usize;
+        let (detected, columns) = (page.detected, page.columns);
+        let keys = &columns[self.row.keys()];
+        let key = detected.keys.value(row);
+        let rule = self.rule(hit);
+        let rule_id = rule.map(|rule| rule.id.as_str());
+
+        out.extend_from_slice(br#"{"specversion":"1.0","id":""#);
+        append_id(&self.job, rule_id, key, detected.window, out);
+        out.extend_from_slice(&self.source);
+        scratch.clear();
+        append_key_text(keys, row, scratch);
+        // CloudEvents has no empty subject.
+        if !scratch.is_empty() {
+            out.extend_from_slice(br#","subject":"#);
+            append_utf8(scratch, out);
+        }
+        out.extend_from_slice(br#","time":"#);
+        out.extend_from_slice(&page.end);
+        out.extend_from_slice(br#","datacontenttype":"application/json","data":{"job":"#);
+        append_string(&self.job, out);
+        out.extend_from_slice(br#","rule":"#);
+        append_optional(rule_id, out);
+        out.extend_from_slice(br#","severity":"#);
+        append_optional(hit.verdict.map(|verdict| verdict.severity.name()), out);
+        out.extend_from_slice(br#","key":"#);
+        append_key(keys, row, out);
+        out.extend_from_slice(br#","window":"#);
+        out.extend_from_slice(&page.window);
+        out.extend_from_slice(br#","features":"#);
+        self.append_columns(columns, self.row.features(), row, out);
+        out.extend_from_slice(br#","score":"#);
+        append_number(hit.verdict.and_then(|verdict| verdict.score), out);
+        out.extend_from_slice(br#","scores":"#);
+        self.append_columns(columns, self.row.scores(), row, out);
+        out.extend_from_slice(br#","threshold":"#);
+        append_number(hit.verdict.and_then(|verdict| verdict.threshold), out);
+        out.extend_from_slice(br#","summary":"#);
+        match (rule.and_then(|rule| rule.summary.as_ref()), rule_id, &hit.verdict) {
+            (Some(summary), Some(rule), Some(verdict)) => {
+                scratch.clear();
+                summary.append(columns, keys.len(), row, rule, verdict, scratch);
+                append_utf8(scratch, out);
+            }
+            _ => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(br#","episode":""#);
+        append_episode(&self.job, rule_id, key, detected.window.end, out);
+        out.extend_from_slice(br#""}}"#);
+    }
+
+    /// Appends a row that has no alert, for a person who asks why: its key, window and features.
+    pub(crate) fn append_row(
+        &self,
+        columns: &[JsonColumn<'_>],
+        row: usize,
+        window: Window,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(br#"{"key":"#);
+        append_key(&columns[self.row.keys()], row, out);
+        out.extend_from_slice(br#","window":"#);
+        out.extend_from_slice(&window_object(window));
+        out.extend_from_slice(br#","features":"#);
+        self.append_columns(columns, self.row.features(), row, out);
+        out.push(b'}');
+    }
+
+    fn append_columns(
+        &self,
+        columns: &[JsonColumn<'_>],
+        places: std::ops::Range<usize>,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) {
+        out.push(b'{');
+        for place in places.clone() {
+            if place > places.start {
+                out.push(b',');
+            }
+            out.extend_from_slice(&self.members[place]);
+            columns[place].append(row, out);
+        }
+        out.push(b'}');
+    }
+}
+
+/// Appends a key: the value of its only field, or an array of them.
+fn append_key(keys: &[JsonColumn<'_>], row: usize, out: &mut Vec<u8>) {
+    if let [key] = keys {
+        return key.append(row, out);
+    }
+    out.push(b'[');
+    for (place, key) in keys.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        key.append(row, out);
+    }
+    out.push(b']');
+}
+
+/// Appends a key as text: that of its only field bare, or the JSON array of them.
+pub(crate) fn append_key_text(keys: &[JsonColumn<'_>], row: usize, out: &mut Vec<u8>) {
+    match keys {
+        [key] => key.append_text(row, out),
+        _ => append_key(keys, row, out),
+    }
+}
+
+fn append_utf8(text: &[u8], out: &mut Vec<u8>) {
+    append_string(&String::from_utf8_lossy(text), out);
+}
+
+fn append_optional(text: Option<&str>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => append_string(text, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn append_number(value: Option<f64>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => append_double(value, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn append_quoted_instant(micros: i64, out: &mut Vec<u8>) {
+    out.push(b'"');
+    append_instant(micros, out);
+    out.push(b'"');
+}
+
+fn window_object(window: Window) -> Vec<u8> {
+    let mut out = br#"{"start":"#.to_vec();
+    append_quoted_instant(window.start, &mut out);
+    out.extend_from_slice(br#","end":"#);
+    append_quoted_instant(window.end, &mut out);
+    out.push(b'}');
+    out
+}
+
+/// A name as a segment of a URI's path (RFC 3986): everything but unreserved characters percent-encoded.
+fn uri_segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            // A string takes every write.
+            let _ = write!(segment, "%{byte:02X}");
+        }
+    }
+    segment
+}

@@ -1,0 +1,118 @@
+//! Quarantine rows: what did not fit, why, and where it stood, as one JSON object a line.
+//!
+//! A record has its partition, offset and first bytes; a row of features has none of them, and shows itself
+//! instead. The reasons are the codes of [`event::Reason`].
+
+use event::{Due, OutputRow, Reason, Rejected, SinkId, Window};
+
+use crate::json::append_string;
+
+/// The quarantine row of a record, in its place of the order (`seen`, partition, offset).
+///
+/// `partitions` are the names of the job's partitions, by ordinal.
+pub fn quarantine_row(rejected: &Rejected, partitions: &[String], sink: SinkId) -> OutputRow {
+    let mut line = Vec::with_capacity(rejected.raw.len() + rejected.detail.len() + 96);
+    append_head(rejected.reason, &rejected.detail, &mut line);
+    match partitions.get(rejected.partition as usize) {
+        Some(name) => append_string(name, &mut line),
+        None => append_string(&rejected.partition.to_string(), &mut line),
+    }
+    line.extend_from_slice(format!(r#","offset":{},"raw":"#, rejected.offset).as_bytes());
+    append_raw(&rejected.raw, &mut line);
+    let due = Due {
+        due: rejected.seen,
+        class: 1,
+        operator: 0,
+        window_end: 0,
+        window_start: 0,
+        key: rejected.partition.to_be_bytes().to_vec(),
+        rule: 0,
+        sequence: rejected.offset,
+    };
+    OutputRow { due, sink, line }
+}
+
+/// The quarantine row of a row of features, which is `raw`, in the place of its window's results.
+pub(crate) fn quarantine_row_of_features(
+    window: Window,
+    key: &[u8],
+    detail: &str,
+    raw: &[u8],
+    sink: SinkId,
+) -> OutputRow {
+    let mut line = Vec::with_capacity(raw.len() + detail.len() + 96);
+    append_head(Reason::Expression, detail, &mut line);
+    line.extend_from_slice(br#"null,"offset":null,"raw":"#);
+    append_raw(raw, &mut line);
+    OutputRow { due: due(window, key, 0), sink, line }
+}
+
+/// The place of a window's result.
+pub(crate) fn due(window: Window, key: &[u8], rule: u16) -> Due {
+    Due {
+        due: window.due(),
+        class: 0,
+        operator: 0,
+        window_end: window.end,
+        window_start: window.start,
+        key: key.to_vec(),
+        rule,
+        sequence: 0,
+    }
+}
+
+fn append_head(reason: Reason, detail: &str, line: &mut Vec<u8>) {
+    line.extend_from_slice(br#"{"reason":"#);
+    append_string(reason.code(), line);
+    line.extend_from_slice(br#","detail":"#);
+    append_string(detail, line);
+    line.extend_from_slice(br#","partition":"#);
+}
+
+/// Appends the first bytes of what did not fit, and the end of the object.
+fn append_raw(raw: &[u8], line: &mut Vec<u8>) {
+    let raw = &raw[..raw.len().min(Rejected::RAW_BYTES_MAX)];
+    append_string(&String::from_utf8_lossy(raw), line);
+    line.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(seen: i64, partition: u32, offset: u64, raw: &[u8]) -> Rejected {
+        let detail = "no `\"` here".to_owned();
+        Rejected { seen, partition, offset, reason: Reason::Malformed, detail, raw: raw.to_vec() }
+    }
+
+    #[test]
+    fn a_record_is_shown_with_its_place_and_bad_utf_8_replaced() {
+        let row =
+            quarantine_row(&rejected(0, 1, 42, b"{\"a\": \xFF\0"), &["f#0".into(), "f#1".into()], SinkId(3));
+        assert_eq!(
+            String::from_utf8(row.line).unwrap(),
+            r#"{"reason":"malformed","detail":"no `\"` here","partition":"f#1","offset":42,"raw":"{\"a\": \ufffd\u0000"}"#
+                .replace("\\ufffd", "\u{FFFD}")
+        );
+        assert_eq!(row.sink, SinkId(3));
+    }
+
+    #[test]
+    fn records_stand_in_the_order_of_what_their_partition_had_seen() {
+        let sorted = [(i64::MIN, 9, 9), (-5, 0, 7), (3, 0, 256), (3, 1, 2), (3, 256, 0), (4, 0, 0)];
+        let rows: Vec<Due> = sorted
+            .map(|(seen, partition, offset)| {
+                quarantine_row(&rejected(seen, partition, offset, b""), &[], SinkId(0)).due
+            })
+            .into();
+        assert!(rows.is_sorted());
+    }
+
+    #[test]
+    fn no_more_than_the_first_kibibyte_is_shown() {
+        let row = quarantine_row(&rejected(0, 0, 0, &[b'x'; 5000]), &[], SinkId(0));
+        let value: serde_json::Value = serde_json::from_slice(&row.line).unwrap();
+        assert_eq!(value["raw"].as_str().unwrap().len(), 1024);
+        assert_eq!(value["partition"], "0");
+    }
+}

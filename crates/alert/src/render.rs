@@ -1,0 +1,234 @@
+//! Renders what was detected into the lines of every sink: alert objects or plain rows.
+//!
+//! Takes [`Detected`] from `detect`, gives [`OutputRow`]s to the one writer of each sink, which puts them in
+//! order. A row for which a sink's expression fails goes to quarantine and to no sink.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, StringArray, UInt32Array};
+use arrow_select::take::take;
+use event::{
+    Batch, DataType, Detected, Expression, Field, Hit, OutputRow, RowFailure, RowSchema, Schema, SinkId,
+};
+
+use crate::json::{Instants, JsonColumn, member};
+use crate::object::{AlertObject, AlertRule, Page};
+use crate::quarantine::{due, quarantine_row_of_features};
+
+/// How a sink shows a hit.
+#[derive(Debug, Clone)]
+pub enum Format {
+    /// As an alert object.
+    Alert,
+    /// As a flat object of these columns, in this order; compiled against [`plain_schema`].
+    Plain {
+        /// Names and expressions.
+        columns: Vec<(String, Arc<dyn Expression>)>,
+    },
+}
+
+/// A sink that gets the hits, and how.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Which sink.
+    pub sink: SinkId,
+    /// How it shows them.
+    pub format: Format,
+}
+
+/// The lines of what was detected.
+#[derive(Debug, Clone, Default)]
+pub struct Rendered {
+    /// For all sinks, each sink's in the order of the hits.
+    pub rows: Vec<OutputRow>,
+    /// Hits of rules, counted once and not for each sink.
+    pub alerts: u64,
+    /// Rows of features for which an expression failed.
+    pub rows_quarantined: u64,
+}
+
+/// Renders hits for all sinks of a job.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    object: AlertObject,
+    outputs: Vec<Output>,
+    /// For each output the `"name":` of its columns.
+    members: Vec<Vec<Vec<u8>>>,
+    plain_schema: Arc<Schema>,
+    quarantine: Option<SinkId>,
+}
+
+/// What the columns of a plain row are compiled against: the row, and then `rule` and `severity`, which are
+/// NULL in a job without rules.
+pub fn plain_schema(row_schema: &Schema) -> Schema {
+    let mut schema = row_schema.clone();
+    schema.push(Field::new("rule", DataType::Varchar));
+    schema.push(Field::new("severity", DataType::Varchar));
+    schema
+}
+
+impl Renderer {
+    /// A renderer of rows under `row`. `rules` are those of the detection, in any order; rows for which an
+    /// expression failed are shown in `quarantine`.
+    pub fn new(
+        job: &str,
+        row: RowSchema,
+        rules: Vec<AlertRule>,
+        outputs: Vec<Output>,
+        quarantine: Option<SinkId>,
+    ) -> Self {
+        let members = outputs
+            .iter()
+            .map(|output| match &output.format {
+                Format::Alert => Vec::new(),
+                Format::Plain { columns } => columns.iter().map(|(name, _)| member(name)).collect(),
+            })
+            .collect();
+        let plain_schema = Arc::new(plain_schema(row.schema()));
+        Renderer { object: AlertObject::new(job, row, rules), outputs, members, plain_schema, quarantine }
+    }
+
+    /// The lines of all sinks for what was detected.
+    pub fn render(&self, detected: &Detected) -> Rendered {
+        let mut rendered = Rendered::default();
+        let (tables, failures) = self.evaluate(detected);
+        let failed = |hit: &Hit| failures.binary_search_by_key(&(hit.row as usize), |f| f.row).is_ok();
+        let shown: Vec<(usize, &Hit)> =
+            detected.hits.iter().enumerate().filter(|(_, hit)| failures.is_empty() || !failed(hit)).collect();
+        rendered.alerts = shown.iter().filter(|(_, hit)| hit.verdict.is_some()).count() as u64;
+        rendered.rows.reserve(shown.len() * self.outputs.len());
+        for ((output, members), table) in self.outputs.iter().zip(&self.members).zip(&tables) {
+            match &output.format {
+                Format::Alert => self.alerts(detected, &shown, output.sink, &mut rendered.rows),
+                Format::Plain { .. } => {
+                    plain_rows(detected, &shown, table, members, output.sink, &mut rendered.rows);
+                }
+            }
+        }
+        self.quarantine(detected, &failures, &mut rendered);
+        rendered
+    }
+
+    /// For each output the values of its columns, a row for each hit; and the rows of the detected batch for
+    /// which one of them failed, ascending.
+    fn evaluate(&self, detected: &Detected) -> (Vec<Vec<ArrayRef>>, Vec<RowFailure>) {
+        let mut failures = Vec::new();
+        let mut batch = None;
+        let mut tables = Vec::with_capacity(self.outputs.len());
+        for output in &self.outputs {
+            let mut table = Vec::new();
+            if let Format::Plain { columns } = &output.format
+                && !detected.hits.is_empty()
+            {
+                let batch = batch.get_or_insert_with(|| self.plain_batch(detected));
+                for (_, expression) in columns {
+                    let value = expression.evaluate(batch);
+                    table.push(value.column);
+                    failures.extend(value.failures.into_iter().map(|failure| RowFailure {
+                        row: detected.hits[failure.row].row as usize,
+                        detail: failure.detail,
+                    }));
+                }
+            }
+            tables.push(table);
+        }
+        failures.sort_by_key(|failure| failure.row);
+        failures.dedup_by_key(|failure| failure.row);
+        (tables, failures)
+    }
+
+    /// The hits under [`plain_schema`]: a row that several rules hit stands there several times.
+    fn plain_batch(&self, detected: &Detected) -> Batch {
+        let hits = &detected.hits;
+        let as_they_are = hits.len() == detected.batch.rows()
+            && hits.iter().enumerate().all(|(i, hit)| i == hit.row as usize);
+        let mut columns = detected.batch.columns().to_vec();
+        if !as_they_are {
+            let places = UInt32Array::from_iter_values(hits.iter().map(|hit| hit.row));
+            for column in &mut columns {
+                *column = take(column, &places, None).expect("a hit is a row, and hits fit in one column");
+            }
+        }
+        let rules: StringArray =
+            hits.iter().map(|hit| self.object.rule(hit).map(|rule| rule.id.as_str())).collect();
+        let severities: StringArray =
+            hits.iter().map(|hit| hit.verdict.map(|verdict| verdict.severity.name())).collect();
+        columns.push(Arc::new(rules));
+        columns.push(Arc::new(severities));
+        Batch::new(Arc::clone(&self.plain_schema), columns, hits.len())
+    }
+
+    fn alerts(&self, detected: &Detected, hits: &[(usize, &Hit)], sink: SinkId, rows: &mut Vec<OutputRow>) {
+        if hits.is_empty() {
+            return;
+        }
+        let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
+        let page = Page::new(detected, &columns);
+        let (mut scratch, mut line) = (Vec::new(), Vec::new());
+        for (_, hit) in hits {
+            line.clear();
+            self.object.append(&page, hit, &mut scratch, &mut line);
+            rows.push(output_row(detected, hit, sink, &line));
+        }
+    }
+
+    /// Shows the rows that failed before, and those that failed here.
+    fn quarantine(&self, detected: &Detected, failures: &[RowFailure], rendered: &mut Rendered) {
+        let before = &detected.failed;
+        rendered.rows_quarantined = (before.details.len() + failures.len()) as u64;
+        let Some(sink) = self.quarantine else { return };
+        let mut raw = Vec::new();
+        let mut show = |columns: &[JsonColumn<'_>], row: usize, key: &[u8], detail: &str| {
+            raw.clear();
+            self.object.append_row(columns, row, detected.window, &mut raw);
+            rendered.rows.push(quarantine_row_of_features(detected.window, key, detail, &raw, sink));
+        };
+        if !before.details.is_empty() {
+            let columns = json_columns(before.batch.columns(), Instants::Rfc3339);
+            for (row, detail) in before.details.iter().enumerate() {
+                show(&columns, row, before.keys.value(row), detail);
+            }
+        }
+        if !failures.is_empty() {
+            let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
+            for failure in failures {
+                show(&columns, failure.row, detected.keys.value(failure.row), &failure.detail);
+            }
+        }
+    }
+}
+
+fn json_columns(columns: &[ArrayRef], instants: Instants) -> Vec<JsonColumn<'_>> {
+    columns.iter().map(|column| JsonColumn::new(column, instants)).collect()
+}
+
+fn plain_rows(
+    detected: &Detected,
+    hits: &[(usize, &Hit)],
+    table: &[ArrayRef],
+    members: &[Vec<u8>],
+    sink: SinkId,
+    rows: &mut Vec<OutputRow>,
+) {
+    let columns = json_columns(table, Instants::Millis);
+    let mut line = Vec::new();
+    for (place, hit) in hits {
+        line.clear();
+        line.push(b'{');
+        for (number, (member, column)) in members.iter().zip(&columns).enumerate() {
+            if number > 0 {
+                line.push(b',');
+            }
+            line.extend_from_slice(member);
+            column.append(*place, &mut line);
+        }
+        line.push(b'}');
+        rows.push(output_row(detected, hit, sink, &line));
+    }
+}
+
+fn output_row(detected: &Detected, hit: &Hit, sink: SinkId, line: &[u8]) -> OutputRow {
+    let rule = hit.verdict.map_or(0, |verdict| verdict.rule);
+    let due = due(detected.window, detected.keys.value(hit.row as usize), rule);
+    OutputRow { due, sink, line: line.to_vec() }
+}

@@ -1,0 +1,159 @@
+//! A file as a sink, and how it is completed after a crash. Pipes and devices with a name work too.
+//!
+//! A regular file is only ever appended to. After a crash it may end anywhere inside of what the last
+//! checkpoints put out, since they are delivered after their commit: that tail is compared and completed.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::{Delivery, Sink, SinkError, write_all};
+
+/// Bytes of a file compared at a time.
+const COMPARE_BYTES: usize = 64 * 1024;
+
+pub(super) struct FileSink {
+    name: String,
+    path: PathBuf,
+    file: File,
+    /// Whether it has a length and can be made durable.
+    regular: bool,
+    length: u64,
+}
+
+impl FileSink {
+    /// A new output. A regular file must be empty.
+    pub(super) fn open_fresh(name: &str, path: &Path) -> Result<Self, SinkError> {
+        let sink = Self::append(name, path)?;
+        if sink.regular && sink.length > 0 {
+            return Err(SinkError::NotEmpty { sink: sink.name, path: sink.path, length: sink.length });
+        }
+        Ok(sink)
+    }
+
+    /// An output that goes on at its end, whatever it holds.
+    pub(super) fn append(name: &str, path: &Path) -> Result<Self, SinkError> {
+        let before = metadata(path).map_err(|source| failed(name, path, "look at", source))?;
+        // To read a pipe of ours would steal from its reader; to compare a tail needs to read.
+        let regular = before.as_ref().is_none_or(Metadata::is_file);
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .read(regular)
+            .open(path)
+            .map_err(|source| failed(name, path, "open", source))?;
+        let length = match regular {
+            true => file.metadata().map_err(|source| failed(name, path, "look at", source))?.len(),
+            false => 0,
+        };
+        if before.is_none() {
+            sync_folder(path).map_err(|source| failed(name, path, "make durable", source))?;
+        }
+        Ok(FileSink { name: name.to_owned(), path: path.to_owned(), file, regular, length })
+    }
+
+    /// An output that holds a part of what the last checkpoints put out, and now all of it.
+    pub(super) fn resume(name: &str, path: &Path, deliveries: &[Delivery]) -> Result<Self, SinkError> {
+        let start = deliveries.first().map_or(0, |first| first.start);
+        // A file that is missing must not be created when it is to be refused.
+        let found = metadata(path).map_err(|source| failed(name, path, "look at", source))?;
+        if found.is_none() && start > 0 {
+            let (sink, path) = (name.to_owned(), path.to_owned());
+            return Err(SinkError::Shorter { sink, path, length: 0, wanted: start });
+        }
+        let mut sink = Self::append(name, path)?;
+        if !sink.regular {
+            if let Some(last) = deliveries.last() {
+                sink.write(&last.bytes)?;
+            }
+            return Ok(sink);
+        }
+        sink.check_length(start, deliveries)?;
+        let mut to_skip = sink.check_overlap(start, deliveries)?;
+        for delivery in deliveries {
+            let skipped = to_skip.min(delivery.bytes.len());
+            to_skip -= skipped;
+            sink.write(&delivery.bytes[skipped..])?;
+        }
+        sink.sync()?;
+        Ok(sink)
+    }
+
+    fn check_length(&self, start: u64, deliveries: &[Delivery]) -> Result<(), SinkError> {
+        let (sink, path, length) = (self.name.clone(), self.path.clone(), self.length);
+        let end = deliveries.last().map_or(0, |last| last.start + last.bytes.len() as u64);
+        if length < start {
+            return Err(SinkError::Shorter { sink, path, length, wanted: start });
+        }
+        if length > end {
+            return Err(SinkError::Longer { sink, path, length, wanted: end });
+        }
+        Ok(())
+    }
+
+    /// Compares the file from `start` on with what was put out. Returns how many bytes it has of it.
+    fn check_overlap(&mut self, start: u64, deliveries: &[Delivery]) -> Result<usize, SinkError> {
+        let reading = |sink: &Self, source| failed(&sink.name, &sink.path, "read", source);
+        self.file.seek(SeekFrom::Start(start)).map_err(|source| reading(self, source))?;
+        let mut buffer = vec![0; COMPARE_BYTES];
+        let mut at = start;
+        for piece in deliveries.iter().flat_map(|delivery| delivery.bytes.chunks(COMPARE_BYTES)) {
+            let len = piece.len().min((self.length - at) as usize);
+            let found = &mut buffer[..len];
+            self.file.read_exact(found).map_err(|source| reading(self, source))?;
+            if let Some(place) = found.iter().zip(piece).position(|(found, wanted)| found != wanted) {
+                let (sink, path) = (self.name.clone(), self.path.clone());
+                return Err(SinkError::Different { sink, path, at: at + place as u64 });
+            }
+            at += len as u64;
+        }
+        Ok((at - start) as usize)
+    }
+}
+
+impl Sink for FileSink {
+    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        write_all(&mut self.file, lines)
+            .map_err(|source| failed(&self.name, &self.path, "write to", source))?;
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), SinkError> {
+        if !self.regular {
+            return Ok(());
+        }
+        self.file.sync_data().map_err(|source| failed(&self.name, &self.path, "make durable", source))
+    }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+/// What is there; `None` if nothing is.
+fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the name of a new file durable, which syncing the file does not.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}
+
+fn failed(name: &str, path: &Path, action: &'static str, source: io::Error) -> SinkError {
+    let (sink, path) = (name.to_owned(), path.to_owned());
+    match source.kind() {
+        ErrorKind::BrokenPipe => SinkError::BrokenPipe { sink },
+        ErrorKind::NotFound => SinkError::NoFolder { sink, path },
+        _ => SinkError::Io { sink, action, path, source },
+    }
+}

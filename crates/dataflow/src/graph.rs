@@ -1,0 +1,37 @@
+//! The graph: the way of an event, from a partition to a sink, in eight steps.
+//!
+//! The first file to open. Each worker builds the same graph; records change the worker once, by the hash
+//! of their key, and everything that is put out goes to the one writer.
+
+use timely::dataflow::Scope;
+use timely::dataflow::operators::{Concatenate, Probe};
+
+use crate::operators::deliver::{Writer, deliver};
+use crate::operators::detect::detect;
+use crate::operators::read::{Reader, read};
+use crate::operators::window::{Keyed, window};
+use crate::worker::{Here, Probes};
+
+/// Builds a worker's part of the graph. `writer` is there on the worker that delivers.
+pub(crate) fn build(scope: Scope<'_, u64>, here: &Here, reader: Reader, keyed: Keyed, writer: Option<Writer>) -> Probes {
+    let probes = Probes::default();
+
+    // 1 poll, 2 decode, 4 transform, 3 mark time, and 5 route: one partition at a time. Time is marked
+    // after the transformation, since a record whose expression fails must not move the watermark.
+    let read = read(scope, here, reader, &probes);
+
+    // 6 window: records and watermarks become rows of features, one per key and closed window.
+    let closed = window(here, read.parcels, read.marks.clone(), keyed);
+
+    // 7 detect: rows become scores, and what the rules find becomes lines.
+    let found = detect(here, closed.rows);
+
+    // 8 deliver: lines go to sinks in canonical order; a cut becomes a checkpoint.
+    let items = scope.concatenate([read.items, closed.items, found]);
+    let parts = scope.concatenate([read.parts, closed.parts]);
+    let (taken, committed) = deliver(here, items, read.marks, parts, writer);
+
+    taken.probe_with(&probes.taken);
+    committed.probe_with(&probes.committed);
+    probes
+}

@@ -1,0 +1,280 @@
+//! One partition as a worker reads it: poll and decode, transform, mark time, route.
+
+use std::time::{Duration, Instant};
+
+use event::{Counts, Decoded, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
+use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
+use serde_bytes::ByteBuf;
+use transform::Transform;
+
+use crate::job::RunError;
+use crate::message::{Behind, Columns, Content, Parcel};
+use crate::route::{Router, pick};
+use crate::worker::Here;
+
+/// Records of a paced partition are read in runs of about this length of time.
+const PACE: Duration = Duration::from_millis(5);
+
+/// What a poll came to.
+#[derive(Default)]
+pub(crate) struct Turn {
+    pub(crate) parcels: Vec<Parcel>,
+    pub(crate) counts: Counts,
+    pub(crate) rejected: Vec<Rejected>,
+    /// Whether there may be more at once.
+    pub(crate) polled: bool,
+}
+
+/// A partition, its watermark, and its share of the source's rate.
+pub(crate) struct Intake {
+    ordinal: u32,
+    name: String,
+    partition: Box<dyn Partition>,
+    watermark: PartitionWatermark,
+    finished: bool,
+    transform: Transform,
+    router: Router,
+    pace: Option<Pace>,
+    /// Whether some aggregate asks for offsets.
+    offsets: bool,
+}
+
+/// Events a second, and how many came since when.
+struct Pace {
+    rate: f64,
+    since: Option<Instant>,
+    read: u64,
+}
+
+impl Pace {
+    /// How many records may be read now.
+    fn allowance(&mut self) -> u64 {
+        let since = self.since.get_or_insert_with(Instant::now);
+        let due = since.elapsed().as_secs_f64() * self.rate;
+        let least = (self.rate * PACE.as_secs_f64()).max(1.0);
+        let allowed = due - self.read as f64;
+        if allowed < least { 0 } else { allowed as u64 }
+    }
+}
+
+impl Intake {
+    pub(crate) fn new(
+        ordinal: u32,
+        name: String,
+        partition: Box<dyn Partition>,
+        watermark: PartitionWatermark,
+        rate: Option<f64>,
+        here: &Here,
+    ) -> Self {
+        let transform = here.job.transform.clone();
+        let calls = &transform.features().calls;
+        let offsets = calls.iter().any(|call| call.aggregate.function.needs_order());
+        let shards = here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
+        Intake {
+            ordinal,
+            name,
+            partition,
+            watermark,
+            finished: false,
+            transform,
+            router: Router::new(shards, here.peers),
+            pace: rate.map(|rate| Pace { rate, since: None, read: 0 }),
+            offsets,
+        }
+    }
+
+    pub(crate) fn set_waker(&mut self, waker: Waker) {
+        self.partition.set_waker(waker);
+    }
+
+    pub(crate) fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.partition.position()
+    }
+
+    /// What the global watermark counts it with: a finished partition holds nothing back.
+    pub(crate) fn watermark(&self) -> Watermark {
+        if self.finished { Watermark::FINISHED } else { self.watermark.watermark() }
+    }
+
+    /// The watermark that its records have reached.
+    pub(crate) fn watermark_state(&self) -> Watermark {
+        self.watermark.watermark()
+    }
+
+    /// How long a paced partition has nothing to do.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.pace.as_ref().filter(|_| !self.finished).map(|_| PACE / 2)
+    }
+
+    /// Reads some records and sends them on their way.
+    pub(crate) fn poll(&mut self, here: &Here) -> Result<Turn, RunError> {
+        let allowed = match &mut self.pace {
+            Some(pace) => usize::try_from(pace.allowance()).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        if self.finished || allowed == 0 {
+            return Ok(Turn::default());
+        }
+        match self.partition.poll(allowed)? {
+            Poll::Pending => Ok(Turn::default()),
+            Poll::Finished => {
+                self.finished = true;
+                Ok(Turn { polled: true, ..Turn::default() })
+            }
+            Poll::Decoded(decoded) => Ok(self.take_in(decoded, here)),
+        }
+    }
+
+    fn take_in(&mut self, decoded: Decoded, here: &Here) -> Turn {
+        let Decoded { records, rejected } = decoded;
+        let transformed = self.transform.apply(&records.batch);
+        let read = (records.times.len() + rejected.len()) as u64;
+        if let Some(pace) = &mut self.pace {
+            pace.read += read;
+        }
+        let failed = transformed.failures.len() as u64;
+        let mut turn = Turn { polled: true, ..Turn::default() };
+        turn.counts.read = read;
+        turn.counts.filtered = transformed.filtered;
+        turn.counts.quarantined = rejected.len() as u64 + failed;
+        turn.counts.accepted = read - transformed.filtered - turn.counts.quarantined;
+
+        let marked = Marked::of(&records, &transformed.failures);
+        turn.rejected = self.reject(&records, rejected, &transformed.failures, &marked);
+        let behind = self.watermark.mark(marked.times(&records));
+        let columns = Columns {
+            keys: transformed.keys,
+            hashes: transformed.hashes,
+            times: kept(&records.times, transformed.kept.as_deref()),
+            offsets: if self.offsets || !behind.is_empty() {
+                kept(&records.offsets, transformed.kept.as_deref())
+            } else {
+                Vec::new()
+            },
+            inputs: transformed.inputs,
+            behind: None,
+        };
+        let behind: Vec<(u32, i64)> =
+            behind.into_iter().map(|(row, seen)| (marked.row(row), seen)).collect();
+        let (ahead, behind) = part(columns, &records, transformed.kept.as_deref(), &behind);
+        for columns in [Some(ahead), behind].into_iter().flatten() {
+            for (to, columns) in self.router.deal(columns) {
+                let content = Content::Columns(columns);
+                let content = if here.is_remote(to as usize) { content.into_bytes() } else { content };
+                turn.parcels.push(Parcel { to, partition: self.ordinal, content });
+            }
+        }
+        turn
+    }
+
+    /// Quarantine rows, each with its partition's watermark just before it.
+    fn reject(
+        &self,
+        records: &Records,
+        rejected: Vec<RejectedRecord>,
+        failures: &[RowFailure],
+        marked: &Marked,
+    ) -> Vec<Rejected> {
+        if rejected.is_empty() && failures.is_empty() {
+            return Vec::new();
+        }
+        let of_failures = failures.iter().map(|failure| RejectedRecord {
+            before: failure.row,
+            offset: records.offsets[failure.row],
+            reason: Reason::Expression,
+            detail: failure.detail.clone(),
+            raw: records.raw(failure.row).to_vec(),
+        });
+        let mut all: Vec<RejectedRecord> = rejected.into_iter().chain(of_failures).collect();
+        all.sort_by_key(|record| record.offset);
+        let before: Vec<usize> = all.iter().map(|record| marked.count_before(record.before)).collect();
+        let seen = self.watermark.seen_before(marked.times(records), &before);
+        let rows = all.into_iter().zip(seen).map(|(record, seen)| Rejected {
+            seen,
+            partition: self.ordinal,
+            offset: record.offset,
+            reason: record.reason,
+            detail: record.detail,
+            raw: record.raw,
+        });
+        rows.collect()
+    }
+}
+
+/// The records that move the watermark: all but those in quarantine.
+struct Marked {
+    /// Rows and times without the failed ones; `None` if none failed.
+    without: Option<(Vec<u32>, Vec<i64>)>,
+}
+
+impl Marked {
+    fn of(records: &Records, failures: &[RowFailure]) -> Self {
+        if failures.is_empty() {
+            return Marked { without: None };
+        }
+        let failed = |row: &u32| failures.binary_search_by_key(&(*row as usize), |f| f.row).is_ok();
+        let rows: Vec<u32> = (0..records.times.len() as u32).filter(|row| !failed(row)).collect();
+        let times = rows.iter().map(|row| records.times[*row as usize]).collect();
+        Marked { without: Some((rows, times)) }
+    }
+
+    fn times<'a>(&'a self, records: &'a Records) -> &'a [i64] {
+        self.without.as_ref().map_or(&records.times, |(_, times)| times)
+    }
+
+    /// The row of the batch that a marked record has.
+    fn row(&self, marked: u32) -> u32 {
+        self.without.as_ref().map_or(marked, |(rows, _)| rows[marked as usize])
+    }
+
+    /// How many marked records stand before a row.
+    fn count_before(&self, row: usize) -> usize {
+        self.without.as_ref().map_or(row, |(rows, _)| rows.partition_point(|r| (*r as usize) < row))
+    }
+}
+
+fn kept<T: Copy>(values: &[T], kept: Option<&[u32]>) -> Vec<T> {
+    match kept {
+        Some(rows) => rows.iter().map(|row| values[*row as usize]).collect(),
+        None => values.to_vec(),
+    }
+}
+
+/// Parts the records that are ahead of their partition's watermark from those behind it.
+fn part(
+    columns: Columns,
+    records: &Records,
+    kept: Option<&[u32]>,
+    behind: &[(u32, i64)],
+) -> (Columns, Option<Columns>) {
+    // Rows of the kept records that are behind, with `seen` and their row in the batch.
+    let place = |row: u32| match kept {
+        Some(rows) => rows.binary_search(&row).ok().map(|place| place as u32),
+        None => Some(row),
+    };
+    let behind: Vec<(u32, i64, u32)> =
+        behind.iter().filter_map(|(row, seen)| Some((place(*row)?, *seen, *row))).collect();
+    if behind.is_empty() {
+        return (columns, None);
+    }
+    let is_behind = |row: &u32| behind.binary_search_by_key(row, |(row, ..)| *row).is_ok();
+    let ahead = (0..columns.times.len() as u32).filter(|row| !is_behind(row)).collect();
+    let mut apart = pick(&columns, behind.iter().map(|(row, ..)| *row).collect());
+    apart.behind = Some(Behind {
+        seen: behind.iter().map(|(_, seen, _)| *seen).collect(),
+        raw: behind.iter().map(|(.., row)| ByteBuf::from(records.raw(*row as usize))).collect(),
+    });
+    (pick(&columns, ahead), Some(apart))
+}

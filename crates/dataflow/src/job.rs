@@ -1,0 +1,214 @@
+//! What a job is, what a cluster is, and what came of a run.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use alert::{Renderer, SinkError, SinkSpec};
+use checkpoint::StoreError;
+use detect::Detection;
+use event::{Counts, SinkId, Watermark};
+use ingest::{DecodeSpec, IngestError, SourceSpec};
+use transform::Transform;
+use window::WindowSpec;
+
+/// A job, compiled: everything that the workers need, the same on each of them.
+#[derive(Debug)]
+pub struct Job {
+    /// Its name, which alerts carry.
+    pub name: String,
+    /// Where records come from, in the order of the config.
+    pub sources: Vec<SourceSpec>,
+    /// How a record is read.
+    pub decode: DecodeSpec,
+    /// Microseconds by which records may be out of order within their partition.
+    pub out_of_order: i64,
+    /// What happens to a record before it goes to its key's worker.
+    pub transform: Transform,
+    /// Which windows there are.
+    pub window: WindowSpec,
+    /// How rows of features are judged.
+    pub detection: Detection,
+    /// How what was found becomes lines.
+    pub renderer: Renderer,
+    /// Where lines go; [`event::SinkId`] counts these.
+    pub sinks: Vec<SinkSpec>,
+    /// The sink of quarantined records, if there is one.
+    pub quarantine: Option<SinkId>,
+    /// Where the job's state is kept; without it a job keeps none.
+    pub state: Option<StateSpec>,
+    /// What may not change under a state: names and canonical values.
+    pub identity: Vec<(String, String)>,
+    /// Bounds of what is under way.
+    pub flow: Flow,
+}
+
+/// Where state is kept, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSpec {
+    /// The directory; all processes must see the same one.
+    pub dir: PathBuf,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Into how many shards the key space is cut, for the life of the state.
+    pub shards: u32,
+}
+
+/// Bounds of what is under way between sources and sinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// Ticks that a source may be ahead of what the sinks have taken. A tick holds at most 1 MiB of each
+    /// of a worker's partitions.
+    pub ticks: usize,
+    /// Least time between two ticks of a worker: batches are as small as this allows.
+    pub tick: Duration,
+    /// Bytes that wait for a sink before the sources do.
+    pub sink_bytes: usize,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Flow { ticks: 8, tick: Duration::from_micros(500), sink_bytes: 8 << 20 }
+    }
+}
+
+/// The processes and threads that run a job together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Worker threads in each process.
+    pub workers: usize,
+    /// Which of the processes this one is.
+    pub process: usize,
+    /// `host:port` of every process, this one included; empty for a single process.
+    pub hosts: Vec<String>,
+}
+
+/// The way to talk to a running job: ask it to drain, see how far it is.
+#[derive(Debug, Default)]
+pub struct Control {
+    drain: AtomicBool,
+    read: AtomicU64,
+    windows: AtomicU64,
+    alerts: AtomicU64,
+    quarantined: AtomicU64,
+    watermark: AtomicI64,
+}
+
+/// How far a job is, as this process sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Records read by this process since it started.
+    pub read: u64,
+    /// Windows closed, counted per key, by the whole job since its first start. Process 0 only.
+    pub windows: u64,
+    /// Alerts raised, as above.
+    pub alerts: u64,
+    /// Records in quarantine, as above.
+    pub quarantined: u64,
+    /// The global watermark, once there is one. Process 0 only.
+    pub watermark: Option<Watermark>,
+}
+
+impl Control {
+    /// Asks the job to stop reading, take a checkpoint, close no window and end.
+    pub fn drain(&self) {
+        self.drain.store(true, Ordering::Release);
+    }
+
+    /// Whether it was asked to.
+    pub fn is_draining(&self) -> bool {
+        self.drain.load(Ordering::Acquire)
+    }
+
+    /// How far the job is.
+    pub fn progress(&self) -> Progress {
+        let watermark = self.watermark.load(Ordering::Relaxed);
+        Progress {
+            read: self.read.load(Ordering::Relaxed),
+            windows: self.windows.load(Ordering::Relaxed),
+            alerts: self.alerts.load(Ordering::Relaxed),
+            quarantined: self.quarantined.load(Ordering::Relaxed),
+            watermark: (watermark != 0).then_some(Watermark(watermark)),
+        }
+    }
+
+    pub(crate) fn add_read(&self, records: u64) {
+        self.read.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_totals(&self, counts: &Counts, watermark: Watermark) {
+        self.windows.store(counts.windows, Ordering::Relaxed);
+        self.alerts.store(counts.alerts, Ordering::Relaxed);
+        self.quarantined.store(counts.quarantined, Ordering::Relaxed);
+        if watermark != Watermark::NONE {
+            self.watermark.store(watermark.0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What came of a run. Totals are since the job was first started, and known to process 0 alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// What became of the records.
+    pub counts: Counts,
+    /// Whether the input was read to its end; else the job was drained.
+    pub finished: bool,
+    /// How far event time came.
+    pub watermark: Watermark,
+    /// Whether the job was already finished before this run, which then did nothing.
+    pub already_finished: bool,
+}
+
+/// Why a run did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A source cannot be read.
+    #[error(transparent)]
+    Source(#[from] IngestError),
+    /// A sink does not take lines.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// State cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state belongs to another job.
+    #[error(
+        "the state in {dir} was made with {name} = {found}, the job now has {wanted}; \
+         start with another `state.dir`, or set it back"
+    )]
+    Identity {
+        /// The state's directory.
+        dir: PathBuf,
+        /// What differs.
+        name: String,
+        /// As it was.
+        found: String,
+        /// As it is now.
+        wanted: String,
+    },
+    /// State needs sources that can be read again.
+    #[error("source `{0}` cannot be read again, so the job cannot keep state; remove [state]")]
+    NotRepeatable(String),
+    /// A snapshot does not fit.
+    #[error("the state does not fit the job: {0}")]
+    Snapshot(String),
+    /// The processes did not find each other.
+    #[error("{0}")]
+    Mesh(String),
+    /// A peer died, or a part of the program panicked.
+    #[error("{0}")]
+    Died(String),
+}
+
+impl RunError {
+    /// Whether config, state or output is refused, as opposed to a run that failed.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            RunError::Source(error) => error.is_refusal(),
+            RunError::Sink(error) => error.is_refusal(),
+            RunError::Store(error) => error.is_refusal(),
+            RunError::Identity { .. } | RunError::NotRepeatable(_) | RunError::Snapshot(_) => true,
+            RunError::Mesh(_) | RunError::Died(_) => false,
+        }
+    }
+}

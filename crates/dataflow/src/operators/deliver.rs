@@ -1,0 +1,291 @@
+//! The one writer: puts lines in canonical order, gives them to the sinks, and turns cuts into checkpoints.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use checkpoint::{Segment, SourceState, Store};
+use event::{Counts, Epoch, OutputRow, Watermark};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::Antichain;
+use timely::progress::frontier::MutableAntichain;
+
+use super::{all_reached, is_past, reached, wake};
+use crate::delivery::{Cut, Delivery, OpenSink};
+use crate::job::{RunError, Summary};
+use crate::message::{Item, Mark, Part};
+use crate::worker::Here;
+
+/// The worker that delivers.
+const WRITER: u64 = 0;
+
+/// What the writer starts with; only the worker that delivers has one.
+pub(crate) struct Writer {
+    pub(crate) sinks: Vec<OpenSink>,
+    pub(crate) store: Option<Store>,
+    pub(crate) marks: Vec<Watermark>,
+    pub(crate) watermark: Watermark,
+    pub(crate) counts: Counts,
+    pub(crate) held: Vec<OutputRow>,
+    pub(crate) sources: Vec<SourceState>,
+    /// Where the totals go at the end.
+    pub(crate) summary: Arc<std::sync::Mutex<Option<Summary>>>,
+}
+
+pub(crate) fn deliver<'scope>(
+    here: &Here,
+    items: StreamVec<'scope, u64, Item>,
+    marks: StreamVec<'scope, u64, Mark>,
+    parts: StreamVec<'scope, u64, Part>,
+    writer: Option<Writer>,
+) -> (StreamVec<'scope, u64, ()>, StreamVec<'scope, u64, ()>) {
+    let scope = items.scope();
+    let mut builder = OperatorBuilder::new("Deliver".to_owned(), scope);
+    let activator = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let (taken, taken_stream) = builder.new_output::<Vec<()>>();
+    let (committed, committed_stream) = builder.new_output::<Vec<()>>();
+    // A sink that is behind holds up the reading; a checkpoint that is being written does not.
+    let to = |output: usize| [(output, Antichain::from_elem(0u64))];
+    let mut item_input = builder.new_input_connection(items, Exchange::new(|_: &Item| WRITER), to(0));
+    let mut mark_input = builder.new_input_connection(
+        marks,
+        Exchange::new(|mark: &Mark| u64::from(mark.to)),
+        [(0, Antichain::from_elem(0u64)), (1, Antichain::from_elem(0u64))],
+    );
+    let mut part_input = builder.new_input_connection(parts, Exchange::new(|_: &Part| WRITER), to(1));
+    // Kept so that the outputs have their type; nothing is ever sent on them.
+    let outputs: [OutputBuilder<u64, Empty>; 2] = [taken, committed].map(OutputBuilder::from);
+
+    let mut writing = writer.map(|writer| Writing::new(here, writer, Box::new(move || wake(&activator))));
+    builder.build_reschedule(move |capabilities| {
+        drop(capabilities);
+        let _outputs = outputs;
+        move |frontiers: &[MutableAntichain<u64>]| {
+            let _ = &_outputs;
+            let Some(writing) = &mut writing else {
+                item_input.for_each(|_, items| items.clear());
+                mark_input.for_each(|_, marks| marks.clear());
+                part_input.for_each(|_, parts| parts.clear());
+                return false;
+            };
+            item_input.for_each(|capability, items| {
+                if let Some(epoch) = capability.least() {
+                    writing.epochs.entry(Epoch(*epoch)).or_default().items.append(items);
+                }
+            });
+            mark_input.for_each(|capability, marks| {
+                let Some(epoch) = capability.least().map(|epoch| Epoch(*epoch)) else { return };
+                let entry = writing.epochs.entry(epoch).or_default();
+                entry.marks.append(marks);
+                entry.taken.get_or_insert_with(|| capability.delayed(&epoch.0, 0));
+                entry.committed.get_or_insert_with(|| capability.delayed(&epoch.0, 1));
+            });
+            part_input.for_each(|capability, parts| {
+                if let Some(epoch) = capability.least() {
+                    writing.parts.entry(Epoch(*epoch).interval()).or_default().append(parts);
+                }
+            });
+            let (items, parts) = (all_reached(&frontiers[..2]), reached(&frontiers[2]));
+            if let Err(error) = writing.proceed(items, parts) {
+                writing.here.outcome.fail(error);
+            }
+            !writing.is_done(frontiers.iter().all(|frontier| frontier.is_empty()))
+        }
+    });
+    (taken_stream, committed_stream)
+}
+
+type Empty = CapacityContainerBuilder<Vec<()>>;
+
+/// What came at one epoch.
+#[derive(Default)]
+struct Arrived {
+    items: Vec<Item>,
+    marks: Vec<Mark>,
+    /// Held until the sinks have taken what became due.
+    taken: Option<Capability<u64>>,
+    /// Held until the checkpoint of the epoch's interval is committed.
+    committed: Option<Capability<u64>>,
+}
+
+struct Writing {
+    delivery: Delivery,
+    marks: Vec<Watermark>,
+    watermark: Watermark,
+    counts: Counts,
+    /// Rows that are not due yet, in canonical order.
+    held: BinaryHeap<Reverse<OutputRow>>,
+    sources: Vec<SourceState>,
+    summary: Arc<std::sync::Mutex<Option<Summary>>>,
+    epochs: BTreeMap<Epoch, Arrived>,
+    parts: BTreeMap<u32, Vec<Part>>,
+    /// The interval whose epochs are being applied.
+    interval: u32,
+    /// Whether a mark of this interval announced its cut.
+    cut: bool,
+    /// The right to say that the current interval is committed.
+    uncommitted: Option<Capability<u64>>,
+    /// Intervals that are over, whose parts are not all there.
+    pending: BTreeMap<u32, (Cut, Option<Capability<u64>>)>,
+    /// The same, handed over to be committed.
+    committing: BTreeMap<u32, Option<Capability<u64>>>,
+    here: Here,
+}
+
+impl Writing {
+    fn new(here: &Here, writer: Writer, activate: Box<dyn Fn() + Send + Sync>) -> Self {
+        let delivery = Delivery::start(Arc::clone(&here.job), writer.store, writer.sinks, Arc::from(activate));
+        Writing {
+            delivery,
+            marks: writer.marks,
+            watermark: writer.watermark,
+            counts: writer.counts,
+            held: writer.held.into_iter().map(Reverse).collect(),
+            sources: writer.sources,
+            summary: writer.summary,
+            epochs: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            interval: here.first_interval,
+            cut: false,
+            uncommitted: None,
+            pending: BTreeMap::new(),
+            committing: BTreeMap::new(),
+            here: here.clone(),
+        }
+    }
+
+    /// Applies the epochs that are whole, and commits the intervals whose parts are all there.
+    fn proceed(&mut self, items: Option<Epoch>, parts: Option<Epoch>) -> Result<(), RunError> {
+        self.delivery.check()?;
+        loop {
+            while let Some(epoch) = self.epochs.first_key_value().map(|(epoch, _)| *epoch) {
+                if !is_past(epoch, items) || epoch.interval() > self.interval {
+                    break;
+                }
+                if let Some(arrived) = self.epochs.remove(&epoch) {
+                    self.apply(arrived);
+                }
+            }
+            let over = items.is_none_or(|reached| reached.interval() > self.interval);
+            if !over || !std::mem::take(&mut self.cut) {
+                break;
+            }
+            let cut = self.freeze();
+            self.pending.insert(self.interval, (cut, self.uncommitted.take()));
+            self.interval += 1;
+        }
+        self.here.control.set_totals(&self.counts, self.watermark);
+        self.commit(parts);
+        self.delivery.flush();
+        for number in self.delivery.committed() {
+            self.committing.remove(&number);
+        }
+        Ok(())
+    }
+
+    /// Takes in the items of an epoch, moves the watermark, and gives the sinks what became due.
+    fn apply(&mut self, arrived: Arrived) {
+        for item in arrived.items {
+            match item {
+                Item::Row(row) => self.held.push(Reverse(row)),
+                Item::Counts(counts) => self.counts += counts,
+                Item::Rejected(rejected) => {
+                    if let Some(sink) = self.here.job.quarantine {
+                        let row = alert::quarantine_row(&rejected, &self.here.partitions, sink);
+                        self.held.push(Reverse(row));
+                    }
+                }
+            }
+        }
+        for mark in arrived.marks {
+            let held = &mut self.marks[mark.from as usize];
+            *held = mark.watermark.max(*held);
+            self.cut |= mark.cut;
+        }
+        self.watermark = self.marks.iter().copied().min().unwrap_or(self.watermark).max(self.watermark);
+        while self.held.peek().is_some_and(|Reverse(row)| is_due(row, self.watermark)) {
+            if let Some(Reverse(row)) = self.held.pop() {
+                self.delivery.give(row);
+            }
+        }
+        if let Some(committed) = arrived.committed {
+            self.uncommitted.get_or_insert(committed);
+        }
+        if let Some(taken) = arrived.taken {
+            self.delivery.hold(taken);
+        }
+    }
+
+    /// What the checkpoint of the interval that is over says of this operator.
+    fn freeze(&mut self) -> Cut {
+        let finished = self.watermark == Watermark::FINISHED;
+        let mut held: Vec<OutputRow> = self.held.iter().map(|Reverse(row)| row.clone()).collect();
+        held.sort_unstable();
+        Cut {
+            number: self.interval,
+            watermark: self.watermark,
+            counts: self.counts,
+            held,
+            outbox: self.delivery.take_outbox(),
+            finished,
+        }
+    }
+
+    fn commit(&mut self, parts: Option<Epoch>) {
+        while let Some(entry) = self.pending.first_entry() {
+            let number = *entry.key();
+            if parts.is_some_and(|reached| reached.interval() <= number) {
+                return;
+            }
+            let (cut, committed) = entry.remove();
+            let segments = self.collect(number);
+            self.committing.insert(number, committed);
+            self.delivery.commit(cut, segments, self.sources.clone());
+        }
+    }
+
+    /// The segments of an interval; notes where its partitions are.
+    fn collect(&mut self, number: u32) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        for part in self.parts.remove(&number).unwrap_or_default() {
+            match part {
+                Part::Segment(segment) => segments.push(segment),
+                Part::Sources(states) => {
+                    for (ordinal, state) in states {
+                        self.sources[ordinal as usize] = state;
+                    }
+                }
+            }
+        }
+        segments.sort_by(|a, b| a.name.cmp(&b.name));
+        segments
+    }
+
+    /// Whether all is delivered and committed. Then the totals are final.
+    fn is_done(&mut self, ended: bool) -> bool {
+        let failed = self.here.outcome.has_failed();
+        let idle = self.epochs.is_empty() && self.pending.is_empty() && self.committing.is_empty();
+        if !failed && !(ended && idle && self.delivery.is_idle()) {
+            return false;
+        }
+        if !failed && let Ok(mut summary) = self.summary.lock() {
+            *summary = Some(Summary {
+                counts: self.counts,
+                finished: self.watermark == Watermark::FINISHED,
+                watermark: self.watermark,
+                already_finished: false,
+            });
+        }
+        true
+    }
+}
+
+/// Rows that the watermark drives are due when it reaches them, rows that a record drives when it is past.
+fn is_due(row: &OutputRow, watermark: Watermark) -> bool {
+    row.due.due < watermark.0 || (row.due.class == 0 && row.due.due == watermark.0)
+}

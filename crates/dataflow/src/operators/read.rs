@@ -1,0 +1,286 @@
+//! Reads a worker's partitions: poll, decode, transform, mark time, route.
+//!
+//! One partition at a time, a tick after each round; stops while the sinks are too far behind. What a
+//! record means is decided in `ingest` and `transform`; this decides when to read.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use checkpoint::{Kind, SourceState, encode};
+use event::{Counts, Epoch, Watermark};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{Scope, StreamVec};
+use timely::scheduling::Activator;
+
+use super::wake;
+use crate::intake::{Intake, Turn};
+use crate::job::RunError;
+use crate::message::{Item, Mark, Parcel, Part};
+use crate::worker::{Here, Probes};
+
+/// How long to wait before looking again while the sinks are behind.
+const BEHIND: Duration = Duration::from_micros(100);
+/// How long a worker with nothing to read sleeps; a waker may end it.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// What the reading operator starts with.
+pub(crate) struct Reader {
+    pub(crate) intakes: Vec<Intake>,
+    /// The newest epoch that this worker has heard of from any other.
+    pub(crate) heard: Rc<Cell<Epoch>>,
+}
+
+/// Its outputs.
+pub(crate) struct Read<'scope> {
+    pub(crate) parcels: StreamVec<'scope, u64, Parcel>,
+    pub(crate) marks: StreamVec<'scope, u64, Mark>,
+    pub(crate) items: StreamVec<'scope, u64, Item>,
+    pub(crate) parts: StreamVec<'scope, u64, Part>,
+}
+
+type Output<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
+
+pub(crate) fn read<'scope>(
+    scope: Scope<'scope, u64>,
+    here: &Here,
+    reader: Reader,
+    probes: &Probes,
+) -> Read<'scope> {
+    let mut builder = OperatorBuilder::new("Read".to_owned(), scope);
+    let (parcels, parcel_stream) = builder.new_output::<Vec<Parcel>>();
+    let (marks, mark_stream) = builder.new_output::<Vec<Mark>>();
+    let (items, item_stream) = builder.new_output::<Vec<Item>>();
+    let (parts, part_stream) = builder.new_output::<Vec<Part>>();
+    let address = builder.operator_info().address;
+    let activator = Rc::new(scope.activator_for(Rc::clone(&address)));
+    let waker = Arc::new(scope.worker().sync_activator_for(address.to_vec()));
+
+    let mut intakes = reader.intakes;
+    for intake in &mut intakes {
+        let waker = Arc::clone(&waker);
+        intake.set_waker(Arc::new(move || wake(&waker)));
+    }
+    let mut reading = Reading {
+        turn: 0,
+        polled: false,
+        moved: !intakes.is_empty(),
+        intakes,
+        parcels: OutputBuilder::from(parcels),
+        marks: OutputBuilder::from(marks),
+        items: OutputBuilder::from(items),
+        parts: OutputBuilder::from(parts),
+        counts: Counts::default(),
+        rejected: Vec::new(),
+        epoch: Epoch::first_of(here.first_interval),
+        ahead: VecDeque::new(),
+        heard: reader.heard,
+        last_tick: Instant::now(),
+        last_cut: Instant::now(),
+        probes: probes.clone(),
+        here: here.clone(),
+        activator,
+    };
+    builder.build(move |mut capabilities| {
+        let first = reading.epoch.0;
+        capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
+        if reading.intakes.is_empty() {
+            capabilities.clear();
+        }
+        move |_| {
+            if !capabilities.is_empty() {
+                reading.activate(&mut capabilities);
+            }
+        }
+    });
+    Read { parcels: parcel_stream, marks: mark_stream, items: item_stream, parts: part_stream }
+}
+
+/// Parcel, mark, item and part: the order of the outputs.
+type Capabilities = Vec<Capability<u64>>;
+
+struct Reading {
+    intakes: Vec<Intake>,
+    /// Which partition is next in this round.
+    turn: usize,
+    /// Whether this round read anything.
+    polled: bool,
+    /// Whether anything was read since the last tick.
+    moved: bool,
+    parcels: Output<Parcel>,
+    marks: Output<Mark>,
+    items: Output<Item>,
+    parts: Output<Part>,
+    counts: Counts,
+    rejected: Vec<Item>,
+    epoch: Epoch,
+    /// Ticks that the sinks have not taken yet.
+    ahead: VecDeque<Epoch>,
+    heard: Rc<Cell<Epoch>>,
+    last_tick: Instant,
+    last_cut: Instant,
+    probes: Probes,
+    here: Here,
+    activator: Rc<Activator>,
+}
+
+/// When the operator is to run again.
+enum Next {
+    Now,
+    After(Duration),
+    Never,
+}
+
+impl Reading {
+    fn activate(&mut self, capabilities: &mut Capabilities) {
+        match self.run(capabilities) {
+            Ok(Next::Now) => self.activator.activate(),
+            Ok(Next::After(delay)) => self.activator.activate_after(delay),
+            Ok(Next::Never) => capabilities.clear(),
+            Err(error) => {
+                self.here.outcome.fail(error);
+                capabilities.clear();
+            }
+        }
+    }
+
+    fn run(&mut self, capabilities: &mut Capabilities) -> Result<Next, RunError> {
+        if self.here.control.is_draining() {
+            self.end(capabilities, true)?;
+            return Ok(Next::Never);
+        }
+        if self.turn == 0 && self.wants_cut() {
+            if self.is_uncommitted() {
+                return Ok(Next::After(BEHIND));
+            }
+            self.cut(capabilities, false)?;
+        }
+        if self.is_far_ahead() {
+            return Ok(Next::After(BEHIND));
+        }
+        if self.turn < self.intakes.len() {
+            self.poll(capabilities)?;
+            self.turn += 1;
+            if self.turn < self.intakes.len() {
+                return Ok(Next::Now);
+            }
+        }
+        self.round(capabilities)
+    }
+
+    /// Polls the partition whose turn it is, and sends what it gave.
+    fn poll(&mut self, capabilities: &Capabilities) -> Result<(), RunError> {
+        let Turn { parcels, counts, rejected, polled } = self.intakes[self.turn].poll(&self.here)?;
+        self.polled |= polled;
+        self.moved |= polled;
+        self.counts += counts;
+        self.rejected.extend(rejected.into_iter().map(Item::Rejected));
+        self.here.control.add_read(counts.read);
+        if !parcels.is_empty() {
+            let mut output = self.parcels.activate();
+            output.session(&capabilities[0]).give_iterator(parcels.into_iter());
+        }
+        Ok(())
+    }
+
+    /// Ends a round over the partitions.
+    fn round(&mut self, capabilities: &mut Capabilities) -> Result<Next, RunError> {
+        let since = self.last_tick.elapsed();
+        let tick = self.here.job.flow.tick;
+        let polled = std::mem::take(&mut self.polled);
+        if self.intakes.iter().all(Intake::is_finished) {
+            self.end(capabilities, false)?;
+            return Ok(Next::Never);
+        }
+        self.turn = 0;
+        if self.moved && since < tick {
+            return Ok(if polled { Next::Now } else { Next::After(tick - since) });
+        }
+        if self.moved || self.heard.get() > self.epoch {
+            self.tick(capabilities, false);
+            let next = self.epoch.next_tick().max(self.heard.get());
+            // A cut of another worker is followed by a cut of our own, never by a jump.
+            let end = Epoch(self.epoch.next_interval().0 - 1);
+            self.advance(capabilities, next.min(end));
+        }
+        let pause = self.intakes.iter().filter_map(Intake::pause).min();
+        Ok(match polled {
+            true => Next::Now,
+            false => Next::After(pause.unwrap_or(IDLE).clamp(BEHIND, IDLE)),
+        })
+    }
+
+    /// Says how far the partitions have come.
+    fn tick(&mut self, capabilities: &Capabilities, cut: bool) {
+        let watermark = self.intakes.iter().map(Intake::watermark).min().unwrap_or(Watermark::FINISHED);
+        let drain = self.here.control.is_draining();
+        let from = self.here.worker as u32;
+        let marks = (0..self.here.peers as u32).map(|to| Mark { to, from, watermark, cut, drain });
+        self.marks.activate().session(&capabilities[1]).give_iterator(marks);
+        let counts = std::mem::take(&mut self.counts);
+        if counts != Counts::default() || !self.rejected.is_empty() {
+            let items = self.rejected.drain(..).chain([Item::Counts(counts)]);
+            self.items.activate().session(&capabilities[2]).give_iterator(items);
+        }
+        self.moved = false;
+        self.last_tick = Instant::now();
+        self.ahead.push_back(self.epoch);
+    }
+
+    fn advance(&mut self, capabilities: &mut Capabilities, to: Epoch) {
+        self.epoch = to;
+        capabilities.iter_mut().for_each(|capability| capability.downgrade(&to.0));
+    }
+
+    fn wants_cut(&self) -> bool {
+        let Some(state) = &self.here.job.state else { return false };
+        self.last_cut.elapsed() >= state.checkpoint_every || self.heard.get().interval() > self.epoch.interval()
+    }
+
+    /// Whether the checkpoint before this interval is still being written: one at a time.
+    fn is_uncommitted(&self) -> bool {
+        self.probes.committed.less_than(&Epoch::first_of(self.epoch.interval()).0)
+    }
+
+    fn is_far_ahead(&mut self) -> bool {
+        while self.ahead.front().is_some_and(|epoch| !self.probes.taken.less_equal(&epoch.0)) {
+            self.ahead.pop_front();
+        }
+        self.ahead.len() >= self.here.job.flow.ticks
+    }
+
+    /// Ends an interval: the positions here and now are those of the checkpoint.
+    fn cut(&mut self, capabilities: &mut Capabilities, last: bool) -> Result<(), RunError> {
+        self.tick(capabilities, true);
+        let states = self.intakes.iter().map(source_state).collect::<Result<Vec<_>, RunError>>()?;
+        self.parts.activate().session(&capabilities[3]).give(Part::Sources(states));
+        self.last_cut = Instant::now();
+        if !last {
+            let next = self.epoch.next_interval();
+            self.advance(capabilities, next);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, capabilities: &mut Capabilities, drained: bool) -> Result<(), RunError> {
+        if self.here.keeps_state() {
+            return self.cut(capabilities, true);
+        }
+        if self.moved || drained {
+            self.tick(capabilities, false);
+        }
+        Ok(())
+    }
+}
+
+fn source_state(intake: &Intake) -> Result<(u32, SourceState), RunError> {
+    let position = encode(Kind::Position, &intake.position())
+        .map_err(|error| RunError::Snapshot(error.to_string()))?;
+    let partition = intake.name().to_owned();
+    Ok((intake.ordinal(), SourceState { partition, position, watermark: intake.watermark_state() }))
+}

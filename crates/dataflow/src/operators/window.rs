@@ -1,0 +1,250 @@
+//! Feeds the windows of a worker's keys: records in, watermarks in, rows of features out, snapshots at cuts.
+//!
+//! Records are taken in as they come, but never those of an interval whose predecessor has not been
+//! snapshotted; watermarks are applied in the order of epochs, once a frontier has passed them.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use event::{Counts, Epoch, Reason, Rejected, Rows, Watermark};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::Antichain;
+use timely::progress::frontier::MutableAntichain;
+use window::{Arrival, Arrivals, Windows};
+
+use super::{all_reached, is_past, wake};
+use crate::job::RunError;
+use crate::message::{Columns, Item, Mark, Parcel, Part};
+use crate::snapshot::SnapshotWriter;
+use crate::worker::Here;
+
+/// What the window operator starts with.
+pub(crate) struct Keyed {
+    pub(crate) windows: Windows,
+    /// Watermark of each worker's partitions.
+    pub(crate) marks: Vec<Watermark>,
+    /// Shared with the reading operator of this worker.
+    pub(crate) heard: Rc<Cell<Epoch>>,
+}
+
+/// Its outputs.
+pub(crate) struct Closed<'scope> {
+    pub(crate) rows: StreamVec<'scope, u64, Rows>,
+    pub(crate) items: StreamVec<'scope, u64, Item>,
+    pub(crate) parts: StreamVec<'scope, u64, Part>,
+}
+
+type Output<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
+
+const ROWS: usize = 0;
+const ITEMS: usize = 1;
+const PARTS: usize = 2;
+
+pub(crate) fn window<'scope>(
+    here: &Here,
+    parcels: StreamVec<'scope, u64, Parcel>,
+    marks: StreamVec<'scope, u64, Mark>,
+    keyed: Keyed,
+) -> Closed<'scope> {
+    let scope = parcels.scope();
+    let mut builder = OperatorBuilder::new("Window".to_owned(), scope);
+    let activator = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let (rows, row_stream) = builder.new_output::<Vec<Rows>>();
+    let (items, item_stream) = builder.new_output::<Vec<Item>>();
+    let (parts, part_stream) = builder.new_output::<Vec<Part>>();
+    // What comes out is tied to marks: a tick has one from every worker, after its parcels.
+    let none: [(usize, Antichain<u64>); 0] = [];
+    let pact = Exchange::new(|parcel: &Parcel| u64::from(parcel.to));
+    let mut parcel_input = builder.new_input_connection(parcels, pact, none);
+    let mut mark_input = builder.new_input(marks, Exchange::new(|mark: &Mark| u64::from(mark.to)));
+
+    let mut operator = Windowing {
+        interval: here.first_interval,
+        windows: keyed.windows,
+        marks: keyed.marks,
+        heard: keyed.heard,
+        waiting: BTreeMap::new(),
+        ticks: BTreeMap::new(),
+        counts: Counts::default(),
+        late: Vec::new(),
+        cut: None,
+        snapshots: here.job.state.as_ref().map(|state| {
+            let activate = move || wake(&activator);
+            SnapshotWriter::spawn(state, here, Box::new(activate))
+        }),
+        rows: OutputBuilder::from(rows),
+        items: OutputBuilder::from(items),
+        parts: OutputBuilder::from(parts),
+        here: here.clone(),
+    };
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        move |frontiers: &[MutableAntichain<u64>]| {
+            parcel_input.for_each(|capability, parcels| {
+                if let Some(epoch) = capability.least() {
+                    operator.take_in(Epoch(*epoch), std::mem::take(parcels));
+                }
+            });
+            mark_input.for_each(|capability, marks| {
+                let Some(epoch) = capability.least().map(|epoch| Epoch(*epoch)) else { return };
+                operator.heard.set(operator.heard.get().max(epoch));
+                let tick = operator.ticks.entry(epoch).or_insert_with(|| {
+                    let retain = |port| capability.delayed(&epoch.0, port);
+                    Tick { capabilities: [retain(ROWS), retain(ITEMS), retain(PARTS)], marks: Vec::new() }
+                });
+                tick.marks.append(marks);
+            });
+            if let Err(error) = operator.proceed(all_reached(frontiers)) {
+                operator.here.outcome.fail(error);
+                operator.ticks.clear();
+                operator.cut = None;
+            }
+        }
+    });
+    Closed { rows: row_stream, items: item_stream, parts: part_stream }
+}
+
+/// The marks of an epoch, and the right to put out what they cause.
+struct Tick {
+    capabilities: [Capability<u64>; 3],
+    marks: Vec<Mark>,
+}
+
+struct Windowing {
+    /// The interval whose records are taken in.
+    interval: u32,
+    windows: Windows,
+    marks: Vec<Watermark>,
+    heard: Rc<Cell<Epoch>>,
+    /// Parcels of later intervals.
+    waiting: BTreeMap<Epoch, Vec<Parcel>>,
+    ticks: BTreeMap<Epoch, Tick>,
+    counts: Counts,
+    late: Vec<Rejected>,
+    /// The right to put out the part of the cut that comes next.
+    cut: Option<Capability<u64>>,
+    snapshots: Option<SnapshotWriter>,
+    rows: Output<Rows>,
+    items: Output<Item>,
+    parts: Output<Part>,
+    here: Here,
+}
+
+impl Windowing {
+    fn take_in(&mut self, epoch: Epoch, parcels: Vec<Parcel>) {
+        if epoch.interval() > self.interval {
+            self.waiting.entry(epoch).or_default().extend(parcels);
+        } else {
+            parcels.into_iter().for_each(|parcel| self.insert(parcel));
+        }
+    }
+
+    fn insert(&mut self, parcel: Parcel) {
+        let partition = parcel.partition;
+        let Some(columns) = parcel.content.into_columns() else {
+            return self.here.outcome.fail(RunError::Died("a parcel from another process is damaged".into()));
+        };
+        let Columns { keys, hashes, times, offsets, inputs, behind } = columns;
+        let arrivals = Arrivals {
+            keys: &keys,
+            hashes: &hashes,
+            times: &times,
+            inputs: &inputs,
+            partition,
+            offsets: &offsets,
+        };
+        let Some(behind) = behind else {
+            self.windows.insert(&arrivals);
+            self.counts.windowed += times.len() as u64;
+            return;
+        };
+        let judged = self.windows.insert_behind(&arrivals, &behind.seen);
+        for (row, arrival) in judged.into_iter().enumerate() {
+            if arrival != Arrival::Late {
+                self.counts.windowed += 1;
+                continue;
+            }
+            self.counts.late += 1;
+            let (seen, time) = (behind.seen[row], times[row]);
+            self.late.push(Rejected {
+                seen,
+                partition,
+                offset: offsets[row],
+                reason: Reason::Late,
+                detail: format!("{} us behind the watermark of its partition", seen - time),
+                raw: behind.raw[row].to_vec(),
+            });
+        }
+    }
+
+    /// Applies what the frontiers allow: marks, then cuts, interval by interval.
+    fn proceed(&mut self, reached: Option<Epoch>) -> Result<(), RunError> {
+        loop {
+            while let Some(epoch) = self.ticks.first_key_value().map(|(epoch, _)| *epoch) {
+                if !is_past(epoch, reached) || epoch.interval() > self.interval {
+                    break;
+                }
+                self.apply(epoch);
+            }
+            let over = reached.is_none_or(|reached| reached.interval() > self.interval);
+            if !over || self.cut.is_none() {
+                break;
+            }
+            self.snapshot();
+            self.interval += 1;
+            let next = Epoch::first_of(self.interval + 1);
+            let later = self.waiting.split_off(&next);
+            let now = std::mem::replace(&mut self.waiting, later);
+            now.into_values().flatten().for_each(|parcel| self.insert(parcel));
+        }
+        self.hand_on_snapshots()
+    }
+
+    /// Applies the marks of an epoch: the global watermark moves, windows close.
+    fn apply(&mut self, epoch: Epoch) {
+        let Some(Tick { capabilities: [rows, items, parts], marks }) = self.ticks.remove(&epoch) else { return };
+        let mut cut = false;
+        for mark in marks {
+            let held = &mut self.marks[mark.from as usize];
+            *held = mark.watermark.max(*held);
+            cut |= mark.cut;
+            if mark.drain {
+                self.here.control.drain();
+            }
+        }
+        if cut {
+            self.cut.get_or_insert(parts);
+        }
+        let watermark = self.marks.iter().copied().min().unwrap_or(Watermark::NONE);
+        let mut output = self.rows.activate();
+        let mut session = output.session(&rows);
+        self.windows.advance(watermark, &mut |rows| session.give(rows));
+        drop(session);
+        let counts = std::mem::take(&mut self.counts);
+        if counts != Counts::default() {
+            let late = self.late.drain(..).map(Item::Rejected);
+            self.items.activate().session(&items).give_iterator(late.chain([Item::Counts(counts)]));
+        }
+    }
+
+    /// Hands the state of the interval that is over to the thread that makes it durable.
+    fn snapshot(&mut self) {
+        if let (Some(cut), Some(snapshots)) = (self.cut.take(), &mut self.snapshots) {
+            snapshots.write(self.interval, &self.windows, cut);
+        }
+    }
+
+    fn hand_on_snapshots(&mut self) -> Result<(), RunError> {
+        let Some(snapshots) = &mut self.snapshots else { return Ok(()) };
+        while let Some((segment, cut)) = snapshots.written()? {
+            self.parts.activate().session(&cut).give(Part::Segment(segment));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Which worker gets which record: key hash, then shard, then worker. The only exchange of the hot path.
+
+use arrow_array::{Array, ArrayRef, BinaryArray, UInt32Array};
+use arrow_select::take::take;
+use event::Shard;
+
+use crate::message::{Behind, Columns};
+
+/// Deals records to the workers of their shards.
+#[derive(Debug)]
+pub(crate) struct Router {
+    shards: u32,
+    /// Worker of each shard.
+    workers: Vec<u32>,
+    peers: usize,
+    /// Rows of the batch for each worker.
+    rows: Vec<Vec<u32>>,
+}
+
+impl Router {
+    pub(crate) fn new(shards: u32, peers: usize) -> Self {
+        let workers = (0..shards).map(|shard| Shard(shard).worker(shards, peers) as u32).collect();
+        Router { shards, workers, peers, rows: vec![Vec::new(); peers] }
+    }
+
+    /// The parts of `columns` that go to each worker; workers that get nothing are left out.
+    pub(crate) fn deal(&mut self, columns: Columns) -> Vec<(u32, Columns)> {
+        if columns.times.is_empty() {
+            return Vec::new();
+        }
+        if self.peers == 1 {
+            return vec![(0, columns)];
+        }
+        self.rows.iter_mut().for_each(Vec::clear);
+        for (row, hash) in columns.hashes.iter().enumerate() {
+            let shard = Shard::of(*hash, self.shards);
+            self.rows[self.workers[shard.0 as usize] as usize].push(row as u32);
+        }
+        let dealt = self.rows.iter_mut().enumerate().filter(|(_, rows)| !rows.is_empty());
+        dealt.map(|(worker, rows)| (worker as u32, pick(&columns, std::mem::take(rows)))).collect()
+    }
+}
+
+/// The rows of a batch that are asked for.
+pub(crate) fn pick(columns: &Columns, rows: Vec<u32>) -> Columns {
+    let of = |values: &[u64]| -> Vec<u64> {
+        if values.is_empty() { Vec::new() } else { rows.iter().map(|row| values[*row as usize]).collect() }
+    };
+    let behind = columns.behind.as_ref().map(|behind| Behind {
+        seen: rows.iter().map(|row| behind.seen[*row as usize]).collect(),
+        raw: rows.iter().map(|row| behind.raw[*row as usize].clone()).collect(),
+    });
+    let (hashes, offsets) = (of(&columns.hashes), of(&columns.offsets));
+    let times = rows.iter().map(|row| columns.times[*row as usize]).collect();
+    let keys = pick_keys(&columns.keys, &rows);
+    let rows = UInt32Array::from(rows);
+    let inputs = columns.inputs.iter().map(|column| pick_column(column, &rows)).collect();
+    Columns { keys, hashes, times, offsets, inputs, behind }
+}
+
+fn pick_column(column: &ArrayRef, rows: &UInt32Array) -> ArrayRef {
+    // The rows were counted off this very batch.
+    take(column.as_ref(), rows, None).expect("rows of the batch")
+}
+
+fn pick_keys(keys: &BinaryArray, rows: &[u32]) -> BinaryArray {
+    let mut offsets = Vec::with_capacity(rows.len() + 1);
+    let mut bytes = Vec::with_capacity(keys.value_data().len() * rows.len() / keys.len().max(1) + 16);
+    offsets.push(0i32);
+    let (from, data) = (keys.value_offsets(), keys.value_data());
+    for row in rows {
+        let row = *row as usize;
+        bytes.extend_from_slice(&data[from[row] as usize..from[row + 1] as usize]);
+        offsets.push(bytes.len() as i32);
+    }
+    BinaryArray::new(arrow_buffer::OffsetBuffer::new(offsets.into()), bytes.into(), None)
+}

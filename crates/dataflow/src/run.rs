@@ -1,0 +1,265 @@
+//! Runs a job: recover, join the cluster, build the graph on every worker, wait for the end.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::PanicHookInfo;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use event::{Epoch, Watermark};
+use ingest::PartitionInfo;
+use timely::WorkerConfig;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::{Hooks, WorkerGuards};
+use timely::execute::execute_from;
+use timely::worker::{ProgressMode, Worker};
+use window::Windows;
+
+use crate::delivery::nonce;
+use crate::intake::Intake;
+use crate::job::{Cluster, Control, Job, RunError, Summary};
+use crate::mesh::{self, Greeting};
+use crate::operators::deliver::Writer;
+use crate::operators::read::Reader;
+use crate::operators::window::Keyed;
+use crate::recovery::{Recovery, recover};
+use crate::worker::{Here, Outcome};
+
+/// How long a worker sleeps at most before it looks whether another has failed.
+const PARK: Duration = Duration::from_millis(20);
+/// Polling for a moment is cheaper than parking when work is about to come.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// Runs a job until its input ends or it is asked to drain.
+///
+/// Blocks. In a cluster of processes every one of them calls this with the same job; only process 0 knows
+/// the totals.
+///
+/// # Errors
+/// If source, sink or state fail or are refused ([`RunError::is_refusal`]), or a process or a thread died.
+/// After an error of this kind threads may still be there: the program should exit.
+pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Summary, RunError> {
+    let recovery = recover(&job)?;
+    if let Some(summary) = already_finished(&job, &cluster, &recovery)? {
+        return Ok(summary);
+    }
+    let partitions = partitions(&job)?;
+    let outcome = Arc::new(Outcome::default());
+    let own = greeting(&job, &cluster, &recovery);
+    let (builders, others) = allocate(&cluster, own, &outcome)?;
+    watch_panics(&outcome);
+    let summary = Arc::new(Mutex::new(None));
+    let writer = match cluster.process {
+        0 => Some(open_writer(&job, &recovery, &partitions, &summary)?),
+        _ => None,
+    };
+    let start = Start { job, cluster, control, outcome: Arc::clone(&outcome), recovery, partitions };
+    let writer = Mutex::new(writer);
+    let work = move |worker: &mut Worker| start.work(worker, &writer);
+    let config = WorkerConfig::default().progress_mode(ProgressMode::Eager).idle_spin(SPIN);
+    let guards = execute_from(builders, others, config, work).map_err(RunError::Mesh)?;
+    finish(guards, &outcome)?;
+    let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(summary.unwrap_or(Summary {
+        counts: event::Counts::default(),
+        finished: true,
+        watermark: Watermark::NONE,
+        already_finished: false,
+    }))
+}
+
+/// A finished job has nothing to do but to complete what its sinks did not get.
+fn already_finished(job: &Job, cluster: &Cluster, recovery: &Recovery) -> Result<Option<Summary>, RunError> {
+    let Some(manifest) = recovery.manifest.as_ref().filter(|manifest| manifest.finished) else {
+        return Ok(None);
+    };
+    if cluster.process == 0 {
+        recovery.open_sinks(job)?;
+    }
+    Ok(Some(Summary {
+        counts: manifest.counts,
+        finished: true,
+        watermark: manifest.watermark,
+        already_finished: true,
+    }))
+}
+
+/// All partitions of all sources, with the number of their source and their number in it.
+fn partitions(job: &Job) -> Result<Vec<(usize, u32, PartitionInfo)>, RunError> {
+    let mut all = Vec::new();
+    for (source, spec) in job.sources.iter().enumerate() {
+        let infos = ingest::partitions(spec)?;
+        all.extend(infos.into_iter().zip(0..).map(|(info, number)| (source, number, info)));
+    }
+    Ok(all)
+}
+
+/// Worker threads, alone or joined with other processes.
+type Allocated = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
+
+fn allocate(cluster: &Cluster, own: Greeting, outcome: &Arc<Outcome>) -> Result<Allocated, RunError> {
+    let hooks = Hooks::default();
+    let threads = ProcessBuilder::new_typed_vector(cluster.workers, hooks.refill.clone(), None);
+    if cluster.hosts.len() <= 1 {
+        let builders = threads.into_iter().map(AllocatorBuilder::Process).collect();
+        return Ok((builders, Box::new(())));
+    }
+    let sockets = mesh::join(cluster, own, outcome)?;
+    let failed = |error: std::io::Error| RunError::Mesh(format!("set up the mesh: {error}"));
+    let (builders, guard) =
+        initialize_networking_from_sockets(threads, sockets, cluster.process, cluster.workers, hooks)
+            .map_err(failed)?;
+    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+}
+
+fn greeting(job: &Job, cluster: &Cluster, recovery: &Recovery) -> Greeting {
+    let mut text = job.name.clone();
+    for (name, value) in &job.identity {
+        text.push_str(&format!("\n{name}={value}"));
+    }
+    Greeting {
+        process: cluster.process as u32,
+        processes: cluster.hosts.len().max(1) as u32,
+        workers: cluster.workers as u32,
+        job: event::key_hash(text.as_bytes()),
+        first_interval: u64::from(recovery.first_interval()),
+    }
+}
+
+fn open_writer(
+    job: &Job,
+    recovery: &Recovery,
+    partitions: &[(usize, u32, PartitionInfo)],
+    summary: &Arc<Mutex<Option<Summary>>>,
+) -> Result<Writer, RunError> {
+    let sinks = recovery.open_sinks(job)?;
+    let manifest = recovery.manifest.as_ref();
+    let sources = partitions.iter().map(|(_, _, info)| {
+        let known = manifest.and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
+        known.cloned().unwrap_or_else(|| checkpoint::SourceState {
+            partition: info.id.clone(),
+            position: Vec::new(),
+            watermark: Watermark::NONE,
+        })
+    });
+    Ok(Writer {
+        sinks,
+        store: recovery.store.clone(),
+        marks: Vec::new(),
+        watermark: recovery.watermark(),
+        counts: manifest.map(|manifest| manifest.counts).unwrap_or_default(),
+        held: manifest.map(|manifest| manifest.held.clone()).unwrap_or_default(),
+        sources: sources.collect(),
+        summary: Arc::clone(summary),
+    })
+}
+
+/// What every worker of this process starts from.
+struct Start {
+    job: Arc<Job>,
+    cluster: Cluster,
+    control: Arc<Control>,
+    outcome: Arc<Outcome>,
+    recovery: Recovery,
+    partitions: Vec<(usize, u32, PartitionInfo)>,
+}
+
+impl Start {
+    fn work(&self, worker: &mut Worker, writer: &Mutex<Option<Writer>>) {
+        let here = Here {
+            job: Arc::clone(&self.job),
+            control: Arc::clone(&self.control),
+            outcome: Arc::clone(&self.outcome),
+            partitions: Arc::new(self.partitions.iter().map(|(_, _, info)| info.id.clone()).collect()),
+            worker: worker.index(),
+            peers: worker.peers(),
+            threads: self.cluster.workers,
+            first_interval: self.recovery.first_interval(),
+            nonce: nonce(),
+        };
+        let built = self.build(worker, &here, writer);
+        if let Err(error) = built {
+            here.outcome.fail(error);
+        }
+        while !here.outcome.has_failed() && worker.has_dataflows() {
+            worker.step_or_park(Some(PARK));
+        }
+        if here.outcome.has_failed() {
+            // What is left of the dataflow must not be stepped again: some of it is gone.
+            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+        }
+    }
+
+    fn build(
+        &self,
+        worker: &mut Worker,
+        here: &Here,
+        writer: &Mutex<Option<Writer>>,
+    ) -> Result<(), RunError> {
+        let heard = Rc::new(Cell::new(Epoch::first_of(here.first_interval)));
+        let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
+        let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
+        let mut windows = Windows::new(self.job.window, aggregates.collect());
+        self.recovery.restore(&mut windows, here.worker, here.peers)?;
+        let marks = self.first_marks(here.peers);
+        let keyed = Keyed { windows, marks: marks.clone(), heard };
+        let writer = match here.worker {
+            0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            _ => None,
+        };
+        let writer = writer.map(|writer| Writer { marks, ..writer });
+        worker.dataflow::<u64, _, _>(|scope| crate::graph::build(scope, here, reader, keyed, writer));
+        Ok(())
+    }
+
+    /// A worker without partitions holds nothing back; the others have not said anything yet.
+    fn first_marks(&self, peers: usize) -> Vec<Watermark> {
+        let reads = |worker| worker < self.partitions.len();
+        (0..peers).map(|worker| if reads(worker) { Watermark::NONE } else { Watermark::FINISHED }).collect()
+    }
+
+    /// Opens the partitions that a worker reads: every so many-th of all.
+    fn intakes(&self, here: &Here) -> Result<Vec<Intake>, RunError> {
+        let own = self.partitions.iter().enumerate().skip(here.worker).step_by(here.peers);
+        own.map(|(ordinal, (source, number, info))| {
+            let spec = &self.job.sources[*source];
+            let (position, watermark) = self.recovery.partition(info, self.job.out_of_order)?;
+            let partition = ingest::open(spec, &self.job.decode, *number, Some(&position))?;
+            let siblings = self.partitions.iter().filter(|(of, ..)| of == source).count();
+            let rate = spec.rate.map(|rate| rate / siblings as f64);
+            Ok(Intake::new(ordinal as u32, info.id.clone(), partition, watermark, rate, here))
+        })
+        .collect()
+    }
+}
+
+/// Waits for the workers. After a failure it does not wait for the network's threads, which may hang.
+fn finish(guards: WorkerGuards<()>, outcome: &Arc<Outcome>) -> Result<(), RunError> {
+    let guards = std::mem::ManuallyDrop::new(guards);
+    while !outcome.has_failed() && !guards.guards().iter().all(|guard| guard.is_finished()) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if let Some(error) = outcome.take() {
+        return Err(error);
+    }
+    // What a worker returned is nothing, and a panic has already become the failure.
+    drop(std::mem::ManuallyDrop::into_inner(guards).join());
+    outcome.take().map_or(Ok(()), Err)
+}
+
+/// A panic anywhere ends the run: its words become the failure, without a backtrace on the terminal.
+fn watch_panics(outcome: &Arc<Outcome>) {
+    let outcome = Arc::clone(outcome);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let words = info.payload_as_str().unwrap_or("a thread panicked").to_owned();
+        if words.starts_with("timely communication error") {
+            outcome.fail_lost(&words);
+        } else {
+            before(info);
+            outcome.fail(RunError::Died(format!("internal error: {words}")));
+        }
+    }));
+}

@@ -1,0 +1,89 @@
+//! What a worker knows of its place, and how it stops.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use timely::dataflow::operators::probe::Handle;
+
+use crate::job::{Control, Job, RunError};
+
+/// A worker's place in the cluster, and what it shares with the others of its process.
+#[derive(Clone)]
+pub(crate) struct Here {
+    pub(crate) job: Arc<Job>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) outcome: Arc<Outcome>,
+    /// Names of all partitions, by ordinal.
+    pub(crate) partitions: Arc<Vec<String>>,
+    pub(crate) worker: usize,
+    pub(crate) peers: usize,
+    /// Threads in each process.
+    pub(crate) threads: usize,
+    /// The interval that is read first.
+    pub(crate) first_interval: u32,
+    /// Differs from run to run: names of segments of a dead run are never reused.
+    pub(crate) nonce: u64,
+}
+
+impl Here {
+    /// Whether that worker lives in another process.
+    pub(crate) fn is_remote(&self, worker: usize) -> bool {
+        worker / self.threads != self.worker / self.threads
+    }
+
+    /// Whether the job keeps state, so that cuts are made.
+    pub(crate) fn keeps_state(&self) -> bool {
+        self.job.state.is_some()
+    }
+}
+
+/// The first failure of a process. Once there is one, all of its workers stop.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    failed: AtomicBool,
+    error: Mutex<Option<RunError>>,
+    /// A peer whose connection ended: a failure only if timely says that it was not over.
+    lost: Mutex<Option<String>>,
+}
+
+impl Outcome {
+    /// Notes a failure; only the first is kept.
+    pub(crate) fn fail(&self, error: RunError) {
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether there was a failure.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Notes that a peer's connection ended, which may be the regular end.
+    pub(crate) fn lost(&self, peer: &str) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer.to_owned());
+    }
+
+    /// Turns a connection that ended too early into a failure.
+    pub(crate) fn fail_lost(&self, words: &str) {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.fail(RunError::Died(match lost {
+            Some(peer) => format!("lost {peer}: the process has died, so this one ends too"),
+            None => words.to_owned(),
+        }));
+    }
+
+    /// Takes the failure out.
+    pub(crate) fn take(&self) -> Option<RunError> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// How far the end of the graph is; what a source watches to stop in time.
+#[derive(Clone, Default)]
+pub(crate) struct Probes {
+    /// Ticks whose output the sinks have taken.
+    pub(crate) taken: Handle<u64>,
+    /// Intervals whose checkpoint is committed.
+    pub(crate) committed: Handle<u64>,
+}

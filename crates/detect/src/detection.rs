@@ -1,0 +1,271 @@
+//! Judges rows of features: computes features and scores on whole columns, asks every rule, keeps the hits.
+//!
+//! Takes rows from `window`, gives what was detected to `alert`. Promises that the result for a row depends
+//! on that row alone, and that a row for which an expression failed never alerts. A chunk without hits
+//! allocates little more than what its expressions compute.
+
+use std::sync::Arc;
+
+use arrow_array::builder::TimestampMicrosecondBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray, NullArray};
+use event::{
+    Batch, DataType, Detected, Expression, FailedRows, Field, KeyShape, RowFailure, RowSchema, Rows, Window,
+};
+
+use crate::gather::Gather;
+use crate::verdict;
+use crate::{DetectError, Rule};
+
+/// Rows judged at a time, so that the columns of a chunk stay in the cache.
+const CHUNK_ROWS: usize = 8192;
+
+/// The features, scores and rules of a job.
+#[derive(Debug, Clone)]
+pub struct Detection {
+    schema: RowSchema,
+    key_shape: KeyShape,
+    features: Vec<Arc<dyn Expression>>,
+    scores: Vec<Score>,
+    rules: Vec<Rule>,
+    /// Whether a score or a condition reads a field of the key. They are only decoded for hits otherwise.
+    reads_keys: bool,
+    /// Whether one reads the window's times.
+    reads_window: bool,
+}
+
+/// A score, and what it sees.
+#[derive(Debug, Clone)]
+struct Score {
+    expression: Arc<dyn Expression>,
+    schema: Arc<event::Schema>,
+}
+
+/// A hit before the rule's details are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RuleHit {
+    /// Row, first of the chunk and then of the gathered rows.
+    pub(crate) row: u32,
+    /// Rank of the rule; `None` in a job without rules.
+    pub(crate) rule: Option<u16>,
+}
+
+/// A part of the rows, with all that is computed about them.
+struct Chunk {
+    keys: BinaryArray,
+    /// All columns of the row schema; those of the key and the window may be placeholders.
+    columns: Vec<ArrayRef>,
+    failures: Vec<RowFailure>,
+}
+
+/// The schema of rows with these key fields and these columns behind them: what the next score, or the
+/// rules, are compiled against.
+pub fn row_schema_prefix(key_fields: &[Field], features: &[Field]) -> event::Schema {
+    RowSchema::new(key_fields, features, &[]).schema().as_ref().clone()
+}
+
+impl Detection {
+    /// A detection for rows of keys with `key_fields`, encoded with `key_shape`.
+    ///
+    /// `features` are compiled against the schema of the aggregates, each of `scores` against
+    /// [`row_schema_prefix`] with all features and the scores before it, the rules' expressions against
+    /// all of them. Without rules every row is a hit. Rules are ranked by name, whatever their order here.
+    ///
+    /// # Errors
+    /// If a condition is not a boolean, or a rule compares something that is not a number.
+    pub fn new(
+        key_fields: Vec<Field>,
+        key_shape: KeyShape,
+        features: Vec<(String, Arc<dyn Expression>)>,
+        scores: Vec<(String, Arc<dyn Expression>)>,
+        mut rules: Vec<Rule>,
+    ) -> Result<Self, DetectError> {
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        rules.iter().try_for_each(Rule::check)?;
+        if rules.len() > usize::from(u16::MAX) + 1 {
+            return Err(DetectError::TooManyRules(rules.len()));
+        }
+        let (feature_fields, features) = named(features);
+        let (score_fields, scores) = named(scores);
+        let schema = RowSchema::new(&key_fields, &feature_fields, &score_fields);
+        let scores: Vec<Score> = scores
+            .into_iter()
+            .enumerate()
+            .map(|(i, expression)| {
+                let before = RowSchema::new(&key_fields, &feature_fields, &score_fields[..i]);
+                Score { expression, schema: Arc::clone(before.schema()) }
+            })
+            .collect();
+        let read: Vec<usize> = scores
+            .iter()
+            .map(|score| &score.expression)
+            .chain(rules.iter().map(|rule| &rule.when))
+            .flat_map(|expression| expression.columns())
+            .collect();
+        let reads_keys = read.iter().any(|column| schema.keys().contains(column));
+        let reads_window = read.iter().any(|column| schema.window().contains(column));
+        Ok(Detection { schema, key_shape, features, scores, rules, reads_keys, reads_window })
+    }
+
+    /// The columns of the rows that come out, which the rules and the sinks see.
+    pub fn row_schema(&self) -> &RowSchema {
+        &self.schema
+    }
+
+    /// The rules, by rank.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Judges rows: which of them the rules hit, and for which an expression failed.
+    pub fn evaluate(&self, rows: &Rows) -> Detected {
+        let decoded = self.reads_keys.then(|| self.key_shape.decode(&rows.keys));
+        let mut hit_rows = Gather::default();
+        let mut failed_rows = Gather::default();
+        let mut details = Vec::new();
+        let mut hits = Vec::new();
+        for start in (0..rows.keys.len()).step_by(CHUNK_ROWS) {
+            let len = CHUNK_ROWS.min(rows.keys.len() - start);
+            let mut chunk = self.chunk(rows, decoded.as_deref(), start, len);
+            let mut found = self.apply_rules(&mut chunk, &rows.records[start..start + len]);
+            if !chunk.failures.is_empty() {
+                keep_first_failures(&mut chunk.failures);
+                let failed = |row: u32| {
+                    chunk.failures.binary_search_by_key(&(row as usize), |failure| failure.row).is_ok()
+                };
+                found.retain(|hit| !failed(hit.row));
+                let indices: Vec<u32> = chunk.failures.iter().map(|failure| failure.row as u32).collect();
+                failed_rows.push(&chunk.keys, self.computed(&chunk), &indices);
+                details.extend(chunk.failures.drain(..).map(|failure| failure.detail));
+            }
+            if !found.is_empty() {
+                let indices = number_rows(&mut found, hit_rows.rows() as u32);
+                hit_rows.push(&chunk.keys, self.computed(&chunk), &indices);
+                hits.extend(found);
+            }
+        }
+        let (keys, batch) = self.rows_of(hit_rows, rows.window);
+        let (hits, failures) = verdict::reach(&self.rules, &batch, hits);
+        if !failures.is_empty() {
+            let indices: Vec<u32> = failures.iter().map(|failure| failure.row as u32).collect();
+            failed_rows.push(&keys, &batch.columns()[self.schema.features().start..], &indices);
+            details.extend(failures.into_iter().map(|failure| failure.detail));
+        }
+        let (failed_keys, failed_batch) = self.rows_of(failed_rows, rows.window);
+        let failed = FailedRows { keys: failed_keys, batch: failed_batch, details };
+        Detected { window: rows.window, keys, batch, hits, failed }
+    }
+
+    /// Computes the features and the scores of `len` rows from `start` on.
+    fn chunk(&self, rows: &Rows, decoded: Option<&[ArrayRef]>, start: usize, len: usize) -> Chunk {
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.schema().fields().len());
+        let unread: ArrayRef = Arc::new(NullArray::new(len));
+        match decoded {
+            Some(keys) => columns.extend(keys.iter().map(|key| key.slice(start, len))),
+            None => columns.extend(self.schema.keys().map(|_| Arc::clone(&unread))),
+        }
+        if self.reads_window {
+            columns.extend(window_columns(rows.window, len));
+        } else {
+            columns.extend(self.schema.window().map(|_| Arc::clone(&unread)));
+        }
+        let mut failures = failures_of(rows, start, len);
+        let aggregates = rows.aggregates.slice(start, len);
+        for feature in &self.features {
+            let value = feature.evaluate(&aggregates);
+            failures.extend(value.failures);
+            columns.push(value.column);
+        }
+        for score in &self.scores {
+            let batch = Batch::new(Arc::clone(&score.schema), columns, len);
+            let value = score.expression.evaluate(&batch);
+            failures.extend(value.failures);
+            columns = batch.columns().to_vec();
+            columns.push(value.column);
+        }
+        Chunk { keys: rows.keys.slice(start, len), columns, failures }
+    }
+
+    /// Hits by row and then by rule. What failed is added to the chunk's failures.
+    fn apply_rules(&self, chunk: &mut Chunk, records: &[u64]) -> Vec<RuleHit> {
+        if self.rules.is_empty() {
+            return (0..records.len() as u32).map(|row| RuleHit { row, rule: None }).collect();
+        }
+        let batch = Batch::new(Arc::clone(self.schema.schema()), chunk.columns.clone(), records.len());
+        let mut hits = Vec::new();
+        for (rank, rule) in self.rules.iter().enumerate() {
+            let value = rule.when.evaluate(&batch);
+            chunk.failures.extend(value.failures);
+            let condition = value.column.as_boolean();
+            for row in condition.values().set_indices() {
+                if condition.is_valid(row) && records[row] >= rule.min_events {
+                    hits.push(RuleHit { row: row as u32, rule: Some(rank as u16) });
+                }
+            }
+        }
+        if self.rules.len() > 1 {
+            hits.sort_unstable();
+        }
+        hits
+    }
+
+    /// The columns that are computed and not known from the key and the window.
+    fn computed<'a>(&self, chunk: &'a Chunk) -> &'a [ArrayRef] {
+        &chunk.columns[self.schema.features().start..]
+    }
+
+    /// Gathered rows under the whole row schema, with their keys.
+    fn rows_of(&self, gathered: Gather, window: Window) -> (BinaryArray, Batch) {
+        let rows = gathered.rows();
+        let fields = &self.schema.schema().fields()[self.schema.features().start..];
+        let (keys, computed) = gathered.finish(fields);
+        let mut columns = self.key_shape.decode(&keys);
+        columns.extend(window_columns(window, rows));
+        columns.extend(computed);
+        (keys, Batch::new(Arc::clone(self.schema.schema()), columns, rows))
+    }
+}
+
+type Named = (String, Arc<dyn Expression>);
+
+fn named(expressions: Vec<Named>) -> (Vec<Field>, Vec<Arc<dyn Expression>>) {
+    expressions.into_iter().map(|(name, e)| (Field::new(name, e.data_type()), e)).unzip()
+}
+
+fn window_columns(window: Window, rows: usize) -> [ArrayRef; 2] {
+    [window.start, window.end].map(|time| {
+        let mut column =
+            TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(DataType::TimestampTz.arrow());
+        column.append_value_n(time, rows);
+        Arc::new(column.finish()) as ArrayRef
+    })
+}
+
+/// The rows, numbered from `start` on, that already an aggregate has no value for.
+fn failures_of(rows: &Rows, start: usize, len: usize) -> Vec<RowFailure> {
+    let from = rows.failures.partition_point(|failure| failure.row < start);
+    rows.failures[from..]
+        .iter()
+        .take_while(|failure| failure.row < start + len)
+        .map(|failure| RowFailure { row: failure.row - start, detail: failure.detail.clone() })
+        .collect()
+}
+
+/// Of several failures of a row keeps the one of the expression that stands first.
+fn keep_first_failures(failures: &mut Vec<RowFailure>) {
+    failures.sort_by_key(|failure| failure.row);
+    failures.dedup_by_key(|failure| failure.row);
+}
+
+/// Turns rows of the chunk into places among the gathered rows, of which there are `gathered` so far.
+/// Returns the rows to gather.
+fn number_rows(hits: &mut [RuleHit], gathered: u32) -> Vec<u32> {
+    let mut indices: Vec<u32> = Vec::with_capacity(hits.len());
+    for hit in hits {
+        if indices.last() != Some(&hit.row) {
+            indices.push(hit.row);
+        }
+        hit.row = gathered + indices.len() as u32 - 1;
+    }
+    indices
+}

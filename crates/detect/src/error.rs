@@ -1,0 +1,27 @@
+//! What can be wrong with a detection as the config asks for it.
+
+use event::DataType;
+
+/// A rule that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DetectError {
+    /// A condition that is no condition.
+    #[error("the condition of rule `{rule}` is a {found}, not a boolean")]
+    Condition {
+        /// Name of the rule.
+        rule: String,
+        /// Type of what stands there.
+        found: DataType,
+    },
+    /// A score that is no number.
+    #[error("rule `{rule}` compares a {found}, which is not a number")]
+    Score {
+        /// Name of the rule.
+        rule: String,
+        /// Type of what it compares.
+        found: DataType,
+    },
+    /// Ranks have 16 bits.
+    #[error("{0} rules are too many; at most 65536 are possible")]
+    TooManyRules(usize),
+}

@@ -1,0 +1,324 @@
+//! Rows of features in, hits and failed rows out, with expressions written by hand.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
+use detect::{DetectError, Detection, Rule, row_schema_prefix};
+use event::{
+    Batch, DataType, Detected, Evaluation, Expression, Field, KeyShape, RowFailure, Rows, Schema, Severity,
+    Window,
+};
+
+type Value = Box<dyn Fn(&Batch, usize) -> Result<Option<f64>, String> + Send + Sync>;
+
+/// An expression given as a function of a row.
+struct Function {
+    data_type: DataType,
+    columns: Vec<usize>,
+    value: Value,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Function")
+    }
+}
+
+impl Expression for Function {
+    fn data_type(&self) -> DataType {
+        self.data_type
+    }
+
+    fn columns(&self) -> Vec<usize> {
+        self.columns.clone()
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Evaluation {
+        let mut failures = Vec::new();
+        let values: Vec<Option<f64>> = (0..batch.rows())
+            .map(|row| {
+                (self.value)(batch, row).unwrap_or_else(|detail| {
+                    failures.push(RowFailure { row, detail });
+                    None
+                })
+            })
+            .collect();
+        let column: ArrayRef = match self.data_type {
+            DataType::Boolean => {
+                Arc::new(values.iter().map(|v| v.map(|v| v != 0.0)).collect::<BooleanArray>())
+            }
+            DataType::Bigint => Arc::new(values.iter().map(|v| v.map(|v| v as i64)).collect::<Int64Array>()),
+            _ => Arc::new(values.into_iter().collect::<Float64Array>()),
+        };
+        Evaluation { column, failures }
+    }
+}
+
+fn function(
+    data_type: DataType,
+    columns: &[usize],
+    value: impl Fn(&Batch, usize) -> Result<Option<f64>, String> + Send + Sync + 'static,
+) -> Arc<dyn Expression> {
+    Arc::new(Function { data_type, columns: columns.to_vec(), value: Box::new(value) })
+}
+
+fn bigint(batch: &Batch, column: usize, row: usize) -> Option<f64> {
+    let column = batch.column(column).as_primitive::<Int64Type>();
+    column.is_valid(row).then(|| column.value(row) as f64)
+}
+
+fn double(batch: &Batch, column: usize, row: usize) -> Option<f64> {
+    let column = batch.column(column).as_primitive::<Float64Type>();
+    column.is_valid(row).then(|| column.value(row))
+}
+
+fn below(column: usize, bound: f64) -> Arc<dyn Expression> {
+    function(DataType::Boolean, &[column], move |batch, row| {
+        Ok(double(batch, column, row).map(|v| f64::from(u8::from(v < bound))))
+    })
+}
+
+fn rule(id: &str, when: Arc<dyn Expression>) -> Rule {
+    Rule {
+        id: id.into(),
+        when,
+        score: None,
+        threshold: None,
+        min_events: 0,
+        severity: Severity::Warning,
+        escalate: None,
+    }
+}
+
+/// Rows are `user, window_start, window_end, n, half`: `n` is the aggregate, `half` a score, `n / 2`.
+/// The score of a row with `n = 13` fails.
+const HALF: usize = 4;
+
+fn detection(rules: Vec<Rule>) -> Detection {
+    let n = function(DataType::Bigint, &[0], |batch, row| Ok(bigint(batch, 0, row)));
+    let half = function(DataType::Double, &[3], |batch, row| match bigint(batch, 3, row) {
+        Some(13.0) => Err("unlucky".into()),
+        n => Ok(n.map(|n| n / 2.0)),
+    });
+    Detection::new(
+        vec![Field::new("user", DataType::Varchar)],
+        KeyShape::new(vec![DataType::Varchar]).unwrap(),
+        vec![("n".into(), n)],
+        vec![("half".into(), half)],
+        rules,
+    )
+    .unwrap()
+}
+
+const WINDOW: Window = Window { start: -60_000_000, end: 0 };
+
+fn rows(values: &[Option<i64>]) -> Rows {
+    let names: Vec<String> = (0..values.len()).map(|row| format!("u{row:06}")).collect();
+    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Bigint)]));
+    let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+    Rows {
+        window: WINDOW,
+        keys: BinaryArray::from_iter_values(&names),
+        records: values.iter().map(|n| n.unwrap_or(0).max(0) as u64).collect(),
+        aggregates: Batch::new(schema, vec![column], values.len()),
+        failures: Vec::new(),
+    }
+}
+
+/// `user=half:rule/severity` for each hit.
+fn shown(detected: &Detected) -> Vec<String> {
+    let hits = detected.hits.iter().map(|hit| {
+        let row = hit.row as usize;
+        let user = detected.batch.column(0).as_string::<i32>().value(row);
+        assert_eq!(user.as_bytes(), detected.keys.value(row));
+        let half = double(&detected.batch, HALF, row);
+        let half = half.map_or("NULL".into(), |half| half.to_string());
+        match hit.verdict {
+            Some(verdict) => format!("{user}={half}:{}/{}", verdict.rule, verdict.severity),
+            None => format!("{user}={half}"),
+        }
+    });
+    hits.collect()
+}
+
+#[test]
+fn a_row_is_a_hit_where_the_condition_is_true_and_null_is_not() {
+    let detected =
+        detection(vec![rule("low", below(HALF, 2.0))]).evaluate(&rows(&[Some(2), None, Some(8), Some(3)]));
+    assert_eq!(shown(&detected), ["u000000=1:0/warning", "u000003=1.5:0/warning"]);
+    assert_eq!(detected.batch.rows(), 2);
+    let starts = detected.batch.column(1).as_primitive::<TimestampMicrosecondType>();
+    let ends = detected.batch.column(2).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!((starts.value(1), ends.value(1)), (WINDOW.start, WINDOW.end));
+    assert!(detected.failed.details.is_empty());
+}
+
+#[test]
+fn without_rules_every_row_is_a_hit() {
+    let detected = detection(vec![]).evaluate(&rows(&[Some(2), None]));
+    assert_eq!(shown(&detected), ["u000000=1", "u000001=NULL"]);
+}
+
+#[test]
+fn rules_rank_by_name_and_a_row_may_be_hit_by_several() {
+    let rules = vec![rule("b-loose", below(HALF, 5.0)), rule("a-strict", below(HALF, 2.0))];
+    let detected = detection(rules).evaluate(&rows(&[Some(8), Some(2)]));
+    assert_eq!(shown(&detected), ["u000000=4:1/warning", "u000001=1:0/warning", "u000001=1:1/warning"]);
+    assert_eq!(detected.batch.rows(), 2);
+}
+
+#[test]
+fn a_rule_wants_its_evidence() {
+    let wary = Rule { min_events: 3, ..rule("low", below(HALF, 5.0)) };
+    let detected = detection(vec![wary]).evaluate(&rows(&[Some(2), Some(3)]));
+    assert_eq!(shown(&detected), ["u000001=1.5:0/warning"]);
+}
+
+#[test]
+fn a_hit_escalates_and_carries_what_the_rule_compares() {
+    let low = Rule {
+        score: Some(function(DataType::Double, &[HALF], |batch, row| Ok(double(batch, HALF, row)))),
+        threshold: Some(5.0),
+        escalate: Some((below(HALF, 2.0), Severity::Critical)),
+        ..rule("low", below(HALF, 5.0))
+    };
+    let detected = detection(vec![low]).evaluate(&rows(&[Some(8), Some(2)]));
+    assert_eq!(shown(&detected), ["u000000=4:0/warning", "u000001=1:0/critical"]);
+    let verdict = detected.hits[0].verdict.unwrap();
+    assert_eq!((verdict.score, verdict.threshold), (Some(4.0), Some(5.0)));
+}
+
+#[test]
+fn a_row_whose_score_failed_never_alerts() {
+    let always = function(DataType::Boolean, &[], |_, _| Ok(Some(1.0)));
+    for rules in [vec![], vec![rule("always", always)]] {
+        let detected = detection(rules).evaluate(&rows(&[Some(2), Some(13), Some(4)]));
+        assert_eq!(detected.hits.len(), 2);
+        assert_eq!(detected.failed.details, ["unlucky"]);
+        assert_eq!(detected.failed.keys.value(0), b"u000001");
+        assert_eq!(bigint(&detected.failed.batch, 3, 0), Some(13.0));
+        assert_eq!(double(&detected.failed.batch, HALF, 0), None);
+    }
+}
+
+#[test]
+fn a_row_whose_aggregate_failed_never_alerts_in_whatever_chunk_it_is() {
+    let mut rows = rows(&vec![Some(2); 10_000]);
+    rows.failures = [3, 8191, 8192, 9999].map(|row| RowFailure { row, detail: format!("sum {row}") }).into();
+    let detected = detection(vec![]).evaluate(&rows);
+    assert_eq!(detected.hits.len(), 9_996);
+    assert_eq!(detected.failed.details, ["sum 3", "sum 8191", "sum 8192", "sum 9999"]);
+    assert_eq!(detected.failed.keys.value(2), b"u008192");
+    assert_eq!(detected.keys.value(8190), b"u008193");
+}
+
+#[test]
+fn a_failing_condition_or_escalation_takes_the_row_from_all_rules() {
+    let failing = || {
+        function(DataType::Boolean, &[3], |batch, row| match bigint(batch, 3, row) {
+            Some(7.0) => Err("seven".into()),
+            _ => Ok(Some(0.0)),
+        })
+    };
+    let in_condition = vec![rule("a", below(HALF, 9.0)), rule("b", failing())];
+    let escalating = Rule { escalate: Some((failing(), Severity::Critical)), ..rule("b", below(HALF, 9.0)) };
+    let in_escalation = vec![rule("a", below(HALF, 9.0)), escalating];
+    for rules in [in_condition, in_escalation] {
+        let detected = detection(rules).evaluate(&rows(&[Some(7), Some(8)]));
+        assert!(shown(&detected).iter().all(|hit| hit.starts_with("u000001")), "{:?}", shown(&detected));
+        assert_eq!(detected.failed.details, ["seven"]);
+        assert_eq!(detected.failed.keys.value(0), b"u000000");
+        assert_eq!(double(&detected.failed.batch, HALF, 0), Some(3.5));
+    }
+}
+
+#[test]
+fn the_escalation_of_a_rule_is_not_asked_about_rows_of_another() {
+    let unlucky = function(DataType::Boolean, &[3], |_, _| Err("never".into()));
+    let rules = vec![
+        rule("a", below(HALF, 9.0)),
+        Rule { escalate: Some((unlucky, Severity::Critical)), ..rule("b", below(HALF, 2.0)) },
+    ];
+    let detected = detection(rules).evaluate(&rows(&[Some(8), Some(2)]));
+    assert_eq!(shown(&detected), ["u000000=4:0/warning"]);
+    assert_eq!(detected.failed.details, ["never"]);
+}
+
+#[test]
+fn a_condition_may_read_the_key_and_the_window() {
+    let when = function(DataType::Boolean, &[0, 2], |batch, row| {
+        let user = batch.column(0).as_string::<i32>().value(row);
+        let end = batch.column(2).as_primitive::<TimestampMicrosecondType>().value(row);
+        Ok(Some(f64::from(u8::from(user == "u000001" && end == WINDOW.end))))
+    });
+    let detected = detection(vec![rule("that-one", when)]).evaluate(&rows(&[Some(4), Some(6), Some(8)]));
+    assert_eq!(shown(&detected), ["u000001=3:0/warning"]);
+}
+
+#[test]
+fn chunks_do_not_show_in_the_result() {
+    let values: Vec<Option<i64>> = (0..20_000).map(|n| Some(if n % 1000 == 13 { 13 } else { n })).collect();
+    let low = rule("low", below(HALF, 9_000.0));
+    for rules in [vec![], vec![low]] {
+        let detection = detection(rules);
+        let whole = detection.evaluate(&rows(&values));
+        let mut parts = Vec::new();
+        let mut failed = 0;
+        for part in values.chunks(777) {
+            let rows = rows(part);
+            let detected = detection.evaluate(&rows);
+            parts.extend(detected.hits.iter().map(|hit| double(&detected.batch, HALF, hit.row as usize)));
+            failed += detected.failed.details.len();
+        }
+        let halves: Vec<_> =
+            whole.hits.iter().map(|hit| double(&whole.batch, HALF, hit.row as usize)).collect();
+        assert_eq!(halves, parts);
+        assert_eq!((whole.failed.details.len(), failed), (20, 20));
+        assert!(whole.batch.column(0).as_any().is::<StringArray>());
+    }
+}
+
+#[test]
+fn a_composite_key_is_decoded_into_its_fields() {
+    let shape = KeyShape::new(vec![DataType::Bigint, DataType::Varchar]).unwrap();
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(Int64Array::from(vec![-5])), Arc::new(StringArray::from(vec!["x"]))];
+    let keys = shape.encode(&columns);
+    let fields = vec![Field::new("show", DataType::Bigint), Field::new("user", DataType::Varchar)];
+    let detection = Detection::new(fields, shape, vec![], vec![], vec![]).unwrap();
+    let aggregates = Batch::new(Arc::new(Schema::default()), vec![], 1);
+    let detected =
+        detection.evaluate(&Rows { window: WINDOW, keys, records: vec![1], aggregates, failures: vec![] });
+    assert_eq!(detected.batch.column(0).as_primitive::<Int64Type>().value(0), -5);
+    assert_eq!(detected.batch.column(1).as_string::<i32>().value(0), "x");
+}
+
+#[test]
+fn no_rows_give_nothing() {
+    let detected = detection(vec![rule("low", below(HALF, 2.0))]).evaluate(&rows(&[]));
+    assert!(detected.hits.is_empty() && detected.failed.details.is_empty());
+    assert_eq!(detected.batch.rows(), 0);
+}
+
+#[test]
+fn a_condition_that_is_no_boolean_is_refused() {
+    let number = function(DataType::Double, &[], |_, _| Ok(None));
+    let key = vec![Field::new("user", DataType::Varchar)];
+    let shape = KeyShape::new(vec![DataType::Varchar]).unwrap();
+    let refused = Detection::new(key, shape, vec![], vec![], vec![rule("low", number)]).unwrap_err();
+    assert_eq!(refused, DetectError::Condition { rule: "low".into(), found: DataType::Double });
+    assert_eq!(refused.to_string(), "the condition of rule `low` is a double, not a boolean");
+}
+
+#[test]
+fn what_rules_are_compiled_against_is_what_they_see() {
+    let fields = [Field::new("n", DataType::Bigint), Field::new("half", DataType::Double)];
+    let prefix = row_schema_prefix(&[Field::new("user", DataType::Varchar)], &fields);
+    assert_eq!(prefix.index_of("half"), Some(HALF));
+    assert_eq!(&prefix, detection(vec![]).row_schema().schema().as_ref());
+}

@@ -1,0 +1,203 @@
+//! Lines to batches: where each record begins and ends, and what becomes of it.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, TimestampMicrosecondArray};
+use event::{Batch, Decoded, Reason, Records, Rejected, RejectedRecord, Schema};
+
+use super::column::Column;
+use super::misfit::Failure;
+use super::plan::Plan;
+use super::record::{RecordReader, blank_end};
+use super::spec::DecodeSpec;
+use super::time::TimeReader;
+
+/// Bytes of a partition, with where they stand in it.
+///
+/// Ends at the end of a line, or of the partition. If its last line has no end and is longer than
+/// `record_bytes_max`, it is the head of a line that is too long: one record, rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    bytes: Vec<u8>,
+    base: u64,
+    start: usize,
+}
+
+impl Piece {
+    /// Bytes of which the first stands at `base`.
+    pub fn new(bytes: Vec<u8>, base: u64) -> Self {
+        Piece { bytes, base, start: 0 }
+    }
+
+    /// The same without the first `count` bytes.
+    pub fn without_first(mut self, count: usize) -> Self {
+        self.start = (self.start + count).min(self.bytes.len());
+        self
+    }
+
+    /// Offset of the first line that is not decoded yet.
+    pub fn offset(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// Number of bytes that are not decoded yet.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+}
+
+/// Decodes newline-delimited JSON. Keeps what it learned about the order of names, and dictionaries, from
+/// call to call; what comes out does not depend on that.
+#[derive(Debug)]
+pub struct Decoder {
+    spec: DecodeSpec,
+    schema: Arc<Schema>,
+    records: RecordReader,
+    rows_expected: usize,
+}
+
+impl Decoder {
+    /// Mark at the start of a file that says that it is UTF-8.
+    const BYTE_ORDER_MARK: &'static [u8] = b"\xEF\xBB\xBF";
+
+    /// A decoder that has seen nothing yet.
+    pub fn new(spec: DecodeSpec) -> Self {
+        let columns = spec.fields.iter().map(Column::new).collect();
+        let time = TimeReader::new(spec.time.clone());
+        let records = RecordReader::new(Plan::new(&spec), columns, time, spec.depth_max);
+        Decoder { schema: Arc::new(spec.schema()), records, spec, rows_expected: 0 }
+    }
+
+    /// What it decodes to.
+    pub fn spec(&self) -> &DecodeSpec {
+        &self.spec
+    }
+
+    /// The columns that come out.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Decodes at most `records_max` records, rejected ones included, from the start of the piece.
+    ///
+    /// Returns them and what is left of the piece, if anything is. Blank lines are no records. The bytes of
+    /// a piece that is decoded wholly at once become those of the records without a copy.
+    pub fn decode(&mut self, piece: Piece, records_max: usize) -> (Decoded, Option<Piece>) {
+        let room = self.rows_expected.min(records_max).min(piece.remaining());
+        for column in &mut self.records.columns {
+            column.begin(room);
+        }
+        let mut lines = Lines {
+            piece: &piece,
+            at: piece.start,
+            times: Vec::with_capacity(room),
+            offsets: Vec::with_capacity(room),
+            rejected: Vec::new(),
+        };
+        lines.decode(&mut self.records, self.spec.record_bytes_max, records_max);
+        let Lines { at, times, offsets, rejected, .. } = lines;
+        self.rows_expected = times.len() + times.len() / 16;
+        let batch = self.finish(&times);
+        let (bytes, base, rest) = split(piece, at);
+        (Decoded { records: Records { batch, times, offsets, bytes, base }, rejected }, rest)
+    }
+
+    /// Takes the rows out of the columns.
+    fn finish(&mut self, times: &[i64]) -> Batch {
+        let rows = times.len();
+        let mut columns: Vec<ArrayRef> =
+            self.records.columns.iter_mut().map(|column| column.finish(rows)).collect();
+        if self.spec.has_event_time_column() {
+            columns.push(Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC")));
+        }
+        Batch::new(Arc::clone(&self.schema), columns, rows)
+    }
+}
+
+/// Parts a piece at `at` into what was decoded and the rest.
+fn split(piece: Piece, at: usize) -> (Vec<u8>, u64, Option<Piece>) {
+    let Piece { bytes, base, start } = piece;
+    if at < bytes.len() {
+        let decoded = bytes[start..at].to_vec();
+        return (decoded, base + start as u64, Some(Piece { bytes, base, start: at }));
+    }
+    if start > bytes.len() / 2 {
+        // Rather copy a little than carry along bytes that were decoded before.
+        return (bytes[start..].to_vec(), base + start as u64, None);
+    }
+    (bytes, base, None)
+}
+
+/// One call's way through a piece.
+struct Lines<'a> {
+    piece: &'a Piece,
+    at: usize,
+    times: Vec<i64>,
+    offsets: Vec<u64>,
+    rejected: Vec<RejectedRecord>,
+}
+
+impl Lines<'_> {
+    fn decode(&mut self, records: &mut RecordReader, record_bytes_max: usize, records_max: usize) {
+        let bytes = &self.piece.bytes[..];
+        while self.at < bytes.len() && self.times.len() + self.rejected.len() < records_max {
+            let line = self.at;
+            let start = self.first_byte(line);
+            let (end, outcome) = match bytes.get(start) {
+                None | Some(b'\n') => (start, Ok(None)),
+                _ => match records.read(bytes, line, start) {
+                    Ok((end, time)) => (end, Ok(Some(time))),
+                    Err(failure) => (line_end(bytes, start), Err(failure)),
+                },
+            };
+            self.at = (end + 1).min(bytes.len());
+            if end - line > record_bytes_max && without_return(&bytes[line..end]).len() > record_bytes_max {
+                let detail = format!("the line is longer than {record_bytes_max} bytes");
+                self.reject(records, line, end, Failure { reason: Reason::TooLong, detail });
+                continue;
+            }
+            match outcome {
+                Ok(Some(time)) => {
+                    self.times.push(time);
+                    self.offsets.push(self.piece.base + line as u64);
+                }
+                Ok(None) => {}
+                Err(failure) => self.reject(records, line, end, *failure),
+            }
+        }
+    }
+
+    /// The first byte of a line that is neither blank nor the mark at the start of the file.
+    #[inline]
+    fn first_byte(&self, line: usize) -> usize {
+        let bytes = &self.piece.bytes[..];
+        let is_marked = self.piece.base + line as u64 == 0 && bytes.starts_with(Decoder::BYTE_ORDER_MARK);
+        blank_end(bytes, line + if is_marked { Decoder::BYTE_ORDER_MARK.len() } else { 0 })
+    }
+
+    #[cold]
+    fn reject(&mut self, records: &mut RecordReader, line: usize, end: usize, failure: Failure) {
+        let rows = self.times.len();
+        for column in &mut records.columns {
+            column.roll_back(rows);
+        }
+        let raw = without_return(&self.piece.bytes[line..end]);
+        self.rejected.push(RejectedRecord {
+            before: rows,
+            offset: self.piece.base + line as u64,
+            reason: failure.reason,
+            detail: failure.detail,
+            raw: raw[..raw.len().min(Rejected::RAW_BYTES_MAX)].to_vec(),
+        });
+    }
+}
+
+/// Where the line ends that goes on at `at`: at its newline or behind the last byte.
+fn line_end(bytes: &[u8], at: usize) -> usize {
+    memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |newline| at + newline)
+}
+
+/// A line without the carriage return before its newline.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}

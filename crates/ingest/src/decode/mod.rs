@@ -1,0 +1,25 @@
+//! From newline-delimited JSON to columns of just the fields that the job needs.
+//!
+//! One pass over the bytes, made of two halves that give the same answer: a short way for what is usual
+//! (the next name is the one that followed last time, numbers of a few digits, plain text), which works on
+//! eight bytes at a time, and a complete way, to which every single name or value falls that is not.
+//!
+//! [`decoder`] walks over lines, [`record`] over the members of an object, [`plan`] knows and learns names,
+//! [`column`] turns values into columns.
+
+mod calendar;
+mod column;
+mod decoder;
+mod dictionary;
+mod misfit;
+mod number;
+mod plan;
+mod record;
+mod skip;
+mod spec;
+mod swar;
+mod text;
+mod time;
+
+pub use decoder::{Decoder, Piece};
+pub use spec::{DecodeSpec, FieldSpec, TimeSpec, TimeUnit};

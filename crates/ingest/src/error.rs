@@ -1,0 +1,122 @@
+//! What stops a source. A record that does not fit is not among it: that is a value.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a source cannot be read, or not be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// There is no file at that path.
+    #[error("the source file {} does not exist", path.display())]
+    NotFound {
+        /// The path as the config has it.
+        path: PathBuf,
+    },
+    /// The path is not that of a plain file.
+    #[error("the source {} is not a plain file", path.display())]
+    NotAFile {
+        /// The path as the config has it.
+        path: PathBuf,
+    },
+    /// The operating system refused to open or read it.
+    #[error("cannot read {name}: {source}")]
+    Read {
+        /// The source, as messages call it.
+        name: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The generator's bytes could not be written out.
+    #[error("cannot write the generated events: {0}")]
+    Write(#[source] io::Error),
+    /// The file has become shorter while it was read.
+    #[error("{} shrank to {found} bytes while it was read; it had {wanted} when the job was started", path.display())]
+    Shrank {
+        /// The path as the config has it.
+        path: PathBuf,
+        /// Its length when the job was first started.
+        wanted: u64,
+        /// Its length now.
+        found: u64,
+    },
+    /// The file is shorter than at the job's first start.
+    #[error("{} has {found} bytes, but had {wanted} when this job was first started", path.display())]
+    TooShort {
+        /// The path as the config has it.
+        path: PathBuf,
+        /// Its length when the job was first started.
+        wanted: u64,
+        /// Its length now.
+        found: u64,
+    },
+    /// The file begins with other bytes than at the job's first start.
+    #[error("{} begins with other bytes than when this job was first started", path.display())]
+    Changed {
+        /// The path as the config has it.
+        path: PathBuf,
+    },
+    /// A setting on which the meaning of a position rests was changed.
+    #[error("{setting} of {name} is {found}, but the state of this job was written with {wanted}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// The source, as messages call it.
+        name: String,
+        /// What the state has.
+        wanted: String,
+        /// What the config has.
+        found: String,
+    },
+    /// A position of another kind of source.
+    #[error("the state of this job belongs to another kind of source than {name}")]
+    Kind {
+        /// The source, as messages call it.
+        name: String,
+    },
+    /// Standard input is gone once it was read.
+    #[error("standard input cannot be read again")]
+    NotRepeatable,
+    /// A source has no partition of that number.
+    #[error("{name} has no partition {partition}")]
+    NoPartition {
+        /// The source, as messages call it.
+        name: String,
+        /// The number asked for.
+        partition: u32,
+    },
+    /// A setting that makes no sense.
+    #[error("{setting} of {name} must be {must}")]
+    Invalid {
+        /// Which setting.
+        setting: &'static str,
+        /// The source, as messages call it.
+        name: String,
+        /// What it has to be.
+        must: &'static str,
+    },
+}
+
+impl IngestError {
+    /// Whether the config or the state is refused (exit code 3), rather than that a run failed.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Read { .. } | Self::Write(_) | Self::Shrank { .. })
+    }
+
+    /// What to do about it, where that is more than to read the message.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { .. } => Some("relative paths are relative to the working directory"),
+            Self::TooShort { .. } | Self::Changed { .. } => {
+                Some("put the first file back, or start afresh with an empty state directory and output")
+            }
+            Self::Shrank { .. } => {
+                Some("only append to a file that a job reads, or replace it after the job")
+            }
+            Self::Setting { .. } | Self::Kind { .. } => {
+                Some("set it back, or start afresh with an empty state directory and output")
+            }
+            Self::NotRepeatable => Some("run without [state], or write the events to a file first"),
+            _ => None,
+        }
+    }
+}

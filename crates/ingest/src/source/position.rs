@@ -1,0 +1,48 @@
+//! Where a partition is to be read on, and of what. Goes into checkpoints.
+
+use serde::{Deserialize, Serialize};
+
+/// The place of the next record of a partition, and what identifies the bytes that it counts in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Bytes before the place where the next record is to be looked for. In a file all lanes count from its
+    /// start, so that this also tells how far one is ahead of another.
+    pub offset: u64,
+    /// What is counted.
+    pub(super) origin: Origin,
+}
+
+/// What identifies a source's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Origin {
+    /// A file as it was at the job's first start.
+    File(FileOrigin),
+    /// Standard input.
+    Stdin,
+    /// The generator.
+    Generate {
+        /// Number of the next event among those of all lanes.
+        index: u64,
+        /// Hash of the settings that make the events what they are.
+        settings: u64,
+    },
+}
+
+/// A file as it was at the job's first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileOrigin {
+    /// Its length, which stays the end for this job even if the file grows.
+    pub(super) length: u64,
+    /// Hash of its first bytes.
+    pub(super) fingerprint: u64,
+    /// Lanes that it is cut into.
+    pub(super) lanes: u32,
+    /// Bytes that are dealt to a lane at a time.
+    pub(super) chunk_bytes: u64,
+}
+
+impl Position {
+    pub(super) fn stdin(offset: u64) -> Self {
+        Position { offset, origin: Origin::Stdin }
+    }
+}

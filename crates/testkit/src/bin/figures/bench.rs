@@ -1,0 +1,185 @@
+//! Runs tidewatch and the limit, each through `measure`, and takes medians.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::usage::Usage;
+use testkit::workload::{self, repository};
+
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// Where everything is, and how often it runs.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// The program under test.
+    pub(crate) program: PathBuf,
+    /// The folder of this program's siblings, `measure` and `load`.
+    pub(crate) siblings: PathBuf,
+    /// Data and outputs.
+    pub(crate) folder: PathBuf,
+    /// Runs of each command.
+    pub(crate) repeat: usize,
+    /// A tenth of the events.
+    pub(crate) quick: bool,
+}
+
+/// How a job is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan<'a> {
+    pub(crate) config: PathBuf,
+    pub(crate) input: &'a Path,
+    pub(crate) processes: usize,
+    pub(crate) workers: usize,
+    /// Whether the config has a `[state]`, which then goes to a fresh folder.
+    pub(crate) state: bool,
+    pub(crate) set: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    /// The job of `configs/podcast-reference.toml` with one worker.
+    pub(crate) fn reference(input: &'a Path) -> Plan<'a> {
+        let config = repository().join("configs/podcast-reference.toml");
+        Plan { config, input, processes: 1, workers: 1, state: true, set: Vec::new() }
+    }
+
+    pub(crate) fn workers(self, workers: usize) -> Self {
+        Plan { workers, ..self }
+    }
+
+    pub(crate) fn processes(self, processes: usize) -> Self {
+        Plan { processes, ..self }
+    }
+
+    pub(crate) fn set(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.set.push(format!("{name}={value}"));
+        self
+    }
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) usage: Usage,
+    pub(crate) report: Value,
+    pub(crate) alerts: PathBuf,
+}
+
+impl Bench {
+    /// Runs `command` through `measure`.
+    pub(crate) fn measure(&self, command: &[String]) -> Result<Usage, Failure> {
+        let file = self.folder.join("usage.json");
+        let output = Command::new(self.siblings.join("measure"))
+            .arg("--json")
+            .arg(&file)
+            .arg("--")
+            .args(command)
+            .current_dir(repository())
+            .env("TIDEWATCH_BIN", &self.program)
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("{}: {}", command.join(" "), String::from_utf8_lossy(&output.stderr)).into());
+        }
+        let usage = serde_json::from_slice(&std::fs::read(&file)?)?;
+        Usage::from_json(&usage).ok_or_else(|| "measure wrote no usage".into())
+    }
+
+    /// Runs the job once, with a fresh state and output.
+    pub(crate) fn run(&self, plan: &Plan<'_>) -> Result<Run, Failure> {
+        let alerts = self.folder.join("alerts.ndjson");
+        let report = self.folder.join("report.json");
+        let state = self.folder.join("state");
+        remove(&alerts)?;
+        remove(&report)?;
+        if state.exists() {
+            std::fs::remove_dir_all(&state)?;
+        }
+        let text = |path: &Path| path.display().to_string();
+        let mut command = if plan.processes > 1 {
+            let script = text(&repository().join("scripts/run-local.sh"));
+            vec![
+                script,
+                "-p".to_owned(),
+                plan.processes.to_string(),
+                "-w".to_owned(),
+                plan.workers.to_string(),
+            ]
+        } else {
+            vec![text(&self.program), "run".to_owned(), "-w".to_owned(), plan.workers.to_string()]
+        };
+        command.push(text(&plan.config));
+        command.extend(["--report".to_owned(), text(&report)]);
+        let mut set = vec![
+            format!("source.events.path={}", text(plan.input)),
+            format!("sink.alerts.path={}", text(&alerts)),
+        ];
+        if plan.state {
+            set.push(format!("state.dir={}", text(&state)));
+        }
+        set.extend(plan.set.iter().cloned());
+        command.extend(set.into_iter().flat_map(|set| ["--set".to_owned(), set]));
+        let usage = self.measure(&command)?;
+        let report = serde_json::from_slice(&std::fs::read(&report)?)?;
+        Ok(Run { usage, report, alerts })
+    }
+
+    /// Runs the hand-written limit once.
+    pub(crate) fn limit(&self, input: &Path) -> Result<Run, Failure> {
+        let alerts = self.folder.join("limit.ndjson");
+        let limit = &workload::build().limit;
+        let text = |path: &Path| path.display().to_string();
+        let usage = self.measure(&[text(limit), text(input), "--alerts".to_owned(), text(&alerts)])?;
+        Ok(Run { usage, report: Value::Null, alerts })
+    }
+
+    /// Events of the workload's generator, written unless they are there from last time.
+    pub(crate) fn events(&self, events: u64, users: u64, seed: u64) -> Result<PathBuf, Failure> {
+        let file = self.folder.join(format!("events-{events}-{users}-{seed}.ndjson"));
+        if !file.exists() {
+            let part = file.with_extension("part");
+            workload::generate(events, users, seed, &[], &part);
+            std::fs::rename(&part, &file)?;
+        }
+        Ok(file)
+    }
+}
+
+/// Fails unless two outputs have the same lines.
+pub(crate) fn check_equal(a: &Path, b: &Path) -> Result<(), Failure> {
+    let (left, right) = (std::fs::read(a)?, std::fs::read(b)?);
+    if left.is_empty() || workload::sorted_lines(&left) != workload::sorted_lines(&right) {
+        return Err(format!("{} and {} differ", a.display(), b.display()).into());
+    }
+    Ok(())
+}
+
+fn remove(file: &Path) -> std::io::Result<()> {
+    if file.exists() { std::fs::remove_file(file) } else { Ok(()) }
+}
+
+/// Medians of several runs of one command, each on its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Median {
+    pub(crate) wall_s: f64,
+    pub(crate) cpu_s: f64,
+    pub(crate) memory_bytes_max: f64,
+}
+
+impl Median {
+    pub(crate) fn of(usages: &[Usage]) -> Median {
+        let median = |value: &dyn Fn(&Usage) -> f64| {
+            let mut values: Vec<f64> = usages.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        Median {
+            wall_s: median(&|usage| usage.wall.as_secs_f64()),
+            cpu_s: median(&|usage| usage.cpu().as_secs_f64()),
+            memory_bytes_max: median(&|usage| usage.memory_bytes_max as f64),
+        }
+    }
+
+    pub(crate) fn to_json(self) -> Value {
+        json!({ "wall_s": self.wall_s, "cpu_s": self.cpu_s, "memory_bytes_max": self.memory_bytes_max })
+    }
+}

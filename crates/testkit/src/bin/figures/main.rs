@@ -1,0 +1,101 @@
+//! The figures of a version on a machine: what `scripts/bench.sh` calls.
+//!
+//! Each figure is a number beside what it should reach. Every command is a process of its own, measured
+//! from outside; commands that are compared run in turns. Outputs are checked before a number is believed.
+
+#![allow(clippy::print_stdout, reason = "what it prints is its result")]
+
+mod bench;
+mod figure;
+mod groups;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bench::{Bench, Failure};
+use figure::Figures;
+use serde_json::{Value, json};
+use testkit::workload::repository;
+
+struct Options {
+    json: Option<PathBuf>,
+    cold: bool,
+    only: Option<Vec<String>>,
+    quick: bool,
+    repeat: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match read_arguments().and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("bench: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read_arguments() -> Result<Options, Failure> {
+    let mut options = Options { json: None, cold: false, only: None, quick: false, repeat: None };
+    let mut arguments = std::env::args().skip(1);
+    let mut base = PathBuf::new();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--cold" => options.cold = true,
+            "--json" => options.json = Some(base.join(value()?)),
+            "--only" => options.only = Some(value()?.split(',').map(str::to_owned).collect()),
+            "--repeat" => options.repeat = Some(value()?.parse()?),
+            // The script works in the repository; the caller's paths are relative to elsewhere.
+            "--relative-to" => base = PathBuf::from(value()?),
+            other => return Err(format!("unknown flag {other}; see --help").into()),
+        }
+    }
+    if let Some(unknown) = options.only.iter().flatten().find(|name| !groups::NAMES.contains(&name.as_str()))
+    {
+        return Err(format!("no figures {unknown}; there are {}", groups::NAMES.join(", ")).into());
+    }
+    Ok(options)
+}
+
+fn run(options: Options) -> Result<(), Failure> {
+    let bench = Bench {
+        program: program(),
+        siblings: std::env::current_exe()?.parent().ok_or("no folder")?.to_path_buf(),
+        folder: repository().join("target/bench"),
+        repeat: options.repeat.unwrap_or(if options.quick { 3 } else { 5 }),
+        quick: options.quick,
+    };
+    std::fs::create_dir_all(&bench.folder)?;
+    let mut figures = Figures::default();
+    for name in groups::NAMES {
+        if options.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == name)) {
+            eprintln!("bench: {name} ...");
+            groups::run(name, &bench, &mut figures)?;
+        }
+    }
+    if options.cold {
+        eprintln!("bench: a release build from nothing ...");
+        groups::cold_build(&bench, &mut figures)?;
+    }
+    print!("{}", figures.to_text());
+    if let Some(file) = options.json {
+        std::fs::write(&file, format!("{:#}\n", figures.to_json(machine(options.quick))))
+            .map_err(|e| format!("write {}: {e}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn program() -> PathBuf {
+    let built = || repository().join("target/release/tidewatch");
+    std::env::var_os("TIDEWATCH_BIN").map_or_else(built, PathBuf::from)
+}
+
+fn machine(quick: bool) -> Value {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    json!({ "cpu": model, "cores": cores, "quick": quick })
+}

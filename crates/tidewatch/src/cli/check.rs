@@ -1,0 +1,56 @@
+//! `tidewatch check`: is this a job? Opens nothing but the config.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::load::{Loaded, load, say_all};
+use super::{ConfigArguments, OutputFormat, REFUSED, Style, put, say};
+use crate::config::{print, print_json};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Print each setting, its value, and where that comes from
+    #[arg(long)]
+    print: bool,
+}
+
+impl CheckArguments {
+    pub(super) fn with_sets(mut self, before: Vec<String>) -> Self {
+        self.config = self.config.with_sets(before);
+        self
+    }
+}
+
+pub(super) fn run(arguments: CheckArguments, style: &Style) -> anyhow::Result<ExitCode> {
+    let Loaded { path, reading, job } = match load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let diagnostics = job.err().unwrap_or_default();
+    if style.format == OutputFormat::Json {
+        let found: Vec<_> = diagnostics.iter().map(|found| found.to_json(&reading.sources)).collect();
+        let mut result = json!({
+            "config": path.display().to_string(),
+            "ok": diagnostics.is_empty(),
+            "diagnostics": found,
+        });
+        if arguments.print {
+            result["settings"] = print_json(&reading.findings.settings, &reading.sources);
+        }
+        put(&format!("{result}\n"))?;
+    } else {
+        if arguments.print {
+            put(&print(&reading.findings.settings, &reading.sources))?;
+        }
+        if !diagnostics.is_empty() {
+            say_all(&diagnostics, &reading, style);
+        } else if !style.quiet {
+            say(&format!("{}: ok", path.display()));
+        }
+    }
+    Ok(if diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}

@@ -1,0 +1,228 @@
+//! `tidewatch run`: the service.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alert::{SinkError, SinkSpec};
+use clap::Args;
+use dataflow::{Cluster, Control, Job, RunError, Summary};
+
+use super::load::load_job;
+use super::{ConfigArguments, REFUSED, Style, say};
+use crate::config::duration::format_instant;
+use crate::progress::Progress;
+use crate::{report, signals};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Worker threads per process
+    #[arg(short, long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: u32,
+    /// Run as one of several processes: a file with one `host:port` a line
+    #[arg(long, value_name = "FILE", requires = "process")]
+    hosts: Option<PathBuf>,
+    /// Which line of the host file this process is, from 0
+    #[arg(long, value_name = "INDEX", requires = "hosts")]
+    process: Option<usize>,
+    /// Write the final counts as JSON, at the end and on SIGTERM
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl RunArguments {
+    pub(super) fn with_sets(mut self, before: Vec<String>) -> Self {
+        self.config = self.config.with_sets(before);
+        self
+    }
+}
+
+pub(super) fn run(arguments: RunArguments, style: &Style) -> anyhow::Result<ExitCode> {
+    let job = match load_job(&arguments.config, style) {
+        Ok(job) => job,
+        Err(code) => return Ok(code),
+    };
+    let cluster = match cluster(&arguments) {
+        Ok(cluster) => cluster,
+        Err(words) => {
+            say(&format!("error: {words}"));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    if let Err(words) = check_size(&job, &cluster).and_then(|()| check_report(arguments.report.as_deref())) {
+        say(&format!("error: {words}"));
+        return Ok(ExitCode::from(REFUSED));
+    }
+    let control = Arc::new(Control::default());
+    let _signals = signals::drain_on_signals(&control)?;
+    let started = Instant::now();
+    let job = Arc::new(job);
+    let is_first = cluster.process == 0;
+    let progress = Progress::start(&control, style.quiet, style.verbose);
+    let result = dataflow::run(Arc::clone(&job), cluster, Arc::clone(&control));
+    progress.stop();
+    let summary = match result {
+        Ok(summary) => summary,
+        Err(error) => return Ok(refuse_or_fail(&error)),
+    };
+    // The totals of the whole job are known to the first process alone.
+    if is_first {
+        if let Some(path) = &arguments.report {
+            report::write(path, &job, &summary)?;
+        }
+        if !style.quiet {
+            say(&closing_words(&job, &summary, started));
+        }
+        remind_of_quarantine(&job, &summary);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The processes that run the job; words if the host file or the index is wrong.
+fn cluster(arguments: &RunArguments) -> Result<Cluster, String> {
+    let workers = arguments.workers as usize;
+    let (Some(path), Some(process)) = (&arguments.hosts, arguments.process) else {
+        return Ok(Cluster { workers, process: 0, hosts: Vec::new() });
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the host file {}: {error}", path.display()))?;
+    let hosts = parse_hosts(&text).map_err(|words| format!("{}:{words}", path.display()))?;
+    if process >= hosts.len() {
+        let last = hosts.len().saturating_sub(1);
+        return Err(format!("{} has the processes 0 to {last}, not {process}", path.display()));
+    }
+    Ok(Cluster { workers, process, hosts })
+}
+
+/// The `host:port` lines of a host file; blank lines and those that start with `#` are none.
+fn parse_hosts(text: &str) -> Result<Vec<String>, String> {
+    let mut hosts = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let port = line.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        if !port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+            return Err(format!("{number}: `{line}` is not `host:port`"));
+        }
+        hosts.push(line.to_owned());
+    }
+    match hosts.is_empty() {
+        true => Err("1: no process; write one `host:port` a line".to_owned()),
+        false => Ok(hosts),
+    }
+}
+
+fn check_size(job: &Job, cluster: &Cluster) -> Result<(), String> {
+    let peers = cluster.workers * cluster.hosts.len().max(1);
+    match &job.state {
+        Some(state) if peers > state.shards as usize => Err(format!(
+            "{peers} workers are more than the {} shards of the state, which they share\n\
+             hint: run fewer workers, or start a new state with a larger `state.shards`",
+            state.shards
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Better now than after hours.
+fn check_report(path: Option<&Path>) -> Result<(), String> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(format!("the report cannot be written: there is no folder {}", folder.display()))
+        }
+        _ if path.is_dir() => Err(format!("the report cannot be written: {} is a folder", path.display())),
+        _ => Ok(()),
+    }
+}
+
+/// Says why a run ended, and gives its exit code.
+pub(super) fn refuse_or_fail(error: &RunError) -> ExitCode {
+    // Whoever read the rows has seen enough, as `head`.
+    if matches!(error, RunError::Sink(SinkError::BrokenPipe { .. })) {
+        return ExitCode::SUCCESS;
+    }
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_words = inner.to_string();
+        // Some messages hold their cause already.
+        if !words.contains(&inner_words) {
+            words = format!("{words}: {inner_words}");
+        }
+        cause = inner.source();
+    }
+    say(&format!("error: {words}"));
+    if let Some(hint) = hint(error) {
+        say(&format!("hint: {hint}"));
+    }
+    if error.is_refusal() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+}
+
+fn hint(error: &RunError) -> Option<String> {
+    match error {
+        RunError::Source(error) => error.hint().map(str::to_owned),
+        RunError::Sink(error) => error.hint().map(str::to_owned),
+        RunError::Store(error) if error.is_refusal() => {
+            Some("start afresh with another `state.dir` and an empty output".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn closing_words(job: &Job, summary: &Summary, started: Instant) -> String {
+    let event::Counts { read, windows, alerts, late, quarantined, .. } = summary.counts;
+    let name = &job.name;
+    if summary.already_finished {
+        return format!("{name}: already finished, nothing to do");
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let end = match (summary.finished, &job.state) {
+        (true, _) => "finished",
+        (false, Some(_)) => "drained (the same command goes on from here)",
+        (false, None) => "drained",
+    };
+    let counts = format!("{read} events, {windows} windows, {alerts} alerts, {late} late, {quarantined} quarantined");
+    format!("{name}: {end} after {seconds:.1} s: {counts}{}", watermark_words(summary))
+}
+
+fn watermark_words(summary: &Summary) -> String {
+    match report::instant(summary.watermark) {
+        Some(watermark) if !summary.finished => format!("; watermark {}", format_instant(watermark)),
+        _ => String::new(),
+    }
+}
+
+/// Nothing is lost in silence: says where to look, if there is nowhere to look.
+fn remind_of_quarantine(job: &Job, summary: &Summary) {
+    let lost = summary.counts.quarantined + summary.counts.rows_quarantined;
+    let writes = |sink: &SinkSpec| sink.name == crate::config::sink::QUARANTINE;
+    if lost > 0 && !job.sinks.iter().any(writes) {
+        say(&format!(
+            "warning: {lost} records were quarantined; see them with `--set sink.quarantine.path=FILE`"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_file_has_one_host_and_port_a_line() {
+        let hosts = parse_hosts("# ours\n\n 10.0.0.1:7000 \n[::1]:7001\nbox:1\n");
+        assert_eq!(hosts, Ok(vec!["10.0.0.1:7000".to_owned(), "[::1]:7001".to_owned(), "box:1".to_owned()]));
+        assert_eq!(parse_hosts("a:1\nb\n"), Err("2: `b` is not `host:port`".to_owned()));
+        assert_eq!(parse_hosts("a:99999\n"), Err("1: `a:99999` is not `host:port`".to_owned()));
+        assert!(parse_hosts("# nobody\n").is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! `[transform]`, `[window]`, `[features]`, `[score]` and `[rules.ID]`: what the job computes.
+
+use std::time::Duration;
+
+use event::Severity;
+
+use super::diagnostic::{Code, Diagnostic};
+use super::duration::format_duration;
+use super::place::Place;
+use super::section::{Reader, Section};
+use super::tree::Value;
+use super::value::{Sql, duration, filled_string, integer, one_of, sql, wrong_type};
+
+/// A name and its expression.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Where the name stands.
+    pub key: Place,
+    /// Its expression; `None` if there is none that could be read, which was reported.
+    pub sql: Option<Sql>,
+}
+
+/// `[transform]`: derived columns of an event, in order; each may use those before it. An event for which
+/// an expression fails goes to quarantine.
+#[derive(Debug, Clone, Default)]
+pub struct Transform {
+    /// `NAME = "expression"`.
+    pub derived: Vec<Named>,
+    /// `[transform.where] NAME = "condition"`: events for which one is not true are left out, and counted.
+    pub filters: Vec<Named>,
+}
+
+/// `[window]`: which windows of event time there are. They are aligned to 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Length of a window. Range: `1ms` to `366d`.
+    pub size: Duration,
+    /// From the start of a window to that of the next. Only for `type = "sliding"`; `"tumbling"` windows
+    /// follow one another. Range: `1ms` to `size`; at most 32767 slides in a window.
+    pub slide: Duration,
+}
+
+/// `[rules.ID]`: when a row of features is an anomaly. Rules are judged in the order of their ids.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its id.
+    pub id: String,
+    /// The condition, over the key, `window_start`, `window_end`, features and scores.
+    pub when: Option<Sql>,
+    /// Events that the window must hold: less is too little evidence. Default: `1`. Range: from `1`.
+    pub min_events: u64,
+    /// `info`, `warning` or `critical`. Default: `warning`.
+    pub severity: Severity,
+    /// `escalate = { when = "condition", severity = ".." }`: where that holds too, the severity is this one.
+    pub escalate: Option<(Sql, Severity)>,
+    /// What the alert says, as `"{key}: engagement {engagement:.2f}"`. Default: none.
+    pub summary: Option<Sql>,
+}
+
+const SEVERITIES: &[(&str, Severity)] =
+    &[("info", Severity::Info), ("warning", Severity::Warning), ("critical", Severity::Critical)];
+
+pub(super) fn read_transform(root: &mut Section, reader: &mut Reader) -> Transform {
+    let Some(mut section) = root.section(reader, "transform") else {
+        return Transform::default();
+    };
+    let filters = match section.section(reader, "where") {
+        Some(filters) => read_named(&filters, reader, |_| true),
+        None => Vec::new(),
+    };
+    Transform { derived: read_named(&section, reader, |name| name != "where"), filters }
+}
+
+/// A section in which every key is a name and every value an expression.
+pub(super) fn read_expressions(root: &mut Section, reader: &mut Reader, key: &'static str) -> Vec<Named> {
+    match root.section(reader, key) {
+        Some(section) => read_named(&section, reader, |_| true),
+        None => Vec::new(),
+    }
+}
+
+fn read_named(section: &Section, reader: &mut Reader, wanted: impl Fn(&str) -> bool) -> Vec<Named> {
+    let mut named = Vec::new();
+    for entry in section.entries().iter().filter(|entry| wanted(&entry.name)) {
+        reader.record(section.path_of(&entry.name), &entry.node);
+        let sql = match sql(reader.sources, &entry.node) {
+            Ok(sql) => Some(sql),
+            Err(mut diagnostic) => {
+                if diagnostic.code == Code::WrongType {
+                    diagnostic = wrong_type(&entry.node, "a SQL expression in quotes");
+                }
+                reader.report(diagnostic);
+                None
+            }
+        };
+        named.push(Named { name: entry.name.clone(), key: entry.key.clone(), sql });
+    }
+    named
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum WindowKind {
+    Sliding,
+    Tumbling,
+}
+
+const KINDS: &[(&str, WindowKind)] = &[("sliding", WindowKind::Sliding), ("tumbling", WindowKind::Tumbling)];
+
+/// The windows, and where the section stands; `None` only if a mistake was noted.
+pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Window, Place)> {
+    let lengths = || Duration::from_millis(1)..=Duration::from_secs(366 * 86_400);
+    let Some(mut section) = root.section(reader, "window") else {
+        if root.entries().iter().all(|entry| entry.name != "window") {
+            reader.report(Diagnostic {
+                code: Code::MissingKey,
+                message: "the job has no `[window]`".to_owned(),
+                place: None,
+                help: Some("add `[window]` with `type = \"tumbling\"` and `size = \"10m\"`".to_owned()),
+            });
+        }
+        return None;
+    };
+    let place = section.place().clone();
+    let types = "add `type = \"sliding\"` or `type = \"tumbling\"`";
+    let kind = section.required(reader, "type", types, one_of(KINDS));
+    let size = section.required(reader, "size", "add `size = \"10m\"`", duration(lengths()));
+    let slide = match kind {
+        Some(WindowKind::Sliding) => {
+            section.required(reader, "slide", "add `slide = \"1m\"`", duration(lengths()))
+        }
+        Some(WindowKind::Tumbling) => size,
+        None => section.optional(reader, "slide", duration(lengths())),
+    };
+    if kind == Some(WindowKind::Tumbling) && let Some(entry) = section.entry("slide") {
+        let message = "a tumbling window has no `slide`: each follows the last";
+        let help = "set `type = \"sliding\"`, or take `slide` out";
+        reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message).with_help(help));
+    }
+    let slide_place = section.entries().iter().find(|entry| entry.name == "slide");
+    let slide_place = slide_place.map_or_else(|| place.clone(), |entry| entry.node.place.clone());
+    section.finish(reader);
+    let window = Window { size: size?, slide: slide? };
+    kind?;
+    if window.slide > window.size {
+        let (slide, size) = (format_duration(window.slide), format_duration(window.size));
+        let message = format!("windows of {size} that slide by {slide} would leave events out");
+        reader.report(Diagnostic::new(Code::Conflict, slide_place, message));
+        return None;
+    }
+    Some((window, place))
+}
+
+pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (entry, mut section) in root.sections(reader, "rules", "rule") {
+        let when = section.required(reader, "when", "add `when = \"score < 0.3\"`", sql);
+        let min_events = section.or(reader, "min_events", (1, "1"), integer(1..=u64::MAX));
+        let warning = (Severity::Warning, "\"warning\"");
+        let severity = section.or(reader, "severity", warning, one_of(SEVERITIES));
+        let escalate = section
+            .optional(reader, "escalate", |_, node| Ok(node.clone()))
+            .and_then(|node| match &node.value {
+                Value::Table(table) => {
+                    let words = format!("`escalate` of rule `{}`", entry.name);
+                    let path = section.path_of("escalate");
+                    let mut inner = Section::new(table, path, words, node.place.clone());
+                    let when = inner.required(reader, "when", "add `when = \"score < 0.15\"`", sql);
+                    let help = "add `severity = \"critical\"`";
+                    let severity = inner.required(reader, "severity", help, one_of(SEVERITIES));
+                    inner.finish(reader);
+                    Some((when?, severity?))
+                }
+                _ => {
+                    reader.report(wrong_type(&node, "a table with `when` and `severity`"));
+                    None
+                }
+            });
+        let summary = section.optional(reader, "summary", |sources, node| {
+            filled_string(sources, node)?;
+            sql(sources, node)
+        });
+        section.finish(reader);
+        rules.push(Rule { id: entry.name.clone(), when, min_events, severity, escalate, summary });
+    }
+    rules.sort_by(|a, b| a.id.cmp(&b.id));
+    rules
+}

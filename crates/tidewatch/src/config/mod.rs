@@ -1,0 +1,185 @@
+//! The configuration: TOML in, a checked description of the job out, with errors that point to the word.
+//!
+//! Three steps, each of which notes every mistake it finds and goes on: the texts become a tree
+//! ([`tree`], [`substitute`], [`overrides`]), the tree becomes a [`Config`] (a file for each group of
+//! sections), and [`crate::job`] compiles its expressions. A value comes from `--set`, else the environment
+//! (`TIDEWATCH__A__B`), else the file, else the default.
+//!
+//! The sections are read by hand rather than by serde: serde stops at the first mistake.
+
+pub mod detection;
+pub mod diagnostic;
+pub mod duration;
+pub mod event;
+pub mod nearest;
+mod overrides;
+pub mod place;
+mod print;
+pub mod section;
+pub mod sink;
+pub mod source;
+mod substitute;
+pub mod tree;
+pub mod value;
+
+use std::path::Path;
+
+pub use detection::{Named, Rule, Transform, Window};
+pub use diagnostic::{Code, Diagnostic};
+pub use event::{Event, Flow, Limits, Time};
+pub use place::{Origin, Place, Sources};
+pub use print::{print, print_json};
+pub use section::{Findings, Setting};
+pub use sink::{Quarantine, Sink, State};
+pub use source::Source;
+pub use value::Sql;
+
+use section::{Reader, Section};
+use tree::{Table, Value};
+use value::{filled_string, integer};
+
+/// A job, as its file describes it. Expressions are still text.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of the job: a part of every alert's id. Default: the file's name without its ending.
+    pub name: String,
+    /// `[source.NAME]`
+    pub sources: Vec<Source>,
+    /// `[event]`
+    pub event: Event,
+    /// `[time]`
+    pub time: Time,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[flow]`
+    pub flow: Flow,
+    /// `[transform]`
+    pub transform: Transform,
+    /// `[window]`, and where it stands.
+    pub window: Option<(Window, Place)>,
+    /// `[features] NAME = "aggregates"`: one row for each key and window.
+    pub features: Vec<Named>,
+    /// `[score] NAME = "expression"` over the key, the window and features, in order; each may use those before.
+    pub scores: Vec<Named>,
+    /// `[rules.ID]`, by id.
+    pub rules: Vec<Rule>,
+    /// `[sink.NAME]`
+    pub sinks: Vec<Sink>,
+    /// `[sink.quarantine]`
+    pub quarantine: Option<Quarantine>,
+    /// `[state]`
+    pub state: Option<State>,
+}
+
+/// What a configuration is read from.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// The file, for messages.
+    pub path: &'a Path,
+    /// What is in it.
+    pub text: &'a str,
+    /// The `--set` arguments, in order.
+    pub sets: &'a [String],
+    /// The environment.
+    pub environment: &'a [(String, String)],
+}
+
+/// A configuration that was read, right or wrong.
+#[derive(Debug)]
+pub struct Reading {
+    /// The texts, for messages.
+    pub sources: Sources,
+    /// What was understood. Where mistakes were noted, defaults stand in.
+    pub config: Option<Config>,
+    /// The mistakes, and the settings with where they come from.
+    pub findings: Findings,
+}
+
+/// Reads a configuration. It is good if there are no diagnostics.
+pub fn read(inputs: &Inputs) -> Reading {
+    let mut sources = Sources::default();
+    let file = sources.add(Origin::File(inputs.path.to_owned()), inputs.text.to_owned());
+    let (root, mut diagnostics) = match tree::parse_document(&sources, file) {
+        Ok(mut root) => {
+            let mut diagnostics = Vec::new();
+            let variable = |name: &str| {
+                inputs.environment.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone())
+            };
+            substitute::substitute(&mut root, &variable, &mut diagnostics);
+            (root, diagnostics)
+        }
+        Err(error) => {
+            let place = Place { source: file, span: error.span().unwrap_or(0..0) };
+            let message = format!("not TOML: {}", error.message().trim().replace('\n', ", "));
+            let diagnostics = vec![Diagnostic::new(Code::Syntax, place, message)];
+            return Reading { sources, config: None, findings: Findings { diagnostics, ..Findings::default() } };
+        }
+    };
+    let root = override_all(root, &mut sources, inputs, &mut diagnostics);
+    let mut reader = Reader { sources: &sources, findings: Findings { diagnostics, ..Findings::default() } };
+    let config = read_root(&root, &mut reader, file, inputs.path);
+    let findings = reader.findings;
+    Reading { sources, config: Some(config), findings }
+}
+
+fn override_all(
+    mut root: Table,
+    sources: &mut Sources,
+    inputs: &Inputs,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Table {
+    let mut variables: Vec<&(String, String)> =
+        inputs.environment.iter().filter(|(name, _)| name.starts_with(overrides::PREFIX)).collect();
+    variables.sort();
+    for (name, value) in variables {
+        diagnostics.extend(overrides::apply_variable(&mut root, sources, name, value).err());
+    }
+    for (index, argument) in inputs.sets.iter().enumerate() {
+        diagnostics.extend(overrides::apply_set(&mut root, sources, index + 1, argument).err());
+    }
+    root
+}
+
+fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Config {
+    let mut root = Section::new(table, "", "the job", Place { source: file, span: 0..0 });
+    root.or(reader, "version", (1, "1"), |sources, node| match node.value {
+        Value::Integer(1) => Ok(1),
+        _ => integer(1..=1i64)(sources, node)
+            .map_err(|diagnostic| diagnostic.with_help("this program reads `version = 1`")),
+    });
+    let stem = path.file_stem().map_or("job".into(), |stem| stem.to_string_lossy());
+    let shown = toml_edit::Value::from(&*stem).to_string();
+    let name = root.or(reader, "name", (stem.to_string(), &shown), filled_string);
+    // In the order in which `--print` shows them: the order in which an event travels.
+    let sources = source::read_sources(&mut root, reader);
+    let event = event::read_event(&mut root, reader);
+    let time = event::read_time(&mut root, reader);
+    let limits = event::read_limits(&mut root, reader);
+    let flow = event::read_flow(&mut root, reader);
+    let transform = detection::read_transform(&mut root, reader);
+    let window = detection::read_window(&mut root, reader);
+    let features = detection::read_expressions(&mut root, reader, "features");
+    let scores = detection::read_expressions(&mut root, reader, "score");
+    let rules = detection::read_rules(&mut root, reader);
+    let state = sink::read_state(&mut root, reader);
+    // A state with a mistake in it is still one.
+    let has_state = table.get("state").is_some();
+    let (sinks, quarantine) = sink::read_sinks(&mut root, reader, has_state);
+    root.finish(reader);
+    Config {
+        name,
+        sources,
+        event,
+        time,
+        limits,
+        flow,
+        transform,
+        window,
+        features,
+        scores,
+        rules,
+        sinks,
+        quarantine,
+        state,
+    }
+}

@@ -1,0 +1,219 @@
+//! `[sink.NAME]`, `[sink.quarantine]` and `[state]`: where rows go, and what outlives a crash.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::diagnostic::{Code, Diagnostic};
+use super::place::Place;
+use super::section::{Reader, Section};
+use super::tree::{Node, Value};
+use super::value::{Sql, bad_value, duration, filled_string, integer, one_of, sql, wrong_type};
+
+/// Name of the sink that takes what does not fit.
+pub const QUARANTINE: &str = "quarantine";
+
+/// A sink of alerts.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// Its name.
+    pub name: String,
+    /// Where the section stands.
+    pub place: Place,
+    /// Where it writes.
+    pub target: Target,
+    /// When a row is written. Default: `exactly_once` with `[state]`, else `at_once`; standard output always
+    /// `at_once`.
+    pub mode: Mode,
+    /// What a row looks like. Default: `alert`.
+    pub format: Format,
+}
+
+/// `type` of a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `"stdout"`: standard output.
+    Stdout,
+    /// `"file"`: a file, which must be empty or missing when the job is first started. Relative paths are
+    /// relative to the working directory.
+    File(PathBuf),
+}
+
+/// `mode` of a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `"exactly_once"`: a row is written once a checkpoint holds it, and never twice. Needs `[state]`.
+    ExactlyOnce,
+    /// `"at_once"`: a row is written as soon as it is due; after a crash the same rows may come again.
+    AtOnce,
+}
+
+/// `format` of a sink.
+#[derive(Debug, Clone)]
+pub enum Format {
+    /// `"alert"`: CloudEvents 1.0 objects.
+    Alert,
+    /// `"plain"`: rows of `columns`, an ordered list of columns and `expression AS name`, over the key,
+    /// `window_start`, `window_end`, features, scores, `rule` and `severity`.
+    Plain {
+        /// The columns.
+        columns: Vec<Sql>,
+    },
+}
+
+/// `[sink.quarantine]`: records that do not fit, and late ones. Without it they are only counted.
+#[derive(Debug, Clone)]
+pub struct Quarantine {
+    /// Where the section stands.
+    pub place: Place,
+    /// Where it writes.
+    pub target: Target,
+    /// As for any sink.
+    pub mode: Mode,
+}
+
+/// `[state]`: what a job needs to go on after a crash or a stop. Without it there are no checkpoints.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The directory of the checkpoints; several processes share it. Without `dir` there is no state.
+    pub dir: PathBuf,
+    /// Time between checkpoints. Default: `5s`. Range: `10ms` to `1d`.
+    pub checkpoint_every: Duration,
+    /// Parts that the key space is cut into; fixed for the life of the state, and the most workers that a job
+    /// can have. Default: `1024`. Range: `1` to `65536`.
+    pub shards: u32,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    File,
+    Stdout,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum FormatKind {
+    Alert,
+    Plain,
+}
+
+const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdout", Kind::Stdout)];
+const MODES: &[(&str, Mode)] = &[("exactly_once", Mode::ExactlyOnce), ("at_once", Mode::AtOnce)];
+const FORMATS: &[(&str, FormatKind)] = &[("alert", FormatKind::Alert), ("plain", FormatKind::Plain)];
+
+/// Reads the sinks, in the order of the file, and the one for quarantine.
+pub(super) fn read_sinks(
+    root: &mut Section,
+    reader: &mut Reader,
+    state: bool,
+) -> (Vec<Sink>, Option<Quarantine>) {
+    let (mut sinks, mut quarantine) = (Vec::new(), None);
+    for (entry, mut section) in root.sections(reader, "sink", "sink") {
+        let place = section.place().clone();
+        let Some(target) = read_target(&mut section, reader) else {
+            section.give_up(reader);
+            continue;
+        };
+        let mode = read_mode(&mut section, reader, &target, state);
+        if entry.name == QUARANTINE {
+            section.finish(reader);
+            quarantine = Some(Quarantine { place, target, mode });
+            continue;
+        }
+        let format = read_format(&mut section, reader);
+        section.finish(reader);
+        if let Some(format) = format {
+            sinks.push(Sink { name: entry.name.clone(), place, target, mode, format });
+        }
+    }
+    if sinks.is_empty() && reader.findings.diagnostics.is_empty() {
+        reader.report(Diagnostic {
+            code: Code::MissingKey,
+            message: "the job has no sink".to_owned(),
+            place: None,
+            help: Some("add `[sink.NAME]` with `type = \"stdout\"` or `\"file\"`".to_owned()),
+        });
+    }
+    (sinks, quarantine)
+}
+
+fn read_target(section: &mut Section, reader: &mut Reader) -> Option<Target> {
+    let has_path = section.entries().iter().any(|entry| entry.name == "path");
+    let kind = match has_path {
+        true => section.or(reader, "type", (Kind::File, "\"file\""), one_of(KINDS)),
+        false => {
+            let help = "add `type = \"stdout\"`, or `type = \"file\"` and `path = \"FILE\"`";
+            section.required(reader, "type", help, one_of(KINDS))?
+        }
+    };
+    match kind {
+        Kind::Stdout => Some(Target::Stdout),
+        Kind::File => section
+            .required(reader, "path", "add `path = \"FILE\"`", filled_string)
+            .map(|path| Target::File(PathBuf::from(path))),
+    }
+}
+
+fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state: bool) -> Mode {
+    let default = match (state, target) {
+        (true, Target::File(_)) => (Mode::ExactlyOnce, "\"exactly_once\""),
+        _ => (Mode::AtOnce, "\"at_once\""),
+    };
+    let mode = section.or(reader, "mode", default, one_of(MODES));
+    if mode == Mode::ExactlyOnce && default.0 == Mode::AtOnce
+        && let Some(entry) = section.entry("mode")
+    {
+        let (message, help) = match target {
+            Target::Stdout => ("standard output cannot be `exactly_once`", "write to a file instead"),
+            Target::File(_) => ("`exactly_once` needs a state", "add `[state]` with `dir = \"DIR\"`"),
+        };
+        let place = entry.node.place.clone();
+        reader.report(Diagnostic::new(Code::Conflict, place, message).with_help(help));
+    }
+    mode
+}
+
+fn read_format(section: &mut Section, reader: &mut Reader) -> Option<Format> {
+    let kind = section.or(reader, "format", (FormatKind::Alert, "\"alert\""), one_of(FORMATS));
+    if kind == FormatKind::Alert {
+        if let Some(entry) = section.entry("columns") {
+            let message = "only `format = \"plain\"` has `columns`";
+            reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message));
+        }
+        return Some(Format::Alert);
+    }
+    let help = "add `columns = [\"user_id\", \"round(score, 4) AS score\"]`";
+    let list = section.required(reader, "columns", help, |_, node| Ok(node.clone()))?;
+    read_columns(&list, reader).map(|columns| Format::Plain { columns })
+}
+
+fn read_columns(list: &Node, reader: &mut Reader) -> Option<Vec<Sql>> {
+    let Value::Array(nodes) = &list.value else {
+        reader.report(wrong_type(list, "a list of expressions"));
+        return None;
+    };
+    if nodes.is_empty() {
+        reader.report(bad_value(list, "an empty list"));
+        return None;
+    }
+    let mut columns = Vec::new();
+    for node in nodes {
+        match sql(reader.sources, node) {
+            Ok(column) => columns.push(column),
+            Err(diagnostic) => reader.report(diagnostic),
+        }
+    }
+    (columns.len() == nodes.len()).then_some(columns)
+}
+
+pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<State> {
+    let mut section = root.section(reader, "state")?;
+    let dir = section.required(reader, "dir", "add `dir = \"DIR\"`", filled_string);
+    let checkpoint_every = section.or(
+        reader,
+        "checkpoint_every",
+        (Duration::from_secs(5), "\"5s\""),
+        duration(Duration::from_millis(10)..=Duration::from_secs(86_400)),
+    );
+    let shards = section.or(reader, "shards", (1024, "1024"), integer(1..=65_536));
+    section.finish(reader);
+    Some(State { dir: PathBuf::from(dir?), checkpoint_every, shards })
+}

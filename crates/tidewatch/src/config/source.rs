@@ -1,0 +1,158 @@
+//! `[source.NAME]`: where the events come from.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::diagnostic::{Code, Diagnostic};
+use super::duration::parse_instant;
+use super::place::Place;
+use super::section::{Reader, Section};
+use super::value::{bad_value, duration, filled_string, integer, number, one_of, string};
+
+/// A source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Where the section stands.
+    pub place: Place,
+    /// What it reads.
+    pub kind: SourceKind,
+    /// Events a second that the whole job reads of it at most, to pace it. `0`: as fast as it goes. Free to
+    /// change between runs. Default: `0`; `20000` for `generate`. Range: `0` to `1e9`.
+    pub rate: f64,
+}
+
+/// `type` of a source.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// `"file"`: a finite file of newline-delimited JSON.
+    File {
+        /// Its path; relative ones are relative to the working directory.
+        path: PathBuf,
+        /// Partitions that the file is cut into, so that any number of workers can share it. The answer, in
+        /// what is late, may depend on it. Default: `16`. Range: `1` to `1024`.
+        lanes: u32,
+    },
+    /// `"stdin"`: newline-delimited JSON on standard input. It cannot be read again, so not with `[state]`.
+    Stdin,
+    /// `"generate"`: podcast events that are made up, always the same ones.
+    Generate(Generator),
+}
+
+/// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generator {
+    /// Number of users. Default: `1000`. Range: from `1`.
+    pub users: u64,
+    /// Another seed gives other events. Default: `7`.
+    pub seed: u64,
+    /// Number of events, after which the source is at its end. Without it they never end. Range: from `0`.
+    pub events: Option<u64>,
+    /// Events in a second of event time. With `rate` it says how much faster than the clock event time runs:
+    /// 20000 / 333 is 60 times. Default: `333`. Range: above `0`.
+    pub density: f64,
+    /// Partitions to which the events are dealt in turn. Default: `4`. Range: `1` to `1024`.
+    pub lanes: u32,
+    /// Event time of the first event. Default: `2023-11-14T22:13:20Z`.
+    pub start: i64,
+    /// How late an event is at most; three in ten are late at all. Default: `4s`. Range: `0s` to `1d`.
+    pub out_of_order: Duration,
+    /// Share of the users for whom something goes wrong in each 45 minutes of event time. Default: `0.03`.
+    /// Range: `0` to `1`.
+    pub anomalies: f64,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    File,
+    Stdin,
+    Generate,
+}
+
+const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+const RATE_MAX: f64 = 1e9;
+const LANES_MAX: u32 = 1024;
+
+/// Reads all sources, in the order of the file.
+pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for (entry, mut section) in root.sections(reader, "source", "source") {
+        let kind = read_kind(&mut section, reader);
+        let default = match kind {
+            Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
+            _ => (0.0, "0"),
+        };
+        let rate = section.or(reader, "rate", default, number(0.0..=RATE_MAX));
+        let place = section.place().clone();
+        // Of a source without a type nobody knows what it may have.
+        match kind {
+            Some(kind) => {
+                section.finish(reader);
+                sources.push(Source { name: entry.name.clone(), place, kind, rate });
+            }
+            None => section.give_up(reader),
+        }
+    }
+    if sources.is_empty() && reader.findings.diagnostics.is_empty() {
+        reader.report(Diagnostic {
+            code: Code::MissingKey,
+            message: "the job has no source".to_owned(),
+            place: None,
+            help: Some("add `[source.NAME]` with `type = \"file\"`, `\"stdin\"` or `\"generate\"`".to_owned()),
+        });
+    }
+    sources
+}
+
+fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
+    let has_path = section.entries().iter().any(|entry| entry.name == "path");
+    let kind = match has_path {
+        true => section.or(reader, "type", (Kind::File, "\"file\""), one_of(KINDS)),
+        false => section.required(
+            reader,
+            "type",
+            "add `type = \"file\"`, `\"stdin\"` or `\"generate\"`",
+            one_of(KINDS),
+        )?,
+    };
+    match kind {
+        Kind::File => {
+            let path = section.required(reader, "path", "add `path = \"FILE\"`", filled_string);
+            let lanes = section.or(reader, "lanes", (16, "16"), integer(1..=LANES_MAX));
+            Some(SourceKind::File { path: PathBuf::from(path.unwrap_or_default()), lanes })
+        }
+        Kind::Stdin => Some(SourceKind::Stdin),
+        Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
+    }
+}
+
+fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
+    let day = Duration::from_secs(86_400);
+    Generator {
+        users: section.or(reader, "users", (1000, "1000"), integer(1..=1_000_000_000)),
+        seed: section.or(reader, "seed", (7, "7"), integer(0..=u64::MAX)),
+        events: section.optional(reader, "events", integer(0..=u64::MAX)),
+        density: section.or(reader, "density", (333.0, "333"), number(f64::MIN_POSITIVE..=RATE_MAX)),
+        lanes: section.or(reader, "lanes", (4, "4"), integer(1..=LANES_MAX)),
+        start: section.or(
+            reader,
+            "start",
+            (1_700_000_000_000_000, "\"2023-11-14T22:13:20Z\""),
+            |sources, node| {
+                let text = match &node.value {
+                    super::tree::Value::Datetime(text) => text.clone(),
+                    _ => string(sources, node)?,
+                };
+                parse_instant(&text).map_err(|message| bad_value(node, message))
+            },
+        ),
+        out_of_order: section.or(
+            reader,
+            "out_of_order",
+            (Duration::from_secs(4), "\"4s\""),
+            duration(Duration::ZERO..=day),
+        ),
+        anomalies: section.or(reader, "anomalies", (0.03, "0.03"), number(0.0..=1.0)),
+    }
+}

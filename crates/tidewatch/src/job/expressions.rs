@@ -1,0 +1,222 @@
+//! Compiles the expressions of a config one by one, and notes each mistake at its word.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use alert::{AlertRule, Summary, SummaryError};
+use event::{DataType, Expression, Field, KeyShape, RowSchema, Schema};
+use transform::{ExpressionError, compile, compile_comparison, compile_features};
+
+use crate::config::event::Event;
+use crate::config::{Code, Diagnostic, Named, Place, Reading, Rule, Sql};
+
+/// Notes mistakes while the parts of a job are compiled.
+pub(super) struct Compiler<'a> {
+    reading: &'a Reading,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Names whose own expression or declaration is wrong: those who use them are not blamed.
+    pub(super) broken: BTreeSet<String>,
+}
+
+/// A score or a feature with its compiled expression.
+type Compiled = (String, Arc<dyn Expression>);
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(reading: &'a Reading) -> Self {
+        Compiler { reading, diagnostics: Vec::new(), broken: BTreeSet::new() }
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(super) fn reading_is_good(&self) -> bool {
+        self.reading.findings.diagnostics.is_empty()
+    }
+
+    /// The schema with the derived columns, each of which sees those before it.
+    pub(super) fn derive(&mut self, derived: &[Named], mut schema: Schema) -> Schema {
+        for named in derived {
+            match self.compile(named.sql.as_ref(), &schema) {
+                Some(expression) => schema.push(Field::new(named.name.clone(), expression.data_type())),
+                None => {
+                    self.broken.insert(named.name.clone());
+                }
+            }
+        }
+        schema
+    }
+
+    pub(super) fn filters(&mut self, filters: &[Named], schema: &Schema) {
+        for named in filters {
+            self.condition(named.sql.as_ref(), schema);
+        }
+    }
+
+    /// Names and types of the features.
+    pub(super) fn features(&mut self, features: &[Named], schema: &Schema) -> Vec<Field> {
+        let mut good: Vec<(String, String)> = Vec::new();
+        let mut fields = Vec::new();
+        for named in features {
+            let Some(sql) = &named.sql else {
+                self.broken.insert(named.name.clone());
+                continue;
+            };
+            good.push((named.name.clone(), sql.text.clone()));
+            match compile_features(&good, schema) {
+                Ok(compiled) => {
+                    if let Some((_, expression)) = compiled.expressions.last() {
+                        fields.push(Field::new(named.name.clone(), expression.data_type()));
+                    }
+                }
+                Err(error) => {
+                    good.pop();
+                    self.expression_error(sql, error.error);
+                    self.broken.insert(named.name.clone());
+                }
+            }
+        }
+        fields
+    }
+
+    /// Names and types of the key, as far as they are known.
+    pub(super) fn key_fields(&mut self, event: &Event, schema: &Schema) -> Vec<Field> {
+        let fields = event.key.iter().filter_map(|name| schema.index_of(name));
+        let fields: Vec<Field> = fields.map(|index| schema.fields()[index].clone()).collect();
+        let types = fields.iter().map(|field| field.data_type).collect();
+        if !fields.is_empty() && let Err(error) = KeyShape::new(types) {
+            self.report(Diagnostic::new(Code::ExpressionType, event.key_place.clone(), error.to_string()));
+        }
+        fields
+    }
+
+    /// The scores, and the row that rules and sinks see.
+    pub(super) fn scores(
+        &mut self,
+        key: &[Field],
+        features: &[Field],
+        scores: &[Named],
+    ) -> (RowSchema, Vec<Compiled>) {
+        let mut fields = Vec::new();
+        let mut compiled = Vec::new();
+        for named in scores {
+            let row = RowSchema::new(key, features, &fields);
+            match self.compile(named.sql.as_ref(), row.schema()) {
+                Some(expression) => {
+                    fields.push(Field::new(named.name.clone(), expression.data_type()));
+                    compiled.push((named.name.clone(), expression));
+                }
+                None => {
+                    self.broken.insert(named.name.clone());
+                }
+            }
+        }
+        (RowSchema::new(key, features, &fields), compiled)
+    }
+
+    pub(super) fn rules(&mut self, rules: &[Rule], row: &RowSchema) -> Vec<(detect::Rule, AlertRule)> {
+        rules.iter().filter_map(|rule| self.rule(rule, row)).collect()
+    }
+
+    fn rule(&mut self, rule: &Rule, row: &RowSchema) -> Option<(detect::Rule, AlertRule)> {
+        let escalate = match &rule.escalate {
+            Some((sql, severity)) => {
+                self.condition(Some(sql), row.schema()).map(|expression| (expression, *severity))
+            }
+            None => None,
+        };
+        let summary = rule.summary.as_ref().and_then(|template| self.summary(template, row));
+        let when = self.condition(rule.when.as_ref(), row.schema())?;
+        // It has just been compiled, so there is no other error than "not a comparison".
+        let comparison = rule.when.as_ref().and_then(|sql| compile_comparison(&sql.text, row.schema()).ok()?);
+        let (score, threshold) = match comparison {
+            Some(comparison) => (Some(comparison.left), Some(comparison.threshold)),
+            None => (None, None),
+        };
+        let detected = detect::Rule {
+            id: rule.id.clone(),
+            when,
+            score,
+            threshold,
+            min_events: rule.min_events,
+            severity: rule.severity,
+            escalate,
+        };
+        Some((detected, AlertRule { id: rule.id.clone(), summary }))
+    }
+
+    fn summary(&mut self, template: &Sql, row: &RowSchema) -> Option<Summary> {
+        match Summary::parse(&template.text, row) {
+            Ok(summary) => Some(summary),
+            Err(SummaryError::UnknownName { name, .. }) if self.broken.contains(&name) => None,
+            Err(SummaryError::UnknownName { name, nearest }) => {
+                let start = template.text.find(&format!("{{{name}")).map_or(0, |brace| brace + 1);
+                let place = template.within(start..start + name.len());
+                let message = format!("unknown name `{name}` in the summary");
+                self.report(
+                    Diagnostic::new(Code::Expression, place, message)
+                        .with_help(format!("did you mean `{nearest}`?")),
+                );
+                None
+            }
+            Err(error) => {
+                let whole = template.within(0..template.text.len());
+                self.report(Diagnostic::new(Code::Expression, whole, error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// An expression; `None` if a mistake was noted.
+    fn compile(&mut self, sql: Option<&Sql>, schema: &Schema) -> Option<Arc<dyn Expression>> {
+        let sql = sql?;
+        match compile(&sql.text, schema) {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                self.expression_error(sql, error);
+                None
+            }
+        }
+    }
+
+    /// An expression that is true or not; `None` if a mistake was noted.
+    fn condition(&mut self, sql: Option<&Sql>, schema: &Schema) -> Option<Arc<dyn Expression>> {
+        let expression = self.compile(sql, schema)?;
+        if expression.data_type() == DataType::Boolean {
+            return Some(expression);
+        }
+        let sql = sql?;
+        let message = format!("expected a condition, found a {}", expression.data_type());
+        let place = sql.within(0..sql.text.len());
+        let help = "compare it with something, as in `score < 0.3`";
+        self.report(Diagnostic::new(Code::ExpressionType, place, message).with_help(help));
+        None
+    }
+
+    pub(super) fn expression_error(&mut self, sql: &Sql, error: ExpressionError) {
+        let word = sql.text.get(error.span.clone()).unwrap_or_default().trim_matches('"');
+        if self.broken.contains(word) {
+            return;
+        }
+        let place = sql.within(error.span);
+        self.report(Diagnostic { code: Code::Expression, message: error.message, place: Some(place), help: error.help });
+    }
+}
+
+impl Sql {
+    /// The place of a part of the expression; of all of it where its characters do not stand as they are.
+    pub(super) fn within(&self, span: std::ops::Range<usize>) -> Place {
+        match self.verbatim {
+            Some(start) => {
+                Place { source: self.place.source, span: start + span.start..start + span.end }
+            }
+            None => self.place.clone(),
+        }
+    }
+}
+
+/// Names and texts of the expressions that could be read.
+pub(super) fn texts(named: &[Named]) -> Vec<(String, String)> {
+    let texts = named.iter().filter_map(|named| Some((named.name.clone(), named.sql.as_ref()?.text.clone())));
+    texts.collect()
+}

@@ -1,0 +1,125 @@
+//! The columns that events have, and which of them are decoded.
+
+use event::{DataType, Field, Schema};
+use ingest::{DecodeSpec, FieldSpec, TimeSpec};
+use transform::Transform;
+
+use super::expressions::Compiler;
+use crate::config::event::{TimeUnit, parse_path};
+use crate::config::{Code, Config, Diagnostic};
+
+/// All fields that expressions may name: those declared, the time, the key.
+pub(super) struct Input {
+    fields: Vec<FieldSpec>,
+    key: Vec<String>,
+    time: Option<TimeSpec>,
+    limits: crate::config::Limits,
+}
+
+impl Input {
+    pub(super) fn of(config: &Config, compiler: &mut Compiler) -> Self {
+        let event = &config.event;
+        compiler.broken.extend(event.broken.iter().cloned());
+        let mut fields: Vec<FieldSpec> = event
+            .fields
+            .iter()
+            .map(|field| FieldSpec {
+                path: field.path.clone(),
+                ..FieldSpec::new(field.name.clone(), field.data_type)
+            })
+            .collect();
+        let time = time(config, &mut fields, compiler);
+        for name in &event.key {
+            let derived = config.transform.derived.iter().any(|derived| derived.name == *name);
+            let broken = event.broken.contains(name);
+            if !derived && !broken {
+                match fields.iter_mut().find(|field| field.name == *name) {
+                    Some(field) => field.required = true,
+                    None => match parse_path(name) {
+                        Some(path) => {
+                            let field = FieldSpec { path, ..FieldSpec::new(name.clone(), DataType::Varchar) };
+                            fields.push(field.required());
+                        }
+                        None => compiler.report(Diagnostic::new(
+                            Code::BadValue,
+                            event.key_place.clone(),
+                            format!("`{name}` is not the path of a field"),
+                        )),
+                    },
+                }
+            }
+        }
+        Input { fields, key: event.key.clone(), time, limits: config.limits }
+    }
+
+    /// The columns of all fields, and of event time.
+    pub(super) fn schema(&self) -> Schema {
+        let fields = self.fields.iter().map(|field| Field::new(field.name.clone(), field.data_type));
+        let mut schema = Schema::new(fields.collect());
+        if schema.index_of(DecodeSpec::EVENT_TIME).is_none() {
+            schema.push(Field::new(DecodeSpec::EVENT_TIME, DataType::TimestampTz));
+        }
+        schema
+    }
+
+    /// What to decode for a transformation compiled against [`Input::schema`]: only the fields that it
+    /// reads. Text that only expressions read is dictionary-coded; there are mostly few different values.
+    pub(super) fn used_by(&self, transform: &Transform) -> Option<DecodeSpec> {
+        let columns = transform.input_columns();
+        let used = columns.iter().filter_map(|&column| self.fields.get(column)).cloned().map(|field| {
+            let coded = field.data_type == DataType::Varchar && !self.key.contains(&field.name);
+            if coded { field.dictionary() } else { field }
+        });
+        let mut decode = DecodeSpec::new(used.collect(), self.time.clone()?);
+        decode.event_time = columns.contains(&self.fields.len());
+        decode.record_bytes_max = self.limits.record_bytes;
+        decode.depth_max = self.limits.depth;
+        Some(decode)
+    }
+}
+
+/// Where event time is; its field joins `fields` if it is not declared.
+fn time(config: &Config, fields: &mut Vec<FieldSpec>, compiler: &mut Compiler) -> Option<TimeSpec> {
+    let time = config.event.time.as_ref()?;
+    let unit = match time.unit {
+        TimeUnit::Seconds => ingest::TimeUnit::Seconds,
+        TimeUnit::Millis => ingest::TimeUnit::Millis,
+        TimeUnit::Micros => ingest::TimeUnit::Micros,
+        TimeUnit::Nanos => ingest::TimeUnit::Nanos,
+        TimeUnit::Rfc3339 => ingest::TimeUnit::Rfc3339,
+    };
+    let is_text = time.unit == TimeUnit::Rfc3339;
+    let declared = fields.iter().find(|field| field.name == time.field).cloned();
+    let field = match declared {
+        Some(field) => field,
+        None if config.event.broken.contains(&time.field) => return None,
+        None => {
+            let Some(path) = parse_path(&time.field) else {
+                let message = format!("`{}` is not the path of a field", time.field);
+                compiler.report(Diagnostic::new(Code::BadValue, time.place.clone(), message));
+                return None;
+            };
+            let data_type = if is_text { DataType::Varchar } else { DataType::Bigint };
+            let field = FieldSpec { path, ..FieldSpec::new(time.field.clone(), data_type) };
+            fields.push(field.clone());
+            field
+        }
+    };
+    let fits = match field.data_type {
+        DataType::Varchar => is_text,
+        DataType::Bigint | DataType::Double => !is_text,
+        _ => false,
+    };
+    if !fits {
+        let needed = if is_text { "a varchar" } else { "a bigint or a double" };
+        let message =
+            format!("the time field `{}` is a {}; this unit needs {needed}", field.name, field.data_type);
+        compiler.report(Diagnostic::new(Code::Conflict, time.place.clone(), message));
+    }
+    Some(TimeSpec {
+        path: field.path,
+        unit,
+        fractional: field.data_type == DataType::Double,
+        range: config.time.range.clone(),
+    })
+}

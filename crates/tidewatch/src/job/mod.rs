@@ -1,0 +1,249 @@
+//! From a [`Config`] to the job that `dataflow` runs: expressions compiled, specs put together.
+//!
+//! Every expression is compiled by itself, so that one run names all mistakes; a name whose own expression
+//! is wrong is not reported again where it is used. Opens no file and no socket.
+
+mod expressions;
+mod input;
+mod output;
+
+use std::time::Duration;
+
+use alert::{Output, Renderer};
+use dataflow::{Flow, Job, StateSpec};
+use detect::Detection;
+use event::SinkId;
+use transform::{Transform, TransformSpec};
+use window::WindowSpec;
+
+use crate::config::{Code, Config, Diagnostic, Reading, source};
+use expressions::Compiler;
+use input::Input;
+
+/// Compiles what was read.
+///
+/// # Errors
+/// All mistakes, those of reading included, in the order of their places.
+pub fn compile(reading: &Reading) -> Result<Job, Vec<Diagnostic>> {
+    let mut diagnostics = reading.findings.diagnostics.clone();
+    let Some(config) = &reading.config else {
+        return Err(diagnostics);
+    };
+    let mut compiler = Compiler::new(reading);
+    let job = compile_config(config, &mut compiler);
+    // With a section misnamed, half of the names would seem to be missing.
+    if !reading.findings.unknown_section {
+        diagnostics.append(&mut compiler.diagnostics);
+    }
+    diagnostics.sort_by_key(|diagnostic| {
+        diagnostic.place.as_ref().map_or((0, 0), |place| (place.source, place.span.start))
+    });
+    diagnostics.dedup();
+    match job {
+        Some(job) if diagnostics.is_empty() => Ok(job),
+        _ => Err(diagnostics),
+    }
+}
+
+/// The job; `None` if a mistake was noted, here or before.
+fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
+    check_conflicts(config, compiler);
+    let input = Input::of(config, compiler);
+    let columns = compiler.derive(&config.transform.derived, input.schema());
+    compiler.filters(&config.transform.filters, &columns);
+    let features = compiler.features(&config.features, &columns);
+    let key_fields = compiler.key_fields(&config.event, &columns);
+    let (row, scores) = compiler.scores(&key_fields, &features, &config.scores);
+    let rules = compiler.rules(&config.rules, &row);
+    let sinks = compiler.sinks(config, &row);
+    if !compiler.diagnostics.is_empty() || !compiler.reading_is_good() {
+        return None;
+    }
+
+    let texts = Texts::of(config);
+    let decode = input.used_by(&texts.transform(&input.schema())?)?;
+    let transform = texts.transform(&decode.schema())?;
+    let (window, _) = config.window.as_ref()?;
+    let window = WindowSpec::sliding(micros(window.size), micros(window.slide)).ok()?;
+    let (detection_rules, alert_rules) = rules.into_iter().unzip();
+    let (mut sinks, formats): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
+    let quarantine = config.quarantine.as_ref().map(|quarantine| {
+        sinks.push(output::quarantine_spec(quarantine));
+        SinkId(sinks.len() as u16 - 1)
+    });
+    let detection = Detection::new(
+        transform.key_fields().to_vec(),
+        transform.key_shape().clone(),
+        transform.features().expressions.clone(),
+        scores,
+        detection_rules,
+    )
+    .ok()?;
+    let outputs = formats.into_iter().zip(0..).map(|(format, sink)| Output { sink: SinkId(sink), format });
+    let row = detection.row_schema().clone();
+    let renderer = Renderer::new(&config.name, row, alert_rules, outputs.collect(), quarantine);
+    Some(Job {
+        name: config.name.clone(),
+        sources: config.sources.iter().map(source_spec).collect(),
+        out_of_order: micros(config.time.out_of_order),
+        identity: identity(config, &decode, &texts, &transform),
+        decode,
+        transform,
+        window,
+        detection,
+        renderer,
+        sinks,
+        quarantine,
+        state: config.state.as_ref().map(|state| StateSpec {
+            dir: state.dir.clone(),
+            checkpoint_every: state.checkpoint_every,
+            shards: state.shards,
+        }),
+        flow: Flow {
+            ticks: config.flow.ticks,
+            tick: config.flow.tick,
+            sink_bytes: config.flow.sink_bytes as usize,
+        },
+    })
+}
+
+/// Names and expressions as `transform` takes them.
+struct Texts {
+    derived: Vec<(String, String)>,
+    filters: Vec<(String, String)>,
+    key: Vec<String>,
+    features: Vec<(String, String)>,
+}
+
+impl Texts {
+    fn of(config: &Config) -> Self {
+        Texts {
+            derived: expressions::texts(&config.transform.derived),
+            filters: expressions::texts(&config.transform.filters),
+            key: config.event.key.clone(),
+            features: expressions::texts(&config.features),
+        }
+    }
+
+    /// Cannot fail after each expression was compiled by itself.
+    fn transform(&self, input: &event::Schema) -> Option<Transform> {
+        let spec = TransformSpec {
+            derived: &self.derived,
+            filters: &self.filters,
+            key: &self.key,
+            features: &self.features,
+        };
+        Transform::compile(input, &spec).ok()
+    }
+}
+
+fn source_spec(source: &source::Source) -> ingest::SourceSpec {
+    use source::SourceKind;
+    let kind = match &source.kind {
+        SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
+        SourceKind::Stdin => ingest::SourceKind::Stdin,
+        SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
+    };
+    ingest::SourceSpec { name: source.name.clone(), kind, rate: (source.rate > 0.0).then_some(source.rate) }
+}
+
+/// The generator's settings. Its clock is event time itself, so that the pace of a run is free to change.
+pub fn generate_spec(generator: &source::Generator) -> ingest::GenerateSpec {
+    ingest::GenerateSpec {
+        users: generator.users,
+        seed: generator.seed,
+        events: generator.events,
+        rate: generator.density,
+        speed: 1.0,
+        lanes: generator.lanes,
+        start: generator.start / event::MICROS_PER_MILLI,
+        out_of_order_ms: generator.out_of_order.as_millis() as u64,
+        anomaly_fraction: generator.anomalies,
+    }
+}
+
+/// What a state rests on. Sinks, rules, scores and rates are free to change.
+fn identity(
+    config: &Config,
+    decode: &ingest::DecodeSpec,
+    texts: &Texts,
+    transform: &Transform,
+) -> Vec<(String, String)> {
+    let pairs = |pairs: &[(String, String)]| {
+        pairs.iter().map(|(name, sql)| format!("{name} = {sql}")).collect::<Vec<_>>().join("; ")
+    };
+    let fields = decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
+    let aggregates = transform.features().aggregate_schema.fields().iter().map(|field| field.name.clone());
+    let sources = config.sources.iter().map(|source| match &source.kind {
+        source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
+        source::SourceKind::Stdin => format!("{} stdin", source.name),
+        source::SourceKind::Generate(generator) => format!("{} generate {}", source.name, generator.lanes),
+    });
+    let window = config.window.as_ref().map(|(window, _)| (micros(window.size), micros(window.slide)));
+    let (size, slide) = window.unwrap_or_default();
+    [
+        ("sources", sources.collect::<Vec<_>>().join("; ")),
+        ("event.key", config.event.key.join(", ")),
+        ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
+        ("event.fields", fields.collect::<Vec<_>>().join("; ")),
+        ("time.out_of_order", format!("{}us", micros(config.time.out_of_order))),
+        ("transform", pairs(&texts.derived)),
+        ("transform.where", pairs(&texts.filters)),
+        ("window", format!("size {size}us, slide {slide}us")),
+        ("features", aggregates.collect::<Vec<_>>().join("; ")),
+    ]
+    .map(|(name, text)| (name.to_owned(), text))
+    .into()
+}
+
+fn micros(duration: Duration) -> i64 {
+    duration.as_micros() as i64
+}
+
+/// Settings that exclude each other, and names that are taken.
+fn check_conflicts(config: &Config, compiler: &mut Compiler) {
+    check_stdin(config, compiler);
+    check_names(config, compiler);
+    output::check_paths(config, compiler);
+    if let Some((window, place)) = &config.window
+        && let Err(error) = WindowSpec::sliding(micros(window.size), micros(window.slide))
+    {
+        compiler.report(Diagnostic::new(Code::BadValue, place.clone(), error.to_string()));
+    }
+}
+
+fn check_stdin(config: &Config, compiler: &mut Compiler) {
+    let mut streams = config.sources.iter().filter(|source| matches!(source.kind, source::SourceKind::Stdin));
+    let Some(first) = streams.next() else {
+        return;
+    };
+    if config.state.is_some() {
+        let message = "standard input cannot be read again, so a job with `[state]` cannot read it";
+        let help = "take `[state]` out, or write the events to a file first";
+        compiler.report(Diagnostic::new(Code::Conflict, first.place.clone(), message).with_help(help));
+    }
+    for second in streams {
+        let message = format!("standard input is already the source `{}`", first.name);
+        compiler.report(Diagnostic::new(Code::Conflict, second.place.clone(), message));
+    }
+}
+
+/// Names that stand beside each other in a row must differ.
+fn check_names(config: &Config, compiler: &mut Compiler) {
+    let mut taken: Vec<(&str, &str)> = vec![
+        (event::RowSchema::WINDOW_START, "a column of the window"),
+        (event::RowSchema::WINDOW_END, "a column of the window"),
+        ("rule", "a column of every row"),
+        ("severity", "a column of every row"),
+    ];
+    let key = config.event.key.iter().map(|name| (name.as_str(), &config.event.key_place, "in the key"));
+    let features = config.features.iter().map(|named| (named.name.as_str(), &named.key, "a feature"));
+    let scores = config.scores.iter().map(|named| (named.name.as_str(), &named.key, "a score"));
+    for (name, place, what) in key.chain(features).chain(scores) {
+        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == name) {
+            let message = format!("`{name}` is already {other}");
+            compiler.report(Diagnostic::new(Code::NameTaken, place.clone(), message));
+        }
+        taken.push((name, what));
+    }
+}

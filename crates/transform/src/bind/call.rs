@@ -1,0 +1,161 @@
+//! Calls of functions, casts, and the functions for which SQL has a syntax of its own.
+
+use std::ops::Range;
+
+use event::{AggregateFunction, DataType};
+use sqlparser::ast::{
+    CastKind, CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, TrimWhereField,
+};
+
+use super::{Binder, Bound, Result};
+use crate::ExpressionError;
+use crate::functions::{self, Invocation};
+use crate::nearest::suggestion;
+
+/// Names of the aggregates, for suggestions.
+const AGGREGATES: &[&str] =
+    &["count", "sum", "min", "max", "avg", "stddev", "variance", "first", "last", "bool_and", "bool_or"];
+
+/// The arguments of a call as they are written.
+pub(super) enum Written<'e> {
+    /// `f(*)`
+    Star,
+    /// `f(a, b)`
+    List(Vec<&'e Expr>),
+}
+
+impl Binder<'_> {
+    pub(super) fn function(&mut self, function: &Function, expression: &Expr) -> Result<Bound> {
+        let name = function.name.to_string().to_ascii_lowercase();
+        let span = self.source.span(&function.name);
+        let refused = |message: &str| ExpressionError::new(format!("`{name}`: {message}"), span.clone());
+        if function.over.is_some() {
+            return Err(refused("OVER is not supported").help("the windows of the job are over all features"));
+        }
+        let plain = function.within_group.is_empty()
+            && function.null_treatment.is_none()
+            && matches!(function.parameters, FunctionArguments::None)
+            && !function.uses_odbc_syntax;
+        if !plain {
+            return Err(refused("only plain arguments are supported"));
+        }
+        let written = written(function).map_err(refused)?;
+        if let Some(aggregate) = AggregateFunction::from_name(&name) {
+            return self.aggregate(aggregate, written, function.filter.as_deref(), expression, span);
+        }
+        let Some(known) = functions::find(&name) else {
+            let names = functions::names().chain(AGGREGATES.iter().copied());
+            let help = suggestion(&name, names).filter(|help| help.starts_with("did you mean"));
+            return Err(ExpressionError::new(format!("unknown function `{name}`"), span).maybe_help(help));
+        };
+        if function.filter.is_some() {
+            return Err(refused("only an aggregate takes FILTER"));
+        }
+        let Written::List(list) = written else {
+            return Err(refused("`*` is only for count(*)"));
+        };
+        let arguments = list.into_iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
+        known.invoke(Invocation::new(known.name, span.start..self.source.span(expression).end, arguments))
+    }
+
+    pub(super) fn cast(
+        &mut self,
+        kind: &CastKind,
+        operand: &Expr,
+        to: &sqlparser::ast::DataType,
+    ) -> Result<Bound> {
+        let bound = self.bind(operand)?;
+        let to = self.type_of(to, &bound.span)?;
+        bound.cast(to, matches!(kind, CastKind::TryCast | CastKind::SafeCast))
+    }
+
+    fn type_of(&self, written: &sqlparser::ast::DataType, span: &Range<usize>) -> Result<DataType> {
+        let name = written.to_string().to_ascii_lowercase();
+        let name = match name.as_str() {
+            "double precision" => "double",
+            "decimal" | "numeric" => "decimal(18,3)",
+            "timestamp without time zone" => "timestamp",
+            name => name,
+        };
+        // Of `decimal(10)` the scale is 0.
+        let whole = name
+            .strip_suffix(')')
+            .filter(|rest| rest.starts_with("decimal(") || rest.starts_with("numeric("));
+        let completed = match whole {
+            Some(rest) if !rest.contains(',') => format!("{rest},0)"),
+            _ => name.to_owned(),
+        };
+        completed.parse().map_err(|error: event::UnknownType| {
+            let help = matches!(name, "int" | "integer" | "int4" | "smallint" | "real" | "float" | "float4");
+            let help = help.then(|| "whole numbers are bigint, others double".to_owned());
+            ExpressionError::new(error.to_string(), span.clone()).maybe_help(help)
+        })
+    }
+
+    /// Functions for which SQL has a syntax of its own; everything else is not supported.
+    pub(super) fn special_function(&mut self, expression: &Expr) -> Result<Bound> {
+        let (name, arguments) = match expression {
+            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                ("ceil", vec![self.bind(expr)?])
+            }
+            Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                ("floor", vec![self.bind(expr)?])
+            }
+            Expr::Extract { field, expr, .. } => {
+                let part = Bound::text(&field.to_string(), self.source.span(expression));
+                ("date_part", vec![part, self.bind(expr)?])
+            }
+            Expr::Position { expr, r#in } => ("position", vec![self.bind(r#in)?, self.bind(expr)?]),
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut arguments = vec![self.bind(expr)?];
+                match substring_from {
+                    Some(from) => arguments.push(self.bind(from)?),
+                    None => arguments.push(Bound::integer(1, self.source.span(expression))),
+                }
+                if let Some(length) = substring_for {
+                    arguments.push(self.bind(length)?);
+                }
+                ("substring", arguments)
+            }
+            Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
+                let name = match trim_where {
+                    Some(TrimWhereField::Leading) => "ltrim",
+                    Some(TrimWhereField::Trailing) => "rtrim",
+                    Some(TrimWhereField::Both) | None => "trim",
+                };
+                let mut arguments = vec![self.bind(expr)?];
+                for what in trim_what.iter().map(AsRef::as_ref).chain(trim_characters.iter().flatten()) {
+                    arguments.push(self.bind(what)?);
+                }
+                (name, arguments)
+            }
+            other => return Err(self.unsupported(other)),
+        };
+        let Some(known) = functions::find(name) else { return Err(self.unsupported(expression)) };
+        known.invoke(Invocation::new(known.name, self.source.span(expression), arguments))
+    }
+}
+
+/// The arguments of a call, or what about them is not supported.
+fn written(function: &Function) -> std::result::Result<Written<'_>, &'static str> {
+    let list = match &function.args {
+        FunctionArguments::None => return Ok(Written::List(Vec::new())),
+        FunctionArguments::Subquery(_) => return Err("a query is not supported as an argument"),
+        FunctionArguments::List(list) => list,
+    };
+    if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
+        return Err("DISTINCT is not supported");
+    }
+    if !list.clauses.is_empty() {
+        return Err("only plain arguments are supported");
+    }
+    if let [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] = list.args.as_slice() {
+        return Ok(Written::Star);
+    }
+    let plain = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Ok(expression),
+        _ => Err("only plain arguments are supported"),
+    });
+    Ok(Written::List(plain.collect::<std::result::Result<_, _>>()?))
+}

@@ -1,0 +1,71 @@
+//! Features: expressions over SQL aggregates, taken apart into the aggregates and what is computed of them.
+
+use std::sync::Arc;
+
+use event::{Aggregate, Expression, Schema};
+
+use crate::bind::{Binder, Collector, InputName, Place};
+use crate::compiled::Compiled;
+use crate::source::Source;
+use crate::{ExpressionError, NamedError};
+
+/// One aggregate of a job, with the expressions that prepare its columns.
+#[derive(Debug, Clone)]
+pub struct AggregateCall {
+    /// What is computed.
+    pub aggregate: Aggregate,
+    /// Its argument; `None` for `count(*)`. Does not fail on rows that the filter leaves out.
+    pub argument: Option<Arc<dyn Expression>>,
+    /// Its `FILTER`, a boolean.
+    pub filter: Option<Arc<dyn Expression>>,
+}
+
+/// The features of a job.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// The aggregates, each once.
+    pub calls: Vec<AggregateCall>,
+    /// What the expressions read: a field for each call, in order, named as it is written.
+    pub aggregate_schema: Schema,
+    /// Name and expression of each feature, over `aggregate_schema`.
+    pub expressions: Vec<(String, Arc<dyn Expression>)>,
+    /// The columns that the calls read, each once, and what they are.
+    pub(crate) inputs: Vec<(InputName, Arc<Compiled>)>,
+    /// For each call in order the place of its filter, then of its argument, in `inputs`.
+    pub(crate) input_places: Vec<usize>,
+}
+
+/// Compiles features, each a name and an expression over aggregates of the columns of `schema`:
+/// `sum(duration_s) FILTER (WHERE event_type = 'listen') / count(*)`. A feature may use earlier ones by name.
+///
+/// # Errors
+/// If one is no such expression, or a column stands outside of an aggregate.
+pub fn compile_features(features: &[(String, String)], schema: &Schema) -> Result<Features, NamedError> {
+    let mut collector = Collector::default();
+    for (name, sql) in features {
+        let source = Source::new(sql);
+        let bound = source
+            .parse()
+            .and_then(|tree| Binder::new(&source, schema, Place::Features(&mut collector)).bind(&tree));
+        let bound = bound.map_err(|error| NamedError { name: name.clone(), error })?;
+        if collector.features.iter().any(|(earlier, _)| earlier == name) {
+            let error = ExpressionError::new(format!("there are two features `{name}`"), source.whole());
+            return Err(NamedError { name: name.clone(), error });
+        }
+        collector.features.push((name.clone(), bound));
+    }
+    let aggregate_schema = Schema::new(collector.fields);
+    let mut expressions: Vec<(String, Arc<dyn Expression>)> = Vec::with_capacity(features.len());
+    for (name, bound) in collector.features {
+        let compiled = Compiled::new(bound, &aggregate_schema)
+            .map_err(|error| NamedError { name: name.clone(), error })?;
+        expressions.push((name, Arc::new(compiled)));
+    }
+    Ok(Features {
+        calls: collector.calls,
+        aggregate_schema,
+        expressions,
+        inputs: collector.inputs,
+        input_places: collector.input_places,
+    })
+}
