@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use crate::workload::repository;
 
 /// How long a process may take unless a test says otherwise. Generous: the machine may be busy.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A command line in the making. Paths are relative to the root of the repository.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dataflow::Control;
+use event::Watermark;
 
 use crate::config::duration::format_instant;
-use crate::report::instant;
 
 const ON_TERMINAL: Duration = Duration::from_millis(500);
 const IN_PIPE: Duration = Duration::from_secs(10);
@@ -64,10 +64,12 @@ fn show(control: &Control, stopped: &Receiver<()>, terminal: bool) {
 }
 
 fn words(progress: &dataflow::Progress, rate: f64, draining: bool) -> String {
-    let watermark = progress.watermark.and_then(instant).map_or("-".to_owned(), |time| {
+    let watermark = match progress.watermark {
+        Some(Watermark::FINISHED) => "at the end".to_owned(),
         // Whole seconds are enough for the eye.
-        format_instant(time - time.rem_euclid(event::MICROS_PER_SECOND))
-    });
+        Some(Watermark(time)) => format_instant(time - time.rem_euclid(event::MICROS_PER_SECOND)),
+        None => "-".to_owned(),
+    };
     let dataflow::Progress { windows, alerts, quarantined, .. } = progress;
     let what = if draining { "draining  " } else { "" };
     format!(
@@ -77,8 +79,6 @@ fn words(progress: &dataflow::Progress, rate: f64, draining: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use event::Watermark;
-
     use super::*;
 
     #[test]

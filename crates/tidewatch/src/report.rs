@@ -65,7 +65,10 @@ mod tests {
         assert_eq!(report["job"], "podcast");
         assert_eq!(report["finished"], false);
         assert_eq!(report["watermark"], "2023-11-14T22:13:20Z");
-        assert_eq!((&report["read"], &report["quarantined"], &report["late"]), (&json!(3), &json!(1), &json!(0)));
+        assert_eq!(
+            (&report["read"], &report["quarantined"], &report["late"]),
+            (&json!(3), &json!(1), &json!(0))
+        );
 
         let end = Summary { finished: true, watermark: Watermark::FINISHED, ..summary };
         assert_eq!(to_json("podcast", &end).unwrap()["watermark"], Value::Null);

@@ -213,7 +213,8 @@ impl Writing {
                 self.delivery.give(row);
             }
         }
-        if let Some(committed) = arrived.committed {
+        // Without a state nothing is ever committed, and nothing waits for it.
+        if let Some(committed) = arrived.committed.filter(|_| self.here.keeps_state()) {
             self.uncommitted.get_or_insert(committed);
         }
         if let Some(taken) = arrived.taken {

@@ -47,10 +47,7 @@ pub(super) fn run(arguments: &GenerateArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), IngestError>,
-) -> anyhow::Result<()> {
+fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), IngestError>) -> anyhow::Result<()> {
     let mut out: Box<dyn Write> = match path.as_os_str() == "-" {
         true => Box::new(io::stdout().lock()),
         false => {

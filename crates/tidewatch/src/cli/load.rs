@@ -36,8 +36,7 @@ pub(super) fn load(arguments: &ConfigArguments) -> Result<Loaded, ExitCode> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let inputs =
-        Inputs { path: &path, text: &text, sets: &arguments.sets, environment: &environment };
+    let inputs = Inputs { path: &path, text: &text, sets: &arguments.sets, environment: &environment };
     let reading = config::read(&inputs);
     let job = job::compile(&reading);
     Ok(Loaded { path, reading, job })

@@ -106,8 +106,8 @@ fn parse_hosts(text: &str) -> Result<Vec<String>, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let port = line.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        if !port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        let is_port = |port: &str| port.parse::<u16>().is_ok();
+        if line.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || !is_port(port)) {
             return Err(format!("{number}: `{line}` is not `host:port`"));
         }
         hosts.push(line.to_owned());
@@ -191,7 +191,8 @@ fn closing_words(job: &Job, summary: &Summary, started: Instant) -> String {
         (false, Some(_)) => "drained (the same command goes on from here)",
         (false, None) => "drained",
     };
-    let counts = format!("{read} events, {windows} windows, {alerts} alerts, {late} late, {quarantined} quarantined");
+    let counts =
+        format!("{read} events, {windows} windows, {alerts} alerts, {late} late, {quarantined} quarantined");
     format!("{name}: {end} after {seconds:.1} s: {counts}{}", watermark_words(summary))
 }
 

@@ -133,7 +133,9 @@ pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Wi
         Some(WindowKind::Tumbling) => size,
         None => section.optional(reader, "slide", duration(lengths())),
     };
-    if kind == Some(WindowKind::Tumbling) && let Some(entry) = section.entry("slide") {
+    if kind == Some(WindowKind::Tumbling)
+        && let Some(entry) = section.entry("slide")
+    {
         let message = "a tumbling window has no `slide`: each follows the last";
         let help = "set `type = \"sliding\"`, or take `slide` out";
         reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message).with_help(help));
@@ -159,9 +161,8 @@ pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {
         let min_events = section.or(reader, "min_events", (1, "1"), integer(1..=u64::MAX));
         let warning = (Severity::Warning, "\"warning\"");
         let severity = section.or(reader, "severity", warning, one_of(SEVERITIES));
-        let escalate = section
-            .optional(reader, "escalate", |_, node| Ok(node.clone()))
-            .and_then(|node| match &node.value {
+        let escalate = section.optional(reader, "escalate", |_, node| Ok(node.clone())).and_then(|node| {
+            match &node.value {
                 Value::Table(table) => {
                     let words = format!("`escalate` of rule `{}`", entry.name);
                     let path = section.path_of("escalate");
@@ -176,7 +177,8 @@ pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {
                     reader.report(wrong_type(&node, "a table with `when` and `severity`"));
                     None
                 }
-            });
+            }
+        });
         let summary = section.optional(reader, "summary", |sources, node| {
             filled_string(sources, node)?;
             sql(sources, node)

@@ -122,7 +122,8 @@ impl Diagnostic {
 
     /// The same for programs.
     pub fn to_json(&self, sources: &Sources) -> serde_json::Value {
-        let place = self.place.as_ref().map(|place| (&sources.get(place.source).origin, sources.position(place)));
+        let place =
+            self.place.as_ref().map(|place| (&sources.get(place.source).origin, sources.position(place)));
         let (from, file, line, column) = match place {
             Some((Origin::File(path), at)) => {
                 ("file".to_owned(), Some(path.display().to_string()), Some(at.line), Some(at.column))

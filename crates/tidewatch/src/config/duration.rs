@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn a_date_reads_back_as_it_was_written() {
-        for text in ["0001-01-01", "1969-12-31", "1990-01-01", "2000-02-29", "2024-02-29T12:00:01Z", "2100-12-31"]
+        for text in
+            ["0001-01-01", "1969-12-31", "1990-01-01", "2000-02-29", "2024-02-29T12:00:01Z", "2100-12-31"]
         {
             assert_eq!(format_instant(parse_instant(text).unwrap()), text);
         }

@@ -135,7 +135,9 @@ pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
         event.key_place = entry.node.place.clone();
     }
     event.time = section
-        .required(reader, "time", "add `time = { field = \"FIELD\", unit = \"ms\" }`", |_, node| Ok(node.clone()))
+        .required(reader, "time", "add `time = { field = \"FIELD\", unit = \"ms\" }`", |_, node| {
+            Ok(node.clone())
+        })
         .and_then(|node| read_time_field(&node, &section, reader));
     if let Some(fields) = section.section(reader, "fields") {
         for entry in fields.entries() {

@@ -112,7 +112,11 @@ pub fn read(inputs: &Inputs) -> Reading {
             let place = Place { source: file, span: error.span().unwrap_or(0..0) };
             let message = format!("not TOML: {}", error.message().trim().replace('\n', ", "));
             let diagnostics = vec![Diagnostic::new(Code::Syntax, place, message)];
-            return Reading { sources, config: None, findings: Findings { diagnostics, ..Findings::default() } };
+            return Reading {
+                sources,
+                config: None,
+                findings: Findings { diagnostics, ..Findings::default() },
+            };
         }
     };
     let root = override_all(root, &mut sources, inputs, &mut diagnostics);

@@ -8,7 +8,7 @@ use super::place::{Origin, Place, Sources};
 use super::tree::{Entry, Node, Table, Value, parse_value};
 
 /// What the names of the environment variables start with.
-pub const PREFIX: &str = "TIDEWATCH__";
+pub(super) const PREFIX: &str = "TIDEWATCH__";
 
 /// One part of a path, and where it stands.
 struct Part {
@@ -20,7 +20,7 @@ struct Part {
 ///
 /// # Errors
 /// If there is no `=`, the path is not one, or leads through something that is no table.
-pub fn apply_set(
+pub(super) fn apply_set(
     root: &mut Table,
     sources: &mut Sources,
     number: usize,
@@ -38,7 +38,7 @@ pub fn apply_set(
 ///
 /// # Errors
 /// If a part is empty, or the path leads through something that is no table.
-pub fn apply_variable(
+pub(super) fn apply_variable(
     root: &mut Table,
     sources: &mut Sources,
     name: &str,

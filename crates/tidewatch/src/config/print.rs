@@ -22,9 +22,9 @@ pub fn print(settings: &[Setting], sources: &Sources) -> String {
 
 /// The same for programs.
 pub fn print_json(settings: &[Setting], sources: &Sources) -> serde_json::Value {
-    let settings = settings.iter().map(|setting| {
-        json!({ "path": setting.path, "value": setting.value, "from": origin(setting, sources) })
-    });
+    let settings = settings.iter().map(
+        |setting| json!({ "path": setting.path, "value": setting.value, "from": origin(setting, sources) }),
+    );
     settings.collect()
 }
 

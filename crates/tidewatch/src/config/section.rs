@@ -277,7 +277,8 @@ fn show(value: &Value) -> String {
             format!("[{}]", shown.join(", "))
         }
         Value::Table(table) => {
-            let shown = table.entries.iter().map(|entry| format!("{} = {}", entry.name, show(&entry.node.value)));
+            let shown =
+                table.entries.iter().map(|entry| format!("{} = {}", entry.name, show(&entry.node.value)));
             format!("{{ {} }}", shown.collect::<Vec<_>>().join(", "))
         }
     }

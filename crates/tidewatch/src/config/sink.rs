@@ -158,7 +158,8 @@ fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state:
         _ => (Mode::AtOnce, "\"at_once\""),
     };
     let mode = section.or(reader, "mode", default, one_of(MODES));
-    if mode == Mode::ExactlyOnce && default.0 == Mode::AtOnce
+    if mode == Mode::ExactlyOnce
+        && default.0 == Mode::AtOnce
         && let Some(entry) = section.entry("mode")
     {
         let (message, help) = match target {

@@ -99,7 +99,9 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             code: Code::MissingKey,
             message: "the job has no source".to_owned(),
             place: None,
-            help: Some("add `[source.NAME]` with `type = \"file\"`, `\"stdin\"` or `\"generate\"`".to_owned()),
+            help: Some(
+                "add `[source.NAME]` with `type = \"file\"`, `\"stdin\"` or `\"generate\"`".to_owned(),
+            ),
         });
     }
     sources

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::tree::{Node, Table, Text, Value};
 
 /// Puts the variables into every string of `table`.
-pub fn substitute(
+pub(super) fn substitute(
     table: &mut Table,
     variable: &dyn Fn(&str) -> Option<String>,
     diagnostics: &mut Vec<Diagnostic>,

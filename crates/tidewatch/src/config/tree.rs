@@ -98,7 +98,7 @@ impl Value {
 pub fn parse_document(sources: &Sources, source: usize) -> Result<Table, TomlError> {
     let text = sources.get(source).text.as_str();
     let document = Document::parse(text)?;
-    let here = Reading { source, text, shift: 0 };
+    let here = Spans { source, text, shift: 0 };
     Ok(here.table(document.as_table().iter(), |name| {
         document.as_table().get_key_value(name).and_then(|(key, _)| key.span())
     }))
@@ -116,20 +116,20 @@ pub fn parse_value(sources: &Sources, source: usize, start: usize) -> Node {
         && document.len() == 1
         && let Some(Item::Value(value)) = document.get("v")
     {
-        let here = Reading { source, text, shift: start as isize - PREFIX.len() as isize };
+        let here = Spans { source, text, shift: start as isize - PREFIX.len() as isize };
         return Node { place, value: here.value(value) };
     }
     Node { place, value: Value::Text(Text { text: raw.to_owned(), verbatim: Some(start) }) }
 }
 
 /// Where `toml_edit`'s spans lie: in which text, and moved by how much.
-struct Reading<'a> {
+struct Spans<'a> {
     source: usize,
     text: &'a str,
     shift: isize,
 }
 
-impl Reading<'_> {
+impl Spans<'_> {
     fn place(&self, span: Option<Range<usize>>) -> Option<Place> {
         let moved = |at: usize| at.saturating_add_signed(self.shift);
         span.map(|span| Place { source: self.source, span: moved(span.start)..moved(span.end) })

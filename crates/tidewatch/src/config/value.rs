@@ -95,7 +95,10 @@ where
             return Err(wrong_type(node, "a whole number"));
         };
         T::try_from(integer).ok().filter(|value| range.contains(value)).ok_or_else(|| {
-            bad_value(node, format!("{integer} is out of range; the range is {} to {}", range.start(), range.end()))
+            bad_value(
+                node,
+                format!("{integer} is out of range; the range is {} to {}", range.start(), range.end()),
+            )
         })
     }
 }
@@ -124,8 +127,9 @@ pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Sources, &Node)
                 .with_help(format!("write `\"{integer}s\"` for seconds")));
         }
         let text = text(sources, node).map_err(|_| wrong_type(node, "a duration such as `\"5s\"`"))?;
-        let duration = parse_duration(&text.text)
-            .map_err(|message| bad_value(node, message).with_help("units are us, ms, s, m, h, d: `\"5s\"`"))?;
+        let duration = parse_duration(&text.text).map_err(|message| {
+            bad_value(node, message).with_help("units are us, ms, s, m, h, d: `\"5s\"`")
+        })?;
         if range.contains(&duration) {
             return Ok(duration);
         }
@@ -147,7 +151,8 @@ pub fn bytes(range: RangeInclusive<u64>) -> impl FnOnce(&Sources, &Node) -> Read
         let bytes = match node.value {
             Value::Integer(integer) => u64::try_from(integer).ok(),
             _ => {
-                let text = string(sources, node).map_err(|_| wrong_type(node, "a size such as `\"256KiB\"`"))?;
+                let text =
+                    string(sources, node).map_err(|_| wrong_type(node, "a size such as `\"256KiB\"`"))?;
                 UNITS
                     .iter()
                     .find_map(|(unit, scale)| text.strip_suffix(unit).map(|number| (number, scale)))
@@ -166,7 +171,9 @@ pub fn bytes(range: RangeInclusive<u64>) -> impl FnOnce(&Sources, &Node) -> Read
 }
 
 /// One of a few words.
-pub fn one_of<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> impl FnOnce(&Sources, &Node) -> Read<T> {
+pub fn one_of<T: Copy + 'static>(
+    choices: &'static [(&'static str, T)],
+) -> impl FnOnce(&Sources, &Node) -> Read<T> {
     move |sources, node| {
         let word = string(sources, node)?;
         if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == word) {
@@ -189,7 +196,8 @@ pub fn strings(sources: &Sources, node: &Node) -> Read<Vec<String>> {
         Value::Array(nodes) => nodes.iter().map(|node| filled_string(sources, node)).collect(),
         _ => Ok(vec![filled_string(sources, node).map_err(|mut diagnostic| {
             if diagnostic.code == Code::WrongType {
-                diagnostic.message = format!("expected a string or a list of strings, found {}", node.value.kind());
+                diagnostic.message =
+                    format!("expected a string or a list of strings, found {}", node.value.kind());
             }
             diagnostic
         })?]),

@@ -84,7 +84,9 @@ impl<'a> Compiler<'a> {
         let fields = event.key.iter().filter_map(|name| schema.index_of(name));
         let fields: Vec<Field> = fields.map(|index| schema.fields()[index].clone()).collect();
         let types = fields.iter().map(|field| field.data_type).collect();
-        if !fields.is_empty() && let Err(error) = KeyShape::new(types) {
+        if !fields.is_empty()
+            && let Err(error) = KeyShape::new(types)
+        {
             self.report(Diagnostic::new(Code::ExpressionType, event.key_place.clone(), error.to_string()));
         }
         fields
@@ -128,7 +130,8 @@ impl<'a> Compiler<'a> {
         let summary = rule.summary.as_ref().and_then(|template| self.summary(template, row));
         let when = self.condition(rule.when.as_ref(), row.schema())?;
         // It has just been compiled, so there is no other error than "not a comparison".
-        let comparison = rule.when.as_ref().and_then(|sql| compile_comparison(&sql.text, row.schema()).ok()?);
+        let comparison =
+            rule.when.as_ref().and_then(|sql| compile_comparison(&sql.text, row.schema()).ok()?);
         let (score, threshold) = match comparison {
             Some(comparison) => (Some(comparison.left), Some(comparison.threshold)),
             None => (None, None),
@@ -199,7 +202,12 @@ impl<'a> Compiler<'a> {
             return;
         }
         let place = sql.within(error.span);
-        self.report(Diagnostic { code: Code::Expression, message: error.message, place: Some(place), help: error.help });
+        self.report(Diagnostic {
+            code: Code::Expression,
+            message: error.message,
+            place: Some(place),
+            help: error.help,
+        });
     }
 }
 
@@ -207,9 +215,7 @@ impl Sql {
     /// The place of a part of the expression; of all of it where its characters do not stand as they are.
     pub(super) fn within(&self, span: std::ops::Range<usize>) -> Place {
         match self.verbatim {
-            Some(start) => {
-                Place { source: self.place.source, span: start + span.start..start + span.end }
-            }
+            Some(start) => Place { source: self.place.source, span: start + span.start..start + span.end },
             None => self.place.clone(),
         }
     }

@@ -172,7 +172,8 @@ fn identity(
     let pairs = |pairs: &[(String, String)]| {
         pairs.iter().map(|(name, sql)| format!("{name} = {sql}")).collect::<Vec<_>>().join("; ")
     };
-    let fields = decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
+    let fields =
+        decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let aggregates = transform.features().aggregate_schema.fields().iter().map(|field| field.name.clone());
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),

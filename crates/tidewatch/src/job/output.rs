@@ -1,5 +1,6 @@
 //! The sinks of a job: the columns of plain rows compiled, paths that would collide refused.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use alert::{Format, SinkKind, SinkSpec, plain_schema};
@@ -34,7 +35,7 @@ impl Compiler<'_> {
     fn plain(&mut self, columns: &[Sql], schema: &Schema) -> Format {
         let mut compiled: Vec<(String, _)> = Vec::new();
         for column in columns {
-            match compile_column(&column.text, schema) {
+            match compile_column(&bare_name_quoted(&column.text, schema), schema) {
                 Ok((name, _)) if compiled.iter().any(|(other, _)| *other == name) => {
                     let message = format!("there are two columns `{name}`");
                     let place = column.within(0..column.text.len());
@@ -45,6 +46,15 @@ impl Compiler<'_> {
             }
         }
         Format::Plain { columns: compiled }
+    }
+}
+
+/// A column that is no more than a name is that column, even if SQL would read the name as something else,
+/// as it does with `user` or `payload.user`.
+fn bare_name_quoted<'a>(text: &'a str, schema: &Schema) -> Cow<'a, str> {
+    match schema.index_of(text.trim()) {
+        Some(_) => Cow::Owned(format!("\"{}\"", text.trim().replace('"', "\"\""))),
+        None => Cow::Borrowed(text),
     }
 }
 

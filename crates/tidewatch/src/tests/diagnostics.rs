@@ -387,7 +387,10 @@ fn a_message_for_programs_has_the_same_in_fields() {
     assert_eq!(json["message"], "unknown column `duration`");
     assert_eq!(json["code"], "E0201");
     assert_eq!((json["file"].as_str(), json["line"].as_u64()), (Some("job.toml"), Some(21)));
-    assert_eq!((json["column"].as_u64(), json["help"].as_str()), (Some(17), Some("did you mean `duration_s`?")));
+    assert_eq!(
+        (json["column"].as_u64(), json["help"].as_str()),
+        (Some(17), Some("did you mean `duration_s`?"))
+    );
 }
 
 #[test]

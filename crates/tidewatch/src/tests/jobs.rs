@@ -21,22 +21,32 @@ fn fields(text: &str) -> String {
 
 #[test]
 fn only_the_fields_that_the_job_uses_are_decoded() {
-    assert_eq!(fields(SMALL), "event_type@event_type:varchar# duration_s@duration_s:double user_id@user_id:varchar!");
-    let text = changed("listen_s = \"sum(duration_s) FILTER (WHERE event_type = 'listen')\"", "listen_s = \"1\"");
+    assert_eq!(
+        fields(SMALL),
+        "event_type@event_type:varchar# duration_s@duration_s:double user_id@user_id:varchar!"
+    );
+    let text =
+        changed("listen_s = \"sum(duration_s) FILTER (WHERE event_type = 'listen')\"", "listen_s = \"1\"");
     let text = text.replacen("listen_s = \"1\"", "listen_s = \"count(*)\"", 1);
     assert_eq!(fields(&text), "user_id@user_id:varchar!");
 }
 
 #[test]
 fn a_key_and_a_time_that_are_not_declared_have_their_usual_types() {
-    let text = changed("key = \"user_id\"", "key = [\"payload.user\", \"event_type\"]")
-        .replacen("field = \"ts\", unit = \"ms\"", "field = \"meta.at\", unit = \"rfc3339\"", 1);
+    let text = changed("key = \"user_id\"", "key = [\"payload.user\", \"event_type\"]").replacen(
+        "field = \"ts\", unit = \"ms\"",
+        "field = \"meta.at\", unit = \"rfc3339\"",
+        1,
+    );
     assert_eq!(
         fields(&text),
         "event_type@event_type:varchar! duration_s@duration_s:double payload.user@payload/user:varchar!"
     );
     let job = compile(&text, &[], &[]).unwrap();
-    assert_eq!((job.decode.time.path.join("/"), job.decode.time.unit), ("meta/at".to_owned(), TimeUnit::Rfc3339));
+    assert_eq!(
+        (job.decode.time.path.join("/"), job.decode.time.unit),
+        ("meta/at".to_owned(), TimeUnit::Rfc3339)
+    );
     let types: Vec<DataType> = job.transform.key_fields().iter().map(|field| field.data_type).collect();
     assert_eq!(types, [DataType::Varchar, DataType::Varchar]);
 }
@@ -50,10 +60,27 @@ fn a_time_that_is_declared_a_double_may_have_a_fraction() {
 
 #[test]
 fn a_path_leads_into_objects_and_a_quoted_name_is_one_name() {
-    let text = changed("duration_s = \"double\"", "duration_s = { path = \"payload.\\\"a.b\\\"\", type = \"double\" }");
+    let text = changed(
+        "duration_s = \"double\"",
+        "duration_s = { path = \"payload.\\\"a.b\\\"\", type = \"double\" }",
+    );
     assert!(fields(&text).contains("duration_s@payload/a.b:double"), "{}", fields(&text));
-    let text = changed("duration_s = \"double\"", "\"duration.s\" = \"double\"").replacen("(duration_s", "(\\\"duration.s\\\"", 1);
+    let text = changed("duration_s = \"double\"", "\"duration.s\" = \"double\"").replacen(
+        "(duration_s",
+        "(\\\"duration.s\\\"",
+        1,
+    );
     assert!(fields(&text).contains("duration.s@duration.s:double"), "{}", fields(&text));
+}
+
+#[test]
+fn a_plain_column_that_is_only_a_name_is_that_column_whatever_sql_thinks_of_the_name() {
+    let text = changed("key = \"user_id\"", "key = [\"user\", \"payload.device\"]").replacen(
+        "type = \"stdout\"",
+        "type = \"stdout\"\nformat = \"plain\"\ncolumns = [\"user\", \"payload.device\", \"events + 1 AS more\"]",
+        1,
+    );
+    assert!(compile(&text, &[], &[]).is_ok(), "{:?}", compile(&text, &[], &[]).err());
 }
 
 #[test]
@@ -67,8 +94,11 @@ fn event_time_is_a_column_if_it_is_used() {
 
 #[test]
 fn a_key_may_be_a_derived_column() {
-    let text = changed("key = \"user_id\"", "key = \"kind\"")
-        .replacen("[window]", "[transform]\nkind = \"upper(event_type)\"\n[window]", 1);
+    let text = changed("key = \"user_id\"", "key = \"kind\"").replacen(
+        "[window]",
+        "[transform]\nkind = \"upper(event_type)\"\n[window]",
+        1,
+    );
     assert_eq!(fields(&text), "event_type@event_type:varchar# duration_s@duration_s:double");
 }
 
@@ -105,7 +135,10 @@ fn the_quarantine_may_go_to_standard_output() {
 #[test]
 fn the_pace_of_a_generator_does_not_change_its_events() {
     let generated = |rate: &str| {
-        let text = changed("type = \"file\"\npath = \"events.ndjson\"", &format!("type = \"generate\"\nrate = {rate}"));
+        let text = changed(
+            "type = \"file\"\npath = \"events.ndjson\"",
+            &format!("type = \"generate\"\nrate = {rate}"),
+        );
         match compile(&text, &[], &[]).unwrap().sources.remove(0) {
             ingest::SourceSpec { kind: SourceKind::Generate(spec), rate, .. } => (spec, rate),
             other => panic!("{other:?}"),

@@ -39,7 +39,10 @@ fn a_value_is_toml_or_else_a_string() {
     assert_eq!(job(&["source.events.rate=2.5"]).sources[0].rate, Some(2.5));
     assert_eq!(job(&["source.events.rate=1e3"]).sources[0].rate, Some(1000.0));
     assert_eq!(job(&["event.key=[\"user_id\", \"event_type\"]"]).transform.key_fields().len(), 2);
-    assert_eq!(job(&["time.range=[2020-01-01, \"2021-01-01\"]"]).decode.time.range.start, 1_577_836_800_000_000);
+    assert_eq!(
+        job(&["time.range=[2020-01-01, \"2021-01-01\"]"]).decode.time.range.start,
+        1_577_836_800_000_000
+    );
     // A second line is no second key.
     assert!(job(&["name=1\nversion = 2"]).name.contains('\n'));
 }

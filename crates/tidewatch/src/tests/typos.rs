@@ -76,11 +76,42 @@ struct Word {
 /// another expression uses.
 fn words() -> Vec<Word> {
     const KNOWN: [&str; 36] = [
-        "version", "type", "events", "rate", "users", "density", "key", "time", "field", "unit",
-        "path", "out_of_order", "idle_partition_after", "where", "size", "slide", "severity", "when",
-        "min_events", "escalate", "summary", "format", "mode", "columns", "dir", "checkpoint_every",
-        "record_bytes", "sliding", "generate", "warning", "critical", "plain", "at_once", "double",
-        "varchar", "listen_s",
+        "version",
+        "type",
+        "events",
+        "rate",
+        "users",
+        "density",
+        "key",
+        "time",
+        "field",
+        "unit",
+        "path",
+        "out_of_order",
+        "idle_partition_after",
+        "where",
+        "size",
+        "slide",
+        "severity",
+        "when",
+        "min_events",
+        "escalate",
+        "summary",
+        "format",
+        "mode",
+        "columns",
+        "dir",
+        "checkpoint_every",
+        "record_bytes",
+        "sliding",
+        "generate",
+        "warning",
+        "critical",
+        "plain",
+        "at_once",
+        "double",
+        "varchar",
+        "listen_s",
     ];
     let mut words = Vec::new();
     for (number, line) in (1..).zip(JOB.lines()) {
@@ -141,7 +172,8 @@ fn thirty_slips_are_found_on_their_lines_and_most_get_the_right_name() {
         let slip = misspell(word.word, next(&mut seed), next(&mut seed) as usize);
         let mut lines: Vec<String> = JOB.lines().map(str::to_owned).collect();
         lines[word.line - 1].replace_range(word.column..word.column + word.word.len(), &slip);
-        let messages = compile(&lines.join("\n"), &[], &[]).map(|_| String::new()).unwrap_or_else(|found| found);
+        let messages =
+            compile(&lines.join("\n"), &[], &[]).map(|_| String::new()).unwrap_or_else(|found| found);
         let found_on_line = messages.contains(&format!("--> job.toml:{}:", word.line));
         let found_name = messages.contains(&format!("did you mean `{}`?", word.word));
         on_line += usize::from(found_on_line);

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Runs one job on several machines, one process per line of a host file, over ssh.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+Usage: scripts/run-hosts.sh HOSTS CONFIG [FLAGS OF `tidewatch run`...]
+
+HOSTS has one `[user@]host[:port]` per line; empty lines and lines that start with # are skipped.
+Every machine needs the program and CONFIG (and what it reads) at the same path; [state] is on a
+path that all of them share, or there is none. The processes talk to one another on the ports, so
+those must be open between the machines and to nobody else.
+
+SIGTERM and Ctrl-C go to all processes: they drain, and the same command resumes. They also drain
+if this script dies or its connections break. The exit code is the worst of theirs. Data (standard
+output of the first process) goes to stdout, words to stderr. Standard input is no source here.
+
+Environment:
+  TIDEWATCH_SSH  the ssh command with its options [default: ssh -o BatchMode=yes]
+  TIDEWATCH_BIN  the program on every machine [default: tidewatch, from the path there]
+  TIDEWATCH_DIR  the folder to work in on every machine [default: this repository's path]
+
+Example:
+  TIDEWATCH_BIN=/opt/tidewatch scripts/run-hosts.sh hosts.txt configs/podcast.toml -w 4
+HELP
+}
+
+fail() {
+  echo "run-hosts.sh: $1" >&2
+  exit 2
+}
+
+case ${1:-} in
+  -h | --help)
+    usage
+    exit 0
+    ;;
+esac
+[[ $# -ge 2 ]] || fail "which hosts, which config? see --help"
+[[ -r $1 ]] || fail "cannot read the host file $1"
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+folder=${TIDEWATCH_DIR:-$root}
+program=${TIDEWATCH_BIN:-tidewatch}
+read -ra ssh <<<"${TIDEWATCH_SSH:-ssh -o BatchMode=yes}"
+
+logins=()
+addresses=()
+while read -r line || [[ -n $line ]]; do
+  [[ -n $line && $line != \#* ]] || continue
+  login=${line%%:*}
+  port=$((2101 + ${#logins[@]}))
+  [[ $line != *:* ]] || port=${line##*:}
+  logins+=("$login")
+  addresses+=("${login#*@}:$port")
+done <"$1"
+[[ ${#logins[@]} -gt 0 ]] || fail "no host in $1"
+shift
+
+# What runs on a machine. Signals come as words on its standard input: without a terminal, ssh passes
+# none on, and the end of the input says that this script is gone.
+# shellcheck disable=SC2016
+remote='
+  folder=$1 program=$2 process=$3 addresses=$4
+  shift 4
+  cd "$folder" || exit 2
+  hosts=$(mktemp) || exit 2
+  printf "%s\n" $addresses >"$hosts"
+  cluster=
+  [ "$(wc -l <"$hosts")" -eq 1 ] || cluster="--hosts $hosts --process $process"
+  exec 3<&0
+  "$program" run "$@" $cluster </dev/null 3<&- &
+  job=$!
+  (
+    while read -r signal <&3; do kill "-$signal" "$job"; done
+    kill -TERM "$job"
+  ) >/dev/null 2>&1 &
+  listener=$!
+  code=0
+  wait "$job" || code=$?
+  kill "$listener" 2>/dev/null
+  rm -f "$hosts"
+  exit "$code"
+'
+
+pids=()
+lines=()
+pipes=$(mktemp -d)
+trap 'rm -rf "$pipes"' EXIT
+# A process that has ended has closed its pipe, which must not end this script.
+trap '' PIPE
+# shellcheck disable=SC2329
+forward() {
+  for line in "${lines[@]}"; do { echo "$1" >&"$line"; } 2>/dev/null || true; done
+}
+trap 'forward TERM' TERM HUP
+trap 'forward INT' INT
+
+for i in "${!logins[@]}"; do
+  pipe=$pipes/$i
+  mkfifo "$pipe"
+  # Duplicated, not opened by name: that would empty a file that standard output goes to.
+  if [[ $i -eq 0 ]]; then exec {output}>&1; else exec {output}>&2; fi
+  # Own process group, so that Ctrl-C reaches it only as a word.
+  command=$(printf '%q ' bash -c "$remote" tidewatch "$folder" "$program" "$i" "${addresses[*]}" "$@")
+  setsid "${ssh[@]}" "${logins[$i]}" "$command" <"$pipe" >&"$output" &
+  pids+=($!)
+  exec {output}>&-
+  exec {line}>"$pipe"
+  lines+=("$line")
+done
+
+worst=0
+for pid in "${pids[@]}"; do
+  code=0
+  # A signal to this script interrupts the wait, so it is asked again while the process lives.
+  while wait "$pid" || code=$?; kill -0 "$pid" 2>/dev/null; do code=0; done
+  [[ $code -le $worst ]] || worst=$code
+done
+exit "$worst"

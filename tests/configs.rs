@@ -1,0 +1,75 @@
+//! Every file in `configs/` is a complete job: it checks, and it runs.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use testkit::job::Job;
+use testkit::process::Invocation;
+use testkit::workload::{generate, repository};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+
+fn configs() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(repository().join("configs")).expect("configs/");
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 2, "{files:?}");
+    files
+}
+
+#[test]
+fn every_config_passes_its_check_without_a_word_of_warning() {
+    for config in configs() {
+        let finished = Invocation::new(PROGRAM).arg("check").arg(&config).run().expect_code(0);
+        assert!(!finished.stderr.contains("warning"), "{}:\n{}", config.display(), finished.stderr);
+    }
+}
+
+#[test]
+fn every_config_runs_to_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for config in configs() {
+        let name = config.file_stem().expect("a name").to_string_lossy().into_owned();
+        let job = Job::new(PROGRAM, &config, folder.path().join(&name)).workers(2);
+        // What a job needs to be short, or to find its input. A new config says here how it is run.
+        let job = match name.as_str() {
+            "podcast" => job.set("source.events.events", 40_000).set("source.events.rate", 1_000_000),
+            "podcast-reference" => {
+                let input = folder.path().join("events.ndjson");
+                generate(10_000, 200, 1, &[], &input);
+                job.on(&input).with_alerts().with_state()
+            }
+            other => panic!("tests/configs.rs does not know how to run configs/{other}.toml"),
+        };
+        job.run();
+        let report = job.report();
+        assert!(report["read"].as_u64() > Some(0) && report["quarantined"] == 0, "{name}: {report}");
+    }
+}
+
+#[test]
+fn the_main_job_finds_anomalies_that_its_generator_has_planted_and_calls_them_alerts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = Job::new(PROGRAM, "configs/podcast.toml", folder.path());
+    let job = job.set("source.events.events", 200_000).set("source.events.rate", 1_000_000);
+    let alerts = testkit::job::json_lines(&job.run().stdout);
+    assert!(!alerts.is_empty());
+    assert_eq!(job.report()["alerts"], alerts.len() as u64);
+    for alert in &alerts {
+        let present = |pointer: &str| alert.pointer(pointer).is_some_and(|value| !value.is_null());
+        assert_eq!(alert["specversion"], "1.0", "{alert}");
+        for pointer in
+            ["/id", "/source", "/type", "/data/rule", "/data/severity", "/data/key", "/data/window"]
+        {
+            assert!(present(pointer), "{pointer} of {alert}");
+        }
+        assert!(present("/data/features") && present("/data/score"), "{alert}");
+    }
+    let mut ids: Vec<&Value> = alerts.iter().map(|alert| &alert["id"]).collect();
+    ids.sort_by_key(|id| id.to_string());
+    ids.dedup();
+    assert_eq!(ids.len(), alerts.len(), "every alert has an id of its own");
+}

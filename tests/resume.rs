@@ -1,0 +1,270 @@
+//! A job that is killed, or told to stop, goes on by the same command and ends with the same bytes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use testkit::arrival::{delayed, workload_time};
+use testkit::job::Job;
+use testkit::podcast::Podcast;
+use testkit::process::{Finished, eventually};
+use testkit::random::{Random, seed};
+use testkit::workload::generate;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+
+/// Few, so that the watermark goes on while a file of some MiB is read.
+const LANES: usize = 3;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Events with late ones among them, and the alerts that they must give.
+struct Input {
+    file: PathBuf,
+    alerts: Vec<u8>,
+}
+
+fn input(folder: &Path) -> Input {
+    let file = folder.join("events.ndjson");
+    generate(60_000, 800, 12, &["--low-frac", "0.1"], &file);
+    let lines = std::fs::read(&file).expect("events");
+    let shuffled =
+        delayed(lines.split_inclusive(|&b| b == b'\n'), workload_time, 1_200_000, 0.05, 4).concat();
+    std::fs::write(&file, &shuffled).expect("write");
+    let expected = Podcast { lanes: LANES, ..Podcast::default() }.expect(&shuffled);
+    assert!(expected.late > 100 && expected.alerts.len() > 10_000);
+    Input { file, alerts: expected.alerts.into_bytes() }
+}
+
+/// A job that takes about four seconds and checkpoints often.
+fn slow(folder: &Path, input: &Input) -> Job {
+    fast(folder, input).set("source.events.rate", 15_000)
+}
+
+/// The same job without a brake.
+fn fast(folder: &Path, input: &Input) -> Job {
+    Job::reference(PROGRAM, folder, &input.file)
+        .set("source.events.lanes", LANES)
+        .set("state.checkpoint_every", "\"100ms\"")
+}
+
+/// Starts a job, waits until it has delivered something, and tells it to stop.
+fn stopped_half_way(folder: &Path, input: &Input) -> Job {
+    let job = slow(folder, input).workers(2);
+    let running = job.invocation().start();
+    eventually("a first delivery", SOON, || (!job.alerts().is_empty()).then_some(()));
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+    job
+}
+
+fn refused(finished: Finished, words: &[&str]) {
+    let finished = finished.expect_code(3);
+    for word in words {
+        assert!(finished.stderr.contains(word), "no word of {word} in:\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn after_any_number_of_kills_the_output_is_that_of_an_unbroken_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let kills: usize = std::env::var("TIDEWATCH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let mut random = Random::new(seed(77));
+    let job = slow(&folder.path().join("out"), &input);
+    let mut committed = Vec::new();
+    for kill in 0..kills {
+        let workers = 1 + random.below(3) as usize;
+        let running = job.clone().workers(workers).invocation().start();
+        // From before anything has started to about half of the file.
+        std::thread::sleep(Duration::from_millis(random.below(1_500)));
+        running.kill();
+        let now = job.alerts();
+        let known = now.len().min(committed.len());
+        assert!(now[..known] == committed[..known], "kill {kill}: what was committed has changed");
+        if now.len() > committed.len() {
+            committed = now;
+        }
+        assert!(input.alerts.starts_with(&committed), "kill {kill}: not a prefix of the answer");
+    }
+    let job = fast(&folder.path().join("out"), &input).workers(2);
+    job.run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+    assert_eq!(job.report()["read"], 60_000, "totals are those since the first start");
+}
+
+#[test]
+fn several_processes_go_on_from_what_one_process_has_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    fast(&out, &input).processes(2).workers(2).run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
+fn a_job_that_is_told_to_stop_closes_no_window_and_goes_on_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    let (half, report) = (job.alerts(), job.report());
+    assert!(input.alerts.starts_with(&half) && half.len() < input.alerts.len());
+    let read = report["read"].as_u64().expect("a count");
+    assert!(read > 0 && read < 60_000, "{report}");
+    // Events span an hour. However the lanes are read, the slowest is at most a chunk of each lane ahead
+    // of the number of events read, and no window that ends behind the slowest is closed.
+    let slowest = 1_700_000_000_000 + (read + 3 * 8_000) as i64 * 3_600_000 / 60_000;
+    let last = testkit::job::json_lines(&half).last().and_then(|row| row["window_end"].as_i64());
+    assert!(last.expect("an alert") <= slowest, "{last:?}: {report}");
+
+    let job = fast(&out, &input).workers(3);
+    job.run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+    assert_eq!(job.report()["read"], 60_000);
+}
+
+#[test]
+fn a_finished_job_does_nothing_when_it_is_started_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = fast(&folder.path().join("out"), &input).workers(2);
+    job.run();
+    let (alerts, report) = (job.alerts(), job.report());
+    assert!(alerts == input.alerts, "other alerts than the oracle");
+    for workers in [1, 3] {
+        let again = job.clone().workers(workers);
+        again.run();
+        assert!(again.alerts() == alerts, "the output has changed");
+        assert_eq!(again.report()["alerts"], report["alerts"]);
+        assert_eq!(again.report()["read"], report["read"]);
+    }
+}
+
+#[test]
+fn another_window_or_key_on_the_same_state_is_refused_and_another_rate_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    let before = job.alerts();
+    refused(fast(&out, &input).set("window.size", "\"5m\"").invocation().run(), &["window"]);
+    refused(
+        fast(&out, &input).set("event.key", "[\"user_id\", \"event_type\"]").invocation().run(),
+        &["key"],
+    );
+    let other = folder.path().join("other.ndjson");
+    refused(fast(&out, &input).set("sink.alerts.path", other.display()).invocation().run(), &["alerts"]);
+    assert!(job.alerts() == before, "a refused job has written");
+    fast(&out, &input).set("source.events.rate", 1_000_000).run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
+fn a_fresh_state_beside_an_output_that_is_not_empty_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = fast(&folder.path().join("out"), &input);
+    std::fs::write(job.alerts_path(), "somebody's work\n").expect("write");
+    refused(job.invocation().run(), &["alerts.ndjson"]);
+    assert_eq!(job.alerts(), b"somebody's work\n");
+}
+
+#[test]
+fn an_output_that_somebody_else_has_written_to_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = stopped_half_way(&folder.path().join("out"), &input);
+    let bytes = [&job.alerts()[..], b"{\"somebody\":\"else\"}\n"].concat();
+    std::fs::write(job.alerts_path(), &bytes).expect("write");
+    refused(job.invocation().run(), &["alerts.ndjson"]);
+    assert!(job.alerts() == bytes, "a refused job has written");
+}
+
+#[test]
+fn an_output_that_was_cut_is_completed_from_the_checkpoint_or_refused_but_never_goes_on_with_a_gap() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    for keep in [0, 1, 2, 3] {
+        let job = stopped_half_way(&folder.path().join(keep.to_string()), &input);
+        let mut bytes = job.alerts();
+        // Nothing, a third, two thirds, all but the last byte.
+        bytes.truncate(if keep == 3 { bytes.len() - 1 } else { bytes.len() * keep / 3 });
+        std::fs::write(job.alerts_path(), &bytes).expect("write");
+        let finished = job.set("source.events.rate", 1_000_000).invocation().run();
+        let job = Job::reference(PROGRAM, folder.path().join(keep.to_string()), &input.file);
+        if finished.code() == Some(0) {
+            assert!(job.alerts() == input.alerts, "{keep}: the output has a gap");
+        } else {
+            refused(finished, &["alerts.ndjson"]);
+            assert!(job.alerts() == bytes, "{keep}: a refused job has written");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_by_name_or_not_needed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    let (saved, alerts) = (folder.path().join("saved"), job.alerts());
+    copy_tree(&job.state_path(), &saved);
+    let mut refusals = 0;
+    for file in files_below(&saved) {
+        let name = file.strip_prefix(&saved).expect("below").to_path_buf();
+        std::fs::remove_dir_all(job.state_path()).expect("remove");
+        copy_tree(&saved, &job.state_path());
+        std::fs::write(job.alerts_path(), &alerts).expect("write");
+        let damaged = job.state_path().join(&name);
+        let mut bytes = std::fs::read(&damaged).expect("a file of the state");
+        let Some(middle) = bytes.len().checked_sub(1).map(|last| last / 2) else { continue };
+        bytes[middle] ^= 0x10;
+        std::fs::write(&damaged, bytes).expect("write");
+        let finished = fast(&out, &input).invocation().run();
+        if finished.code() == Some(0) {
+            assert!(job.alerts() == input.alerts, "{}: damaged, and the answer is another", name.display());
+        } else {
+            let file_name = name.file_name().expect("a name").to_string_lossy().into_owned();
+            refused(finished, &[&file_name]);
+            assert!(job.alerts() == alerts, "a refused job has written");
+            refusals += 1;
+        }
+    }
+    assert!(refusals > 0, "no file of the checkpoint matters");
+}
+
+#[test]
+fn standard_input_with_a_state_is_refused_because_it_cannot_be_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = include_str!("../configs/podcast-reference.toml");
+    let path = folder.path().join("stdin.toml");
+    let start = config.find("[source.events]").expect("a source");
+    let end = start + config[start + 1..].find("\n[").expect("another table") + 1;
+    std::fs::write(
+        &path,
+        format!("{}[source.events]\ntype = \"stdin\"\n{}", &config[..start], &config[end..]),
+    )
+    .expect("write");
+    let job = Job::new(PROGRAM, &path, folder.path().join("out")).with_alerts().with_state();
+    refused(job.invocation().input("").run(), &["stdin"]);
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder of the state") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for file in files_below(from) {
+        let target = to.join(file.strip_prefix(from).expect("below"));
+        std::fs::create_dir_all(target.parent().expect("a folder")).expect("create");
+        std::fs::copy(&file, target).expect("copy");
+    }
+}
