@@ -60,6 +60,8 @@ fn a_reader_that_stands_still_stops_the_source_and_memory_stays_flat() {
         .arg(write_config(folder.path()))
         .args(["-w", "2"])
         .set("source.events.path", &input)
+        // Few lanes, so that the first windows close long before the end of the file.
+        .set("source.events.lanes", "2")
         .pipe_stdout()
         .start();
     let id = running.id();
@@ -96,7 +98,7 @@ fn a_reader_that_stands_still_stops_the_source_and_memory_stays_flat() {
     }
     running.wait(Duration::from_secs(20)).expect_code(0);
     assert!(standing < 300 << 20, "{} MiB", standing >> 20);
-    assert!(read > 2 * length, "{read} bytes of rows");
+    assert!(read > length, "{read} bytes of rows");
 }
 
 #[test]
@@ -113,8 +115,8 @@ fn a_rate_paces_the_whole_job_whatever_the_number_of_workers() {
             .set("source.events.rate", "10000")
             .run()
             .expect_code(0);
-        // Two seconds, less what may come at once at the start.
+        // Two seconds, less what may come at once at the start; lanes that have ended leave their share.
         assert!(finished.wall > Duration::from_millis(1_300), "{workers} workers: {:?}", finished.wall);
-        assert!(finished.wall < Duration::from_secs(12), "{workers} workers: {:?}", finished.wall);
+        assert!(finished.wall < Duration::from_secs(5), "{workers} workers: {:?}", finished.wall);
     }
 }

@@ -88,9 +88,11 @@ fn if_one_process_is_killed_the_script_ends_with_a_failure_and_leaves_nobody_beh
 #[test]
 fn if_a_process_dies_the_others_end_by_themselves_and_say_why() {
     let folder = tempfile::tempdir().expect("a folder");
-    let job = long_job(folder.path());
     for victim in [0, 1] {
-        let hosts = write_host_file(folder.path(), 2);
+        let folder = folder.path().join(victim.to_string());
+        std::fs::create_dir_all(&folder).expect("create");
+        let job = long_job(&folder);
+        let hosts = write_host_file(&folder, 2);
         let start = |process: usize| {
             job.clone()
                 .invocation()

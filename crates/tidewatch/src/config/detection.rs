@@ -70,7 +70,19 @@ pub(super) fn read_transform(root: &mut Section, reader: &mut Reader) -> Transfo
         Some(filters) => read_named(&filters, reader, |_| true),
         None => Vec::new(),
     };
-    Transform { derived: read_named(&section, reader, |name| name != "where"), filters }
+    // A table of another name is this one misspelt; everything else is a column.
+    let tables = section.entries().iter().filter(|entry| matches!(entry.node.value, Value::Table(_)));
+    let misspelt: Vec<&str> =
+        tables.map(|entry| entry.name.as_str()).filter(|name| *name != "where").collect();
+    for entry in section.entries().iter().filter(|entry| misspelt.contains(&entry.name.as_str())) {
+        let message = format!("unknown section `transform.{}`", entry.name);
+        reader.report(
+            Diagnostic::new(Code::UnknownKey, entry.key.clone(), message)
+                .with_help("did you mean `where`? a column is an expression in quotes"),
+        );
+    }
+    let is_column = |name: &str| name != "where" && !misspelt.contains(&name);
+    Transform { derived: read_named(&section, reader, is_column), filters }
 }
 
 /// A section in which every key is a name and every value an expression.

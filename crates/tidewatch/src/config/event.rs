@@ -1,17 +1,13 @@
-//! `[event]` and `[time]`: how to read one event, and how time goes.
-
-use std::ops::Range;
-use std::time::Duration;
+//! `[event]`: how to read one event.
 
 use event::DataType;
 
 use super::diagnostic::{Code, Diagnostic};
-use super::duration::parse_instant;
 use super::nearest::suggestion;
 use super::place::{Place, Sources};
 use super::section::{Read, Reader, Section, as_section};
 use super::tree::{Entry, Node, Value};
-use super::value::{bad_value, bytes, duration, filled_string, integer, one_of, string, strings, wrong_type};
+use super::value::{bad_value, filled_string, one_of, string, strings, wrong_type};
 
 /// How to read one event: a JSON object.
 #[derive(Debug, Clone)]
@@ -73,44 +69,6 @@ pub struct Field {
     pub path: Vec<String>,
     /// `varchar`, `bigint`, `double`, `boolean`, `decimal(p,s)`, `date`, `timestamp` or `timestamptz`.
     pub data_type: DataType,
-}
-
-/// `[time]`: how time goes.
-#[derive(Debug, Clone)]
-pub struct Time {
-    /// How much later than a younger one an event may come without being late. The watermark of a partition
-    /// is its largest time less this. Larger values keep more windows open. Default: `5s`. Range: `0s` to `30d`.
-    pub out_of_order: Duration,
-    /// Event times that are sane; others go to quarantine and never move the watermark. The end is
-    /// exclusive. Default: `["1990-01-01", "2100-01-01"]`.
-    pub range: Range<i64>,
-    /// After this time without events a partition of an endless source no longer holds the watermark back.
-    /// Finite files and the sources of this version never fall asleep. Default: off. Range: `1ms` to `1d`.
-    pub idle_partition_after: Option<Duration>,
-}
-
-/// `[limits]`: what one record may be.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Longest record that is read, in bytes; a longer one goes to quarantine without being held in memory.
-    /// Default: `1MiB`. Range: `256B` to `64MiB`.
-    pub record_bytes: usize,
-    /// Deepest nesting of objects and lists that is read; the record itself is level 1. Default: `100`.
-    /// Range: `1` to `10000`.
-    pub depth: usize,
-}
-
-/// `[flow]`: how much may be under way between sources and sinks. When a bound is reached, the sources wait.
-#[derive(Debug, Clone, Copy)]
-pub struct Flow {
-    /// Ticks that a source may be ahead of the sinks; a tick holds at most 1 MiB of each partition of a
-    /// worker. Default: `8`. Range: `1` to `1024`.
-    pub ticks: usize,
-    /// Least time between two ticks of a worker: longer ticks cost less, shorter ones delay less. Default:
-    /// `500us`. Range: `0s` to `1s`.
-    pub tick: Duration,
-    /// Bytes that wait for a sink before the sources do. Default: `8MiB`. Range: `64KiB` to `4GiB`.
-    pub sink_bytes: u64,
 }
 
 pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
@@ -242,84 +200,6 @@ pub fn parse_path(text: &str) -> Option<Vec<String>> {
             None => return after.is_empty().then_some(names),
         }
     }
-}
-
-pub(super) fn read_time(root: &mut Section, reader: &mut Reader) -> Time {
-    const DAY: Duration = Duration::from_secs(86_400);
-    let empty = super::tree::Table::default();
-    let place = root.place().clone();
-    let section = root.section(reader, "time");
-    let mut section = section.unwrap_or_else(|| Section::new(&empty, "time", "`[time]`", place));
-    let time = Time {
-        out_of_order: section.or(
-            reader,
-            "out_of_order",
-            (Duration::from_secs(5), "\"5s\""),
-            duration(Duration::ZERO..=30 * DAY),
-        ),
-        range: section.or(
-            reader,
-            "range",
-            (ingest::TimeSpec::DEFAULT_RANGE, "[\"1990-01-01\", \"2100-01-01\"]"),
-            read_range,
-        ),
-        idle_partition_after: section.optional(
-            reader,
-            "idle_partition_after",
-            duration(Duration::from_millis(1)..=DAY),
-        ),
-    };
-    section.finish(reader);
-    time
-}
-
-fn read_range(sources: &Sources, node: &Node) -> Read<Range<i64>> {
-    let needed = "a list of two dates, the end exclusive";
-    let Value::Array(nodes) = &node.value else {
-        return Err(wrong_type(node, needed));
-    };
-    let [start, end] = nodes.as_slice() else {
-        return Err(bad_value(node, format!("expected {needed}")));
-    };
-    let instant = |node: &Node| {
-        let text = match &node.value {
-            Value::Datetime(text) => text.clone(),
-            _ => string(sources, node)?,
-        };
-        parse_instant(&text)
-            .map_err(|message| bad_value(node, message).with_help("write `\"YYYY-MM-DD\"`, in UTC"))
-    };
-    let range = instant(start)?..instant(end)?;
-    if range.is_empty() {
-        return Err(bad_value(node, "the range ends before it starts"));
-    }
-    Ok(range)
-}
-
-pub(super) fn read_limits(root: &mut Section, reader: &mut Reader) -> Limits {
-    let empty = super::tree::Table::default();
-    let place = root.place().clone();
-    let section = root.section(reader, "limits");
-    let mut section = section.unwrap_or_else(|| Section::new(&empty, "limits", "`[limits]`", place));
-    let record_bytes = section.or(reader, "record_bytes", (1 << 20, "\"1MiB\""), bytes(256..=64 << 20));
-    let depth = section.or(reader, "depth", (100, "100"), integer(1..=10_000u32));
-    section.finish(reader);
-    Limits { record_bytes: record_bytes as usize, depth: depth as usize }
-}
-
-pub(super) fn read_flow(root: &mut Section, reader: &mut Reader) -> Flow {
-    let empty = super::tree::Table::default();
-    let place = root.place().clone();
-    let section = root.section(reader, "flow");
-    let mut section = section.unwrap_or_else(|| Section::new(&empty, "flow", "`[flow]`", place));
-    let tick = (Duration::from_micros(500), "\"500us\"");
-    let flow = Flow {
-        ticks: section.or(reader, "ticks", (8, "8"), integer(1..=1024u32)) as usize,
-        tick: section.or(reader, "tick", tick, duration(Duration::ZERO..=Duration::from_secs(1))),
-        sink_bytes: section.or(reader, "sink_bytes", (8 << 20, "\"8MiB\""), bytes(64 << 10..=4 << 30)),
-    };
-    section.finish(reader);
-    flow
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The configuration: TOML in, a checked description of the job out, with errors that point to the word.
 //!
 //! Three steps, each of which notes every mistake it finds and goes on: the texts become a tree
-//! ([`tree`], [`substitute`], [`overrides`]), the tree becomes a [`Config`] (a file for each group of
+//! ([`tree`], `substitute`, `overrides`), the tree becomes a [`Config`] (a file for each group of
 //! sections), and [`crate::job`] compiles its expressions. A value comes from `--set`, else the environment
 //! (`TIDEWATCH__A__B`), else the file, else the default.
 //!
@@ -11,6 +11,7 @@ pub mod detection;
 pub mod diagnostic;
 pub mod duration;
 pub mod event;
+pub mod limits;
 pub mod nearest;
 mod overrides;
 pub mod place;
@@ -19,6 +20,7 @@ pub mod section;
 pub mod sink;
 pub mod source;
 mod substitute;
+pub mod time;
 pub mod tree;
 pub mod value;
 
@@ -26,12 +28,14 @@ use std::path::Path;
 
 pub use detection::{Named, Rule, Transform, Window};
 pub use diagnostic::{Code, Diagnostic};
-pub use event::{Event, Flow, Limits, Time};
+pub use event::Event;
+pub use limits::{Flow, Limits};
 pub use place::{Origin, Place, Sources};
 pub use print::{print, print_json};
 pub use section::{Findings, Setting};
 pub use sink::{Quarantine, Sink, State};
 pub use source::Source;
+pub use time::Time;
 pub use value::Sql;
 
 use section::{Reader, Section};
@@ -157,9 +161,9 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
     // In the order in which `--print` shows them: the order in which an event travels.
     let sources = source::read_sources(&mut root, reader);
     let event = event::read_event(&mut root, reader);
-    let time = event::read_time(&mut root, reader);
-    let limits = event::read_limits(&mut root, reader);
-    let flow = event::read_flow(&mut root, reader);
+    let time = time::read_time(&mut root, reader);
+    let limits = limits::read_limits(&mut root, reader);
+    let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
     let window = detection::read_window(&mut root, reader);
     let features = detection::read_expressions(&mut root, reader, "features");

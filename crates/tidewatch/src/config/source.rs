@@ -7,6 +7,7 @@ use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
 use super::place::Place;
 use super::section::{Reader, Section};
+use super::tree::Value;
 use super::value::{bad_value, duration, filled_string, integer, number, one_of, string};
 
 /// A source.
@@ -143,7 +144,7 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
             (1_700_000_000_000_000, "\"2023-11-14T22:13:20Z\""),
             |sources, node| {
                 let text = match &node.value {
-                    super::tree::Value::Datetime(text) => text.clone(),
+                    Value::Datetime(text) => text.clone(),
                     _ => string(sources, node)?,
                 };
                 parse_instant(&text).map_err(|message| bad_value(node, message))

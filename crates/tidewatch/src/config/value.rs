@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::diagnostic::{Code, Diagnostic};
-use super::duration::parse_duration;
+use super::duration::{format_duration, parse_duration};
 use super::nearest::suggestion;
-use super::place::{Origin, Sources};
+use super::place::{Origin, Place, Sources};
 use super::section::Read;
 use super::tree::{Node, Text, Value};
 
@@ -17,7 +17,7 @@ pub struct Sql {
     /// The expression.
     pub text: String,
     /// The whole value.
-    pub place: super::place::Place,
+    pub place: Place,
     /// Byte of the source where `text` stands word for word, if it does.
     pub verbatim: Option<usize>,
 }
@@ -137,8 +137,8 @@ pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Sources, &Node)
         let words = format!(
             "`{}` is out of range; the range is {} to {}",
             text.text,
-            super::duration::format_duration(*start),
-            super::duration::format_duration(*end)
+            format_duration(*start),
+            format_duration(*end)
         );
         Err(bad_value(node, words))
     }
