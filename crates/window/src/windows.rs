@@ -19,7 +19,7 @@ use crate::totals::Running;
 /// Records that are folded in one go: their rows of state stay in the nearest caches.
 const FOLD_ROWS: usize = 1024;
 /// Rows of a closed window that are handed on in one go.
-const EMIT_ROWS: usize = 8192;
+const EMIT_ROWS: usize = 4096;
 /// Bytes of keys that are handed on in one go.
 const EMIT_KEY_BYTES: usize = 16 << 20;
 
@@ -58,8 +58,19 @@ pub struct Windows {
     merged_to: i64,
     /// Windows that are due by this are closed.
     pub(crate) closed: Watermark,
+    /// Windows below this number are closed too.
+    floor: i64,
+    /// The window whose rows are being emitted.
+    closing: Option<Closing>,
     result_schema: Arc<Schema>,
     scratch: Scratch,
+}
+
+/// A window whose rows are emitted up to a slot.
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    number: i64,
+    slot: usize,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +97,8 @@ impl Windows {
             running: Running::new(),
             merged_to: i64::MIN,
             closed: Watermark::NONE,
+            floor: i64::MIN,
+            closing: None,
             result_schema: Arc::new(Schema::new(fields)),
             scratch: Scratch::default(),
         }
@@ -285,21 +298,39 @@ impl Windows {
     ///
     /// All records that such a window holds must have been taken in.
     pub fn advance(&mut self, watermark: Watermark, emit: &mut dyn FnMut(Rows)) {
+        while !self.advance_some(watermark, usize::MAX, emit) {}
+    }
+
+    /// The same, but stops after about `rows_max` rows; returns whether all of those windows are closed.
+    /// Call it again with the same watermark until they are, so that what is under way stays small.
+    pub fn advance_some(
+        &mut self,
+        watermark: Watermark,
+        rows_max: usize,
+        emit: &mut dyn FnMut(Rows),
+    ) -> bool {
         if watermark <= self.closed {
-            return;
+            return true;
         }
-        let mut floor = self.slicing.first_window_due_after(self.closed.0);
-        while let Some(number) = self.next_window(floor) {
-            let window = self.slicing.window(number);
-            if window.due() > watermark.0 {
-                break;
+        let mut rest = rows_max;
+        loop {
+            if let Some(closing) = self.closing.take() {
+                self.closing = self.emit(closing, &mut rest, emit);
+                if self.closing.is_some() {
+                    return false;
+                }
+                self.expire(self.slicing.slices_of(closing.number + 1).start);
+                self.floor = closing.number + 1;
             }
-            self.close(number, window, emit);
-            floor = number + 1;
+            let floor = self.floor.max(self.slicing.first_window_due_after(self.closed.0));
+            let due = |number: &i64| self.slicing.window(*number).due() <= watermark.0;
+            let Some(number) = self.next_window(floor).filter(due) else { break };
+            self.begin_close(number);
         }
         self.seal(watermark);
         self.closed = watermark;
         self.sweep_texts();
+        true
     }
 
     /// The first window not below `floor` that holds a record.
@@ -311,7 +342,8 @@ impl Windows {
         of_slices.into_iter().chain(of_asides).min()
     }
 
-    fn close(&mut self, number: i64, window: Window, emit: &mut dyn FnMut(Rows)) {
+    /// Brings the running totals to a window, whose rows are then to be emitted.
+    fn begin_close(&mut self, number: i64) {
         while let Some(aside) = self.asides.first_entry().filter(|aside| aside.key().0 <= number) {
             let aside = aside.remove();
             self.insert_aside(&aside);
@@ -323,8 +355,7 @@ impl Windows {
         }
         self.merged_to = self.merged_to.max(slices.end);
         self.running.refresh(&self.layout, &self.texts, &mut self.slices, self.merged_to);
-        self.emit(window, emit);
-        self.expire(self.slicing.slices_of(number + 1).start);
+        self.closing = Some(Closing { number, slot: 0 });
     }
 
     /// Lets slices below `number` go.
@@ -338,27 +369,33 @@ impl Windows {
         }
     }
 
-    fn emit(&mut self, window: Window, emit: &mut dyn FnMut(Rows)) {
+    /// Emits rows of the window that closes, up to `rest`; returns where to go on, if not all were.
+    ///
+    /// Records that come in between do not touch them: such a record's partition has passed the window.
+    fn emit(&mut self, closing: Closing, rest: &mut usize, emit: &mut dyn FnMut(Rows)) -> Option<Closing> {
+        let window = self.slicing.window(closing.number);
         let width = self.layout.additive();
-        let mut slots = Vec::with_capacity(EMIT_ROWS);
-        let mut key_bytes = Vec::with_capacity(EMIT_ROWS * 16);
-        let mut key_offsets = Vec::with_capacity(EMIT_ROWS + 1);
-        key_offsets.push(0i32);
         let last = self.running.additive.len() / width;
-        for slot in 0..last {
-            if self.running.additive[slot * width] > 0 {
-                slots.push(slot as u32);
-                self.keys.append_key(slot as u32, &mut key_bytes);
-                key_offsets.push(key_bytes.len() as i32);
+        let mut next = closing.slot;
+        while next < last && *rest > 0 {
+            let mut slots = Vec::with_capacity(EMIT_ROWS.min(last - next));
+            let mut key_bytes = Vec::with_capacity(slots.capacity() * 16);
+            let mut key_offsets = Vec::with_capacity(slots.capacity() + 1);
+            key_offsets.push(0i32);
+            while next < last && slots.len() < EMIT_ROWS && key_bytes.len() < EMIT_KEY_BYTES {
+                if self.running.additive[next * width] > 0 {
+                    slots.push(next as u32);
+                    self.keys.append_key(next as u32, &mut key_bytes);
+                    key_offsets.push(key_bytes.len() as i32);
+                }
+                next += 1;
             }
-            let full = slots.len() == EMIT_ROWS || key_bytes.len() >= EMIT_KEY_BYTES;
-            if (full || slot + 1 == last) && !slots.is_empty() {
-                let offsets = std::mem::replace(&mut key_offsets, vec![0]);
-                let keys = binary(offsets, std::mem::take(&mut key_bytes));
-                emit(self.rows(window, keys, &slots));
-                slots.clear();
+            if !slots.is_empty() {
+                *rest = rest.saturating_sub(slots.len());
+                emit(self.rows(window, binary(key_offsets, key_bytes), &slots));
             }
         }
+        (next < last).then_some(Closing { slot: next, ..closing })
     }
 
     fn rows(&mut self, window: Window, keys: BinaryArray, slots: &[u32]) -> Rows {

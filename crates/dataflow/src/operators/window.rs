@@ -15,6 +15,7 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
+use timely::scheduling::Activator;
 use timely::progress::frontier::MutableAntichain;
 use window::{Arrival, Arrivals, Windows};
 
@@ -42,6 +43,9 @@ pub(crate) struct Closed<'scope> {
 
 type Output<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
 
+/// Rows that one activation emits.
+const EMIT_ROWS: usize = 1 << 16;
+
 const ROWS: usize = 0;
 const ITEMS: usize = 1;
 const PARTS: usize = 2;
@@ -54,7 +58,8 @@ pub(crate) fn window<'scope>(
 ) -> Closed<'scope> {
     let scope = parcels.scope();
     let mut builder = OperatorBuilder::new("Window".to_owned(), scope);
-    let activator = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let address = builder.operator_info().address;
+    let activator = scope.worker().sync_activator_for(address.to_vec());
     let (rows, row_stream) = builder.new_output::<Vec<Rows>>();
     let (items, item_stream) = builder.new_output::<Vec<Item>>();
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
@@ -69,6 +74,7 @@ pub(crate) fn window<'scope>(
         windows: keyed.windows,
         marks: keyed.marks,
         heard: keyed.heard,
+        activator: scope.activator_for(address),
         waiting: BTreeMap::new(),
         ticks: BTreeMap::new(),
         counts: Counts::default(),
@@ -122,6 +128,7 @@ struct Windowing {
     windows: Windows,
     marks: Vec<Watermark>,
     heard: Rc<Cell<Epoch>>,
+    activator: Activator,
     /// Parcels of later intervals.
     waiting: BTreeMap<Epoch, Vec<Parcel>>,
     ticks: BTreeMap<Epoch, Tick>,
@@ -190,7 +197,10 @@ impl Windowing {
                 if !is_past(epoch, reached) || epoch.interval() > self.interval {
                     break;
                 }
-                self.apply(epoch);
+                if !self.apply(epoch) {
+                    self.activator.activate();
+                    return self.hand_on_snapshots();
+                }
             }
             let over = reached.is_none_or(|reached| reached.interval() > self.interval);
             if !over || self.cut.is_none() {
@@ -206,11 +216,12 @@ impl Windowing {
         self.hand_on_snapshots()
     }
 
-    /// Applies the marks of an epoch: the global watermark moves, windows close.
-    fn apply(&mut self, epoch: Epoch) {
-        let Some(Tick { capabilities: [rows, items, parts], marks }) = self.ticks.remove(&epoch) else { return };
+    /// Applies the marks of an epoch: the global watermark moves, windows close. Returns whether it is
+    /// done: many rows are emitted in several activations, so that those who take them keep up.
+    fn apply(&mut self, epoch: Epoch) -> bool {
+        let Some(tick) = self.ticks.get_mut(&epoch) else { return true };
         let mut cut = false;
-        for mark in marks {
+        for mark in tick.marks.drain(..) {
             let held = &mut self.marks[mark.from as usize];
             *held = mark.watermark.max(*held);
             cut |= mark.cut;
@@ -218,19 +229,24 @@ impl Windowing {
                 self.here.control.drain();
             }
         }
+        let [rows, items, parts] = &tick.capabilities;
         if cut {
-            self.cut.get_or_insert(parts);
+            self.cut.get_or_insert_with(|| parts.clone());
         }
         let watermark = self.marks.iter().copied().min().unwrap_or(Watermark::NONE);
         let mut output = self.rows.activate();
-        let mut session = output.session(&rows);
-        self.windows.advance(watermark, &mut |rows| session.give(rows));
+        let mut session = output.session(rows);
+        if !self.windows.advance_some(watermark, EMIT_ROWS, &mut |rows| session.give(rows)) {
+            return false;
+        }
         drop(session);
         let counts = std::mem::take(&mut self.counts);
         if counts != Counts::default() {
             let late = self.late.drain(..).map(Item::Rejected);
-            self.items.activate().session(&items).give_iterator(late.chain([Item::Counts(counts)]));
+            self.items.activate().session(items).give_iterator(late.chain([Item::Counts(counts)]));
         }
+        self.ticks.remove(&epoch);
+        true
     }
 
     /// Hands the state of the interval that is over to the thread that makes it durable.

@@ -71,7 +71,7 @@ impl Figures {
         text
     }
 
-    pub(crate) fn to_json(&self, machine: Value) -> Value {
+    pub(crate) fn to_json(&self, circumstances: Value) -> Value {
         let figure = |f: &Figure| {
             let (kind, limit) = match f.target {
                 Target::AtMost(limit) => (json!("at most"), json!(limit)),
@@ -84,7 +84,7 @@ impl Figures {
             })
         };
         json!({
-            "machine": machine,
+            "circumstances": circumstances,
             "figures": self.figures.iter().map(figure).collect::<Vec<_>>(),
             "details": self.details.iter().cloned().collect::<serde_json::Map<_, _>>(),
         })

@@ -79,9 +79,12 @@ fn run(options: Options) -> Result<(), Failure> {
         eprintln!("bench: a release build from nothing ...");
         groups::cold_build(&bench, &mut figures)?;
     }
+    if bench.quick {
+        println!("quick: fewer events and repeats; these numbers are not for comparing versions");
+    }
     print!("{}", figures.to_text());
     if let Some(file) = options.json {
-        std::fs::write(&file, format!("{:#}\n", figures.to_json(machine(options.quick))))
+        std::fs::write(&file, format!("{:#}\n", figures.to_json(circumstances(&bench))))
             .map_err(|e| format!("write {}: {e}", file.display()))?;
     }
     Ok(())
@@ -92,10 +95,13 @@ fn program() -> PathBuf {
     std::env::var_os("TIDEWATCH_BIN").map_or_else(built, PathBuf::from)
 }
 
-fn machine(quick: bool) -> Value {
+/// Where and how the numbers came about.
+fn circumstances(bench: &Bench) -> Value {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let model = info.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(": ")?.1));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    json!({ "cpu": model, "cores": cores, "quick": quick })
+    json!({
+        "cpu": model, "cores": cores, "program": bench.program,
+        "quick": bench.quick, "repeat": bench.repeat,
+    })
 }
