@@ -28,7 +28,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A file is damaged, or of another version.
-    #[error("{path}: {source}; restore this file, or start from an older checkpoint by removing newer manifests")]
+    #[error(
+        "{path}: {source}; restore this file, or start from an older checkpoint by removing newer manifests"
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -36,7 +38,9 @@ pub enum StoreError {
         source: CodecError,
     },
     /// A file that a manifest names is not there, or shorter than it was.
-    #[error("{path} is missing or cut off, but checkpoint {number} needs it; restore it, or start with an empty state")]
+    #[error(
+        "{path} is missing or cut off, but checkpoint {number} needs it; restore it, or start with an empty state"
+    )]
     Part {
         /// Which file.
         path: PathBuf,
@@ -44,7 +48,9 @@ pub enum StoreError {
         number: u32,
     },
     /// Somebody else committed that checkpoint: two runs share one directory.
-    #[error("checkpoint {number} was already committed by another run in {dir}; only one run may use a state directory")]
+    #[error(
+        "checkpoint {number} was already committed by another run in {dir}; only one run may use a state directory"
+    )]
     Taken {
         /// Which checkpoint.
         number: u32,

@@ -13,7 +13,13 @@ use crate::operators::window::{Keyed, window};
 use crate::worker::{Here, Probes};
 
 /// Builds a worker's part of the graph. `writer` is there on the worker that delivers.
-pub(crate) fn build(scope: Scope<'_, u64>, here: &Here, reader: Reader, keyed: Keyed, writer: Option<Writer>) -> Probes {
+pub(crate) fn build(
+    scope: Scope<'_, u64>,
+    here: &Here,
+    reader: Reader,
+    keyed: Keyed,
+    writer: Option<Writer>,
+) -> Probes {
     let probes = Probes::default();
 
     // 1 poll, 2 decode, 4 transform, 3 mark time, and 5 route: one partition at a time. Time is marked

@@ -1,6 +1,7 @@
 //! One partition as a worker reads it: poll and decode, transform, mark time, route.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use event::{Counts, Decoded, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
 use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
@@ -9,11 +10,9 @@ use transform::Transform;
 
 use crate::job::RunError;
 use crate::message::{Behind, Columns, Content, Parcel};
+use crate::pace::{Pace, RUN};
 use crate::route::{Router, pick};
 use crate::worker::Here;
-
-/// Records of a paced partition are read in runs of about this length of time.
-const PACE: Duration = Duration::from_millis(5);
 
 /// What a poll came to.
 #[derive(Default)]
@@ -34,27 +33,9 @@ pub(crate) struct Intake {
     finished: bool,
     transform: Transform,
     router: Router,
-    pace: Option<Pace>,
+    pace: Option<Arc<Pace>>,
     /// Whether some aggregate asks for offsets.
     offsets: bool,
-}
-
-/// Events a second, and how many came since when.
-struct Pace {
-    rate: f64,
-    since: Option<Instant>,
-    read: u64,
-}
-
-impl Pace {
-    /// How many records may be read now.
-    fn allowance(&mut self) -> u64 {
-        let since = self.since.get_or_insert_with(Instant::now);
-        let due = since.elapsed().as_secs_f64() * self.rate;
-        let least = (self.rate * PACE.as_secs_f64()).max(1.0);
-        let allowed = due - self.read as f64;
-        if allowed < least { 0 } else { allowed as u64 }
-    }
 }
 
 impl Intake {
@@ -63,7 +44,7 @@ impl Intake {
         name: String,
         partition: Box<dyn Partition>,
         watermark: PartitionWatermark,
-        rate: Option<f64>,
+        pace: Option<Arc<Pace>>,
         here: &Here,
     ) -> Self {
         let transform = here.job.transform.clone();
@@ -78,7 +59,7 @@ impl Intake {
             finished: false,
             transform,
             router: Router::new(shards, here.peers),
-            pace: rate.map(|rate| Pace { rate, since: None, read: 0 }),
+            pace,
             offsets,
         }
     }
@@ -115,35 +96,36 @@ impl Intake {
 
     /// How long a paced partition has nothing to do.
     pub(crate) fn pause(&self) -> Option<Duration> {
-        self.pace.as_ref().filter(|_| !self.finished).map(|_| PACE / 2)
+        self.pace.as_ref().filter(|_| !self.finished).map(|_| RUN / 2)
     }
 
     /// Reads some records and sends them on their way.
     pub(crate) fn poll(&mut self, here: &Here) -> Result<Turn, RunError> {
-        let allowed = match &mut self.pace {
-            Some(pace) => usize::try_from(pace.allowance()).unwrap_or(usize::MAX),
-            None => usize::MAX,
-        };
-        if self.finished || allowed == 0 {
+        if self.finished {
             return Ok(Turn::default());
         }
-        match self.partition.poll(allowed)? {
-            Poll::Pending => Ok(Turn::default()),
+        let allowed = self.pace.as_ref().map_or(usize::MAX, |pace| pace.take());
+        if allowed == 0 {
+            return Ok(Turn::default());
+        }
+        let turn = match self.partition.poll(allowed)? {
+            Poll::Pending => Turn::default(),
             Poll::Finished => {
                 self.finished = true;
-                Ok(Turn { polled: true, ..Turn::default() })
+                Turn { polled: true, ..Turn::default() }
             }
-            Poll::Decoded(decoded) => Ok(self.take_in(decoded, here)),
+            Poll::Decoded(decoded) => self.take_in(decoded, here),
+        };
+        if let Some(pace) = &self.pace {
+            pace.give_back(allowed as u64 - turn.counts.read.min(allowed as u64));
         }
+        Ok(turn)
     }
 
     fn take_in(&mut self, decoded: Decoded, here: &Here) -> Turn {
         let Decoded { records, rejected } = decoded;
         let transformed = self.transform.apply(&records.batch);
         let read = (records.times.len() + rejected.len()) as u64;
-        if let Some(pace) = &mut self.pace {
-            pace.read += read;
-        }
         let failed = transformed.failures.len() as u64;
         let mut turn = Turn { polled: true, ..Turn::default() };
         turn.counts.read = read;
@@ -166,8 +148,7 @@ impl Intake {
             inputs: transformed.inputs,
             behind: None,
         };
-        let behind: Vec<(u32, i64)> =
-            behind.into_iter().map(|(row, seen)| (marked.row(row), seen)).collect();
+        let behind: Vec<(u32, i64)> = behind.into_iter().map(|(row, seen)| (marked.row(row), seen)).collect();
         let (ahead, behind) = part(columns, &records, transformed.kept.as_deref(), &behind);
         for columns in [Some(ahead), behind].into_iter().flatten() {
             for (to, columns) in self.router.deal(columns) {

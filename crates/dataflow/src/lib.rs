@@ -27,6 +27,7 @@ mod job;
 mod mesh;
 mod message;
 mod operators;
+mod pace;
 mod recovery;
 mod route;
 mod run;

@@ -15,7 +15,7 @@ use crate::job::{Cluster, RunError};
 use crate::worker::Outcome;
 
 /// How long processes wait for one another to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a peer that has connected may take to say who it is.
 const GREETING: Duration = Duration::from_secs(5);
 const MAGIC: [u8; 8] = *b"tidewtch";
@@ -70,7 +70,10 @@ impl Greeting {
             ));
         }
         if peer.job != self.job {
-            return Some(format!("process {} runs another job; start all with the same config", peer.process));
+            return Some(format!(
+                "process {} runs another job; start all with the same config",
+                peer.process
+            ));
         }
         (peer.first_interval != self.first_interval).then(|| {
             format!(
@@ -134,7 +137,9 @@ fn accept_rest(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if Instant::now() >= until {
                     let host = &cluster.hosts[missing];
-                    return Err(RunError::Mesh(format!("process {missing} at {host} did not connect in time")));
+                    return Err(RunError::Mesh(format!(
+                        "process {missing} at {host} did not connect in time"
+                    )));
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }

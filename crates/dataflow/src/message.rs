@@ -1,8 +1,8 @@
 //! What moves along the edges of the graph.
 
 use arrow_array::{ArrayRef, BinaryArray};
-use event::{Counts, OutputRow, Rejected, Watermark};
 use checkpoint::{Segment, SourceState};
+use event::{Counts, OutputRow, Rejected, Watermark};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;

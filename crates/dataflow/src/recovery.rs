@@ -58,7 +58,8 @@ fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
             return Err(differs(name, found, wanted));
         }
     }
-    let gone = manifest.identity.iter().find(|(name, _)| job.identity.iter().all(|(wanted, _)| wanted != name));
+    let gone =
+        manifest.identity.iter().find(|(name, _)| job.identity.iter().all(|(wanted, _)| wanted != name));
     match gone {
         Some((name, found)) => Err(differs(name, found, "nothing")),
         None => Ok(()),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use event::{Epoch, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
-use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards};
 use timely::execute::execute_from;
 use timely::worker::{ProgressMode, Worker};
@@ -24,6 +24,7 @@ use crate::mesh::{self, Greeting};
 use crate::operators::deliver::Writer;
 use crate::operators::read::Reader;
 use crate::operators::window::Keyed;
+use crate::pace::Pace;
 use crate::recovery::{Recovery, recover};
 use crate::worker::{Here, Outcome};
 
@@ -55,7 +56,8 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
         0 => Some(open_writer(&job, &recovery, &partitions, &summary)?),
         _ => None,
     };
-    let start = Start { job, cluster, control, outcome: Arc::clone(&outcome), recovery, partitions };
+    let paces = paces(&job, &cluster, &partitions);
+    let start = Start { paces, job, cluster, control, outcome: Arc::clone(&outcome), recovery, partitions };
     let writer = Mutex::new(writer);
     let work = move |worker: &mut Worker| start.work(worker, &writer);
     let config = WorkerConfig::default().progress_mode(ProgressMode::Eager).idle_spin(SPIN);
@@ -94,6 +96,20 @@ fn partitions(job: &Job) -> Result<Vec<(usize, u32, PartitionInfo)>, RunError> {
         all.extend(infos.into_iter().zip(0..).map(|(info, number)| (source, number, info)));
     }
     Ok(all)
+}
+
+/// Shares the rate of each source out to the processes, by the partitions that they read.
+fn paces(job: &Job, cluster: &Cluster, partitions: &[(usize, u32, PartitionInfo)]) -> Vec<Option<Arc<Pace>>> {
+    let peers = cluster.workers * cluster.hosts.len().max(1);
+    let own = |ordinal: usize| (ordinal % peers) / cluster.workers == cluster.process;
+    let paces = job.sources.iter().enumerate().map(|(source, spec)| {
+        let all = partitions.iter().enumerate().filter(|(_, (of, ..))| *of == source);
+        let (all, own) =
+            all.fold((0, 0), |(all, mine), (ordinal, _)| (all + 1, mine + usize::from(own(ordinal))));
+        let share = |rate: f64| Arc::new(Pace::new(rate * own as f64 / f64::from(all.max(1)), own));
+        spec.rate.map(share)
+    });
+    paces.collect()
 }
 
 /// Worker threads, alone or joined with other processes.
@@ -164,6 +180,8 @@ struct Start {
     outcome: Arc<Outcome>,
     recovery: Recovery,
     partitions: Vec<(usize, u32, PartitionInfo)>,
+    /// The rate of each source, as far as this process reads it.
+    paces: Vec<Option<Arc<Pace>>>,
 }
 
 impl Start {
@@ -227,9 +245,8 @@ impl Start {
             let spec = &self.job.sources[*source];
             let (position, watermark) = self.recovery.partition(info, self.job.out_of_order)?;
             let partition = ingest::open(spec, &self.job.decode, *number, Some(&position))?;
-            let siblings = self.partitions.iter().filter(|(of, ..)| of == source).count();
-            let rate = spec.rate.map(|rate| rate / siblings as f64);
-            Ok(Intake::new(ordinal as u32, info.id.clone(), partition, watermark, rate, here))
+            let pace = self.paces[*source].clone();
+            Ok(Intake::new(ordinal as u32, info.id.clone(), partition, watermark, pace, here))
         })
         .collect()
     }
@@ -254,6 +271,10 @@ fn watch_panics(outcome: &Arc<Outcome>) {
     let outcome = Arc::clone(outcome);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        if outcome.has_failed() {
+            // Threads fall with the one that fell first.
+            return;
+        }
         let words = info.payload_as_str().unwrap_or("a thread panicked").to_owned();
         if words.starts_with("timely communication error") {
             outcome.fail_lost(&words);

@@ -81,7 +81,9 @@ impl SnapshotWriter {
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.cuts.is_empty() => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(RunError::Died("the thread that writes snapshots died".into())),
+            Err(TryRecvError::Disconnected) => {
+                Err(RunError::Died("the thread that writes snapshots died".into()))
+            }
         }
     }
 }
@@ -89,10 +91,8 @@ impl SnapshotWriter {
 fn write(store: &Store, order: Order) -> Result<Segment, StoreError> {
     let mut builder = SegmentBuilder::default();
     for (shard, snapshot) in &order.shards {
-        let block = encode(Kind::Shard, snapshot).map_err(|source| StoreError::Damaged {
-            path: order.name.clone().into(),
-            source,
-        })?;
+        let block = encode(Kind::Shard, snapshot)
+            .map_err(|source| StoreError::Damaged { path: order.name.clone().into(), source })?;
         builder.push(Operator::Window, *shard, &block);
     }
     let (segment, bytes) = builder.finish(order.name);

@@ -139,7 +139,8 @@ struct Writing {
 
 impl Writing {
     fn new(here: &Here, writer: Writer, activate: Box<dyn Fn() + Send + Sync>) -> Self {
-        let delivery = Delivery::start(Arc::clone(&here.job), writer.store, writer.sinks, Arc::from(activate));
+        let delivery =
+            Delivery::start(Arc::clone(&here.job), writer.store, writer.sinks, Arc::from(activate));
         Writing {
             delivery,
             marks: writer.marks,

@@ -1,10 +1,10 @@
 //! Judges the rows of closed windows, and turns what was found into lines, on the worker of the key.
 
 use event::{Counts, Rows};
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
-use timely::container::CapacityContainerBuilder;
 
 use crate::message::Item;
 use crate::worker::Here;

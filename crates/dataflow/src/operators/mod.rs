@@ -6,8 +6,8 @@ pub(crate) mod read;
 pub(crate) mod window;
 
 use event::Epoch;
-use timely::scheduling::SyncActivator;
 use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::SyncActivator;
 
 /// The epoch that a frontier has come to; `None` once nothing more can come.
 fn reached(frontier: &MutableAntichain<u64>) -> Option<Epoch> {

@@ -24,7 +24,7 @@ use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
 use crate::worker::{Here, Probes};
 
-/// How long to wait before looking again while the sinks are behind.
+/// How long to wait before looking again while the sinks are behind; doubles with each look.
 const BEHIND: Duration = Duration::from_micros(100);
 /// How long a worker with nothing to read sleeps; a waker may end it.
 const IDLE: Duration = Duration::from_millis(5);
@@ -82,6 +82,7 @@ pub(crate) fn read<'scope>(
         heard: reader.heard,
         last_tick: Instant::now(),
         last_cut: Instant::now(),
+        behind: BEHIND,
         probes: probes.clone(),
         here: here.clone(),
         activator,
@@ -124,6 +125,8 @@ struct Reading {
     heard: Rc<Cell<Epoch>>,
     last_tick: Instant,
     last_cut: Instant,
+    /// How long to wait for the sinks next.
+    behind: Duration,
     probes: Probes,
     here: Here,
     activator: Rc<Activator>,
@@ -156,13 +159,14 @@ impl Reading {
         }
         if self.turn == 0 && self.wants_cut() {
             if self.is_uncommitted() {
-                return Ok(Next::After(BEHIND));
+                return Ok(self.look_again());
             }
             self.cut(capabilities, false)?;
         }
         if self.is_far_ahead() {
-            return Ok(Next::After(BEHIND));
+            return Ok(self.look_again());
         }
+        self.behind = BEHIND;
         if self.turn < self.intakes.len() {
             self.poll(capabilities)?;
             self.turn += 1;
@@ -171,6 +175,13 @@ impl Reading {
             }
         }
         self.round(capabilities)
+    }
+
+    /// Waits for the sinks, longer each time: they may be slow for hours.
+    fn look_again(&mut self) -> Next {
+        let delay = self.behind;
+        self.behind = (2 * delay).min(IDLE);
+        Next::After(delay)
     }
 
     /// Polls the partition whose turn it is, and sends what it gave.
@@ -239,7 +250,8 @@ impl Reading {
 
     fn wants_cut(&self) -> bool {
         let Some(state) = &self.here.job.state else { return false };
-        self.last_cut.elapsed() >= state.checkpoint_every || self.heard.get().interval() > self.epoch.interval()
+        self.last_cut.elapsed() >= state.checkpoint_every
+            || self.heard.get().interval() > self.epoch.interval()
     }
 
     /// Whether the checkpoint before this interval is still being written: one at a time.
@@ -279,8 +291,8 @@ impl Reading {
 }
 
 fn source_state(intake: &Intake) -> Result<(u32, SourceState), RunError> {
-    let position = encode(Kind::Position, &intake.position())
-        .map_err(|error| RunError::Snapshot(error.to_string()))?;
+    let position =
+        encode(Kind::Position, &intake.position()).map_err(|error| RunError::Snapshot(error.to_string()))?;
     let partition = intake.name().to_owned();
     Ok((intake.ordinal(), SourceState { partition, position, watermark: intake.watermark_state() }))
 }

@@ -15,8 +15,8 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
-use timely::scheduling::Activator;
 use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::Activator;
 use window::{Arrival, Arrivals, Windows};
 
 use super::{all_reached, is_past, wake};

@@ -1,3 +1,5 @@
+//! File sources under test: lanes, resumption, files that change.
+
 use std::fs;
 use std::io::Write;
 

@@ -1,3 +1,5 @@
+//! The generator under test: always the same events, and incidents that can be found.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use event::DataType;

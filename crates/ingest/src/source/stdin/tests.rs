@@ -1,3 +1,5 @@
+//! Standard input under test: partial lines, long lines, the waker.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
