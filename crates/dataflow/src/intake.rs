@@ -152,7 +152,7 @@ impl Intake {
         let (ahead, behind) = part(columns, &records, transformed.kept.as_deref(), &behind);
         for columns in [Some(ahead), behind].into_iter().flatten() {
             for (to, columns) in self.router.deal(columns) {
-                let content = Content::Columns(columns);
+                let content = Content::Columns(Box::new(columns));
                 let content = if here.is_remote(to as usize) { content.into_bytes() } else { content };
                 turn.parcels.push(Parcel { to, partition: self.ordinal, content });
             }

@@ -96,15 +96,15 @@ pub(crate) fn join(
         TcpListener::bind(address).map_err(|error| mesh(&format!("listen on {address}"), error))?;
     let until = Instant::now() + PATIENCE;
     let mut peers: Vec<Option<Peer>> = cluster.hosts.iter().map(|_| None).collect();
-    for index in 0..cluster.process {
-        let socket = connect(&cluster.hosts[index], until)
-            .map_err(|error| mesh(&format!("reach process {index} at {}", cluster.hosts[index]), error))?;
+    for (index, host) in cluster.hosts.iter().enumerate().take(cluster.process) {
+        let socket =
+            connect(host, until).map_err(|error| mesh(&format!("reach process {index} at {host}"), error))?;
         let greeting = exchange(&socket, own)
-            .map_err(|error| mesh(&format!("greet process {index} at {}", cluster.hosts[index]), error))?;
+            .map_err(|error| mesh(&format!("greet process {index} at {host}"), error))?;
         if let Some(misfit) = own.misfit(&greeting) {
             return Err(RunError::Mesh(misfit));
         }
-        peers[index] = Some(Peer::new(socket, index, &cluster.hosts[index], outcome));
+        peers[index] = Some(Peer::new(socket, index, host, outcome));
     }
     accept_rest(cluster, own, &listener, until, outcome, &mut peers)?;
     Ok(peers)
@@ -151,7 +151,7 @@ fn accept_rest(
 
 fn connect(host: &str, until: Instant) -> io::Result<TcpStream> {
     loop {
-        let error = match host.to_socket_addrs()?.next().map(|address| TcpStream::connect(address)) {
+        let error = match host.to_socket_addrs()?.next().map(TcpStream::connect) {
             Some(Ok(socket)) => return Ok(socket),
             Some(Err(error)) => error,
             None => io::Error::new(io::ErrorKind::NotFound, "no such host"),

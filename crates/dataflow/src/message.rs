@@ -23,7 +23,7 @@ pub(crate) struct Parcel {
 /// Records in columns, or already as the bytes that go to another process.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    Columns(Columns),
+    Columns(Box<Columns>),
     Bytes(ByteBuf),
 }
 
@@ -103,7 +103,7 @@ impl Content {
     /// The records as columns; `None` if the bytes are not that.
     pub(crate) fn into_columns(self) -> Option<Columns> {
         match self {
-            Content::Columns(columns) => Some(columns),
+            Content::Columns(columns) => Some(*columns),
             Content::Bytes(bytes) => Columns::read(&bytes),
         }
     }
@@ -121,7 +121,9 @@ impl Serialize for Content {
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = <&serde_bytes::Bytes>::deserialize(deserializer)?;
-        Columns::read(bytes).map(Content::Columns).ok_or_else(|| D::Error::custom("not a parcel's columns"))
+        Columns::read(bytes)
+            .map(|columns| Content::Columns(Box::new(columns)))
+            .ok_or_else(|| D::Error::custom("not a parcel's columns"))
     }
 }
 
@@ -174,7 +176,8 @@ mod tests {
             inputs,
             behind: Some(Behind { seen: vec![7, -8], raw: vec![ByteBuf::from("x"), ByteBuf::new()] }),
         };
-        let parcel = Parcel { to: 1, partition: 2, content: Content::Columns(columns.clone()).into_bytes() };
+        let parcel =
+            Parcel { to: 1, partition: 2, content: Content::Columns(Box::new(columns.clone())).into_bytes() };
         let bytes = checkpoint::encode(checkpoint::Kind::Outbox, &parcel).unwrap();
         let back: Columns = Columns::read(match &parcel.content {
             Content::Bytes(bytes) => bytes,

@@ -271,8 +271,8 @@ mod tests {
         let tuples = [("", 5), ("a", -2), ("a", -1), ("a", 3), ("a\0", i64::MIN), ("a\0b", 0), ("ab", 0)];
         let (text, numbers): (Vec<&str>, Vec<i64>) = tuples.iter().copied().unzip();
         let keys = shape.encode(&pair(&text, &numbers));
-        for row in 1..keys.len() {
-            assert!(keys.value(row - 1) < keys.value(row), "{:?}", tuples[row]);
+        for (row, pair) in tuples.windows(2).enumerate() {
+            assert!(keys.value(row) < keys.value(row + 1), "{pair:?}");
         }
         let back = shape.decode(&keys);
         assert_eq!(back[0].as_string::<i32>(), &StringArray::from(text));

@@ -186,7 +186,7 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
         let (records, offsets): (Vec<Record>, Vec<usize>) =
             behind.into_iter().map(|(r, o, _)| (r, o)).unzip();
         late += feed(&mut windows, partition, &records, &offsets, Some(&seen));
-        let watermark = Watermark(marks.iter().copied().min().unwrap());
+        let watermark = Watermark(marks.iter().copied().min().expect("a partition"));
         let mut take = |closed: Rows| {
             assert!(closed.window.due() >= closed_to && closed.failures.is_empty());
             closed_to = closed.window.due();
@@ -200,7 +200,7 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
             let mut next = Windows::new(spec, aggregates());
             next.restore_closed(watermark);
             for (shard, snapshot) in windows.snapshot(8) {
-                next.restore(shard, snapshot).unwrap();
+                next.restore(shard, snapshot).expect("its own snapshot");
             }
             windows = next;
         }

@@ -272,10 +272,11 @@ impl Writing {
     fn is_done(&mut self, ended: bool) -> bool {
         let failed = self.here.outcome.has_failed();
         let idle = self.epochs.is_empty() && self.pending.is_empty() && self.committing.is_empty();
-        if !failed && !(ended && idle && self.delivery.is_idle()) {
-            return false;
-        }
-        if !failed && let Ok(mut summary) = self.summary.lock() {
+        let done = ended && idle && self.delivery.is_idle();
+        if done
+            && !failed
+            && let Ok(mut summary) = self.summary.lock()
+        {
             *summary = Some(Summary {
                 counts: self.counts,
                 finished: self.watermark == Watermark::FINISHED,
@@ -283,7 +284,7 @@ impl Writing {
                 already_finished: false,
             });
         }
-        true
+        done || failed
     }
 }
 
