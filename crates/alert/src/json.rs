@@ -160,7 +160,7 @@ fn append_finite_or_name(value: f64, out: &mut Vec<u8>, quote: &[u8]) {
     }
     // A vector takes every write.
     if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
-        let _ = CompactFormatter.write_f64(out, value);
+        let _ = write!(out, "{value:?}");
         return;
     }
     let start = out.len();

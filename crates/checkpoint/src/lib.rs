@@ -25,4 +25,4 @@ mod store;
 pub use codec::{CodecError, Kind, decode, encode};
 pub use manifest::{Manifest, SinkState, SourceState};
 pub use segment::{Block, Operator, Segment, SegmentBuilder};
-pub use store::{Store, StoreError};
+pub use store::{Retained, Store, StoreError};

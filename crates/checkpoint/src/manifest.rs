@@ -26,7 +26,7 @@ pub struct Manifest {
     pub held: Vec<OutputRow>,
     /// Totals since the job was first started.
     pub counts: Counts,
-    /// The sinks that deliver from the outbox, by name.
+    /// All sinks, in the order that numbers in `held` and in the outbox mean.
     pub sinks: Vec<SinkState>,
     /// Whether the input is finished and everything was put out.
     pub finished: bool,
@@ -50,7 +50,7 @@ pub struct SinkState {
     pub name: String,
     /// What it writes to.
     pub target: String,
-    /// Bytes delivered before this checkpoint.
+    /// Bytes delivered before this checkpoint; 0 for a sink that delivers at once.
     pub start: u64,
     /// Bytes that this checkpoint delivers, which are in its outbox.
     pub length: u64,

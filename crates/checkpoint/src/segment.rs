@@ -1,4 +1,4 @@
-//! A segment: what one worker holds at a cut, one block per operator and shard.
+//! A segment: a file of state that one operator holds on one worker, one block per shard.
 
 use event::Shard;
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,9 @@ pub enum Operator {
     Outbox,
 }
 
-/// Where the state of one operator and shard lies in a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the state of one shard lies in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// Whose it is.
-    pub operator: Operator,
     /// Of which shard.
     pub shard: Shard,
     /// First byte in the file.
@@ -30,29 +28,50 @@ pub struct Block {
 pub struct Segment {
     /// File name inside the store.
     pub name: String,
+    /// Whose state it holds.
+    pub operator: Operator,
+    /// Shard and length of its blocks, one behind the other; each has a header and a checksum of its own.
+    parts: Vec<(Shard, u64)>,
+}
+
+impl Segment {
     /// Its length in bytes.
-    pub length: u64,
-    /// Its blocks, each with a header and a checksum of its own.
-    pub blocks: Vec<Block>,
+    pub fn length(&self) -> u64 {
+        self.parts.iter().map(|(_, length)| length).sum()
+    }
+
+    /// Its blocks, in the order of the file.
+    pub fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.parts.iter().scan(0, |end, (shard, length)| {
+            let offset = *end;
+            *end += length;
+            Some(Block { shard: *shard, offset, length: *length })
+        })
+    }
 }
 
 /// Puts blocks one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SegmentBuilder {
+    operator: Operator,
     bytes: Vec<u8>,
-    blocks: Vec<Block>,
+    parts: Vec<(Shard, u64)>,
 }
 
 impl SegmentBuilder {
-    /// Adds the encoded state of one operator and shard.
-    pub fn push(&mut self, operator: Operator, shard: Shard, block: &[u8]) {
-        let (offset, length) = (self.bytes.len() as u64, block.len() as u64);
-        self.blocks.push(Block { operator, shard, offset, length });
+    /// An empty segment of an operator.
+    pub fn new(operator: Operator) -> Self {
+        SegmentBuilder { operator, bytes: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Adds the encoded state of one shard.
+    pub fn push(&mut self, shard: Shard, block: &[u8]) {
+        self.parts.push((shard, block.len() as u64));
         self.bytes.extend_from_slice(block);
     }
 
     /// The bytes to write, and how a manifest names them.
     pub fn finish(self, name: String) -> (Segment, Vec<u8>) {
-        (Segment { name, length: self.bytes.len() as u64, blocks: self.blocks }, self.bytes)
+        (Segment { name, operator: self.operator, parts: self.parts }, self.bytes)
     }
 }

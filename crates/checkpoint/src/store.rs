@@ -5,6 +5,7 @@
 //! DIR/checkpoints/0000000012        manifests, created and never replaced
 //! ```
 
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ impl Store {
         let part = |_| StoreError::Part { path: path.clone(), number };
         let mut file = File::open(&path).map_err(part)?;
         let found = file.metadata().map_err(part)?.len();
-        if found != segment.length {
+        if found != segment.length() {
             return Err(StoreError::Part { path, number });
         }
         let mut bytes = vec![0; block.length as usize];
@@ -182,30 +183,76 @@ impl Store {
         decode(Kind::Manifest, &bytes).map_err(|source| StoreError::Damaged { path, source })
     }
 
-    /// Removes checkpoints beyond the newest few, and segments that none of those needs.
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Removes segments that no checkpoint names, and drafts: what runs that died have left. Only for a run
+    /// that has the directory to itself.
     ///
     /// # Errors
-    /// If the file system refuses.
-    pub fn prune(&self) -> Result<(), StoreError> {
-        let numbers = self.numbers()?;
-        let old = &numbers[..numbers.len().saturating_sub(KEEP)];
-        if old.is_empty() {
-            return Ok(());
-        }
-        let kept: Vec<Manifest> =
-            numbers[old.len()..].iter().map(|number| self.manifest(*number)).collect::<Result<_, _>>()?;
-        let needed = |name: &str| kept.iter().any(|m| m.segments.iter().any(|segment| segment.name == name));
-        for number in old {
-            let manifest = self.manifest(*number)?;
-            let path = self.manifest_path(*number);
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
-            for segment in manifest.segments.iter().filter(|segment| !needed(&segment.name)) {
-                let path = self.segments().join(&segment.name);
+    /// If the file system refuses, or a manifest cannot be read.
+    pub fn sweep(&self) -> Result<(), StoreError> {
+        let retained = self.retained()?;
+        let named = |name: &str| retained.checkpoints.iter().any(|(_, names)| names.contains(name));
+        let number = |name: &str| name.parse::<u32>().is_ok();
+        self.remove_others(&self.segments(), &named)?;
+        self.remove_others(&self.checkpoints(), &number)
+    }
+
+    fn remove_others(&self, dir: &Path, keep: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+        for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+            let entry = entry.map_err(io_error("list", dir))?;
+            if !entry.file_name().to_str().is_some_and(keep) {
+                let path = entry.path();
                 fs::remove_file(&path).map_err(io_error("remove", &path))?;
             }
         }
         Ok(())
     }
+
+    /// The checkpoints that are there, with the segments that they need.
+    ///
+    /// # Errors
+    /// If a manifest cannot be read.
+    pub fn retained(&self) -> Result<Retained, StoreError> {
+        let numbers = self.numbers()?;
+        let manifests = numbers.into_iter().map(|number| self.manifest(number));
+        let checkpoints = manifests.map(|manifest| manifest.map(|m| needs(&m))).collect::<Result<_, _>>()?;
+        Ok(Retained { checkpoints })
+    }
+
+    /// Notes a checkpoint that was committed, and removes those beyond the newest few, with the segments
+    /// that none of the others needs.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn retain(&self, retained: &mut Retained, manifest: &Manifest) -> Result<(), StoreError> {
+        retained.checkpoints.push_back(needs(manifest));
+        while retained.checkpoints.len() > KEEP {
+            let Some((number, names)) = retained.checkpoints.pop_front() else { break };
+            let path = self.manifest_path(number);
+            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            for name in
+                names.iter().filter(|name| !retained.checkpoints.iter().any(|(_, n)| n.contains(*name)))
+            {
+                let path = self.segments().join(name);
+                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoints of a store, and which segments they need, oldest first.
+#[derive(Debug, Default)]
+pub struct Retained {
+    checkpoints: VecDeque<(u32, BTreeSet<String>)>,
+}
+
+fn needs(manifest: &Manifest) -> (u32, BTreeSet<String>) {
+    (manifest.number, manifest.segments.iter().map(|segment| segment.name.clone()).collect())
 }
 
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -247,8 +294,8 @@ mod tests {
     }
 
     fn segment(store: &Store, name: &str) -> Segment {
-        let mut builder = crate::SegmentBuilder::default();
-        builder.push(crate::Operator::Window, event::Shard(3), &encode(Kind::Shard, "state").unwrap());
+        let mut builder = crate::SegmentBuilder::new(crate::Operator::Window);
+        builder.push(event::Shard(3), &encode(Kind::Shard, "state").unwrap());
         let (segment, bytes) = builder.finish(name.to_owned());
         store.write_segment(&segment, &bytes).unwrap();
         segment
@@ -274,9 +321,12 @@ mod tests {
         for number in 1..5 {
             store.commit(&manifest(number, &shared)).unwrap();
         }
-        store.prune().unwrap();
-        assert_eq!(store.numbers().unwrap(), [2, 3, 4]);
-        let state: String = store.read_block(4, &shared, &shared.blocks[0], Kind::Shard).unwrap();
+        let mut retained = store.retained().unwrap();
+        store.commit(&manifest(5, &shared)).unwrap();
+        store.retain(&mut retained, &manifest(5, &shared)).unwrap();
+        assert_eq!(store.numbers().unwrap(), [3, 4, 5]);
+        let state: String =
+            store.read_block(4, &shared, &shared.blocks().next().unwrap(), Kind::Shard).unwrap();
         assert_eq!(state, "state");
         assert!(!dir.path().join("segments/own").exists());
     }
@@ -290,10 +340,12 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&path, &bytes).unwrap();
-        let error = store.read_block::<String>(1, &part, &part.blocks[0], Kind::Shard).unwrap_err();
+        let error =
+            store.read_block::<String>(1, &part, &part.blocks().next().unwrap(), Kind::Shard).unwrap_err();
         assert!(error.is_refusal() && error.to_string().contains("segments/part"), "{error}");
         fs::remove_file(&path).unwrap();
-        let error = store.read_block::<String>(1, &part, &part.blocks[0], Kind::Shard).unwrap_err();
+        let error =
+            store.read_block::<String>(1, &part, &part.blocks().next().unwrap(), Kind::Shard).unwrap_err();
         assert!(error.is_refusal() && error.to_string().contains("segments/part"), "{error}");
     }
 }

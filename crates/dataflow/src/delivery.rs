@@ -12,13 +12,17 @@ use std::thread::JoinHandle;
 
 use alert::{Mode, Sink, SinkError};
 use checkpoint::{
-    Kind, Manifest, Operator, Segment, SegmentBuilder, SinkState, SourceState, Store, StoreError, encode,
+    Kind, Manifest, Operator, Retained, Segment, SegmentBuilder, SinkState, SourceState, Store, StoreError,
+    encode,
 };
 use event::{Counts, OutputRow, Shard, Watermark};
 use serde_bytes::Bytes;
 use timely::dataflow::operators::Capability;
 
 use crate::job::{Job, RunError};
+
+/// What waits for a checkpoint may be so many times what waits for a sink, before a checkpoint is taken early.
+const OUTBOX_FACTOR: usize = 8;
 
 /// What the writer holds at the end of an interval.
 pub(crate) struct Cut {
@@ -37,6 +41,14 @@ pub(crate) struct OpenSink {
     pub(crate) target: String,
     pub(crate) mode: Mode,
     pub(crate) sink: Box<dyn Sink>,
+}
+
+impl OpenSink {
+    /// How a checkpoint that puts out so many bytes describes it.
+    pub(crate) fn state(&self, length: u64) -> SinkState {
+        let start = if self.mode == Mode::ExactlyOnce { self.sink.length() } else { 0 };
+        SinkState { name: self.name.clone(), target: self.target.clone(), start, length }
+    }
 }
 
 type Activate = Arc<dyn Fn() + Send + Sync>;
@@ -62,10 +74,11 @@ impl Delivery {
         sinks: Vec<OpenSink>,
         activate: Activate,
     ) -> Self {
-        let failure = Arc::default();
+        let failure: Arc<Mutex<Option<RunError>>> = Arc::default();
         let outbox = vec![Vec::new(); sinks.len()];
-        let (mut live, mut durable, mut syncs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut live, mut durable, mut syncs, mut states) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, open) in sinks.into_iter().enumerate() {
+            states.push(open.state(0));
             if open.mode == Mode::ExactlyOnce {
                 durable.push((index, open));
                 live.push(None);
@@ -76,14 +89,20 @@ impl Delivery {
             live.push(Some(sink));
         }
         let committer = store.map(|store| {
-            let work = Committing { job: Arc::clone(&job), store, sinks: durable, syncs };
+            let retained = store.retained().unwrap_or_else(|error| {
+                note(&failure, error.into());
+                Retained::default()
+            });
+            let work = Committing { job: Arc::clone(&job), store, retained, sinks: durable, states, syncs };
             Committer::spawn(work, activate, Arc::clone(&failure))
         });
         Delivery { job, outbox, live, committer, held: VecDeque::new(), failure }
     }
 
     /// Gives a sink a line that is due.
-    pub(crate) fn give(&mut self, row: OutputRow) {
+    ///
+    /// Returns whether so much waits for a checkpoint that it should not wait for its time.
+    pub(crate) fn give(&mut self, row: OutputRow) -> bool {
         let sink = usize::from(row.sink.0);
         let lines = match &mut self.live[sink] {
             Some(live) => &mut live.lines,
@@ -91,6 +110,7 @@ impl Delivery {
         };
         lines.extend_from_slice(&row.line);
         lines.push(b'\n');
+        self.live[sink].is_none() && self.outbox[sink].len() > OUTBOX_FACTOR * self.job.flow.sink_bytes
     }
 
     /// Lets the sinks that deliver at once have what they were given.
@@ -256,7 +276,11 @@ impl Committer {
 struct Committing {
     job: Arc<Job>,
     store: Store,
+    /// The checkpoints that are kept.
+    retained: Retained,
     sinks: Vec<(usize, OpenSink)>,
+    /// How the last checkpoint described each sink.
+    states: Vec<SinkState>,
     syncs: Vec<Sender<Order>>,
 }
 
@@ -270,15 +294,11 @@ impl Committing {
         sources: Vec<SourceState>,
     ) -> Result<(), RunError> {
         self.sync_live();
-        let outbox: Vec<Vec<u8>> =
-            self.sinks.iter().map(|(index, _)| std::mem::take(&mut cut.outbox[*index])).collect();
+        let outbox = std::mem::take(&mut cut.outbox);
         segments.extend(self.write_outbox(cut.number, &outbox)?);
-        let sinks = self.sinks.iter().zip(&outbox).map(|((_, open), lines)| SinkState {
-            name: open.name.clone(),
-            target: open.target.clone(),
-            start: open.sink.length(),
-            length: lines.len() as u64,
-        });
+        for (index, open) in &self.sinks {
+            self.states[*index] = open.state(outbox[*index].len() as u64);
+        }
         let manifest = Manifest {
             number: cut.number,
             job: self.job.name.clone(),
@@ -289,17 +309,18 @@ impl Committing {
             watermark: cut.watermark,
             held: cut.held,
             counts: cut.counts,
-            sinks: sinks.collect(),
+            sinks: self.states.clone(),
             finished: cut.finished,
         };
         self.store.commit(&manifest)?;
-        for ((_, open), lines) in self.sinks.iter_mut().zip(&outbox) {
+        for (index, open) in &mut self.sinks {
+            let lines = &outbox[*index];
             if !lines.is_empty() {
                 open.sink.write(lines)?;
                 open.sink.sync()?;
             }
         }
-        Ok(self.store.prune()?)
+        Ok(self.store.retain(&mut self.retained, &manifest)?)
     }
 
     fn sync_live(&self) {
@@ -317,11 +338,11 @@ impl Committing {
             return Ok(None);
         }
         let name = format!("{number:010}-outbox-{:016x}", nonce());
-        let mut builder = SegmentBuilder::default();
+        let mut builder = SegmentBuilder::new(Operator::Outbox);
         for (index, lines) in outbox.iter().enumerate() {
             let block = encode(Kind::Outbox, Bytes::new(lines))
                 .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
-            builder.push(Operator::Outbox, Shard(index as u32), &block);
+            builder.push(Shard(index as u32), &block);
         }
         let (segment, bytes) = builder.finish(name);
         self.store.write_segment(&segment, &bytes)?;

@@ -1,7 +1,7 @@
 //! One partition as a worker reads it: poll and decode, transform, mark time, route.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event::{Counts, Decoded, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
 use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
@@ -10,7 +10,7 @@ use transform::Transform;
 
 use crate::job::RunError;
 use crate::message::{Behind, Columns, Content, Parcel};
-use crate::pace::{Pace, RUN};
+use crate::pace::{Pace, RUN, Share};
 use crate::route::{Router, pick};
 use crate::worker::Here;
 
@@ -33,7 +33,7 @@ pub(crate) struct Intake {
     finished: bool,
     transform: Transform,
     router: Router,
-    pace: Option<Arc<Pace>>,
+    share: Option<Share>,
     /// Whether some aggregate asks for offsets.
     offsets: bool,
 }
@@ -59,7 +59,7 @@ impl Intake {
             finished: false,
             transform,
             router: Router::new(shards, here.peers),
-            pace,
+            share: pace.map(Share::of),
             offsets,
         }
     }
@@ -96,7 +96,7 @@ impl Intake {
 
     /// How long a paced partition has nothing to do.
     pub(crate) fn pause(&self) -> Option<Duration> {
-        self.pace.as_ref().filter(|_| !self.finished).map(|_| RUN / 2)
+        self.share.as_ref().filter(|_| !self.finished).map(|_| RUN / 2)
     }
 
     /// Reads some records and sends them on their way.
@@ -104,7 +104,7 @@ impl Intake {
         if self.finished {
             return Ok(Turn::default());
         }
-        let allowed = self.pace.as_ref().map_or(usize::MAX, |pace| pace.take());
+        let allowed = self.share.as_mut().map_or(usize::MAX, |share| share.allowance(Instant::now()));
         if allowed == 0 {
             return Ok(Turn::default());
         }
@@ -112,12 +112,13 @@ impl Intake {
             Poll::Pending => Turn::default(),
             Poll::Finished => {
                 self.finished = true;
+                self.share.iter().for_each(Share::leave);
                 Turn { polled: true, ..Turn::default() }
             }
             Poll::Decoded(decoded) => self.take_in(decoded, here),
         };
-        if let Some(pace) = &self.pace {
-            pace.give_back(allowed as u64 - turn.counts.read.min(allowed as u64));
+        if let Some(share) = &mut self.share {
+            share.spend(turn.counts.read);
         }
         Ok(turn)
     }

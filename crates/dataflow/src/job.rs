@@ -87,6 +87,8 @@ pub struct Cluster {
 #[derive(Debug, Default)]
 pub struct Control {
     drain: AtomicBool,
+    /// Whether what waits for a checkpoint has grown too large to wait for its time.
+    cut: AtomicBool,
     read: AtomicU64,
     windows: AtomicU64,
     alerts: AtomicU64,
@@ -130,6 +132,14 @@ impl Control {
             quarantined: self.quarantined.load(Ordering::Relaxed),
             watermark: (watermark != 0).then_some(Watermark(watermark)),
         }
+    }
+
+    pub(crate) fn ask_for_cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed) && self.cut.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn add_read(&self, records: u64) {
@@ -195,6 +205,9 @@ pub enum RunError {
     /// The processes did not find each other.
     #[error("{0}")]
     Mesh(String),
+    /// The job was asked to drain before it had begun.
+    #[error("told to stop while waiting for the other processes")]
+    Stopped,
     /// A peer died, or a part of the program panicked.
     #[error("{0}")]
     Died(String),
@@ -208,7 +221,7 @@ impl RunError {
             RunError::Sink(error) => error.is_refusal(),
             RunError::Store(error) => error.is_refusal(),
             RunError::Identity { .. } | RunError::NotRepeatable(_) | RunError::Snapshot(_) => true,
-            RunError::Mesh(_) | RunError::Died(_) => false,
+            RunError::Mesh(_) | RunError::Stopped | RunError::Died(_) => false,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use timely::communication::allocator::zero_copy::stream::Stream;
 
-use crate::job::{Cluster, RunError};
+use crate::job::{Cluster, Control, RunError};
 use crate::worker::Outcome;
 
 /// How long processes wait for one another to start.
@@ -89,6 +89,7 @@ pub(crate) fn join(
     cluster: &Cluster,
     own: Greeting,
     outcome: &Arc<Outcome>,
+    control: &Control,
 ) -> Result<Vec<Option<Peer>>, RunError> {
     let mesh = |action: &str, error: io::Error| RunError::Mesh(format!("{action}: {error}"));
     let address = &cluster.hosts[cluster.process];
@@ -97,8 +98,9 @@ pub(crate) fn join(
     let until = Instant::now() + PATIENCE;
     let mut peers: Vec<Option<Peer>> = cluster.hosts.iter().map(|_| None).collect();
     for (index, host) in cluster.hosts.iter().enumerate().take(cluster.process) {
-        let socket =
-            connect(host, until).map_err(|error| mesh(&format!("reach process {index} at {host}"), error))?;
+        let socket = connect(host, until, control)
+            .map_err(|error| mesh(&format!("reach process {index} at {host}"), error))?;
+        let socket = socket.ok_or(RunError::Stopped)?;
         let greeting = exchange(&socket, own)
             .map_err(|error| mesh(&format!("greet process {index} at {host}"), error))?;
         if let Some(misfit) = own.misfit(&greeting) {
@@ -106,7 +108,7 @@ pub(crate) fn join(
         }
         peers[index] = Some(Peer::new(socket, index, host, outcome));
     }
-    accept_rest(cluster, own, &listener, until, outcome, &mut peers)?;
+    accept_rest(cluster, own, &listener, until, (outcome, control), &mut peers)?;
     Ok(peers)
 }
 
@@ -115,12 +117,15 @@ fn accept_rest(
     own: Greeting,
     listener: &TcpListener,
     until: Instant,
-    outcome: &Arc<Outcome>,
+    (outcome, control): (&Arc<Outcome>, &Control),
     peers: &mut [Option<Peer>],
 ) -> Result<(), RunError> {
     let failed = |error: io::Error| RunError::Mesh(format!("accept a process: {error}"));
     listener.set_nonblocking(true).map_err(failed)?;
     while let Some(missing) = (cluster.process + 1..peers.len()).find(|index| peers[*index].is_none()) {
+        if control.is_draining() {
+            return Err(RunError::Stopped);
+        }
         match listener.accept() {
             Ok((socket, _)) => {
                 socket.set_nonblocking(false).map_err(failed)?;
@@ -149,10 +154,14 @@ fn accept_rest(
     Ok(())
 }
 
-fn connect(host: &str, until: Instant) -> io::Result<TcpStream> {
+/// A socket to a process, which may not be there yet; `None` if the job is told to stop before it is.
+fn connect(host: &str, until: Instant, control: &Control) -> io::Result<Option<TcpStream>> {
     loop {
+        if control.is_draining() {
+            return Ok(None);
+        }
         let error = match host.to_socket_addrs()?.next().map(TcpStream::connect) {
-            Some(Ok(socket)) => return Ok(socket),
+            Some(Ok(socket)) => return Ok(Some(socket)),
             Some(Err(error)) => error,
             None => io::Error::new(io::ErrorKind::NotFound, "no such host"),
         };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alert::{Delivery, Mode, SinkKind, SinkSpec, open_fresh, resume_at_once, resume_exactly_once};
-use checkpoint::{Kind, Manifest, Operator, Store, decode};
-use event::Watermark;
+use checkpoint::{Kind, Manifest, Operator, SourceState, Store, decode};
+use event::{Counts, OutputRow, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
 use serde_bytes::ByteBuf;
 use window::{ShardSnapshot, Windows};
@@ -69,7 +69,7 @@ fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
 impl Recovery {
     /// Number of the interval that is read first.
     pub(crate) fn first_interval(&self) -> u32 {
-        self.manifest.as_ref().map_or(0, |manifest| manifest.number + 1)
+        self.manifest.as_ref().map_or(1, |manifest| manifest.number + 1)
     }
 
     /// Where a partition is read on, and its watermark.
@@ -98,10 +98,13 @@ impl Recovery {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
         windows.restore_closed(manifest.watermark);
         for segment in &manifest.segments {
-            for block in segment.blocks.iter().filter(|block| block.operator == Operator::Window) {
+            if segment.operator != Operator::Window {
+                continue;
+            }
+            for block in segment.blocks() {
                 if block.shard.worker(manifest.shards, peers) == worker {
                     let snapshot: ShardSnapshot =
-                        store.read_block(manifest.number, segment, block, Kind::Shard)?;
+                        store.read_block(manifest.number, segment, &block, Kind::Shard)?;
                     windows
                         .restore(block.shard, snapshot)
                         .map_err(|error| RunError::Snapshot(error.to_string()))?;
@@ -109,6 +112,47 @@ impl Recovery {
             }
         }
         Ok(())
+    }
+
+    /// Commits checkpoint 0 of a job that has none: where its partitions begin and what its sinks are, before
+    /// anything is read or put out. Removes what a run that died has left behind.
+    pub(crate) fn begin(
+        &self,
+        job: &Job,
+        sinks: &[OpenSink],
+        sources: &[SourceState],
+    ) -> Result<(), RunError> {
+        let (Some(store), Some(state)) = (&self.store, &job.state) else { return Ok(()) };
+        store.sweep()?;
+        if self.manifest.is_some() {
+            return Ok(());
+        }
+        let sinks = sinks.iter().map(|open| open.state(0)).collect();
+        let manifest = Manifest {
+            number: 0,
+            job: job.name.clone(),
+            identity: job.identity.clone(),
+            shards: state.shards,
+            segments: Vec::new(),
+            sources: sources.to_vec(),
+            watermark: Watermark::NONE,
+            held: Vec::new(),
+            counts: Counts::default(),
+            sinks,
+            finished: false,
+        };
+        Ok(store.commit(&manifest)?)
+    }
+
+    /// Rows that wait for their turn, for the sinks that the job has now.
+    pub(crate) fn held(&self, job: &Job) -> Vec<OutputRow> {
+        let Some(manifest) = &self.manifest else { return Vec::new() };
+        let renumbered = manifest.held.iter().filter_map(|row| {
+            let name = &manifest.sinks.get(usize::from(row.sink.0))?.name;
+            let sink = job.sinks.iter().position(|spec| spec.name == *name)?;
+            Some(OutputRow { sink: SinkId(sink as u16), ..row.clone() })
+        });
+        renumbered.collect()
     }
 
     /// The watermark that the windows had applied.
@@ -134,13 +178,11 @@ impl Recovery {
             SinkKind::Stdout => "standard output".to_owned(),
             SinkKind::File { path } => path.display().to_string(),
         };
-        let sink = match (spec.mode, &self.manifest) {
-            (_, None) => open_fresh(spec)?,
-            (Mode::AtOnce, Some(_)) => resume_at_once(spec)?,
-            (Mode::ExactlyOnce, Some(_)) => match self.deliveries(spec, &target, manifests)? {
-                deliveries if deliveries.is_empty() => open_fresh(spec)?,
-                deliveries => resume_exactly_once(spec, &deliveries)?,
-            },
+        let deliveries = self.deliveries(spec, &target, manifests)?;
+        let sink = match spec.mode {
+            _ if deliveries.is_empty() => open_fresh(spec)?,
+            Mode::AtOnce => resume_at_once(spec)?,
+            Mode::ExactlyOnce => resume_exactly_once(spec, &deliveries)?,
         };
         Ok(OpenSink { name: spec.name.clone(), target, mode: spec.mode, sink })
     }
@@ -159,20 +201,18 @@ impl Recovery {
             let Some((index, sink)) = known else { continue };
             if sink.target != target {
                 return Err(RunError::Identity {
-                    dir: std::path::PathBuf::from("the checkpoints"),
+                    dir: store.dir().to_owned(),
                     name: format!("sink.{}", spec.name),
                     found: sink.target.clone(),
                     wanted: target.to_owned(),
                 });
             }
-            let blocks = manifest.segments.iter().flat_map(|segment| {
-                let blocks = segment.blocks.iter().filter(|block| block.operator == Operator::Outbox);
-                blocks.map(move |block| (segment, block))
-            });
-            let block = blocks.into_iter().find(|(_, block)| block.shard.0 as usize == index);
+            let outboxes = manifest.segments.iter().filter(|segment| segment.operator == Operator::Outbox);
+            let mut blocks = outboxes.flat_map(|segment| segment.blocks().map(move |block| (segment, block)));
+            let block = blocks.find(|(_, block)| block.shard.0 as usize == index);
             let bytes = match block {
                 Some((segment, block)) => {
-                    store.read_block::<ByteBuf>(manifest.number, segment, block, Kind::Outbox)?.into_vec()
+                    store.read_block::<ByteBuf>(manifest.number, segment, &block, Kind::Outbox)?.into_vec()
                 }
                 None => Vec::new(),
             };

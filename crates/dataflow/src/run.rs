@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use checkpoint::{Kind, SourceState, encode};
 use event::{Epoch, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
@@ -49,12 +50,23 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     let partitions = partitions(&job)?;
     let outcome = Arc::new(Outcome::default());
     let own = greeting(&job, &cluster, &recovery);
-    let (builders, others) = allocate(&cluster, own, &outcome)?;
+    let (builders, others) = match allocate(&cluster, own, &outcome, &control) {
+        Err(RunError::Stopped) => return Ok(stopped()),
+        allocated => allocated?,
+    };
     watch_panics(&outcome);
     let summary = Arc::new(Mutex::new(None));
     let writer = match cluster.process {
-        0 => Some(open_writer(&job, &recovery, &partitions, &summary)?),
-        _ => None,
+        0 => open_writer(&job, &recovery, &partitions, &summary).map(Some),
+        _ => Ok(None),
+    };
+    let writer = match writer {
+        Ok(writer) => writer,
+        Err(error) => {
+            // Dropped, they would wait for peers that wait for this process: the program is to exit.
+            std::mem::forget((builders, others));
+            return Err(error);
+        }
     };
     let paces = paces(&job, &cluster, &partitions);
     let start = Start { paces, job, cluster, control, outcome: Arc::clone(&outcome), recovery, partitions };
@@ -115,14 +127,19 @@ fn paces(job: &Job, cluster: &Cluster, partitions: &[(usize, u32, PartitionInfo)
 /// Worker threads, alone or joined with other processes.
 type Allocated = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
 
-fn allocate(cluster: &Cluster, own: Greeting, outcome: &Arc<Outcome>) -> Result<Allocated, RunError> {
+fn allocate(
+    cluster: &Cluster,
+    own: Greeting,
+    outcome: &Arc<Outcome>,
+    control: &Control,
+) -> Result<Allocated, RunError> {
     let hooks = Hooks::default();
     let threads = ProcessBuilder::new_typed_vector(cluster.workers, hooks.refill.clone(), None);
     if cluster.hosts.len() <= 1 {
         let builders = threads.into_iter().map(AllocatorBuilder::Process).collect();
         return Ok((builders, Box::new(())));
     }
-    let sockets = mesh::join(cluster, own, outcome)?;
+    let sockets = mesh::join(cluster, own, outcome, control)?;
     let failed = |error: std::io::Error| RunError::Mesh(format!("set up the mesh: {error}"));
     let (builders, guard) =
         initialize_networking_from_sockets(threads, sockets, cluster.process, cluster.workers, hooks)
@@ -154,22 +171,32 @@ fn open_writer(
     let manifest = recovery.manifest.as_ref();
     let sources = partitions.iter().map(|(_, _, info)| {
         let known = manifest.and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
-        known.cloned().unwrap_or_else(|| checkpoint::SourceState {
-            partition: info.id.clone(),
-            position: Vec::new(),
-            watermark: Watermark::NONE,
-        })
+        known.cloned().map_or_else(|| first_state(info), Ok)
     });
+    let sources = sources.collect::<Result<Vec<_>, RunError>>()?;
+    recovery.begin(job, &sinks, &sources)?;
     Ok(Writer {
         sinks,
         store: recovery.store.clone(),
         marks: Vec::new(),
         watermark: recovery.watermark(),
         counts: manifest.map(|manifest| manifest.counts).unwrap_or_default(),
-        held: manifest.map(|manifest| manifest.held.clone()).unwrap_or_default(),
-        sources: sources.collect(),
+        held: recovery.held(job),
+        sources,
         summary: Arc::clone(summary),
     })
+}
+
+/// A partition that nothing was read of.
+fn first_state(info: &PartitionInfo) -> Result<SourceState, RunError> {
+    let position = encode(Kind::Position, &info.start).map_err(|e| RunError::Snapshot(e.to_string()))?;
+    Ok(SourceState { partition: info.id.clone(), position, watermark: Watermark::NONE })
+}
+
+/// A job that was told to stop before it began.
+fn stopped() -> Summary {
+    let counts = event::Counts::default();
+    Summary { counts, finished: false, watermark: Watermark::NONE, already_finished: false }
 }
 
 /// What every worker of this process starts from.
@@ -269,18 +296,17 @@ fn finish(guards: WorkerGuards<()>, outcome: &Arc<Outcome>) -> Result<(), RunErr
 /// A panic anywhere ends the run: its words become the failure, without a backtrace on the terminal.
 fn watch_panics(outcome: &Arc<Outcome>) {
     let outcome = Arc::clone(outcome);
-    let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         if outcome.has_failed() {
             // Threads fall with the one that fell first.
             return;
         }
-        let words = info.payload_as_str().unwrap_or("a thread panicked").to_owned();
+        let words = info.payload_as_str().unwrap_or("a thread panicked");
         if words.starts_with("timely communication error") {
-            outcome.fail_lost(&words);
+            outcome.fail_lost(words);
         } else {
-            before(info);
-            outcome.fail(RunError::Died(format!("internal error: {words}")));
+            let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            outcome.fail(RunError::Died(format!("internal error{place}: {words}")));
         }
     }));
 }

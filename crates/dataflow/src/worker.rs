@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use event::Epoch;
 use timely::dataflow::operators::probe::Handle;
 
 use crate::job::{Control, Job, RunError};
@@ -29,6 +30,11 @@ impl Here {
     /// Whether that worker lives in another process.
     pub(crate) fn is_remote(&self, worker: usize) -> bool {
         worker / self.threads != self.worker / self.threads
+    }
+
+    /// The interval of an epoch. A job without state has one, which never ends.
+    pub(crate) fn interval(&self, epoch: Epoch) -> u32 {
+        if self.keeps_state() { epoch.interval() } else { self.first_interval }
     }
 
     /// Whether the job keeps state, so that cuts are made.

@@ -4,7 +4,6 @@
 //! two cache lines. The look-ups of a batch go through in passes, whose loads overlap.
 
 use arrow_array::BinaryArray;
-use event::key_hash;
 
 const EMPTY: u64 = 0;
 
@@ -14,6 +13,8 @@ const EMPTY: u64 = 0;
 struct Entry {
     head: u64,
     tail: u64,
+    /// By [`event::key_hash`]: for growing, removing, and the shard of a snapshot.
+    hash: u64,
     len: u32,
     references: u32,
 }
@@ -121,18 +122,18 @@ impl Keys {
             }
             bucket = (bucket + 1) & mask;
         }
-        let slot = self.new_slot(key);
+        let slot = self.new_slot(key, hash);
         self.buckets[bucket] = (hash >> 32) << 32 | u64::from(slot + 1);
         slot
     }
 
-    fn new_slot(&mut self, key: &[u8]) -> u32 {
+    fn new_slot(&mut self, key: &[u8], hash: u64) -> u32 {
         let (head, tail) = inline(key).unwrap_or_else(|| {
             let place = self.arena.len() as u64;
             self.arena.extend_from_slice(key);
             (0, place)
         });
-        let entry = Entry { head, tail, len: key.len() as u32, references: 0 };
+        let entry = Entry { head, tail, hash, len: key.len() as u32, references: 0 };
         match self.free.pop() {
             Some(slot) => {
                 self.entries[slot as usize] = entry;
@@ -155,16 +156,19 @@ impl Keys {
 
     fn rebuild(&mut self, buckets: usize) {
         let old = std::mem::replace(&mut self.buckets, vec![EMPTY; buckets]);
-        let mut key = Vec::new();
         for held in old.into_iter().filter(|held| *held != EMPTY) {
-            key.clear();
-            self.append_key((held as u32) - 1, &mut key);
-            let mut bucket = self.bucket_of(key_hash(&key));
+            let mut bucket = self.bucket_of(self.hash((held as u32) - 1));
             while self.buckets[bucket] != EMPTY {
                 bucket = (bucket + 1) & (buckets - 1);
             }
             self.buckets[bucket] = held;
         }
+    }
+
+    /// The hash of a slot's key.
+    #[inline]
+    pub(crate) fn hash(&self, slot: u32) -> u64 {
+        self.entries[slot as usize].hash
     }
 
     /// Appends the bytes of a slot's key.
@@ -206,16 +210,15 @@ impl Keys {
     }
 
     fn remove(&mut self, slot: u32) {
-        let mut key = Vec::new();
-        self.append_key(slot, &mut key);
         let mask = self.buckets.len() - 1;
-        let mut hole = self.bucket_of(key_hash(&key));
+        let mut hole = self.bucket_of(self.hash(slot));
         while self.buckets[hole] as u32 != slot + 1 {
             hole = (hole + 1) & mask;
         }
         self.close_hole(hole);
-        if key.len() > 16 {
-            self.arena_garbage += key.len();
+        let len = self.entries[slot as usize].len as usize;
+        if len > 16 {
+            self.arena_garbage += len;
         }
         self.free.push(slot);
         if self.arena_garbage > 4096 && self.arena_garbage * 2 > self.arena.len() {
@@ -227,7 +230,6 @@ impl Keys {
     fn close_hole(&mut self, mut hole: usize) {
         let mask = self.buckets.len() - 1;
         let mut next = hole;
-        let mut key = Vec::new();
         loop {
             next = (next + 1) & mask;
             let held = self.buckets[next];
@@ -235,9 +237,7 @@ impl Keys {
                 self.buckets[hole] = EMPTY;
                 return;
             }
-            key.clear();
-            self.append_key((held as u32) - 1, &mut key);
-            let home = self.bucket_of(key_hash(&key));
+            let home = self.bucket_of(self.hash((held as u32) - 1));
             if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(hole) & mask) {
                 self.buckets[hole] = held;
                 hole = next;
@@ -280,6 +280,7 @@ fn inline(key: &[u8]) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event::key_hash;
     use std::collections::BTreeMap;
 
     fn slots_of(table: &mut Keys, keys: &[Vec<u8>]) -> Vec<u32> {

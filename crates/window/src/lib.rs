@@ -39,6 +39,6 @@ mod totals;
 mod windows;
 
 pub use aside::Arrival;
-pub use snapshot::{ShardSnapshot, SnapshotError};
+pub use snapshot::{LiveSlice, ShardSnapshot, SnapshotError};
 pub use spec::{SpecError, WindowSpec};
 pub use windows::{Arrivals, Windows};

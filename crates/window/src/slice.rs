@@ -19,6 +19,8 @@ pub(crate) struct Slice {
     /// For a slice that is in the front of the running window: what remains of each row's key in the
     /// front once this slice is gone; `Layout::ordered` words each.
     pub(crate) suffix: Vec<u64>,
+    /// Whether a snapshot holds it as it is.
+    pub(crate) saved: bool,
     /// By slot: row + 1.
     index: Vec<u32>,
 }
@@ -32,6 +34,7 @@ impl Slice {
         slots: &[u32],
         rows: &mut Vec<u32>,
     ) {
+        self.saved = false;
         self.index_slots(keys.slots());
         for slot in slots {
             let row = &mut self.index[*slot as usize];
@@ -62,6 +65,11 @@ impl Slice {
     /// Drops the index: no more records are expected, though they still may come.
     pub(crate) fn seal(&mut self) {
         self.index = Vec::new();
+    }
+
+    /// Whether it is sealed: it changes only by a record behind the watermark.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.index.is_empty()
     }
 
     /// A row's words.

@@ -1,13 +1,18 @@
-//! The durable form of windows: what they hold, by shard, independent of slots and of worker.
+//! The durable form of windows: what a slice holds, by shard, independent of slots and of worker.
+//!
+//! A slice that is sealed rarely changes again, so its snapshot can be kept and named by many checkpoints;
+//! only open slices are written each time. [`Windows::live`] says which are which.
 
 use std::collections::BTreeMap;
 
 use event::{Shard, Watermark, key_hash};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::Windows;
 use crate::aggregate::{Exact, Layout, Widths, text_words};
 use crate::aside::Aside;
+use crate::slice::Slice;
 
 /// A snapshot that does not fit the job, or was damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,112 +32,126 @@ pub enum SnapshotError {
     Inconsistent(Shard),
 }
 
-/// Everything that the windows of one shard hold.
+/// A slice that holds records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveSlice {
+    /// Its number.
+    pub number: i64,
+    /// Whether it changes only by records behind the watermark.
+    pub sealed: bool,
+    /// Whether the last snapshot of it still says what it holds.
+    pub saved: bool,
+}
+
+/// What one slice holds of one shard, or the records of a shard that are set aside.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ShardSnapshot {
     widths: Vec<bool>,
-    keys: Vec<Vec<u8>>,
+    slice: i64,
+    /// The keys of the rows, one after the other, and where each ends.
+    keys: ByteBuf,
+    key_ends: Vec<u32>,
+    /// The rows, little-endian words.
+    words: ByteBuf,
+    /// Texts that words refer to.
     texts: Vec<String>,
-    slices: Vec<SliceSnapshot>,
+    /// By row and word.
+    spills: Vec<((u32, u16), Exact)>,
     asides: Vec<((i64, u32, u64), Aside)>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct SliceSnapshot {
-    number: i64,
-    /// Place of each row's key in `keys`.
-    keys: Vec<u32>,
-    words: Vec<u64>,
-    /// By place of the key and word of the row.
-    spills: Vec<((u32, u16), Exact)>,
-}
-
-/// Where a slot's key stands in a snapshot.
-#[derive(Clone, Copy)]
-struct Placed {
-    shard: u32,
-    key: u32,
-}
-
 impl Windows {
-    /// What is held for each of the `shards` shards that hold anything, in their order.
-    pub fn snapshot(&self, shards: u32) -> Vec<(Shard, ShardSnapshot)> {
-        let mut snapshots: BTreeMap<u32, ShardSnapshot> = BTreeMap::new();
-        let placed = self.place_keys(shards, &mut snapshots);
-        let mut texts = BTreeMap::new();
-        for (number, slice) in &self.slices {
-            let stride = self.layout.stride();
-            let mut rows = vec![0u32; slice.slots.len()];
-            for (row, slot) in slice.slots.iter().enumerate() {
-                let place = placed[*slot as usize];
-                let Some(snapshot) = snapshots.get_mut(&place.shard) else { continue };
-                if snapshot.slices.last().is_none_or(|last| last.number != *number) {
-                    snapshot.slices.push(SliceSnapshot { number: *number, ..SliceSnapshot::default() });
-                }
-                if let Some(to) = snapshot.slices.last_mut() {
-                    rows[row] = to.keys.len() as u32;
-                    to.keys.push(place.key);
-                    to.words.extend_from_slice(slice.row(row, stride));
-                    if self.layout.ordered() > 0 {
-                        let start = to.words.len() - self.layout.ordered();
-                        self.externalise(
-                            place.shard,
-                            &mut snapshot.texts,
-                            &mut texts,
-                            &mut to.words[start..],
-                        );
-                    }
-                }
-            }
-            for ((row, word), exact) in &slice.spills {
-                let place = placed[slice.slots[*row as usize] as usize];
-                let to = snapshots.get_mut(&place.shard).and_then(|snapshot| snapshot.slices.last_mut());
-                if let Some(to) = to {
-                    to.spills.push(((rows[*row as usize], *word), exact.clone()));
-                }
-            }
-        }
-        for (place, aside) in &self.asides {
-            let shard = Shard::of(key_hash(&aside.key), shards).0;
-            let snapshot = snapshots.entry(shard).or_default();
-            snapshot.widths.clone_from(&self.layout.widths().0);
-            snapshot.asides.push((*place, aside.clone()));
-        }
-        snapshots.into_iter().map(|(shard, snapshot)| (Shard(shard), snapshot)).collect()
+    /// The slices that hold records, oldest first.
+    pub fn live(&self) -> Vec<LiveSlice> {
+        let slices = self.slices.iter();
+        slices
+            .map(|(number, s)| LiveSlice { number: *number, sealed: s.is_sealed(), saved: s.saved })
+            .collect()
     }
 
-    /// Gives each key in use its shard and its place there.
-    fn place_keys(&self, shards: u32, snapshots: &mut BTreeMap<u32, ShardSnapshot>) -> Vec<Placed> {
-        let mut placed = vec![Placed { shard: u32::MAX, key: 0 }; self.keys.slots()];
-        for slot in self.slices.values().flat_map(|slice| &slice.slots) {
-            if placed[*slot as usize].shard != u32::MAX {
-                continue;
-            }
-            let mut key = Vec::new();
-            self.keys.append_key(*slot, &mut key);
-            let shard = Shard::of(key_hash(&key), shards).0;
-            let snapshot = snapshots.entry(shard).or_default();
-            if snapshot.keys.is_empty() {
-                snapshot.widths.clone_from(&self.layout.widths().0);
-            }
-            placed[*slot as usize] = Placed { shard, key: snapshot.keys.len() as u32 };
-            snapshot.keys.push(key);
+    /// What a slice holds, for each of the `shards` shards that it holds anything of, in their order. It
+    /// counts as saved from then on, until it changes.
+    pub fn snapshot_slice(&mut self, number: i64, shards: u32) -> Vec<(Shard, ShardSnapshot)> {
+        let Some(slice) = self.slices.get_mut(&number) else { return Vec::new() };
+        slice.saved = true;
+        let slice = &self.slices[&number];
+        let order = self.rows_by_shard(slice, shards);
+        let mut places = vec![0; if slice.spills.is_empty() { 0 } else { slice.slots.len() }];
+        let mut snapshots = Vec::new();
+        for run in order.chunk_by(|a, b| a.0 == b.0) {
+            snapshots.push((Shard(run[0].0), self.snapshot_rows(number, slice, run, &mut places)));
         }
-        placed
+        for ((row, word), exact) in &slice.spills {
+            let shard = Shard::of(self.keys.hash(slice.slots[*row as usize]), shards);
+            if let Ok(at) = snapshots.binary_search_by_key(&shard, |(shard, _)| *shard) {
+                snapshots[at].1.spills.push(((places[*row as usize], *word), exact.clone()));
+            }
+        }
+        snapshots
     }
 
-    /// Replaces numbers of `Texts` by numbers in the shard's own list.
-    fn externalise(
+    /// Shard and number of each row, by shard.
+    fn rows_by_shard(&self, slice: &Slice, shards: u32) -> Vec<(u32, u32)> {
+        let of = |slot: &u32| Shard::of(self.keys.hash(*slot), shards).0;
+        let mut starts = vec![0usize; shards as usize + 1];
+        slice.slots.iter().for_each(|slot| starts[of(slot) as usize + 1] += 1);
+        for shard in 1..starts.len() {
+            starts[shard] += starts[shard - 1];
+        }
+        let mut order = vec![(0, 0); slice.slots.len()];
+        for (row, slot) in slice.slots.iter().enumerate() {
+            let shard = of(slot);
+            order[starts[shard as usize]] = (shard, row as u32);
+            starts[shard as usize] += 1;
+        }
+        order
+    }
+
+    fn snapshot_rows(
         &self,
-        shard: u32,
-        list: &mut Vec<String>,
-        known: &mut BTreeMap<(u32, u64), u64>,
-        ordered: &mut [u64],
-    ) {
+        number: i64,
+        slice: &Slice,
+        rows: &[(u32, u32)],
+        places: &mut [u32],
+    ) -> ShardSnapshot {
+        let (stride, additive) = (self.layout.stride(), self.layout.additive());
+        let mut keys = Vec::with_capacity(rows.len() * 16);
+        let mut key_ends = Vec::with_capacity(rows.len());
+        let mut words = Vec::with_capacity(rows.len() * stride * 8);
+        let (mut texts, mut known, mut ordered) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for (place, (_, row)) in rows.iter().enumerate() {
+            let row = *row as usize;
+            if let Some(to) = places.get_mut(row) {
+                *to = place as u32;
+            }
+            self.keys.append_key(slice.slots[row], &mut keys);
+            key_ends.push(keys.len() as u32);
+            let held = slice.row(row, stride);
+            held[..additive].iter().for_each(|word| words.extend_from_slice(&word.to_le_bytes()));
+            if additive < stride {
+                ordered.clear();
+                ordered.extend_from_slice(&held[additive..]);
+                self.externalise(&mut texts, &mut known, &mut ordered);
+                ordered.iter().for_each(|word| words.extend_from_slice(&word.to_le_bytes()));
+            }
+        }
+        ShardSnapshot {
+            widths: self.layout.widths().0.clone(),
+            slice: number,
+            keys: keys.into(),
+            key_ends,
+            words: words.into(),
+            texts,
+            ..ShardSnapshot::default()
+        }
+    }
+
+    /// Replaces numbers of `Texts` by numbers in the snapshot's own list.
+    fn externalise(&self, list: &mut Vec<String>, known: &mut BTreeMap<u64, u64>, ordered: &mut [u64]) {
         for (has, word) in text_words(&self.layout) {
             if ordered[has] == 1 {
                 let number = ordered[word];
-                ordered[word] = *known.entry((shard, number)).or_insert_with(|| {
+                ordered[word] = *known.entry(number).or_insert_with(|| {
                     list.push(self.texts.text(number).to_owned());
                     list.len() as u64 - 1
                 });
@@ -140,12 +159,23 @@ impl Windows {
         }
     }
 
+    /// The records that are set aside, for each shard that has any.
+    pub fn snapshot_asides(&self, shards: u32) -> Vec<(Shard, ShardSnapshot)> {
+        let mut snapshots: BTreeMap<Shard, ShardSnapshot> = BTreeMap::new();
+        for (place, aside) in &self.asides {
+            let snapshot = snapshots.entry(Shard::of(key_hash(&aside.key), shards)).or_default();
+            snapshot.widths.clone_from(&self.layout.widths().0);
+            snapshot.asides.push((*place, aside.clone()));
+        }
+        snapshots.into_iter().collect()
+    }
+
     /// Sets the watermark by which windows are closed, before shards are restored.
     pub fn restore_closed(&mut self, closed: Watermark) {
         self.closed = closed;
     }
 
-    /// Takes in what a snapshot holds for a shard.
+    /// Takes in what a snapshot holds.
     ///
     /// # Errors
     /// If it was written for other aggregates or refers to what it does not have.
@@ -160,52 +190,48 @@ impl Windows {
                 self.widen(aggregate);
             }
         }
-        let from = Layout::new(self.layout.aggregates().to_vec(), Widths(snapshot.widths));
-        let slots = self.slots_of(&snapshot.keys);
-        for slice in snapshot.slices {
-            self.restore_slice(shard, &from, &slots, &snapshot.texts, slice)?;
-        }
+        let from = Layout::new(self.layout.aggregates().to_vec(), Widths(snapshot.widths.clone()));
+        self.restore_rows(&from, &snapshot).ok_or(SnapshotError::Inconsistent(shard))?;
         self.asides.extend(snapshot.asides);
         Ok(())
     }
 
-    fn slots_of(&mut self, keys: &[Vec<u8>]) -> Vec<u32> {
-        let array = arrow_array::BinaryArray::from_iter_values(keys);
-        let hashes: Vec<u64> = keys.iter().map(|key| key_hash(key)).collect();
-        let mut slots = vec![0; keys.len()];
-        self.keys.find_or_insert(&array, &hashes, 0, &mut slots);
-        slots
-    }
-
-    fn restore_slice(
-        &mut self,
-        shard: Shard,
-        from: &Layout,
-        slots: &[u32],
-        texts: &[String],
-        snapshot: SliceSnapshot,
-    ) -> Result<(), SnapshotError> {
-        let broken = SnapshotError::Inconsistent(shard);
-        if snapshot.words.len() != snapshot.keys.len() * from.stride() {
-            return Err(broken);
+    /// `None` if the snapshot is not whole.
+    fn restore_rows(&mut self, from: &Layout, snapshot: &ShardSnapshot) -> Option<()> {
+        if snapshot.key_ends.is_empty() {
+            return Some(());
         }
-        let keys = snapshot.keys.iter().map(|key| slots.get(*key as usize).copied());
-        let keys: Vec<u32> = keys.collect::<Option<_>>().ok_or(SnapshotError::Inconsistent(shard))?;
-        let mut words = self.layout.convert(from, &snapshot.words);
-        self.internalise(texts, &mut words).ok_or(broken)?;
-        let slice = self.slices.entry(snapshot.number).or_default();
-        let mut rows = Vec::with_capacity(keys.len());
-        slice.find_or_insert(&self.layout, &mut self.keys, &keys, &mut rows);
+        let (words, odd) = snapshot.words.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        if !odd.is_empty() || words.len() != snapshot.key_ends.len() * from.stride() {
+            return None;
+        }
+        let mut words = self.layout.convert(from, &words);
+        self.internalise(&snapshot.texts, &mut words)?;
+        let slots = self.slots_of(&snapshot.keys, &snapshot.key_ends)?;
+        let slice = self.slices.entry(snapshot.slice).or_default();
+        let mut rows = Vec::with_capacity(slots.len());
+        slice.find_or_insert(&self.layout, &mut self.keys, &slots, &mut rows);
         let stride = self.layout.stride();
         for (row, words) in rows.iter().zip(words.chunks_exact(stride)) {
             slice.words[*row as usize * stride..(*row as usize + 1) * stride].copy_from_slice(words);
         }
-        for ((row, word), exact) in snapshot.spills {
-            let row = rows.get(row as usize).ok_or(SnapshotError::Inconsistent(shard))?;
-            let word = self.layout.moved_word(from, word).ok_or(SnapshotError::Inconsistent(shard))?;
-            slice.spills.insert((*row, word), exact);
+        for ((row, word), exact) in &snapshot.spills {
+            let word = self.layout.moved_word(from, *word)?;
+            slice.spills.insert((*rows.get(*row as usize)?, word), exact.clone());
         }
-        Ok(())
+        Some(())
+    }
+
+    fn slots_of(&mut self, keys: &[u8], ends: &[u32]) -> Option<Vec<u32>> {
+        let starts = [0].into_iter().chain(ends.iter().map(|end| *end as usize));
+        let keys: Vec<&[u8]> =
+            starts.zip(ends).map(|(start, end)| keys.get(start..*end as usize)).collect::<Option<_>>()?;
+        let array = arrow_array::BinaryArray::from_iter_values(&keys);
+        let hashes: Vec<u64> = keys.iter().map(|key| key_hash(key)).collect();
+        let mut slots = vec![0; keys.len()];
+        self.keys.find_or_insert(&array, &hashes, 0, &mut slots);
+        Some(slots)
     }
 
     fn internalise(&mut self, texts: &[String], words: &mut [u64]) -> Option<()> {

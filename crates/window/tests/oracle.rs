@@ -199,7 +199,10 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
         if restart {
             let mut next = Windows::new(spec, aggregates());
             next.restore_closed(watermark);
-            for (shard, snapshot) in windows.snapshot(8) {
+            let live = windows.live();
+            let slices = live.iter().flat_map(|slice| windows.snapshot_slice(slice.number, 8));
+            let snapshots: Vec<_> = slices.collect();
+            for (shard, snapshot) in snapshots.into_iter().chain(windows.snapshot_asides(8)) {
                 next.restore(shard, snapshot).expect("its own snapshot");
             }
             windows = next;

@@ -165,20 +165,23 @@ impl Writing {
         self.delivery.check()?;
         loop {
             while let Some(epoch) = self.epochs.first_key_value().map(|(epoch, _)| *epoch) {
-                if !is_past(epoch, items) || epoch.interval() > self.interval {
+                if !is_past(epoch, items) || self.here.interval(epoch) > self.interval {
                     break;
                 }
                 if let Some(arrived) = self.epochs.remove(&epoch) {
                     self.apply(arrived);
                 }
             }
-            let over = items.is_none_or(|reached| reached.interval() > self.interval);
+            let over = items.is_none_or(|reached| self.here.interval(reached) > self.interval);
             if !over || !std::mem::take(&mut self.cut) {
                 break;
             }
             let cut = self.freeze();
             self.pending.insert(self.interval, (cut, self.uncommitted.take()));
             self.interval += 1;
+        }
+        if items.is_none() && !self.here.keeps_state() {
+            self.give_rest();
         }
         self.here.control.set_totals(&self.counts, self.watermark);
         self.commit(parts);
@@ -210,8 +213,10 @@ impl Writing {
         }
         self.watermark = self.marks.iter().copied().min().unwrap_or(self.watermark).max(self.watermark);
         while self.held.peek().is_some_and(|Reverse(row)| is_due(row, self.watermark)) {
-            if let Some(Reverse(row)) = self.held.pop() {
-                self.delivery.give(row);
+            if let Some(Reverse(row)) = self.held.pop()
+                && self.delivery.give(row)
+            {
+                self.here.control.ask_for_cut();
             }
         }
         // Without a state nothing is ever committed, and nothing waits for it.
@@ -220,6 +225,14 @@ impl Writing {
         }
         if let Some(taken) = arrived.taken {
             self.delivery.hold(taken);
+        }
+    }
+
+    /// At the end of a drained job that keeps no state: nothing can come before what still waits for its
+    /// turn, and nobody will put it out later.
+    fn give_rest(&mut self) {
+        while let Some(Reverse(row)) = self.held.pop() {
+            self.delivery.give(row);
         }
     }
 

@@ -216,7 +216,7 @@ impl Reading {
             self.tick(capabilities, false);
             let next = self.epoch.next_tick().max(self.heard.get());
             // A cut of another worker is followed by a cut of our own, never by a jump.
-            let end = Epoch(self.epoch.next_interval().0 - 1);
+            let end = if self.here.keeps_state() { self.last_tick_of_interval() } else { next };
             self.advance(capabilities, next.min(end));
         }
         let pause = self.intakes.iter().filter_map(Intake::pause).min();
@@ -252,6 +252,12 @@ impl Reading {
         let Some(state) = &self.here.job.state else { return false };
         self.last_cut.elapsed() >= state.checkpoint_every
             || self.heard.get().interval() > self.epoch.interval()
+            || self.epoch == self.last_tick_of_interval()
+            || self.here.control.take_cut()
+    }
+
+    fn last_tick_of_interval(&self) -> Epoch {
+        Epoch(self.epoch.next_interval().0 - 1)
     }
 
     /// Whether the checkpoint before this interval is still being written: one at a time.

@@ -145,7 +145,7 @@ struct Windowing {
 
 impl Windowing {
     fn take_in(&mut self, epoch: Epoch, parcels: Vec<Parcel>) {
-        if epoch.interval() > self.interval {
+        if self.here.interval(epoch) > self.interval {
             self.waiting.entry(epoch).or_default().extend(parcels);
         } else {
             parcels.into_iter().for_each(|parcel| self.insert(parcel));
@@ -194,7 +194,7 @@ impl Windowing {
     fn proceed(&mut self, reached: Option<Epoch>) -> Result<(), RunError> {
         loop {
             while let Some(epoch) = self.ticks.first_key_value().map(|(epoch, _)| *epoch) {
-                if !is_past(epoch, reached) || epoch.interval() > self.interval {
+                if !is_past(epoch, reached) || self.here.interval(epoch) > self.interval {
                     break;
                 }
                 if !self.apply(epoch) {
@@ -202,7 +202,7 @@ impl Windowing {
                     return self.hand_on_snapshots();
                 }
             }
-            let over = reached.is_none_or(|reached| reached.interval() > self.interval);
+            let over = reached.is_none_or(|reached| self.here.interval(reached) > self.interval);
             if !over || self.cut.is_none() {
                 break;
             }
@@ -252,14 +252,15 @@ impl Windowing {
     /// Hands the state of the interval that is over to the thread that makes it durable.
     fn snapshot(&mut self) {
         if let (Some(cut), Some(snapshots)) = (self.cut.take(), &mut self.snapshots) {
-            snapshots.write(self.interval, &self.windows, cut);
+            snapshots.write(self.interval, &mut self.windows, cut);
         }
     }
 
     fn hand_on_snapshots(&mut self) -> Result<(), RunError> {
         let Some(snapshots) = &mut self.snapshots else { return Ok(()) };
-        while let Some((segment, cut)) = snapshots.written()? {
-            self.parts.activate().session(&cut).give(Part::Segment(segment));
+        while let Some((segments, cut)) = snapshots.written()? {
+            let parts = segments.into_iter().map(Part::Segment);
+            self.parts.activate().session(&cut).give_iterator(parts);
         }
         Ok(())
     }
