@@ -22,7 +22,7 @@ pub(crate) fn build(
 ) -> Probes {
     let probes = Probes::default();
 
-    // 1 poll, 2 decode, 4 transform, 3 mark time, and 5 route: one partition at a time. Time is marked
+    // 1 poll, 2 decode, 3 transform, 4 mark time, and 5 route: one partition at a time. Time is marked
     // after the transformation, since a record whose expression fails must not move the watermark.
     let read = read(scope, here, reader, &probes);
 

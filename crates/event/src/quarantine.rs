@@ -57,7 +57,7 @@ pub struct Rejected {
     pub seen: i64,
     /// Ordinal of the partition among all of the job's.
     pub partition: u32,
-    /// Byte position of the line in a file, the sequence number elsewhere.
+    /// Byte position of its line among those of its partition; in a file, of the file.
     pub offset: u64,
     /// Why.
     pub reason: Reason,

@@ -51,8 +51,8 @@ pub struct ShardSnapshot {
     /// The keys of the rows, one after the other, and where each ends.
     keys: ByteBuf,
     key_ends: Vec<u32>,
-    /// The rows, little-endian words.
-    words: ByteBuf,
+    /// The rows, one after the other.
+    words: Vec<u64>,
     /// Texts that words refer to.
     texts: Vec<String>,
     /// By row and word.
@@ -117,8 +117,8 @@ impl Windows {
         let (stride, additive) = (self.layout.stride(), self.layout.additive());
         let mut keys = Vec::with_capacity(rows.len() * 16);
         let mut key_ends = Vec::with_capacity(rows.len());
-        let mut words = Vec::with_capacity(rows.len() * stride * 8);
-        let (mut texts, mut known, mut ordered) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let mut words = Vec::with_capacity(rows.len() * stride);
+        let (mut texts, mut known) = (Vec::new(), BTreeMap::new());
         for (place, (_, row)) in rows.iter().enumerate() {
             let row = *row as usize;
             if let Some(to) = places.get_mut(row) {
@@ -126,13 +126,10 @@ impl Windows {
             }
             self.keys.append_key(slice.slots[row], &mut keys);
             key_ends.push(keys.len() as u32);
-            let held = slice.row(row, stride);
-            held[..additive].iter().for_each(|word| words.extend_from_slice(&word.to_le_bytes()));
+            words.extend_from_slice(slice.row(row, stride));
             if additive < stride {
-                ordered.clear();
-                ordered.extend_from_slice(&held[additive..]);
-                self.externalise(&mut texts, &mut known, &mut ordered);
-                ordered.iter().for_each(|word| words.extend_from_slice(&word.to_le_bytes()));
+                let ordered = words.len() - (stride - additive);
+                self.externalise(&mut texts, &mut known, &mut words[ordered..]);
             }
         }
         ShardSnapshot {
@@ -140,7 +137,7 @@ impl Windows {
             slice: number,
             keys: keys.into(),
             key_ends,
-            words: words.into(),
+            words,
             texts,
             ..ShardSnapshot::default()
         }
@@ -201,12 +198,10 @@ impl Windows {
         if snapshot.key_ends.is_empty() {
             return Some(());
         }
-        let (words, odd) = snapshot.words.as_chunks::<8>();
-        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        if !odd.is_empty() || words.len() != snapshot.key_ends.len() * from.stride() {
+        if snapshot.words.len() != snapshot.key_ends.len() * from.stride() {
             return None;
         }
-        let mut words = self.layout.convert(from, &words);
+        let mut words = self.layout.convert(from, &snapshot.words);
         self.internalise(&snapshot.texts, &mut words)?;
         let slots = self.slots_of(&snapshot.keys, &snapshot.key_ends)?;
         let slice = self.slices.entry(snapshot.slice).or_default();

@@ -28,7 +28,7 @@ pub enum SpecError {
     #[error("a window slides by more than its size, so that some events would belong to no window")]
     Gaps,
     /// More slices than sums are sized for.
-    #[error("a window of {0} slides is too long; the most is 32768")]
+    #[error("a window of {0} slides is too long; the most is 32767")]
     TooManySlices(i64),
 }
 
