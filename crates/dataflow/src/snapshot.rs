@@ -33,6 +33,9 @@ struct Written {
     sealed: Vec<(i64, Segment)>,
 }
 
+/// The segments of a cut, and the right to hand them on.
+type Durable = (Vec<Segment>, Capability<u64>);
+
 /// The worker's end of the thread.
 pub(crate) struct SnapshotWriter {
     orders: SyncSender<Order>,
@@ -102,7 +105,7 @@ impl SnapshotWriter {
     ///
     /// # Errors
     /// If it could not be written.
-    pub(crate) fn written(&mut self) -> Result<Option<(Vec<Segment>, Capability<u64>)>, RunError> {
+    pub(crate) fn written(&mut self) -> Result<Option<Durable>, RunError> {
         match self.written.try_recv() {
             Ok(written) => {
                 let written = written?;
