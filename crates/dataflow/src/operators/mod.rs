@@ -6,8 +6,13 @@ pub(crate) mod read;
 pub(crate) mod window;
 
 use event::Epoch;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::generic::OutputBuilder;
 use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::SyncActivator;
+
+/// An output of an operator, and the buffer before it.
+type Output<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
 
 /// The epoch that a frontier has come to; `None` once nothing more can come.
 fn reached(frontier: &MutableAntichain<u64>) -> Option<Epoch> {

@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use checkpoint::{Kind, SourceState, encode};
 use event::{Counts, Epoch, Watermark};
-use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::Activator;
 
-use super::wake;
+use super::{Output, wake};
 use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
@@ -43,8 +42,6 @@ pub(crate) struct Read<'scope> {
     pub(crate) items: StreamVec<'scope, u64, Item>,
     pub(crate) parts: StreamVec<'scope, u64, Part>,
 }
-
-type Output<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
 
 pub(crate) fn read<'scope>(
     scope: Scope<'scope, u64>,

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use event::{Counts, Epoch, Reason, Rejected, Rows, Watermark};
-use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -19,7 +18,7 @@ use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
 use window::{Arrival, Arrivals, Windows};
 
-use super::{all_reached, is_past, wake};
+use super::{Output, all_reached, is_past, wake};
 use crate::job::RunError;
 use crate::message::{Columns, Item, Mark, Parcel, Part};
 use crate::snapshot::SnapshotWriter;
@@ -40,8 +39,6 @@ pub(crate) struct Closed<'scope> {
     pub(crate) items: StreamVec<'scope, u64, Item>,
     pub(crate) parts: StreamVec<'scope, u64, Part>,
 }
-
-type Output<D> = OutputBuilder<u64, CapacityContainerBuilder<Vec<D>>>;
 
 /// Rows that one activation emits.
 const EMIT_ROWS: usize = 1 << 16;
