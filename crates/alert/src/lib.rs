@@ -1,5 +1,5 @@
 //! Turns what was detected into lines, and delivers them: alert objects, plain rows, quarantine rows; to
-//! standard output and files.
+//! standard output, files and databases.
 //!
 //! Takes [`event::Detected`] from `detect`, gives [`event::OutputRow`]s to the one writer of each sink in
 //! `dataflow`, which delivers them through [`Sink`]. A line depends on its row and the config alone: no
@@ -61,7 +61,10 @@ pub use json::{Instants, JsonColumn};
 pub use object::AlertRule;
 pub use quarantine::quarantine_row;
 pub use render::{Format, Output, Rendered, Renderer, plain_schema};
+#[cfg(feature = "postgres")]
+pub use sink::check_url;
 pub use sink::{
-    Delivery, Mode, Sink, SinkError, SinkKind, SinkSpec, open_fresh, resume_at_once, resume_exactly_once,
+    Deliverer, Delivery, Mode, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh,
+    resume_at_once, resume_exactly_once,
 };
 pub use summary::{Summary, SummaryError};

@@ -5,12 +5,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use alert::{
-    Delivery, Mode, Sink, SinkError, SinkKind, SinkSpec, open_fresh, resume_at_once, resume_exactly_once,
-};
+use alert::{Deliverer, Delivery, Mode, Sink, SinkError, SinkKind, SinkSpec};
 
 fn spec(path: impl Into<PathBuf>) -> SinkSpec {
     SinkSpec { name: "alerts".into(), kind: SinkKind::File { path: path.into() }, mode: Mode::ExactlyOnce }
+}
+
+fn deliverer() -> Deliverer {
+    Deliverer { job: "job".into(), generation: 1 }
+}
+
+fn open_fresh(spec: &SinkSpec) -> Result<Box<dyn Sink>, SinkError> {
+    alert::open_fresh(spec, &deliverer())
+}
+
+fn resume_at_once(spec: &SinkSpec) -> Result<Box<dyn Sink>, SinkError> {
+    alert::resume_at_once(spec, &deliverer())
+}
+
+fn resume_exactly_once(spec: &SinkSpec, deliveries: &[Delivery]) -> Result<Box<dyn Sink>, SinkError> {
+    alert::resume_exactly_once(spec, &deliverer(), deliveries)
 }
 
 fn in_new_folder() -> (tempfile::TempDir, PathBuf) {
@@ -30,9 +44,9 @@ fn refused(result: Result<Box<dyn Sink>, SinkError>) -> SinkError {
 fn deliveries() -> Vec<Delivery> {
     let bytes = |text: &str| text.as_bytes().to_vec();
     vec![
-        Delivery { start: 4, bytes: bytes("one\ntwo\n") },
-        Delivery { start: 12, bytes: vec![] },
-        Delivery { start: 12, bytes: bytes("three\n") },
+        Delivery { number: 1, start: 4, bytes: bytes("one\ntwo\n") },
+        Delivery { number: 2, start: 12, bytes: vec![] },
+        Delivery { number: 3, start: 12, bytes: bytes("three\n") },
     ]
 }
 
@@ -87,8 +101,8 @@ fn a_tail_longer_than_what_is_compared_at_a_time_is_completed() {
     let bytes: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     fs::write(&path, &bytes[..200_001]).unwrap();
     let deliveries = [
-        Delivery { start: 7, bytes: bytes[7..150_000].to_vec() },
-        Delivery { start: 150_000, bytes: bytes[150_000..].to_vec() },
+        Delivery { number: 4, start: 7, bytes: bytes[7..150_000].to_vec() },
+        Delivery { number: 5, start: 150_000, bytes: bytes[150_000..].to_vec() },
     ];
     resume_exactly_once(&spec(&path), &deliveries).unwrap();
     assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -114,7 +128,7 @@ fn a_file_with_something_else_in_it_is_refused() {
 #[test]
 fn a_file_is_created_if_all_of_it_can_be_put_out_again() {
     let (_folder, path) = in_new_folder();
-    let all = [Delivery { start: 0, bytes: b"one\n".to_vec() }];
+    let all = [Delivery { number: 6, start: 0, bytes: b"one\n".to_vec() }];
     resume_exactly_once(&spec(&path), &all).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"one\n");
     let (_folder, path) = in_new_folder();
@@ -124,7 +138,10 @@ fn a_file_is_created_if_all_of_it_can_be_put_out_again() {
 #[test]
 fn checkpoints_that_contradict_one_another_are_refused() {
     let (_folder, path) = in_new_folder();
-    let gap = [Delivery { start: 0, bytes: b"one\n".to_vec() }, Delivery { start: 5, bytes: vec![] }];
+    let gap = [
+        Delivery { number: 7, start: 0, bytes: b"one\n".to_vec() },
+        Delivery { number: 8, start: 5, bytes: vec![] },
+    ];
     refused(resume_exactly_once(&spec(&path), &gap));
 }
 

@@ -1,6 +1,6 @@
-//! Durable state of a job: segments of shards, and the manifests that name them.
+//! Durable state of a job: segments of chunks, and the manifests that name them.
 //!
-//! Sits beside the other middle crates: `dataflow` gives it bytes per operator and shard and gets them
+//! Sits beside the other middle crates: `dataflow` gives it bytes per operator and worker and gets them
 //! back. Everything durable goes through one [`Store`]; each file begins with a format version and a
 //! checksum, and `docs/checkpoint-format.md` describes it.
 //!
@@ -17,12 +17,16 @@
 //! # Ok::<(), checkpoint::CodecError>(())
 //! ```
 
+mod chain;
 mod codec;
+mod disk;
 mod manifest;
 mod segment;
 mod store;
 
-pub use codec::{CodecError, Kind, decode, encode};
+pub use chain::Chain;
+pub use codec::{CodecError, Frame, Kind, decode, encode};
+pub use disk::{Disk, Files, LocalDisk, LocalFiles};
 pub use manifest::{Manifest, SinkState, SourceState};
-pub use segment::{Block, Operator, Segment, SegmentBuilder};
-pub use store::{Retained, Store, StoreError};
+pub use segment::{Chunk, Operator, Segment, SegmentBuilder, Writer};
+pub use store::{Retained, Store, StoreError, nonce};

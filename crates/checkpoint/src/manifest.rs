@@ -10,6 +10,15 @@ use crate::Segment;
 pub struct Manifest {
     /// Number of the interval that it ends; counts up from 0.
     pub number: u32,
+    /// Which start of the job committed it; counts up from 1.
+    pub generation: u64,
+    /// Number of workers of that generation.
+    pub peers: u32,
+    /// Whether it changes nothing: a generation begins with such a checkpoint, so that nobody of an older
+    /// one can commit any more.
+    pub fence: bool,
+    /// Microseconds since 1970 by the clock of the machine that committed it; for people.
+    pub committed_at: i64,
     /// The job's name.
     pub job: String,
     /// What may not change under the state: names and canonical values.

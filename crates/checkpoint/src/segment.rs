@@ -1,9 +1,12 @@
-//! A segment: a file of state that one operator holds on one worker, one block per shard.
+//! A segment: a file of chunks of state, written once by one worker or one writer.
 
+use bytes::Bytes;
 use event::Shard;
 use serde::{Deserialize, Serialize};
 
-/// Whose state a block is.
+use crate::Frame;
+
+/// Whose state a segment holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Operator {
     /// Keyed windows.
@@ -12,66 +15,110 @@ pub enum Operator {
     Outbox,
 }
 
-/// Where the state of one shard lies in a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Block {
-    /// Of which shard.
-    pub shard: Shard,
-    /// First byte in the file.
-    pub offset: u64,
-    /// Number of bytes.
-    pub length: u64,
+/// Which worker wrote a segment, of how many: it holds keys of that worker's shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Writer {
+    /// Index of the worker.
+    pub worker: u32,
+    /// Number of workers.
+    pub peers: u32,
 }
 
-/// A file of blocks, as a manifest names it.
+impl Writer {
+    /// Whether it could hold keys that now belong to `worker` of `peers`.
+    pub fn shares_with(self, worker: usize, peers: usize, shards: u32) -> bool {
+        let wrote = |shard: &Shard| shard.worker(shards, self.peers as usize) == self.worker as usize;
+        (0..shards).map(Shard).filter(wrote).any(|shard| shard.worker(shards, peers) == worker)
+    }
+}
+
+/// A chunk of a segment, as a manifest names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// What it holds; says the operator.
+    pub label: i64,
+    /// Number of bytes.
+    pub length: u64,
+    /// The checksum that its header has.
+    pub checksum: u64,
+    /// Whether this checkpoint needs it: a later chunk may hold all that it says.
+    pub live: bool,
+}
+
+/// A file of chunks, as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// File name inside the store.
     pub name: String,
     /// Whose state it holds.
     pub operator: Operator,
-    /// Shard and length of its blocks, one behind the other; each has a header and a checksum of its own.
-    parts: Vec<(Shard, u64)>,
+    /// Who wrote it.
+    pub writer: Writer,
+    /// Its chunks, one behind the other.
+    pub chunks: Vec<Chunk>,
 }
 
 impl Segment {
     /// Its length in bytes.
     pub fn length(&self) -> u64 {
-        self.parts.iter().map(|(_, length)| length).sum()
+        self.chunks.iter().map(|chunk| chunk.length).sum()
     }
 
-    /// Its blocks, in the order of the file.
-    pub fn blocks(&self) -> impl Iterator<Item = Block> {
-        self.parts.iter().scan(0, |end, (shard, length)| {
+    /// Its chunks that are needed, each with the place of its first byte.
+    pub fn live(&self) -> impl Iterator<Item = (u64, Chunk)> {
+        let places = self.chunks.iter().scan(0, |end, chunk| {
             let offset = *end;
-            *end += length;
-            Some(Block { shard: *shard, offset, length: *length })
-        })
+            *end += chunk.length;
+            Some((offset, *chunk))
+        });
+        places.filter(|(_, chunk)| chunk.live)
     }
 }
 
-/// Puts blocks one after the other.
+/// Puts chunks one after the other.
 #[derive(Debug)]
 pub struct SegmentBuilder {
     operator: Operator,
-    bytes: Vec<u8>,
-    parts: Vec<(Shard, u64)>,
+    writer: Writer,
+    pieces: Vec<Bytes>,
+    chunks: Vec<Chunk>,
 }
 
 impl SegmentBuilder {
-    /// An empty segment of an operator.
-    pub fn new(operator: Operator) -> Self {
-        SegmentBuilder { operator, bytes: Vec::new(), parts: Vec::new() }
+    /// An empty segment.
+    pub fn new(operator: Operator, writer: Writer) -> Self {
+        SegmentBuilder { operator, writer, pieces: Vec::new(), chunks: Vec::new() }
     }
 
-    /// Adds the encoded state of one shard.
-    pub fn push(&mut self, shard: Shard, block: &[u8]) {
-        self.parts.push((shard, block.len() as u64));
-        self.bytes.extend_from_slice(block);
+    /// Adds a chunk.
+    pub fn push(&mut self, label: i64, frame: Frame) {
+        self.chunks.push(Chunk { label, length: frame.length(), checksum: frame.checksum(), live: true });
+        self.pieces.extend(frame.into_pieces());
     }
 
-    /// The bytes to write, and how a manifest names them.
-    pub fn finish(self, name: String) -> (Segment, Vec<u8>) {
-        (Segment { name, operator: self.operator, parts: self.parts }, self.bytes)
+    /// Whether it has no chunk.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// The bytes to write, in pieces, and how a manifest names them.
+    pub fn finish(self, name: String) -> (Segment, Vec<Bytes>) {
+        let segment = Segment { name, operator: self.operator, writer: self.writer, chunks: self.chunks };
+        (segment, self.pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_reads_the_segments_of_those_that_held_its_shards() {
+        let of = |worker, peers| Writer { worker, peers };
+        assert!(of(0, 1).shares_with(3, 4, 1024));
+        assert!(of(0, 2).shares_with(1, 4, 1024));
+        assert!(!of(0, 2).shares_with(2, 4, 1024));
+        assert!(of(1, 3).shares_with(0, 2, 1024) && of(1, 3).shares_with(1, 2, 1024));
+        assert!(!of(5, 7).shares_with(0, 7, 1024));
     }
 }

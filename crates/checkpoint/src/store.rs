@@ -1,18 +1,23 @@
-//! The local directory that holds segments and manifests.
+//! The store of a job's durable state: what is written in which order, what is kept, what is refused.
 //!
 //! ```text
-//! DIR/segments/NAME                 written once, synced before a manifest names them
-//! DIR/checkpoints/0000000012        manifests, created and never replaced
+//! segments/NAME                 written once, durable before a manifest names them
+//! checkpoints/0000000012        manifests, created and never replaced
 //! ```
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::{Block, CodecError, Kind, Manifest, Segment, decode, encode};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
-/// Checkpoints that are kept; more than a sink could need to catch up.
+use crate::{Chunk, CodecError, Disk, Frame, Kind, LocalDisk, LocalFiles, Manifest, Segment, decode, encode};
+
+const SEGMENTS: &str = "segments";
+const CHECKPOINTS: &str = "checkpoints";
+/// Checkpoints that are kept, fences not counted; more than a sink could need to catch up.
 const KEEP: usize = 3;
 
 /// Why durable state cannot be read or written.
@@ -48,9 +53,18 @@ pub enum StoreError {
         /// Which checkpoint.
         number: u32,
     },
-    /// Somebody else committed that checkpoint: two runs share one directory.
+    /// There is no such checkpoint.
+    #[error("there is no checkpoint {number} in {dir}; `tidewatch checkpoints list` shows those that are")]
+    Unknown {
+        /// Which checkpoint.
+        number: u32,
+        /// Where.
+        dir: PathBuf,
+    },
+    /// Somebody else committed that checkpoint: a newer generation has taken over.
     #[error(
-        "checkpoint {number} was already committed by another run in {dir}; only one run may use a state directory"
+        "checkpoint {number} was already committed by another run in {dir}, which has taken over; \
+         only one run may use a state directory"
     )]
     Taken {
         /// Which checkpoint.
@@ -63,112 +77,117 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the state is refused, as opposed to a failure of the run.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, StoreError::Damaged { .. } | StoreError::Part { .. })
+        matches!(self, StoreError::Damaged { .. } | StoreError::Part { .. } | StoreError::Unknown { .. })
+    }
+
+    /// Whether there was no space, which may come back.
+    pub fn is_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, StoreError::Io { source, .. } if full.contains(&source.kind()))
     }
 }
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
-    move |source| StoreError::Io { action, path: path.to_owned(), source }
-}
-
-/// A directory of durable state.
+/// The durable state of one job.
 #[derive(Debug, Clone)]
 pub struct Store {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
 }
 
 impl Store {
-    /// Opens a directory, making it if it is not there.
+    /// Opens a local directory, making it if it is not there.
     ///
     /// # Errors
     /// If the file system refuses.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let store = Store { dir: dir.to_owned() };
-        for dir in [store.segments(), store.checkpoints()] {
-            fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
-        }
-        Ok(store)
+        let disk = LocalDisk::open(dir, &[SEGMENTS, CHECKPOINTS], LocalFiles);
+        let disk = disk.map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
+        Ok(Store { disk: Arc::new(disk), dir: dir.to_owned() })
     }
 
-    fn segments(&self) -> PathBuf {
-        self.dir.join("segments")
+    /// A store on any disk. `dir` is how people call it.
+    pub fn on(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
+        Store { disk, dir }
     }
 
-    fn checkpoints(&self) -> PathBuf {
-        self.dir.join("checkpoints")
+    fn io_error(&self, action: &'static str, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        let path = self.disk.place(name);
+        move |source| StoreError::Io { action, path, source }
     }
 
-    fn manifest_path(&self, number: u32) -> PathBuf {
-        self.checkpoints().join(format!("{number:010}"))
-    }
-
-    /// Writes a segment durably: under another name, synced, then renamed, then the folder synced.
+    /// Writes a segment durably.
     ///
     /// # Errors
-    /// If the file system refuses. A failed sync is never tried again: what is on the disk is unknown.
-    pub fn write_segment(&self, segment: &Segment, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.segments().join(&segment.name);
-        write_durably(&path, bytes)?;
-        sync_dir(&self.segments())
+    /// If it could not be written. A failed sync is never tried again: what is on the disk is unknown.
+    pub fn write_segment(&self, segment: &Segment, pieces: &[Bytes]) -> Result<(), StoreError> {
+        let name = segment_name(&segment.name);
+        self.disk.write(&name, pieces).map_err(|error| {
+            // A part of a segment that nobody will name only takes space, which may be what is missing.
+            let _ = self.disk.remove(&name);
+            self.io_error("write", &name)(error)
+        })
     }
 
-    /// Reads one block of a segment and checks it.
+    /// Reads a chunk of a segment and checks it: the value and the parts of its frame.
     ///
     /// # Errors
     /// If the file is missing, cut off or damaged.
-    pub fn read_block<T: serde::de::DeserializeOwned>(
+    pub fn read_chunk<T: DeserializeOwned>(
         &self,
         number: u32,
         segment: &Segment,
-        block: &Block,
+        offset: u64,
+        chunk: &Chunk,
         kind: Kind,
-    ) -> Result<T, StoreError> {
-        let path = self.segments().join(&segment.name);
-        let part = |_| StoreError::Part { path: path.clone(), number };
-        let mut file = File::open(&path).map_err(part)?;
-        let found = file.metadata().map_err(part)?.len();
-        if found != segment.length() {
-            return Err(StoreError::Part { path, number });
+    ) -> Result<(T, Vec<Bytes>), StoreError> {
+        let name = segment_name(&segment.name);
+        let path = self.disk.place(&name);
+        let bytes = self
+            .disk
+            .read(&name, Some((offset, chunk.length)))
+            .map_err(|_| StoreError::Part { path: path.clone(), number })?;
+        match Frame::read(kind, &bytes) {
+            Ok((value, parts, checksum)) if checksum == chunk.checksum => Ok((value, parts)),
+            Ok(_) => Err(StoreError::Damaged { path, source: CodecError::Checksum }),
+            Err(source) => Err(StoreError::Damaged { path, source }),
         }
-        let mut bytes = vec![0; block.length as usize];
-        file.seek(SeekFrom::Start(block.offset)).map_err(part)?;
-        file.read_exact(&mut bytes).map_err(part)?;
-        decode(kind, &bytes).map_err(|source| StoreError::Damaged { path, source })
+    }
+
+    /// Checks that a segment is there, as long as it should be.
+    ///
+    /// # Errors
+    /// If it is missing, or of another length.
+    pub fn check_segment(&self, number: u32, segment: &Segment) -> Result<(), StoreError> {
+        let name = segment_name(&segment.name);
+        match self.disk.length(&name) {
+            Ok(length) if length == segment.length() => Ok(()),
+            _ => Err(StoreError::Part { path: self.disk.place(&name), number }),
+        }
     }
 
     /// Commits a checkpoint: creates its manifest, which must not exist.
     ///
     /// # Errors
-    /// `Taken` if another run committed that number; else if the file system refuses.
+    /// `Taken` if another run committed that number; else if it could not be written.
     pub fn commit(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let path = self.manifest_path(manifest.number);
-        let damaged = |source| StoreError::Damaged { path: path.clone(), source };
+        let name = manifest_name(manifest.number);
+        let damaged = |source| StoreError::Damaged { path: self.disk.place(&name), source };
         let bytes = encode(Kind::Manifest, manifest).map_err(damaged)?;
-        let draft = path.with_extension(format!("draft-{}", std::process::id()));
-        write_file(&draft, &bytes)?;
-        // A link fails where a rename would silently replace.
-        let linked = fs::hard_link(&draft, &path);
-        fs::remove_file(&draft).map_err(io_error("remove", &draft))?;
-        match linked {
-            Ok(()) => sync_dir(&self.checkpoints()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(StoreError::Taken { number: manifest.number, dir: self.dir.clone() })
+        self.disk.commit(&name, bytes.into()).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                StoreError::Taken { number: manifest.number, dir: self.dir.clone() }
             }
-            Err(error) => Err(io_error("create", &path)(error)),
-        }
+            _ => self.io_error("create", &name)(error),
+        })
     }
 
     /// Numbers of the committed checkpoints, ascending.
     ///
     /// # Errors
-    /// If the directory cannot be read.
+    /// If the store cannot be listed.
     pub fn numbers(&self) -> Result<Vec<u32>, StoreError> {
-        let dir = self.checkpoints();
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(io_error("list", &dir))? {
-            let name = entry.map_err(io_error("list", &dir))?.file_name();
-            numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
-        }
+        let names = self.disk.list(CHECKPOINTS).map_err(self.io_error("list", CHECKPOINTS))?;
+        let mut numbers: Vec<u32> = names.iter().filter_map(|name| manifest_number(name)).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -178,9 +197,13 @@ impl Store {
     /// # Errors
     /// If it is not there or damaged.
     pub fn manifest(&self, number: u32) -> Result<Manifest, StoreError> {
-        let path = self.manifest_path(number);
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-        decode(Kind::Manifest, &bytes).map_err(|source| StoreError::Damaged { path, source })
+        let name = manifest_name(number);
+        let bytes = self.disk.read(&name, None).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Unknown { number, dir: self.dir.clone() },
+            _ => self.io_error("read", &name)(error),
+        })?;
+        decode(Kind::Manifest, &bytes)
+            .map_err(|source| StoreError::Damaged { path: self.disk.place(&name), source })
     }
 
     /// The directory.
@@ -189,27 +212,26 @@ impl Store {
     }
 
     /// Removes segments that no checkpoint names, and drafts: what runs that died have left. Only for a run
-    /// that has the directory to itself.
+    /// that has the store to itself.
     ///
     /// # Errors
-    /// If the file system refuses, or a manifest cannot be read.
+    /// If the store cannot be listed or a manifest cannot be read, or nothing can be removed.
     pub fn sweep(&self) -> Result<(), StoreError> {
         let retained = self.retained()?;
-        let named = |name: &str| retained.checkpoints.iter().any(|(_, names)| names.contains(name));
-        let number = |name: &str| name.parse::<u32>().is_ok();
-        self.remove_others(&self.segments(), &named)?;
-        self.remove_others(&self.checkpoints(), &number)
+        self.remove_others(SEGMENTS, &|name| retained.needs(name))?;
+        self.remove_others(CHECKPOINTS, &|name| manifest_number(name).is_some())
     }
 
-    fn remove_others(&self, dir: &Path, keep: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
-        for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
-            let entry = entry.map_err(io_error("list", dir))?;
-            if !entry.file_name().to_str().is_some_and(keep) {
-                let path = entry.path();
-                fs::remove_file(&path).map_err(io_error("remove", &path))?;
-            }
+    fn remove_others(&self, folder: &str, keep: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+        let names = self.disk.list(folder).map_err(self.io_error("list", folder))?;
+        for name in names.iter().filter(|name| !keep(name)) {
+            self.remove(&format!("{folder}/{name}"))?;
         }
         Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.disk.remove(name).map_err(self.io_error("remove", name))
     }
 
     /// The checkpoints that are there, with the segments that they need.
@@ -217,69 +239,100 @@ impl Store {
     /// # Errors
     /// If a manifest cannot be read.
     pub fn retained(&self) -> Result<Retained, StoreError> {
-        let numbers = self.numbers()?;
-        let manifests = numbers.into_iter().map(|number| self.manifest(number));
-        let checkpoints = manifests.map(|manifest| manifest.map(|m| needs(&m))).collect::<Result<_, _>>()?;
-        Ok(Retained { checkpoints })
+        let manifests = self.numbers()?.into_iter().map(|number| self.manifest(number));
+        let kept = manifests.map(|manifest| manifest.map(|m| Kept::of(&m))).collect::<Result<_, _>>()?;
+        Ok(Retained { kept })
     }
 
     /// Notes a checkpoint that was committed, and removes those beyond the newest few, with the segments
     /// that none of the others needs.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If something cannot be removed.
     pub fn retain(&self, retained: &mut Retained, manifest: &Manifest) -> Result<(), StoreError> {
-        retained.checkpoints.push_back(needs(manifest));
-        while retained.checkpoints.len() > KEEP {
-            let Some((number, names)) = retained.checkpoints.pop_front() else { break };
-            let path = self.manifest_path(number);
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
-            for name in
-                names.iter().filter(|name| !retained.checkpoints.iter().any(|(_, n)| n.contains(*name)))
-            {
-                let path = self.segments().join(name);
-                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+        retained.kept.push_back(Kept::of(manifest));
+        while retained.kept.iter().filter(|kept| !kept.fence).count() > KEEP {
+            let Some(oldest) = retained.kept.pop_front() else { break };
+            // First the manifest, so that none ever names what is gone.
+            self.remove(&manifest_name(oldest.number))?;
+            for name in oldest.segments.iter().filter(|name| !retained.needs(name)) {
+                self.remove(&segment_name(name))?;
             }
         }
         Ok(())
     }
+
+    /// Removes every checkpoint and segment.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        self.remove_others(CHECKPOINTS, &|_| false)?;
+        self.remove_others(SEGMENTS, &|_| false)
+    }
+}
+
+fn segment_name(name: &str) -> String {
+    format!("{SEGMENTS}/{name}")
+}
+
+fn manifest_name(number: u32) -> String {
+    format!("{CHECKPOINTS}/{number:010}")
+}
+
+/// The number of a file of the folder of manifests, if it is one.
+fn manifest_number(name: &str) -> Option<u32> {
+    name.parse().ok().filter(|number| format!("{number:010}") == name)
 }
 
 /// The checkpoints of a store, and which segments they need, oldest first.
 #[derive(Debug, Default)]
 pub struct Retained {
-    checkpoints: VecDeque<(u32, BTreeSet<String>)>,
+    kept: VecDeque<Kept>,
 }
 
-fn needs(manifest: &Manifest) -> (u32, BTreeSet<String>) {
-    (manifest.number, manifest.segments.iter().map(|segment| segment.name.clone()).collect())
+#[derive(Debug)]
+struct Kept {
+    number: u32,
+    fence: bool,
+    segments: BTreeSet<String>,
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let draft = path.with_extension("draft");
-    write_file(&draft, bytes)?;
-    fs::rename(&draft, path).map_err(io_error("rename to", path))
+impl Kept {
+    fn of(manifest: &Manifest) -> Self {
+        let segments = manifest.segments.iter().map(|segment| segment.name.clone()).collect();
+        Kept { number: manifest.number, fence: manifest.fence, segments }
+    }
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut file = File::create(path).map_err(io_error("create", path))?;
-    file.write_all(bytes).map_err(io_error("write", path))?;
-    file.sync_all().map_err(io_error("sync", path))
+impl Retained {
+    fn needs(&self, name: &str) -> bool {
+        self.kept.iter().any(|kept| kept.segments.contains(name))
+    }
 }
 
-fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    let file = File::open(dir).map_err(io_error("open", dir))?;
-    file.sync_all().map_err(io_error("sync", dir))
+/// A number that no other run has.
+pub fn nonce() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Operator, SegmentBuilder, Writer};
     use event::{Counts, Watermark};
+    use std::fs;
 
     fn manifest(number: u32, segment: &Segment) -> Manifest {
         Manifest {
             number,
+            generation: 1,
+            peers: 1,
+            fence: false,
+            committed_at: 0,
             job: "job".into(),
             identity: vec![],
             shards: 8,
@@ -294,11 +347,17 @@ mod tests {
     }
 
     fn segment(store: &Store, name: &str) -> Segment {
-        let mut builder = crate::SegmentBuilder::new(crate::Operator::Window);
-        builder.push(event::Shard(3), &encode(Kind::Shard, "state").unwrap());
-        let (segment, bytes) = builder.finish(name.to_owned());
-        store.write_segment(&segment, &bytes).unwrap();
+        let mut builder = SegmentBuilder::new(Operator::Window, Writer { worker: 0, peers: 1 });
+        let parts = vec![Bytes::from(format!("bulk of {name}"))];
+        builder.push(3, Frame::new(Kind::State, "state", parts).unwrap());
+        let (segment, pieces) = builder.finish(name.to_owned());
+        store.write_segment(&segment, &pieces).unwrap();
         segment
+    }
+
+    fn read(store: &Store, segment: &Segment) -> Result<(String, Vec<Bytes>), StoreError> {
+        let (offset, chunk) = segment.live().next().unwrap();
+        store.read_chunk(1, segment, offset, &chunk, Kind::State)
     }
 
     #[test]
@@ -325,27 +384,60 @@ mod tests {
         store.commit(&manifest(5, &shared)).unwrap();
         store.retain(&mut retained, &manifest(5, &shared)).unwrap();
         assert_eq!(store.numbers().unwrap(), [3, 4, 5]);
-        let state: String =
-            store.read_block(4, &shared, &shared.blocks().next().unwrap(), Kind::Shard).unwrap();
-        assert_eq!(state, "state");
+        assert_eq!(read(&store, &shared).unwrap().0, "state");
         assert!(!dir.path().join("segments/own").exists());
     }
 
     #[test]
-    fn a_damaged_or_missing_part_is_refused_by_name() {
+    fn fences_do_not_push_out_the_checkpoints_before_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let part = segment(&store, "a");
+        let mut retained = Retained::default();
+        for number in 0..8 {
+            let manifest = Manifest { fence: number >= 3, ..manifest(number, &part) };
+            store.commit(&manifest).unwrap();
+            store.retain(&mut retained, &manifest).unwrap();
+        }
+        assert_eq!(store.numbers().unwrap().len(), 8);
+        store.commit(&manifest(8, &part)).unwrap();
+        store.retain(&mut retained, &manifest(8, &part)).unwrap();
+        assert_eq!(store.numbers().unwrap().len(), 8);
+    }
+
+    #[test]
+    fn a_damaged_cut_off_missing_or_swapped_part_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let part = segment(&store, "part");
+        let other = segment(&store, "trap");
         let path = dir.path().join("segments/part");
-        let mut bytes = fs::read(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&path, &bytes).unwrap();
-        let error =
-            store.read_block::<String>(1, &part, &part.blocks().next().unwrap(), Kind::Shard).unwrap_err();
-        assert!(error.is_refusal() && error.to_string().contains("segments/part"), "{error}");
+        assert!(read(&store, &part).unwrap_err().to_string().contains("segments/part"));
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert!(matches!(read(&store, &part), Err(StoreError::Part { number: 1, .. })));
+        assert!(store.check_segment(1, &part).is_err());
+        fs::copy(dir.path().join("segments/trap"), &path).unwrap();
+        assert!(matches!(read(&store, &part), Err(StoreError::Damaged { .. })), "whole, but another");
+        assert!(read(&store, &other).is_ok());
         fs::remove_file(&path).unwrap();
-        let error =
-            store.read_block::<String>(1, &part, &part.blocks().next().unwrap(), Kind::Shard).unwrap_err();
-        assert!(error.is_refusal() && error.to_string().contains("segments/part"), "{error}");
+        assert!(matches!(read(&store, &part), Err(StoreError::Part { .. })));
+    }
+
+    #[test]
+    fn what_dead_runs_left_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let part = segment(&store, "part");
+        segment(&store, "orphan");
+        store.commit(&manifest(0, &part)).unwrap();
+        fs::write(dir.path().join("checkpoints/0000000001.draft-1"), "x").unwrap();
+        store.sweep().unwrap();
+        let left = |folder| fs::read_dir(dir.path().join(folder)).unwrap().count();
+        assert_eq!((left("segments"), left("checkpoints")), (1, 1));
+        assert!(read(&store, &part).is_ok());
     }
 }

@@ -8,6 +8,7 @@ use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
 
+use crate::custody::Slot;
 use crate::job::RunError;
 use crate::message::{Behind, Columns, Content, Parcel};
 use crate::pace::{Pace, RUN, Share};
@@ -36,13 +37,15 @@ pub(crate) struct Intake {
     share: Option<Share>,
     /// Whether some aggregate asks for offsets.
     offsets: bool,
+    /// Where it notes which records are in hand.
+    slot: Option<Arc<Slot>>,
 }
 
 impl Intake {
     pub(crate) fn new(
         ordinal: u32,
         name: String,
-        partition: Box<dyn Partition>,
+        mut partition: Box<dyn Partition>,
         watermark: PartitionWatermark,
         pace: Option<Arc<Pace>>,
         here: &Here,
@@ -51,6 +54,8 @@ impl Intake {
         let calls = &transform.features().calls;
         let offsets = calls.iter().any(|call| call.aggregate.function.needs_order());
         let shards = here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
+        let (caution, slot) = here.control.custody().of_partition(ordinal, &name);
+        partition.set_caution(caution);
         Intake {
             ordinal,
             name,
@@ -61,6 +66,7 @@ impl Intake {
             router: Router::new(shards, here.peers),
             share: pace.map(Share::of),
             offsets,
+            slot,
         }
     }
 
@@ -108,6 +114,10 @@ impl Intake {
         if allowed == 0 {
             return Ok(Turn::default());
         }
+        // Until what was read has left this call, it is to blame for whatever happens.
+        let _turn = here.control.custody().turn();
+        let slot = self.slot.clone();
+        let _watch = slot.as_ref().map(|slot| slot.watch());
         let turn = match self.partition.poll(allowed)? {
             Poll::Pending => Turn::default(),
             Poll::Finished => {

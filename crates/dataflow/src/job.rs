@@ -12,6 +12,10 @@ use ingest::{DecodeSpec, IngestError, SourceSpec};
 use transform::Transform;
 use window::WindowSpec;
 
+use crate::custody::Custody;
+use crate::mesh::MeshSpec;
+use crate::vitals::Vitals;
+
 /// A job, compiled: everything that the workers need, the same on each of them.
 #[derive(Debug)]
 pub struct Job {
@@ -41,6 +45,8 @@ pub struct Job {
     pub identity: Vec<(String, String)>,
     /// Bounds of what is under way.
     pub flow: Flow,
+    /// How its processes find and trust one another.
+    pub mesh: MeshSpec,
 }
 
 /// Where state is kept, and how often.
@@ -52,6 +58,8 @@ pub struct StateSpec {
     pub checkpoint_every: Duration,
     /// Into how many shards the key space is cut, for the life of the state.
     pub shards: u32,
+    /// The checkpoint to go on from; the newest without.
+    pub from: Option<u32>,
 }
 
 /// Bounds of what is under way between sources and sinks.
@@ -94,6 +102,8 @@ pub struct Control {
     alerts: AtomicU64,
     quarantined: AtomicU64,
     watermark: AtomicI64,
+    vitals: Vitals,
+    custody: Custody,
 }
 
 /// How far a job is, as this process sees it.
@@ -112,6 +122,20 @@ pub struct Progress {
 }
 
 impl Control {
+    /// The same for a process that heeds, and notes, which records end it.
+    pub fn with_custody(custody: Custody) -> Self {
+        Control { custody, ..Control::default() }
+    }
+
+    /// Signs of life of this process.
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    pub(crate) fn custody(&self) -> &Custody {
+        &self.custody
+    }
+
     /// Asks the job to stop reading, take a checkpoint, close no window and end.
     pub fn drain(&self) {
         self.drain.store(true, Ordering::Release);
@@ -205,6 +229,9 @@ pub enum RunError {
     /// The processes did not find each other.
     #[error("{0}")]
     Mesh(String),
+    /// The processes do not belong together, or may not talk like that.
+    #[error("{0}")]
+    MeshRefused(String),
     /// The job was asked to drain before it had begun.
     #[error("told to stop while waiting for the other processes")]
     Stopped,
@@ -220,7 +247,10 @@ impl RunError {
             RunError::Source(error) => error.is_refusal(),
             RunError::Sink(error) => error.is_refusal(),
             RunError::Store(error) => error.is_refusal(),
-            RunError::Identity { .. } | RunError::NotRepeatable(_) | RunError::Snapshot(_) => true,
+            RunError::Identity { .. }
+            | RunError::NotRepeatable(_)
+            | RunError::Snapshot(_)
+            | RunError::MeshRefused(_) => true,
             RunError::Mesh(_) | RunError::Stopped | RunError::Died(_) => false,
         }
     }

@@ -20,6 +20,7 @@
 //! ```
 
 mod columns;
+mod custody;
 mod delivery;
 mod graph;
 mod intake;
@@ -32,10 +33,14 @@ mod recovery;
 mod route;
 mod run;
 mod snapshot;
+mod vitals;
 mod worker;
 
+pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
 pub use job::{Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
+pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
 pub use run::run;
+pub use vitals::{Beat, Vitals};
 
 /// Shards of a job that does not say how many.
 pub const SHARDS: u32 = 1024;

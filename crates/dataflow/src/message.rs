@@ -1,9 +1,9 @@
 //! What moves along the edges of the graph.
 
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
-use event::{Counts, OutputRow, Rejected, Watermark};
-use serde::de::Error as _;
+use event::{Counts, OutputRow, Rejected, Watermark, key_hash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
@@ -47,48 +47,58 @@ pub(crate) struct Behind {
 }
 
 impl Columns {
+    /// The records as bytes. Hashes are left out: making them again costs less than sending them.
     fn write(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let rows = self.times.len();
+        let text =
+            |column: &ArrayRef| column.as_string_opt::<i32>().map_or(0, |text| text.value_data().len());
+        let texts: usize = self.inputs.iter().map(text).sum();
+        let mut writer = Writer::with_capacity(
+            64 + self.keys.value_data().len() + texts + rows * (8 + 9 * (2 + self.inputs.len())),
+        );
+        writer.number(rows as u64);
+        writer.numbers(&self.times);
         writer.keys(&self.keys);
-        writer.numbers(self.hashes.iter().copied());
-        writer.numbers(self.times.iter().map(|time| *time as u64));
-        writer.numbers(self.offsets.iter().copied());
         writer.number(self.inputs.len() as u64);
         self.inputs.iter().for_each(|column| writer.column(column));
+        writer.flag(!self.offsets.is_empty());
+        if !self.offsets.is_empty() {
+            writer.numbers(&self.offsets.iter().map(|offset| *offset as i64).collect::<Vec<_>>());
+        }
+        writer.flag(self.behind.is_some());
         if let Some(behind) = &self.behind {
-            writer.numbers(behind.seen.iter().map(|seen| *seen as u64));
-            for raw in &behind.raw {
-                writer.number(raw.len() as u64);
-                writer.bytes.extend_from_slice(raw);
-            }
+            writer.numbers(&behind.seen);
+            writer.numbers(&behind.raw.iter().map(|raw| raw.len() as i64).collect::<Vec<_>>());
+            behind.raw.iter().for_each(|raw| writer.bytes.extend_from_slice(raw));
         }
         writer.bytes
     }
 
     fn read(bytes: &[u8]) -> Option<Columns> {
         let mut reader = Reader::new(bytes);
-        let mut columns = Columns {
-            keys: reader.keys()?,
-            hashes: reader.numbers()?,
-            times: signed(reader.numbers()?),
-            offsets: reader.numbers()?,
-            inputs: Vec::new(),
-            behind: None,
-        };
-        for _ in 0..reader.number()? {
-            columns.inputs.push(reader.column()?);
+        let rows = reader.number()?;
+        // First, since each takes a byte or more: from here on `rows` is known to be no nonsense.
+        let times = reader.numbers(rows)?;
+        let keys = reader.keys(rows)?;
+        let offsets = keys.value_offsets().array_windows();
+        let data = keys.value_data();
+        let hashes = offsets.map(|[from, to]| key_hash(&data[*from as usize..*to as usize])).collect();
+        let inputs = (0..reader.number()?).map(|_| reader.column(rows)).collect::<Option<_>>()?;
+        let mut offsets = Vec::new();
+        if reader.flag()? {
+            offsets = reader.numbers(rows)?.into_iter().map(|offset| offset as u64).collect();
         }
-        if !reader.is_done() {
-            let seen = signed(reader.numbers()?);
-            let raw = seen.iter().map(|_| reader.bytes().map(ByteBuf::from)).collect::<Option<_>>()?;
-            columns.behind = Some(Behind { seen, raw });
+        let mut behind = None;
+        if reader.flag()? {
+            // The offsets of records that may be late are always there.
+            let seen = reader.numbers(offsets.len())?;
+            let lengths = reader.numbers(rows)?.into_iter();
+            let raw = lengths.map(|length| reader.bytes(usize::try_from(length).ok()?).map(ByteBuf::from));
+            behind = Some(Behind { raw: raw.collect::<Option<_>>()?, seen });
+            (offsets.len() == rows).then_some(())?;
         }
-        Some(columns)
+        reader.is_done().then_some(Columns { keys, hashes, times, offsets, inputs, behind })
     }
-}
-
-fn signed(numbers: Vec<u64>) -> Vec<i64> {
-    numbers.into_iter().map(|number| number as i64).collect()
 }
 
 impl Content {
@@ -119,11 +129,14 @@ impl Serialize for Content {
 }
 
 impl<'de> Deserialize<'de> for Content {
+    /// Makes columns straight from the network's buffer. Bytes that are none stay what they are: who asks for
+    /// columns learns it, while an error here would be a panic inside timely.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = <&serde_bytes::Bytes>::deserialize(deserializer)?;
-        Columns::read(bytes)
-            .map(|columns| Content::Columns(Box::new(columns)))
-            .ok_or_else(|| D::Error::custom("not a parcel's columns"))
+        Ok(match Columns::read(bytes) {
+            Some(columns) => Content::Columns(Box::new(columns)),
+            None => Content::Bytes(ByteBuf::from(bytes.to_vec())),
+        })
     }
 }
 

@@ -1,42 +1,50 @@
 //! Where a job goes on: the last checkpoint, if it fits, and what each worker takes from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alert::{Delivery, Mode, SinkKind, SinkSpec, open_fresh, resume_at_once, resume_exactly_once};
-use checkpoint::{Kind, Manifest, Operator, SourceState, Store, decode};
-use event::{Counts, OutputRow, SinkId, Watermark};
+use alert::{Deliverer, Delivery, Mode, SinkSpec, open_fresh, resume_at_once, resume_exactly_once};
+use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, Writer, decode};
+use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
-use serde_bytes::ByteBuf;
-use window::{ShardSnapshot, Windows};
+use window::{KEYS, Windows};
 
-use crate::delivery::OpenSink;
+use crate::delivery::{OpenSink, now};
 use crate::job::{Job, RunError};
 
 /// A job's state as it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Recovery {
     pub(crate) store: Option<Store>,
-    /// The last committed checkpoint.
+    /// The checkpoint that the job goes on from.
     pub(crate) manifest: Option<Arc<Manifest>>,
+    /// The newest checkpoint that there is.
+    newest: Option<u32>,
+    /// Which start of the job this is, counted from 1; 0 if it keeps no state.
+    pub(crate) generation: u64,
 }
 
-/// Finds the last checkpoint and checks that it belongs to the job.
-pub(crate) fn recover(job: &Job) -> Result<Recovery, RunError> {
+/// Finds the checkpoint to go on from, the newest or a named one, and checks that it belongs to the job and
+/// that its parts are there.
+pub(crate) fn recover(job: &Job, from: Option<u32>) -> Result<Recovery, RunError> {
     let Some(state) = &job.state else {
-        return Ok(Recovery { store: None, manifest: None });
+        return Ok(Recovery { store: None, manifest: None, newest: None, generation: 0 });
     };
     if let Some(source) = job.sources.iter().find(|source| !source.kind.is_repeatable()) {
         return Err(RunError::NotRepeatable(source.name.clone()));
     }
     let store = Store::open(&state.dir)?;
-    let manifest = match store.numbers()?.last() {
-        Some(number) => Some(Arc::new(store.manifest(*number)?)),
-        None => None,
-    };
-    if let Some(manifest) = &manifest {
+    let newest = store.numbers()?.last().copied();
+    let manifest = from.or(newest).map(|number| store.manifest(number).map(Arc::new)).transpose()?;
+    let mut generation = 1;
+    if let (Some(manifest), Some(newest)) = (&manifest, newest) {
         check_identity(job, manifest)?;
+        manifest.segments.iter().try_for_each(|segment| store.check_segment(manifest.number, segment))?;
+        let last =
+            if newest == manifest.number { manifest.generation } else { store.manifest(newest)?.generation };
+        generation = last + 1;
     }
-    Ok(Recovery { store: Some(store), manifest })
+    Ok(Recovery { store: Some(store), manifest, newest, generation })
 }
 
 fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
@@ -72,6 +80,11 @@ impl Recovery {
         self.manifest.as_ref().map_or(1, |manifest| manifest.number + 1)
     }
 
+    /// Number of the checkpoint that the job goes on from.
+    pub(crate) fn checkpoint(&self) -> u32 {
+        self.manifest.as_ref().map_or(0, |manifest| manifest.number)
+    }
+
     /// Where a partition is read on, and its watermark.
     pub(crate) fn partition(
         &self,
@@ -93,55 +106,70 @@ impl Recovery {
         Ok((position, PartitionWatermark::resume(bound, state.watermark)))
     }
 
-    /// Gives windows the shards that a worker holds.
+    /// Gives windows the keys that a worker holds.
     pub(crate) fn restore(&self, windows: &mut Windows, worker: usize, peers: usize) -> Result<(), RunError> {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
         windows.restore_closed(manifest.watermark);
-        for segment in &manifest.segments {
-            if segment.operator != Operator::Window {
-                continue;
-            }
-            for block in segment.blocks() {
-                if block.shard.worker(manifest.shards, peers) == worker {
-                    let snapshot: ShardSnapshot =
-                        store.read_block(manifest.number, segment, &block, Kind::Shard)?;
-                    windows
-                        .restore(block.shard, snapshot)
-                        .map_err(|error| RunError::Snapshot(error.to_string()))?;
+        let of_windows = manifest.segments.iter().filter(|segment| segment.operator == Operator::Window);
+        let mut chains: BTreeMap<Writer, Vec<&Segment>> = BTreeMap::new();
+        for segment in of_windows.filter(|s| s.writer.shares_with(worker, peers, manifest.shards)) {
+            chains.entry(segment.writer).or_default().push(segment);
+        }
+        let owns = |hash: u64| Shard::of(hash, manifest.shards).worker(manifest.shards, peers) == worker;
+        for chain in chains.into_values() {
+            let mut restoration = windows.restore(&owns);
+            // Rows name keys that a later segment may hold.
+            for keys in [true, false] {
+                for segment in &chain {
+                    for (offset, chunk) in segment.live().filter(|(_, c)| (c.label == KEYS) == keys) {
+                        let (head, parts) =
+                            store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
+                        restoration
+                            .take(head, &parts)
+                            .map_err(|error| RunError::Snapshot(format!("{}: {error}", segment.name)))?;
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Commits checkpoint 0 of a job that has none: where its partitions begin and what its sinks are, before
-    /// anything is read or put out. Removes what a run that died has left behind.
-    pub(crate) fn begin(
-        &self,
+    /// Begins a generation: commits a checkpoint that says what the one before it says, before anything is
+    /// read or put out. From then on nobody of an older generation can commit. The first of a job says where
+    /// its partitions begin and what its sinks are. Removes what runs that died have left behind.
+    pub(crate) fn fence(
+        &mut self,
         job: &Job,
+        peers: usize,
         sinks: &[OpenSink],
         sources: &[SourceState],
     ) -> Result<(), RunError> {
         let (Some(store), Some(state)) = (&self.store, &job.state) else { return Ok(()) };
-        store.sweep()?;
-        if self.manifest.is_some() {
-            return Ok(());
-        }
-        let sinks = sinks.iter().map(|open| open.state(0)).collect();
+        let before = self.manifest.as_deref();
+        let segments = before.map(|manifest| manifest.segments.as_slice()).unwrap_or_default();
+        let segments = segments.iter().filter(|segment| segment.operator == Operator::Window);
         let manifest = Manifest {
-            number: 0,
+            number: self.newest.map_or(0, |newest| newest + 1),
+            generation: self.generation,
+            peers: peers as u32,
+            fence: before.is_some(),
+            committed_at: now(),
             job: job.name.clone(),
             identity: job.identity.clone(),
             shards: state.shards,
-            segments: Vec::new(),
+            segments: segments.cloned().collect(),
             sources: sources.to_vec(),
-            watermark: Watermark::NONE,
-            held: Vec::new(),
-            counts: Counts::default(),
-            sinks,
+            watermark: self.watermark(),
+            held: self.held(job),
+            counts: before.map(|manifest| manifest.counts).unwrap_or_default(),
+            sinks: sinks.iter().map(|open| open.state(0)).collect(),
             finished: false,
         };
-        Ok(store.commit(&manifest)?)
+        store.commit(&manifest)?;
+        store.sweep()?;
+        self.newest = Some(manifest.number);
+        self.manifest = Some(Arc::new(manifest));
+        Ok(())
     }
 
     /// Rows that wait for their turn, for the sinks that the job has now.
@@ -163,26 +191,24 @@ impl Recovery {
     /// Opens the job's sinks, each as far as it got.
     pub(crate) fn open_sinks(&self, job: &Job) -> Result<Vec<OpenSink>, RunError> {
         let manifests = self.last_manifests()?;
-        job.sinks.iter().map(|spec| self.open_sink(spec, &manifests)).collect()
+        job.sinks.iter().map(|spec| self.open_sink(job, spec, &manifests)).collect()
     }
 
-    /// The checkpoints whose outboxes are still there, oldest first.
+    /// The checkpoints whose outboxes are still there, up to the one that the job goes on from, oldest first.
     fn last_manifests(&self) -> Result<Vec<Manifest>, RunError> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let numbers = store.numbers()?;
-        Ok(numbers.into_iter().map(|number| store.manifest(number)).collect::<Result<_, _>>()?)
+        let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(Vec::new()) };
+        let numbers = store.numbers()?.into_iter().filter(|number| *number <= manifest.number);
+        Ok(numbers.map(|number| store.manifest(number)).collect::<Result<_, _>>()?)
     }
 
-    fn open_sink(&self, spec: &SinkSpec, manifests: &[Manifest]) -> Result<OpenSink, RunError> {
-        let target = match &spec.kind {
-            SinkKind::Stdout => "standard output".to_owned(),
-            SinkKind::File { path } => path.display().to_string(),
-        };
+    fn open_sink(&self, job: &Job, spec: &SinkSpec, manifests: &[Manifest]) -> Result<OpenSink, RunError> {
+        let target = spec.kind.target();
+        let deliverer = Deliverer { job: job.name.clone(), generation: self.generation };
         let deliveries = self.deliveries(spec, &target, manifests)?;
         let sink = match spec.mode {
-            _ if deliveries.is_empty() => open_fresh(spec)?,
-            Mode::AtOnce => resume_at_once(spec)?,
-            Mode::ExactlyOnce => resume_exactly_once(spec, &deliveries)?,
+            _ if deliveries.is_empty() => open_fresh(spec, &deliverer)?,
+            Mode::AtOnce => resume_at_once(spec, &deliverer)?,
+            Mode::ExactlyOnce => resume_exactly_once(spec, &deliverer, &deliveries)?,
         };
         Ok(OpenSink { name: spec.name.clone(), target, mode: spec.mode, sink })
     }
@@ -208,15 +234,14 @@ impl Recovery {
                 });
             }
             let outboxes = manifest.segments.iter().filter(|segment| segment.operator == Operator::Outbox);
-            let mut blocks = outboxes.flat_map(|segment| segment.blocks().map(move |block| (segment, block)));
-            let block = blocks.find(|(_, block)| block.shard.0 as usize == index);
-            let bytes = match block {
-                Some((segment, block)) => {
-                    store.read_block::<ByteBuf>(manifest.number, segment, &block, Kind::Outbox)?.into_vec()
-                }
-                None => Vec::new(),
-            };
-            deliveries.push(Delivery { start: sink.start, bytes });
+            let mut chunks = outboxes.flat_map(|segment| segment.live().map(move |place| (segment, place)));
+            let chunk = chunks.find(|(_, (_, chunk))| chunk.label == index as i64);
+            let mut bytes = Vec::new();
+            if let Some((segment, (offset, chunk))) = chunk {
+                let ((), parts) = store.read_chunk(manifest.number, segment, offset, &chunk, Kind::Outbox)?;
+                bytes = parts.concat();
+            }
+            deliveries.push(Delivery { number: manifest.number, start: sink.start, bytes });
         }
         Ok(deliveries)
     }

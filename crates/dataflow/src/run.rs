@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkpoint::{Kind, SourceState, encode};
+use checkpoint::{Kind, SourceState, StoreError, encode, nonce};
 use event::{Epoch, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
@@ -18,10 +18,10 @@ use timely::execute::execute_from;
 use timely::worker::{ProgressMode, Worker};
 use window::Windows;
 
-use crate::delivery::nonce;
+use crate::delivery::Plan;
 use crate::intake::Intake;
 use crate::job::{Cluster, Control, Job, RunError, Summary};
-use crate::mesh::{self, Greeting};
+use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::operators::deliver::Writer;
 use crate::operators::read::Reader;
 use crate::operators::window::Keyed;
@@ -43,25 +43,32 @@ const SPIN: Duration = Duration::from_micros(20);
 /// If source, sink or state fail or are refused ([`RunError::is_refusal`]), or a process or a thread died.
 /// After an error of this kind threads may still be there: the program should exit.
 pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Summary, RunError> {
-    let recovery = recover(&job)?;
-    if let Some(summary) = already_finished(&job, &cluster, &recovery)? {
-        return Ok(summary);
-    }
+    let mesh = mesh::open(&cluster, &job.mesh)?;
     let partitions = partitions(&job)?;
     let outcome = Arc::new(Outcome::default());
-    let own = greeting(&job, &cluster, &recovery);
-    let (builders, others) = match allocate(&cluster, own, &outcome, &control) {
+    watch_panics(&outcome);
+    let summary = Arc::new(Mutex::new(None));
+    // The first process leads: it fences the state before the others may read it.
+    let (mut led, mut known) = (None, None);
+    if cluster.process == 0 {
+        let mut recovery = recover(&job, job.state.as_ref().and_then(|state| state.from))?;
+        if let Some(summary) = already_finished(&job, &recovery)? {
+            return Ok(summary);
+        }
+        let writer = lead(&job, &cluster, &mut recovery, &partitions, &summary)?;
+        known = Some(Agreed { generation: recovery.generation, checkpoint: recovery.checkpoint() });
+        led = Some((recovery, writer));
+    }
+    let (builders, others, agreed) = match allocate(&job, &cluster, mesh, known, &outcome, &control) {
         Err(RunError::Stopped) => return Ok(stopped()),
         allocated => allocated?,
     };
-    watch_panics(&outcome);
-    let summary = Arc::new(Mutex::new(None));
-    let writer = match cluster.process {
-        0 => open_writer(&job, &recovery, &partitions, &summary).map(Some),
-        _ => Ok(None),
+    let led = match led {
+        Some((recovery, writer)) => Ok((recovery, Some(writer))),
+        None => follow(&job, agreed).map(|recovery| (recovery, None)),
     };
-    let writer = match writer {
-        Ok(writer) => writer,
+    let (recovery, writer) = match led {
+        Ok(led) => led,
         Err(error) => {
             // Dropped, they would wait for peers that wait for this process: the program is to exit.
             std::mem::forget((builders, others));
@@ -85,13 +92,11 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
 }
 
 /// A finished job has nothing to do but to complete what its sinks did not get.
-fn already_finished(job: &Job, cluster: &Cluster, recovery: &Recovery) -> Result<Option<Summary>, RunError> {
+fn already_finished(job: &Job, recovery: &Recovery) -> Result<Option<Summary>, RunError> {
     let Some(manifest) = recovery.manifest.as_ref().filter(|manifest| manifest.finished) else {
         return Ok(None);
     };
-    if cluster.process == 0 {
-        recovery.open_sinks(job)?;
-    }
+    recovery.open_sinks(job)?;
     Ok(Some(Summary {
         counts: manifest.counts,
         finished: true,
@@ -124,66 +129,80 @@ fn paces(job: &Job, cluster: &Cluster, partitions: &[(usize, u32, PartitionInfo)
     paces.collect()
 }
 
-/// Worker threads, alone or joined with other processes.
-type Allocated = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
+/// Worker threads, alone or joined with other processes, and what the processes go on from.
+type Allocated = (Vec<AllocatorBuilder>, Box<dyn Any + Send>, Agreed);
 
 fn allocate(
+    job: &Job,
     cluster: &Cluster,
-    own: Greeting,
+    mesh: Option<Mesh>,
+    known: Option<Agreed>,
     outcome: &Arc<Outcome>,
     control: &Control,
 ) -> Result<Allocated, RunError> {
     let hooks = Hooks::default();
     let threads = ProcessBuilder::new_typed_vector(cluster.workers, hooks.refill.clone(), None);
-    if cluster.hosts.len() <= 1 {
+    let Some(mesh) = mesh else {
         let builders = threads.into_iter().map(AllocatorBuilder::Process).collect();
-        return Ok((builders, Box::new(())));
-    }
-    let sockets = mesh::join(cluster, own, outcome, control)?;
+        return Ok((builders, Box::new(()), known.unwrap_or_default()));
+    };
+    let Joined { sockets, agreed } = mesh.join(fingerprint(job), known, outcome, control)?;
     let failed = |error: std::io::Error| RunError::Mesh(format!("set up the mesh: {error}"));
     let (builders, guard) =
         initialize_networking_from_sockets(threads, sockets, cluster.process, cluster.workers, hooks)
             .map_err(failed)?;
-    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard), agreed))
 }
 
-fn greeting(job: &Job, cluster: &Cluster, recovery: &Recovery) -> Greeting {
+/// Tells jobs apart that processes of one cluster must share.
+fn fingerprint(job: &Job) -> u64 {
     let mut text = job.name.clone();
     for (name, value) in &job.identity {
         text.push_str(&format!("\n{name}={value}"));
     }
-    Greeting {
-        process: cluster.process as u32,
-        processes: cluster.hosts.len().max(1) as u32,
-        workers: cluster.workers as u32,
-        job: event::key_hash(text.as_bytes()),
-        first_interval: u64::from(recovery.first_interval()),
-    }
+    event::key_hash(text.as_bytes())
 }
 
-fn open_writer(
+/// What the first process does before the others may go on: completes the sinks, fences the state.
+fn lead(
     job: &Job,
-    recovery: &Recovery,
+    cluster: &Cluster,
+    recovery: &mut Recovery,
     partitions: &[(usize, u32, PartitionInfo)],
     summary: &Arc<Mutex<Option<Summary>>>,
 ) -> Result<Writer, RunError> {
     let sinks = recovery.open_sinks(job)?;
-    let manifest = recovery.manifest.as_ref();
+    let manifest = recovery.manifest.clone();
     let sources = partitions.iter().map(|(_, _, info)| {
-        let known = manifest.and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
+        let known = manifest.as_ref().and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
         known.cloned().map_or_else(|| first_state(info), Ok)
     });
     let sources = sources.collect::<Result<Vec<_>, RunError>>()?;
-    recovery.begin(job, &sinks, &sources)?;
+    let peers = cluster.workers * cluster.hosts.len().max(1);
+    recovery.fence(job, peers, &sinks, &sources)?;
     Ok(Writer {
         sinks,
         store: recovery.store.clone(),
+        plan: Plan { generation: recovery.generation, peers: peers as u32 },
         marks: Vec::new(),
         watermark: recovery.watermark(),
         counts: manifest.map(|manifest| manifest.counts).unwrap_or_default(),
         held: recovery.held(job),
         sources,
         summary: Arc::clone(summary),
+    })
+}
+
+/// What the other processes do: they go on from where the first one does.
+fn follow(job: &Job, agreed: Agreed) -> Result<Recovery, RunError> {
+    let recovery = recover(job, job.state.as_ref().map(|_| agreed.checkpoint));
+    recovery.map_err(|error| match error {
+        RunError::Store(StoreError::Unknown { number, dir }) => RunError::MeshRefused(format!(
+            "process 0 goes on from checkpoint {number}, which is not in {}; \
+             `state.dir` must be a path that all processes share",
+            dir.display()
+        )),
+        other => other,
     })
 }
 
@@ -249,7 +268,8 @@ impl Start {
         let mut windows = Windows::new(self.job.window, aggregates.collect());
         self.recovery.restore(&mut windows, here.worker, here.peers)?;
         let marks = self.first_marks(here.peers);
-        let keyed = Keyed { windows, marks: marks.clone(), heard };
+        let store = self.recovery.store.clone();
+        let keyed = Keyed { windows, marks: marks.clone(), store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,

@@ -1,104 +1,133 @@
-//! Makes snapshots durable beside the worker: a thread encodes, writes and syncs, the worker goes on.
+//! Takes snapshots of a worker's windows and makes them durable beside the worker: the worker copies what
+//! has changed, a chunk at a time; a lane of its own encodes, writes and syncs.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
 
-use checkpoint::{Kind, Operator, Segment, SegmentBuilder, Store, StoreError, encode};
-use event::Shard;
+use checkpoint::{Chain, Frame, Kind, Operator, Segment, SegmentBuilder, Store, StoreError, Writer};
 use timely::dataflow::operators::Capability;
-use window::{ShardSnapshot, Windows};
+use window::{ASIDES, KEYS, StateChunk, Windows};
 
-use crate::job::{RunError, StateSpec};
+use crate::job::RunError;
+use crate::plant::Plant;
+use crate::space::Patience;
 use crate::worker::Here;
+use crate::world::{After, Lane};
 
-/// Snapshots that may wait to be written; the sources cut one at a time, so there are never more.
-const WAITING: usize = 2;
+/// How long a worker takes chunks before it looks at its other work.
+const TURN: Duration = Duration::from_millis(2);
 
-/// What is to be written: files of shards, by name.
+/// What is to be written.
 struct Order {
-    /// The open slices, which are written at every cut.
-    open: File,
-    /// Slices that were sealed, or changed, since they were last written.
-    sealed: Vec<(i64, File)>,
-}
-
-struct File {
     name: String,
-    shards: Vec<(Shard, ShardSnapshot)>,
-}
-
-/// What was written.
-struct Written {
-    open: Segment,
-    sealed: Vec<(i64, Segment)>,
+    chunks: Vec<StateChunk>,
+    /// How often there was no space for it.
+    attempt: u32,
 }
 
 /// The segments of a cut, and the right to hand them on.
 type Durable = (Vec<Segment>, Capability<u64>);
 
-/// The worker's end of the thread.
+/// A snapshot on its way: older segments that it shares, and what it adds.
+struct Cut {
+    interval: u32,
+    shared: Vec<Segment>,
+    capability: Capability<u64>,
+}
+
+/// The worker's end of the lane.
 pub(crate) struct SnapshotWriter {
-    orders: SyncSender<Order>,
-    written: Receiver<Result<Written, StoreError>>,
-    /// Segments of the sealed slices that are still needed, by slice.
-    sealed: BTreeMap<i64, Segment>,
+    /// Has one order at a time, or two at the end: the sources cut when the last cut is committed.
+    orders: Option<Lane<Order>>,
+    written: Receiver<Result<Option<Segment>, RunError>>,
+    /// The segments that say what the windows held at the last cut.
+    chain: Chain,
+    /// The chunks of the snapshot that is being taken.
+    taking: Option<(Vec<StateChunk>, Cut)>,
     /// The cuts whose segments are under way, oldest first.
-    cuts: VecDeque<Capability<u64>>,
-    shards: u32,
-    worker: usize,
-    nonce: u64,
+    cuts: VecDeque<Cut>,
+    here: Here,
 }
 
 impl SnapshotWriter {
-    /// Starts the thread. `activate` is called when a segment is durable.
-    pub(crate) fn spawn(state: &StateSpec, here: &Here, activate: Box<dyn Fn() + Send>) -> Self {
-        let (orders, incoming) = sync_channel::<Order>(WAITING);
-        let (done, written) = sync_channel(WAITING + 1);
-        let dir = state.dir.clone();
-        let work = move || {
-            while let Ok(order) = incoming.recv() {
-                let result = Store::open(&dir).and_then(|store| write(&store, order));
-                if done.send(result).is_err() {
-                    return;
-                }
-                activate();
-            }
+    /// Starts the lane. `activate` is called when a segment is durable.
+    pub(crate) fn spawn(store: Store, here: &Here, activate: Box<dyn Fn() + Send>) -> Self {
+        let (done, written) = channel();
+        let writer = Writer { worker: here.worker as u32, peers: here.peers as u32 };
+        let mut patience = Patience::new(here);
+        let work = move |order: &mut Order| {
+            let written = match write(&store, writer, order) {
+                Err(error) => match patience.after(error.into()) {
+                    Ok(again) => {
+                        order.attempt += 1;
+                        return again;
+                    }
+                    Err(error) => Err(error),
+                },
+                Ok(segment) => Ok(segment),
+            };
+            patience.over();
+            let failed = written.is_err();
+            let is_gone = done.send(written).is_err();
+            activate();
+            if failed || is_gone { After::Stop } else { After::Done }
         };
-        let thread = std::thread::Builder::new().name(format!("snapshot-{}", here.worker));
-        if let Err(error) = thread.spawn(work) {
+        let orders = here.world.lane(&format!("snapshot-{}", here.worker), work);
+        if let Err(error) = &orders {
             here.outcome.fail(RunError::Died(format!("cannot start a thread: {error}")));
         }
         SnapshotWriter {
-            orders,
+            orders: orders.ok(),
             written,
-            sealed: BTreeMap::new(),
+            chain: Chain::new(KEYS),
+            taking: None,
             cuts: VecDeque::new(),
-            shards: state.shards,
-            worker: here.worker,
-            nonce: here.nonce,
+            here: here.clone(),
         }
     }
 
-    /// Takes a snapshot of the windows at the end of an interval: of open slices always, of sealed ones only
-    /// if they changed since the last.
-    pub(crate) fn write(&mut self, interval: u32, windows: &mut Windows, cut: Capability<u64>) {
-        let name = |kind: &str| format!("{interval:010}-w{:03}{kind}-{:016x}", self.worker, self.nonce);
-        let live = windows.live();
-        self.sealed.retain(|number, _| live.iter().any(|slice| slice.number == *number && slice.saved));
-        let mut open = File { name: name(""), shards: windows.snapshot_asides(self.shards) };
-        let mut sealed = Vec::new();
-        for slice in live {
-            if !slice.sealed {
-                open.shards.extend(windows.snapshot_slice(slice.number, self.shards));
-            } else if !self.sealed.contains_key(&slice.number) {
-                let shards = windows.snapshot_slice(slice.number, self.shards);
-                sealed.push((slice.number, File { name: name(&format!("-s{}", slice.number)), shards }));
+    /// Begins a snapshot of the windows at the end of an interval. They must stay as they are until
+    /// [`SnapshotWriter::take`] says that it is taken.
+    pub(crate) fn begin(&mut self, interval: u32, windows: &mut Windows, capability: Capability<u64>) {
+        let live: Vec<i64> = windows.slices().collect();
+        // Records that are set aside are few, and written again each time.
+        let mut again = self.chain.retire(|label| live.binary_search(&label).is_ok());
+        if self.here.world.has(Plant::LoseKeys) {
+            again.clear();
+        }
+        let whole = self.chain.is_long();
+        if whole {
+            self.chain.clear();
+        }
+        windows.begin_snapshot(interval, &again, whole);
+        self.taking = Some((Vec::new(), Cut { interval, shared: Vec::new(), capability }));
+    }
+
+    /// Takes chunks for a moment. Returns whether the snapshot is taken, and with the lane.
+    pub(crate) fn take(&mut self, windows: &mut Windows) -> bool {
+        let Some((chunks, _)) = &mut self.taking else { return true };
+        let turn = self.here.world.now();
+        loop {
+            match windows.next_chunk() {
+                Some(chunk) => chunks.push(chunk),
+                None => break,
+            }
+            if self.here.world.now().saturating_duration_since(turn) >= TURN {
+                return false;
             }
         }
-        // Without the thread there is an error in `written`, which the worker will see.
-        if self.orders.send(Order { open, sealed }).is_ok() {
+        let Some((chunks, mut cut)) = self.taking.take() else { return true };
+        let superseded = chunks.iter().filter(|chunk| chunk.supersedes).map(|chunk| chunk.label);
+        self.chain.supersede(&superseded.chain([ASIDES]).collect::<Vec<_>>());
+        cut.shared = self.chain.segments();
+        let name = format!("{:010}-w{:03}-{:016x}", cut.interval, self.here.worker, self.here.nonce);
+        // Without the lane the run has failed already.
+        if let Some(orders) = &self.orders {
+            orders.send(Order { name, chunks, attempt: 0 });
             self.cuts.push_back(cut);
         }
+        true
     }
 
     /// The segments of the next cut that has become durable, old ones that it shares included.
@@ -108,10 +137,13 @@ impl SnapshotWriter {
     pub(crate) fn written(&mut self) -> Result<Option<Durable>, RunError> {
         match self.written.try_recv() {
             Ok(written) => {
-                let written = written?;
-                self.sealed.extend(written.sealed);
-                let segments = [written.open].into_iter().chain(self.sealed.values().cloned()).collect();
-                Ok(self.cuts.pop_front().map(|cut| (segments, cut)))
+                let segment = written?;
+                let Some(mut cut) = self.cuts.pop_front() else { return Ok(None) };
+                if let Some(segment) = segment {
+                    self.chain.push(cut.interval, segment.clone());
+                    cut.shared.push(segment);
+                }
+                Ok(Some((cut.shared, cut.capability)))
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.cuts.is_empty() => Ok(None),
@@ -122,20 +154,23 @@ impl SnapshotWriter {
     }
 }
 
-fn write(store: &Store, order: Order) -> Result<Written, StoreError> {
-    let open = write_file(store, order.open)?;
-    let sealed = order.sealed.into_iter().map(|(number, file)| Ok((number, write_file(store, file)?)));
-    Ok(Written { open, sealed: sealed.collect::<Result<_, StoreError>>()? })
-}
-
-fn write_file(store: &Store, file: File) -> Result<Segment, StoreError> {
-    let mut builder = SegmentBuilder::new(Operator::Window);
-    for (shard, snapshot) in &file.shards {
-        let block = encode(Kind::Shard, snapshot)
-            .map_err(|source| StoreError::Damaged { path: file.name.clone().into(), source })?;
-        builder.push(*shard, &block);
+/// Writes a segment, unless nothing has changed. Each attempt has a name of its own: what is there of an
+/// earlier one is not to be believed.
+fn write(store: &Store, writer: Writer, order: &Order) -> Result<Option<Segment>, StoreError> {
+    let name = match order.attempt {
+        0 => order.name.clone(),
+        attempt => format!("{}-{attempt}", order.name),
+    };
+    let mut builder = SegmentBuilder::new(Operator::Window, writer);
+    for StateChunk { label, head, parts, .. } in &order.chunks {
+        let frame = Frame::new(Kind::State, head, parts.clone())
+            .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
+        builder.push(*label, frame);
     }
-    let (segment, bytes) = builder.finish(file.name);
-    store.write_segment(&segment, &bytes)?;
-    Ok(segment)
+    if builder.is_empty() {
+        return Ok(None);
+    }
+    let (segment, pieces) = builder.finish(name);
+    store.write_segment(&segment, &pieces)?;
+    Ok(Some(segment))
 }

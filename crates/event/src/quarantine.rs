@@ -25,6 +25,8 @@ pub enum Reason {
     Expression,
     /// No window holds the record: it came too late. Counted as `late`, not as `quarantined`.
     Late,
+    /// The record ended the program three times, so it is not read any more.
+    Poison,
 }
 
 impl Reason {
@@ -40,6 +42,7 @@ impl Reason {
             Reason::TimeRange => "time_range",
             Reason::Expression => "expression",
             Reason::Late => "late",
+            Reason::Poison => "poison",
         }
     }
 }

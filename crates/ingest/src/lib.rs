@@ -29,7 +29,7 @@ mod error;
 mod source;
 mod watermark;
 
-pub use decode::{DecodeSpec, Decoder, FieldSpec, Piece, TimeSpec, TimeUnit};
+pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Piece, TimeSpec, TimeUnit, Witness};
 pub use error::IngestError;
 pub use source::{
     GenerateSpec, Incident, IncidentKind, Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec,

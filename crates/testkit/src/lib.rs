@@ -6,6 +6,7 @@
 //! - [`workload`]: builds the generator, the reference and the limit of `tests/workload/`.
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
+//! - [`postgres`]: a real database server.
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -28,6 +29,7 @@ pub mod job;
 pub mod lanes;
 pub mod oracle;
 pub mod podcast;
+pub mod postgres;
 pub mod process;
 pub mod random;
 pub mod usage;

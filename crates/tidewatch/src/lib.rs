@@ -43,6 +43,7 @@ pub mod job;
 mod progress;
 mod report;
 mod signals;
+mod supervise;
 mod usage;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const EMPTY: u64 = 0;
 struct Entry {
     head: u64,
     tail: u64,
-    /// By [`event::key_hash`]: for growing, removing, and the shard of a snapshot.
+    /// By [`event::key_hash`]: for growing and removing.
     hash: u64,
     len: u32,
     references: u32,
@@ -32,6 +32,34 @@ pub(crate) struct Keys {
     /// Differs from process to process, so that nobody can choose keys that share a bucket.
     seed: u64,
     candidates: Vec<u64>,
+    /// Which snapshot holds each key, from the first snapshot on.
+    saves: Option<Saves>,
+}
+
+/// Not in any snapshot.
+const NEVER: u32 = u32::MAX;
+/// Among the keys that the next snapshot must hold.
+const NEXT: u32 = u32::MAX - 1;
+
+/// Which snapshot holds the key of each slot.
+#[derive(Debug, Default)]
+struct Saves {
+    /// By slot: number of the cut, `NEVER` or `NEXT`.
+    at: Vec<u32>,
+    /// Slots at `NEXT`.
+    next: Vec<u32>,
+}
+
+impl Saves {
+    fn note(&mut self, slot: u32) {
+        if self.at.len() <= slot as usize {
+            self.at.resize(slot as usize + 1, NEVER);
+        }
+        if self.at[slot as usize] != NEXT {
+            self.at[slot as usize] = NEXT;
+            self.next.push(slot);
+        }
+    }
 }
 
 impl Keys {
@@ -44,7 +72,35 @@ impl Keys {
             arena_garbage: 0,
             seed: seed | 1,
             candidates: Vec::new(),
+            saves: None,
         }
+    }
+
+    /// The slots whose keys the snapshot of a cut must hold: new ones, and those that only the snapshots
+    /// of the cuts `again` hold; all of them at first, and if `whole`.
+    pub(crate) fn save(&mut self, cut: u32, again: &[u32], whole: bool) -> Vec<u32> {
+        let is_whole = whole || self.saves.is_none();
+        let Saves { at, next } = self.saves.get_or_insert_default();
+        let mut slots = std::mem::take(next);
+        if is_whole {
+            at.resize(self.entries.len(), NEVER);
+            slots = (0..self.entries.len() as u32).collect();
+        } else if !again.is_empty() {
+            let slots_again = at.iter().zip(0..).filter(|(at, _)| again.contains(at));
+            slots.extend(slots_again.map(|(_, slot)| slot));
+        }
+        slots.retain(|slot| {
+            let used = self.entries[*slot as usize].references > 0;
+            at[*slot as usize] = if used { cut } else { NEVER };
+            used
+        });
+        slots
+    }
+
+    /// The slot of a key, which is new if need be.
+    pub(crate) fn insert_one(&mut self, key: &[u8], hash: u64) -> u32 {
+        self.reserve(1);
+        self.find_or_insert_one(key, hash)
     }
 
     /// One more than the largest slot in use so far.
@@ -134,7 +190,7 @@ impl Keys {
             (0, place)
         });
         let entry = Entry { head, tail, hash, len: key.len() as u32, references: 0 };
-        match self.free.pop() {
+        let slot = match self.free.pop() {
             Some(slot) => {
                 self.entries[slot as usize] = entry;
                 slot
@@ -143,7 +199,11 @@ impl Keys {
                 self.entries.push(entry);
                 (self.entries.len() - 1) as u32
             }
+        };
+        if let Some(saves) = &mut self.saves {
+            saves.note(slot);
         }
+        slot
     }
 
     /// Makes room for `more` keys at a load of at most 5/8.

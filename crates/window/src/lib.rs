@@ -30,6 +30,7 @@
 mod aggregate;
 mod aside;
 mod keys;
+mod restore;
 mod slice;
 mod slicing;
 mod snapshot;
@@ -39,6 +40,7 @@ mod totals;
 mod windows;
 
 pub use aside::Arrival;
-pub use snapshot::{LiveSlice, ShardSnapshot, SnapshotError};
+pub use restore::Restoration;
+pub use snapshot::{ASIDES, ChunkHead, KEYS, SnapshotError, StateChunk};
 pub use spec::{SpecError, WindowSpec};
 pub use windows::{Arrivals, Windows};

@@ -1,5 +1,7 @@
 //! A slice's rows of state: one for each key that has a record in it, in order of arrival.
 
+use std::sync::Arc;
+
 use crate::aggregate::{Layout, Spills};
 use crate::keys::Keys;
 
@@ -10,22 +12,92 @@ const NONE: u32 = 0;
 /// sealed; until then an index of 4 bytes per slot finds the rows.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
-    /// Slot of the key of each row.
-    pub(crate) slots: Vec<u32>,
-    /// The rows, `Layout::stride` words each.
-    pub(crate) words: Vec<u64>,
+    /// Slot of the key of each row. Shared with snapshots that are still being written.
+    pub(crate) slots: Arc<Vec<u32>>,
+    /// The rows, `Layout::stride` words each. Shared likewise.
+    pub(crate) words: Arc<Vec<u64>>,
     /// Sums that fit no cell, by row.
     pub(crate) spills: Spills,
     /// For a slice that is in the front of the running window: what remains of each row's key in the
     /// front once this slice is gone; `Layout::ordered` words each.
     pub(crate) suffix: Vec<u64>,
-    /// Whether a snapshot holds it as it is.
-    pub(crate) saved: bool,
+    /// What snapshots hold of it.
+    pub(crate) saved: Saved,
     /// By slot: row + 1.
     index: Vec<u32>,
 }
 
+/// What snapshots hold of a slice, and what has changed since.
+#[derive(Debug, Default)]
+pub(crate) struct Saved {
+    /// Rows that they hold; those behind are new.
+    rows: usize,
+    /// A bit for each of those: whether it has changed since.
+    changed: Vec<u64>,
+    /// How many have.
+    changes: usize,
+    /// Rows that they hold altogether, since one held the whole slice.
+    written: usize,
+}
+
+impl Saved {
+    /// Notes that rows change.
+    fn touch(&mut self, rows: &[u32]) {
+        // A slice that no snapshot holds costs nothing here.
+        for row in rows.iter().map(|row| *row as usize).filter(|row| *row < self.rows) {
+            let (word, bit) = (&mut self.changed[row / 64], 1 << (row % 64));
+            self.changes += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
+}
+
 impl Slice {
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether snapshots hold it as it is.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.saved.rows == self.slots.len() && self.saved.changes == 0
+    }
+
+    /// The rows that the next snapshot must hold, or `None` if that had better be all of them: then older
+    /// snapshots of the slice are not needed any more.
+    pub(crate) fn unsaved(&self) -> Option<Vec<u32>> {
+        let Saved { rows, changed, changes, written } = &self.saved;
+        let more = changes + self.slots.len() - rows;
+        if *rows == 0 || written + more > 2 * self.slots.len() {
+            return None;
+        }
+        let mut unsaved = Vec::with_capacity(more);
+        for (word, bits) in changed.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                unsaved.push(word as u32 * 64 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        unsaved.extend(*rows as u32..self.slots.len() as u32);
+        Some(unsaved)
+    }
+
+    /// Notes that a snapshot holds so many more rows of it, or all of them.
+    pub(crate) fn note_saved(&mut self, more: Option<usize>) {
+        let rows = self.slots.len();
+        let written = more.map_or(rows, |more| self.saved.written + more);
+        let mut changed = std::mem::take(&mut self.saved.changed);
+        changed.clear();
+        changed.resize(rows.div_ceil(64), 0);
+        self.saved = Saved { rows, changed, changes: 0, written };
+    }
+
+    /// Notes that the next snapshot must hold all of it.
+    pub(crate) fn forget_saved(&mut self) {
+        self.saved = Saved::default();
+    }
+
     /// Finds the rows of `slots`, making new ones, and appends them to `rows`.
     pub(crate) fn find_or_insert(
         &mut self,
@@ -34,18 +106,19 @@ impl Slice {
         slots: &[u32],
         rows: &mut Vec<u32>,
     ) {
-        self.saved = false;
         self.index_slots(keys.slots());
+        let known = Arc::make_mut(&mut self.slots);
         for slot in slots {
             let row = &mut self.index[*slot as usize];
             if *row == NONE {
-                self.slots.push(*slot);
-                *row = self.slots.len() as u32;
+                known.push(*slot);
+                *row = known.len() as u32;
                 keys.refer(*slot);
             }
             rows.push(*row - 1);
         }
-        self.words.resize(self.slots.len() * layout.stride(), 0);
+        Arc::make_mut(&mut self.words).resize(known.len() * layout.stride(), 0);
+        self.saved.touch(rows);
     }
 
     /// Makes the index cover `slots`, rebuilding it if it was dropped.

@@ -1,248 +1,275 @@
-//! The durable form of windows: what a slice holds, by shard, independent of slots and of worker.
+//! The durable form of windows: chunks of keys and of rows, taken a chunk at a time, changes only.
 //!
-//! A slice that is sealed rarely changes again, so its snapshot can be kept and named by many checkpoints;
-//! only open slices are written each time. [`Windows::live`] says which are which.
+//! Rows name keys by slot, as in memory; keys are written once, when they are new. A slice that is sealed
+//! is shared with whoever writes the chunk instead of being copied. `dataflow::snapshot` keeps track of
+//! which chunks of older snapshots are still needed; [`crate::Restoration`] reads them back.
+//!
+//! Promises: the chunks that are alive after a snapshot say all that the windows hold at the time of
+//! [`Windows::begin_snapshot`]; a chunk costs what it holds, and holds at most `CHUNK_ROWS` rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
 
-use event::{Shard, Watermark, key_hash};
+use arrow_buffer::ToByteSlice;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::Windows;
-use crate::aggregate::{Exact, Layout, Widths, text_words};
+use crate::aggregate::{Exact, text_words};
 use crate::aside::Aside;
-use crate::slice::Slice;
+
+/// Label of chunks of keys.
+pub const KEYS: i64 = i64::MIN;
+/// Label of chunks of records that are set aside.
+pub const ASIDES: i64 = i64::MIN + 1;
+
+/// Rows or keys of a chunk: what is copied in one go, some milliseconds at most.
+const CHUNK_ROWS: usize = 1 << 16;
 
 /// A snapshot that does not fit the job, or was damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// It was written for other aggregates.
-    #[error("the snapshot of {shard:?} has {found} aggregates, the job has {wanted}")]
+    #[error("the snapshot has {found} aggregates, the job has {wanted}")]
     Aggregates {
-        /// Whose state.
-        shard: Shard,
         /// How many it has.
         found: usize,
         /// How many the job has.
         wanted: usize,
     },
     /// It refers to what it does not have.
-    #[error("the snapshot of {0:?} is not whole")]
-    Inconsistent(Shard),
+    #[error("a chunk of {0} is not whole")]
+    Inconsistent(&'static str),
 }
 
-/// A slice that holds records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LiveSlice {
-    /// Its number.
-    pub number: i64,
-    /// Whether it changes only by records behind the watermark.
-    pub sealed: bool,
-    /// Whether the last snapshot of it still says what it holds.
-    pub saved: bool,
+/// What a chunk holds beside its parts in bulk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ChunkHead {
+    /// Parts: slots, the end of each key among the bytes, the keys' bytes.
+    Keys,
+    /// Parts: slots, rows of words. Rows replace those of earlier chunks of the same slice and slot.
+    Rows(RowsHead),
+    /// All records that are set aside.
+    Asides(Asides),
 }
 
-/// What one slice holds of one shard, or the records of a shard that are set aside.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct ShardSnapshot {
-    widths: Vec<bool>,
-    slice: i64,
-    /// The keys of the rows, one after the other, and where each ends.
-    keys: ByteBuf,
-    key_ends: Vec<u32>,
-    /// The rows, one after the other.
-    words: Vec<u64>,
+/// Records that are set aside, each with its place in their order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asides(pub(crate) Vec<((i64, u32, u64), Aside)>);
+
+/// What rows of a slice need beside their words.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RowsHead {
+    pub(crate) slice: i64,
+    pub(crate) widths: Vec<bool>,
     /// Texts that words refer to.
-    texts: Vec<String>,
-    /// By row and word.
-    spills: Vec<((u32, u16), Exact)>,
-    asides: Vec<((i64, u32, u64), Aside)>,
+    pub(crate) texts: Vec<String>,
+    /// Sums that fit no cell, by row of the chunk and word.
+    pub(crate) spills: Vec<((u32, u16), Exact)>,
+}
+
+/// A part of a snapshot.
+#[derive(Debug, Clone)]
+pub struct StateChunk {
+    /// A slice's number, [`KEYS`] or [`ASIDES`].
+    pub label: i64,
+    /// Whether chunks of this label from older snapshots are not needed any more.
+    pub supersedes: bool,
+    /// What it holds.
+    pub head: ChunkHead,
+    /// What it holds in bulk: little-endian numbers and bytes.
+    pub parts: Vec<Bytes>,
+}
+
+/// A snapshot that is being taken.
+#[derive(Debug)]
+pub(crate) struct Saving {
+    /// Slots whose keys are still to be written.
+    keys: Vec<u32>,
+    /// Slices that are still to be written.
+    slices: VecDeque<i64>,
+    /// The slice that is being written.
+    rows: Option<SavingRows>,
+    asides: bool,
+}
+
+#[derive(Debug)]
+struct SavingRows {
+    slice: i64,
+    /// Which rows; all without.
+    chosen: Option<Vec<u32>>,
+    next: usize,
+}
+
+/// Numbers that someone else still owns, as bytes.
+struct Numbers<T>(Arc<Vec<T>>);
+
+impl<T> AsRef<[u8]> for Numbers<T>
+where
+    [T]: ToByteSlice,
+{
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_slice().to_byte_slice()
+    }
+}
+
+#[cfg(target_endian = "big")]
+compile_error!("snapshots hold numbers as they lie in memory, which must be little-endian");
+
+fn bytes_of<T: Send + Sync + 'static>(numbers: Vec<T>) -> Bytes
+where
+    [T]: ToByteSlice,
+{
+    Bytes::from_owner(Numbers(Arc::new(numbers)))
+}
+
+/// A range of numbers that a sealed slice and the chunk share.
+fn shared<T: Send + Sync + 'static>(numbers: &Arc<Vec<T>>, range: Range<usize>) -> Bytes
+where
+    [T]: ToByteSlice,
+{
+    let width = size_of::<T>();
+    Bytes::from_owner(Numbers(Arc::clone(numbers))).slice(range.start * width..range.end * width)
 }
 
 impl Windows {
-    /// The slices that hold records, oldest first.
-    pub fn live(&self) -> Vec<LiveSlice> {
-        let slices = self.slices.iter();
-        slices
-            .map(|(number, s)| LiveSlice { number: *number, sealed: s.is_sealed(), saved: s.saved })
-            .collect()
+    /// Numbers of the slices that hold records, ascending.
+    pub fn slices(&self) -> impl Iterator<Item = i64> {
+        self.slices.keys().copied()
     }
 
-    /// What a slice holds, for each of the `shards` shards that it holds anything of, in their order. It
-    /// counts as saved from then on, until it changes.
-    pub fn snapshot_slice(&mut self, number: i64, shards: u32) -> Vec<(Shard, ShardSnapshot)> {
-        let Some(slice) = self.slices.get_mut(&number) else { return Vec::new() };
-        slice.saved = true;
-        let slice = &self.slices[&number];
-        let order = self.rows_by_shard(slice, shards);
-        let mut places = vec![0; if slice.spills.is_empty() { 0 } else { slice.slots.len() }];
-        let mut snapshots = Vec::new();
-        for run in order.chunk_by(|a, b| a.0 == b.0) {
-            snapshots.push((Shard(run[0].0), self.snapshot_rows(number, slice, run, &mut places)));
+    /// Begins the snapshot of a cut: of what has changed since the last one, or of everything if `whole`.
+    /// Keys that only the snapshots of the cuts `again` hold are among it. Until [`Windows::next_chunk`]
+    /// has given `None`, nothing may be taken in and no window be closed.
+    pub fn begin_snapshot(&mut self, cut: u32, again: &[u32], whole: bool) {
+        if whole {
+            self.slices.values_mut().for_each(|slice| slice.forget_saved());
         }
-        for ((row, word), exact) in &slice.spills {
-            let shard = Shard::of(self.keys.hash(slice.slots[*row as usize]), shards);
-            if let Ok(at) = snapshots.binary_search_by_key(&shard, |(shard, _)| *shard) {
-                snapshots[at].1.spills.push(((places[*row as usize], *word), exact.clone()));
-            }
-        }
-        snapshots
+        let unsaved = self.slices.iter().filter(|(_, slice)| !slice.is_saved());
+        let slices = unsaved.map(|(number, _)| *number).collect();
+        let keys = self.keys.save(cut, again, whole);
+        self.saving = Some(Saving { keys, slices, rows: None, asides: !self.asides.is_empty() });
     }
 
-    /// Shard and number of each row, by shard.
-    fn rows_by_shard(&self, slice: &Slice, shards: u32) -> Vec<(u32, u32)> {
-        let of = |slot: &u32| Shard::of(self.keys.hash(*slot), shards).0;
-        let mut starts = vec![0usize; shards as usize + 1];
-        slice.slots.iter().for_each(|slot| starts[of(slot) as usize + 1] += 1);
-        for shard in 1..starts.len() {
-            starts[shard] += starts[shard - 1];
+    /// The next chunk of the snapshot, keys before the rows that name them.
+    pub fn next_chunk(&mut self) -> Option<StateChunk> {
+        let mut saving = self.saving.take()?;
+        let chunk = self.chunk_of(&mut saving);
+        if chunk.is_some() {
+            self.saving = Some(saving);
         }
-        let mut order = vec![(0, 0); slice.slots.len()];
-        for (row, slot) in slice.slots.iter().enumerate() {
-            let shard = of(slot);
-            order[starts[shard as usize]] = (shard, row as u32);
-            starts[shard as usize] += 1;
-        }
-        order
+        chunk
     }
 
-    fn snapshot_rows(
-        &self,
-        number: i64,
-        slice: &Slice,
-        rows: &[(u32, u32)],
-        places: &mut [u32],
-    ) -> ShardSnapshot {
-        let (stride, additive) = (self.layout.stride(), self.layout.additive());
-        let mut keys = Vec::with_capacity(rows.len() * 16);
-        let mut key_ends = Vec::with_capacity(rows.len());
-        let mut words = Vec::with_capacity(rows.len() * stride);
-        let (mut texts, mut known) = (Vec::new(), BTreeMap::new());
-        for (place, (_, row)) in rows.iter().enumerate() {
-            let row = *row as usize;
-            if let Some(to) = places.get_mut(row) {
-                *to = place as u32;
-            }
-            self.keys.append_key(slice.slots[row], &mut keys);
-            key_ends.push(keys.len() as u32);
-            words.extend_from_slice(slice.row(row, stride));
-            if additive < stride {
-                let ordered = words.len() - (stride - additive);
-                self.externalise(&mut texts, &mut known, &mut words[ordered..]);
-            }
+    fn chunk_of(&mut self, saving: &mut Saving) -> Option<StateChunk> {
+        if !saving.keys.is_empty() {
+            let rest = saving.keys.split_off(saving.keys.len().min(CHUNK_ROWS));
+            return Some(self.keys_chunk(std::mem::replace(&mut saving.keys, rest)));
         }
-        ShardSnapshot {
+        if std::mem::take(&mut saving.asides) {
+            return Some(self.asides_chunk());
+        }
+        if saving.rows.is_none() {
+            let slice = saving.slices.pop_front()?;
+            saving.rows = Some(SavingRows { slice, chosen: self.slices[&slice].unsaved(), next: 0 });
+        }
+        let rows = saving.rows.as_mut()?;
+        let chunk = self.rows_chunk(rows);
+        if rows.next >= rows.chosen.as_ref().map_or(self.slices[&rows.slice].rows(), Vec::len) {
+            let more = rows.chosen.as_ref().map(Vec::len);
+            self.slices.entry(rows.slice).and_modify(|slice| slice.note_saved(more));
+            saving.rows = None;
+        }
+        Some(chunk)
+    }
+
+    fn keys_chunk(&self, slots: Vec<u32>) -> StateChunk {
+        let mut keys = Vec::with_capacity(slots.len() * 16);
+        let mut ends = Vec::with_capacity(slots.len());
+        for slot in &slots {
+            self.keys.append_key(*slot, &mut keys);
+            ends.push(keys.len() as u64);
+        }
+        let parts = vec![bytes_of(slots), bytes_of(ends), keys.into()];
+        StateChunk { label: KEYS, supersedes: false, head: ChunkHead::Keys, parts }
+    }
+
+    fn asides_chunk(&self) -> StateChunk {
+        let asides = self.asides.iter().map(|(place, aside)| (*place, aside.clone())).collect();
+        let head = ChunkHead::Asides(Asides(asides));
+        StateChunk { label: ASIDES, supersedes: true, head, parts: Vec::new() }
+    }
+
+    fn rows_chunk(&self, saving: &mut SavingRows) -> StateChunk {
+        let slice = &self.slices[&saving.slice];
+        let stride = self.layout.stride();
+        let all = saving.chosen.as_ref().map_or(slice.rows(), Vec::len);
+        let range = saving.next..all.min(saving.next + CHUNK_ROWS);
+        saving.next = range.end;
+        let mut head = RowsHead {
+            slice: saving.slice,
             widths: self.layout.widths().0.clone(),
-            slice: number,
-            keys: keys.into(),
-            key_ends,
-            words,
-            texts,
-            ..ShardSnapshot::default()
+            ..RowsHead::default()
+        };
+        let is_first = range.start == 0;
+        let texts = !text_words(&self.layout).is_empty();
+        let parts = match &saving.chosen {
+            None => {
+                self.spills_of(slice, range.clone().map(|row| row as u32), &mut head);
+                let words = range.start * stride..range.end * stride;
+                if slice.is_sealed() && !texts {
+                    vec![shared(&slice.slots, range), shared(&slice.words, words)]
+                } else {
+                    let mut words = slice.words[words].to_vec();
+                    self.externalise(&mut head, &mut words);
+                    vec![bytes_of(slice.slots[range].to_vec()), bytes_of(words)]
+                }
+            }
+            Some(chosen) => {
+                let chosen = &chosen[range];
+                self.spills_of(slice, chosen.iter().copied(), &mut head);
+                let slots = chosen.iter().map(|row| slice.slots[*row as usize]).collect();
+                let mut words = Vec::with_capacity(chosen.len() * stride);
+                chosen.iter().for_each(|row| words.extend_from_slice(slice.row(*row as usize, stride)));
+                self.externalise(&mut head, &mut words);
+                vec![bytes_of::<u32>(slots), bytes_of(words)]
+            }
+        };
+        let supersedes = saving.chosen.is_none() && is_first;
+        StateChunk { label: saving.slice, supersedes, head: ChunkHead::Rows(head), parts }
+    }
+
+    fn spills_of(&self, slice: &crate::slice::Slice, rows: impl Iterator<Item = u32>, head: &mut RowsHead) {
+        if slice.spills.is_empty() {
+            return;
+        }
+        for (place, row) in (0..).zip(rows) {
+            let spills = slice.spills.range((row, 0)..=(row, u16::MAX));
+            head.spills.extend(spills.map(|((_, word), exact)| ((place, *word), exact.clone())));
         }
     }
 
-    /// Replaces numbers of `Texts` by numbers in the snapshot's own list.
-    fn externalise(&self, list: &mut Vec<String>, known: &mut BTreeMap<u64, u64>, ordered: &mut [u64]) {
-        for (has, word) in text_words(&self.layout) {
-            if ordered[has] == 1 {
-                let number = ordered[word];
-                ordered[word] = *known.entry(number).or_insert_with(|| {
-                    list.push(self.texts.text(number).to_owned());
-                    list.len() as u64 - 1
+    /// Replaces numbers of `Texts` by numbers in the chunk's own list.
+    fn externalise(&self, head: &mut RowsHead, words: &mut [u64]) {
+        let places = text_words(&self.layout);
+        if places.is_empty() {
+            return;
+        }
+        let mut known = BTreeMap::new();
+        let additive = self.layout.additive();
+        for row in words.chunks_exact_mut(self.layout.stride()) {
+            let ordered = &mut row[additive..];
+            for (has, word) in &places {
+                if ordered[*has] != 1 {
+                    continue;
+                }
+                let number = ordered[*word];
+                ordered[*word] = *known.entry(number).or_insert_with(|| {
+                    head.texts.push(self.texts.text(number).to_owned());
+                    head.texts.len() as u64 - 1
                 });
             }
         }
-    }
-
-    /// The records that are set aside, for each shard that has any.
-    pub fn snapshot_asides(&self, shards: u32) -> Vec<(Shard, ShardSnapshot)> {
-        let mut snapshots: BTreeMap<Shard, ShardSnapshot> = BTreeMap::new();
-        for (place, aside) in &self.asides {
-            let snapshot = snapshots.entry(Shard::of(key_hash(&aside.key), shards)).or_default();
-            snapshot.widths.clone_from(&self.layout.widths().0);
-            snapshot.asides.push((*place, aside.clone()));
-        }
-        snapshots.into_iter().collect()
-    }
-
-    /// Sets the watermark by which windows are closed, before shards are restored.
-    pub fn restore_closed(&mut self, closed: Watermark) {
-        self.closed = closed;
-    }
-
-    /// Takes in what a snapshot holds.
-    ///
-    /// # Errors
-    /// If it was written for other aggregates or refers to what it does not have.
-    pub fn restore(&mut self, shard: Shard, snapshot: ShardSnapshot) -> Result<(), SnapshotError> {
-        let wanted = self.layout.aggregates().len();
-        let found = snapshot.widths.len();
-        if found != wanted {
-            return Err(SnapshotError::Aggregates { shard, found, wanted });
-        }
-        for aggregate in 0..wanted {
-            if snapshot.widths[aggregate] && !self.layout.widths().0[aggregate] {
-                self.widen(aggregate);
-            }
-        }
-        let from = Layout::new(self.layout.aggregates().to_vec(), Widths(snapshot.widths.clone()));
-        self.restore_rows(&from, &snapshot).ok_or(SnapshotError::Inconsistent(shard))?;
-        self.asides.extend(snapshot.asides);
-        Ok(())
-    }
-
-    /// `None` if the snapshot is not whole.
-    fn restore_rows(&mut self, from: &Layout, snapshot: &ShardSnapshot) -> Option<()> {
-        if snapshot.key_ends.is_empty() {
-            return Some(());
-        }
-        if snapshot.words.len() != snapshot.key_ends.len() * from.stride() {
-            return None;
-        }
-        let mut words = self.layout.convert(from, &snapshot.words);
-        self.internalise(&snapshot.texts, &mut words)?;
-        let slots = self.slots_of(&snapshot.keys, &snapshot.key_ends)?;
-        let slice = self.slices.entry(snapshot.slice).or_default();
-        let mut rows = Vec::with_capacity(slots.len());
-        slice.find_or_insert(&self.layout, &mut self.keys, &slots, &mut rows);
-        let stride = self.layout.stride();
-        for (row, words) in rows.iter().zip(words.chunks_exact(stride)) {
-            slice.words[*row as usize * stride..(*row as usize + 1) * stride].copy_from_slice(words);
-        }
-        for ((row, word), exact) in &snapshot.spills {
-            let word = self.layout.moved_word(from, *word)?;
-            slice.spills.insert((*rows.get(*row as usize)?, word), exact.clone());
-        }
-        Some(())
-    }
-
-    fn slots_of(&mut self, keys: &[u8], ends: &[u32]) -> Option<Vec<u32>> {
-        let starts = [0].into_iter().chain(ends.iter().map(|end| *end as usize));
-        let keys: Vec<&[u8]> =
-            starts.zip(ends).map(|(start, end)| keys.get(start..*end as usize)).collect::<Option<_>>()?;
-        let array = arrow_array::BinaryArray::from_iter_values(&keys);
-        let hashes: Vec<u64> = keys.iter().map(|key| key_hash(key)).collect();
-        let mut slots = vec![0; keys.len()];
-        self.keys.find_or_insert(&array, &hashes, 0, &mut slots);
-        Some(slots)
-    }
-
-    fn internalise(&mut self, texts: &[String], words: &mut [u64]) -> Option<()> {
-        let places = text_words(&self.layout);
-        if places.is_empty() {
-            return Some(());
-        }
-        let (additive, stride) = (self.layout.additive(), self.layout.stride());
-        for row in words.chunks_exact_mut(stride) {
-            for (has, word) in &places {
-                if row[additive + has] == 1 {
-                    let text = texts.get(row[additive + word] as usize)?;
-                    row[additive + word] = self.texts.number(text);
-                }
-            }
-        }
-        Some(())
     }
 }

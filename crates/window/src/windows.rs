@@ -13,6 +13,7 @@ use crate::aside::{Arrival, Aside, Held, input_types};
 use crate::keys::Keys;
 use crate::slice::Slice;
 use crate::slicing::Slicing;
+use crate::snapshot::Saving;
 use crate::text::Texts;
 use crate::totals::Running;
 
@@ -62,6 +63,8 @@ pub struct Windows {
     floor: i64,
     /// The window whose rows are being emitted.
     closing: Option<Closing>,
+    /// The snapshot that is being taken.
+    pub(crate) saving: Option<Saving>,
     result_schema: Arc<Schema>,
     scratch: Scratch,
 }
@@ -99,6 +102,7 @@ impl Windows {
             closed: Watermark::NONE,
             floor: i64::MIN,
             closing: None,
+            saving: None,
             result_schema: Arc::new(Schema::new(fields)),
             scratch: Scratch::default(),
         }
@@ -265,7 +269,7 @@ impl Windows {
             layout: &self.layout,
             texts: &mut self.texts,
             spills: &mut slice.spills,
-            words: &mut slice.words,
+            words: Arc::make_mut(&mut slice.words).as_mut_slice(),
             rows,
         };
         fold(&mut target, folding, select, from)
@@ -275,7 +279,7 @@ impl Windows {
     pub(crate) fn widen(&mut self, aggregate: usize) {
         let wide = self.layout.widened(aggregate);
         for slice in self.slices.values_mut() {
-            slice.words = wide.convert(&self.layout, &slice.words);
+            slice.words = Arc::new(wide.convert(&self.layout, &slice.words));
         }
         self.running.additive = wide.convert_additive(&self.layout, &self.running.additive);
         self.move_spills(&wide);
@@ -363,7 +367,7 @@ impl Windows {
         while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < number) {
             let (number, slice) = oldest.remove_entry();
             self.running.expire(&self.layout, number, &slice);
-            for slot in &slice.slots {
+            for slot in slice.slots.iter() {
                 self.keys.release(*slot);
             }
         }
@@ -450,7 +454,8 @@ impl Windows {
                 }
             };
             for slice in slices.values_mut() {
-                slice.words.chunks_exact_mut(stride).for_each(|row| renumber(&mut row[additive..]));
+                let words = Arc::make_mut(&mut slice.words);
+                words.chunks_exact_mut(stride).for_each(|row| renumber(&mut row[additive..]));
                 renumber(&mut slice.suffix);
             }
             renumber(&mut running.front);

@@ -8,7 +8,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use event::{Aggregate, AggregateFunction as F, DataType, Rows, Watermark, key_hash};
 use proptest::prelude::*;
-use window::{Arrival, Arrivals, WindowSpec, Windows};
+use window::{Arrival, Arrivals, KEYS, StateChunk, WindowSpec, Windows};
 
 #[derive(Debug, Clone)]
 struct Record {
@@ -20,14 +20,23 @@ struct Record {
     text: u8,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Then {
+    Nothing,
+    /// A snapshot is taken; a whole one if told so.
+    Snapshot { whole: bool },
+    /// A snapshot is taken, and other windows go on from all snapshots since the last restart.
+    Restart,
+}
+
 #[derive(Debug, Clone)]
 struct Case {
     size: i64,
     slide: i64,
     bound: i64,
     partitions: Vec<Vec<Record>>,
-    /// How many records of which partition come next; a snapshot is taken and restored where marked.
-    schedule: Vec<(usize, usize, bool)>,
+    /// How many records of which partition come next, and what happens then.
+    schedule: Vec<(usize, usize, Then)>,
 }
 
 fn aggregates() -> Vec<Aggregate> {
@@ -153,6 +162,43 @@ fn naive(case: &Case) -> Answer {
     (held.into_iter().map(|(window, held)| (window, naive_row(&held))).collect(), late)
 }
 
+/// The chunks that snapshots have left and that are still needed, as a store would keep them.
+#[derive(Default)]
+struct Chain {
+    cut: u32,
+    chunks: Vec<(u32, StateChunk)>,
+}
+
+impl Chain {
+    fn save(&mut self, windows: &mut Windows, whole: bool) {
+        self.cut += 1;
+        let live: Vec<i64> = windows.slices().collect();
+        self.chunks.retain(|(_, chunk)| chunk.label == KEYS || live.contains(&chunk.label));
+        let needed = |cut: u32| self.chunks.iter().any(|(of, c)| *of == cut && c.label != KEYS);
+        let again: Vec<u32> = (0..self.cut).filter(|cut| !needed(*cut)).collect();
+        self.chunks.retain(|(cut, _)| !again.contains(cut));
+        windows.begin_snapshot(self.cut, &again, whole);
+        if whole {
+            self.chunks.clear();
+        }
+        while let Some(chunk) = windows.next_chunk() {
+            if chunk.supersedes {
+                self.chunks.retain(|(cut, older)| older.label != chunk.label || *cut == self.cut);
+            }
+            self.chunks.push((self.cut, chunk));
+        }
+    }
+
+    fn restore(&self, windows: &mut Windows, owns: &dyn Fn(u64) -> bool) {
+        let mut restoration = windows.restore(owns);
+        for keys in [true, false] {
+            for (_, chunk) in self.chunks.iter().filter(|(_, chunk)| (chunk.label == KEYS) == keys) {
+                restoration.take(chunk.head.clone(), &chunk.parts).expect("its own chunk");
+            }
+        }
+    }
+}
+
 /// Feeds a case through `Windows`, as a worker would.
 fn run(case: &Case, spec: WindowSpec) -> Answer {
     let mut windows = Windows::new(spec, aggregates());
@@ -160,8 +206,9 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
     let mut read = vec![0usize; case.partitions.len()];
     let mut marks = vec![i64::MIN; case.partitions.len()];
     let mut closed_to = i64::MIN;
-    let rest = (0..case.partitions.len()).map(|p| (p, usize::MAX, false));
-    for (partition, count, restart) in case.schedule.iter().copied().chain(rest) {
+    let mut chain = Chain::default();
+    let rest = (0..case.partitions.len()).map(|p| (p, usize::MAX, Then::Nothing));
+    for (partition, count, then) in case.schedule.iter().copied().chain(rest) {
         let partition = partition % case.partitions.len();
         let records = &case.partitions[partition];
         let from = read[partition];
@@ -196,16 +243,14 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
             }
         };
         while !windows.advance_some(watermark, 2, &mut take) {}
-        if restart {
-            let mut next = Windows::new(spec, aggregates());
-            next.restore_closed(watermark);
-            let live = windows.live();
-            let slices = live.iter().flat_map(|slice| windows.snapshot_slice(slice.number, 8));
-            let snapshots: Vec<_> = slices.collect();
-            for (shard, snapshot) in snapshots.into_iter().chain(windows.snapshot_asides(8)) {
-                next.restore(shard, snapshot).expect("its own snapshot");
-            }
-            windows = next;
+        if then != Then::Nothing {
+            chain.save(&mut windows, then == Then::Snapshot { whole: true });
+        }
+        if then == Then::Restart {
+            windows = Windows::new(spec, aggregates());
+            windows.restore_closed(watermark);
+            chain.restore(&mut windows, &|_| true);
+            chain = Chain::default();
         }
     }
     assert_eq!(windows.keys(), 0, "nothing is left behind");
@@ -258,7 +303,13 @@ fn record() -> impl Strategy<Value = Record> {
 
 fn case() -> impl Strategy<Value = Case> {
     let partitions = prop::collection::vec(prop::collection::vec(record(), 0..40), 1..4);
-    let schedule = prop::collection::vec((0usize..4, 1usize..12, prop::bool::weighted(0.2)), 0..30);
+    let then = prop_oneof![
+        6 => Just(Then::Nothing),
+        4 => Just(Then::Snapshot { whole: false }),
+        1 => Just(Then::Snapshot { whole: true }),
+        2 => Just(Then::Restart),
+    ];
+    let schedule = prop::collection::vec((0usize..4, 1usize..12, then), 0..30);
     (1i64..12, 0i64..40, 0i64..60, partitions, schedule).prop_map(
         |(slide, extra, bound, mut partitions, schedule)| {
             // Times that mostly go forward, as a stream's do.
@@ -286,4 +337,45 @@ proptest! {
         }
         prop_assert_eq!(rows.len(), expected.len());
     }
+}
+
+#[test]
+fn workers_of_another_number_share_out_what_a_snapshot_holds() {
+    let spec = WindowSpec::sliding(10, 5).unwrap();
+    let records: Vec<Record> = (0..200u8)
+        .map(|i| Record {
+            key: i % 50,
+            time: i64::from(i) / 20,
+            value: Some(f64::from(i)),
+            number: 1,
+            flag: true,
+            text: i % 7,
+        })
+        .collect();
+    let offsets: Vec<usize> = (0..records.len()).collect();
+    let mut windows = Windows::new(spec, aggregates());
+    let mut chain = Chain::default();
+    for half in [0..100, 100..200] {
+        feed(&mut windows, 0, &records[half.clone()], &offsets[half], None);
+        chain.save(&mut windows, false);
+    }
+    let finish = |windows: &mut Windows| {
+        let mut rows = BTreeMap::new();
+        windows.advance(Watermark::FINISHED, &mut |closed| {
+            for row in 0..closed.keys.len() {
+                rows.insert((closed.window.start, closed.keys.value(row).to_vec()), texts_of(&closed, row));
+            }
+        });
+        rows
+    };
+    let expected = finish(&mut windows);
+    let mut shared_out = BTreeMap::new();
+    for worker in 0..3 {
+        let mut windows = Windows::new(spec, aggregates());
+        chain.restore(&mut windows, &|hash| hash % 3 == worker);
+        let rows = finish(&mut windows);
+        assert!(!rows.is_empty() && rows.len() < expected.len());
+        shared_out.extend(rows);
+    }
+    assert_eq!(shared_out, expected);
 }

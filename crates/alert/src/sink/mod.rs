@@ -2,17 +2,36 @@
 //!
 //! The one writer of each sink calls these; what to write, and when, is decided by `dataflow`. A sink that
 //! is opened beside a fresh state must be empty; one that is resumed must hold what was put out before
-//! (`resume_exactly_once`). One file per kind of sink.
+//! (`resume_exactly_once`). One file per kind of sink; what databases share is in `database`, `ledger`,
+//! `table` and `rows`.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod database;
+mod error;
 mod file;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod ledger;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod rows;
+mod secret;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stdout;
+mod table;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use error::SinkError;
 use file::FileSink;
+#[cfg(feature = "postgres")]
+pub use postgres::check_url;
+pub use secret::Secret;
 use stdout::StdoutSink;
+pub use table::{Shape, Table};
 
 /// A sink as the config asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +54,45 @@ pub enum SinkKind {
         /// Where it is, relative to the working directory.
         path: PathBuf,
     },
+    /// A table of an SQLite database.
+    Sqlite {
+        /// The file of the database, relative to the working directory.
+        path: PathBuf,
+        /// The table.
+        table: Table,
+    },
+    /// A table of a PostgreSQL server.
+    Postgres {
+        /// Where the server is, and how to get in: `postgres://user:password@host/database`.
+        url: Secret,
+        /// A file with the certificates of those who may sign that of the server; without it the system's.
+        ca: Option<PathBuf>,
+        /// The table.
+        table: Table,
+    },
+}
+
+impl SinkKind {
+    /// What a checkpoint calls it, to know whether the output is still the same one. Never a secret.
+    ///
+    /// A database may move: whether it is the same one is seen by what it was given.
+    pub fn target(&self) -> String {
+        match self {
+            SinkKind::Stdout => "standard output".to_owned(),
+            SinkKind::File { path } => path.display().to_string(),
+            SinkKind::Sqlite { path, table } => format!("{} {table}", path.display()),
+            SinkKind::Postgres { table, .. } => format!("postgres {table}"),
+        }
+    }
+}
+
+/// Who delivers: a database keeps under this name what it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deliverer {
+    /// Name of the job.
+    pub job: String,
+    /// Number of the run: a database takes nothing from a run once a later one has opened it.
+    pub generation: u64,
 }
 
 /// When a sink gets its lines.
@@ -60,27 +118,55 @@ pub trait Sink: Send {
     /// If the disk refused. What was written is in doubt then: do not go on.
     fn sync(&mut self) -> Result<(), SinkError>;
 
-    /// Bytes in the output so far: a file's length, elsewhere what was written since the sink was opened.
+    /// Bytes in the output so far: a file's length, what a database was given; elsewhere, and at once, what
+    /// was written since the sink was opened.
     fn length(&self) -> u64;
+
+    /// Delivers, durably and once, all that a checkpoint put out. The numbers of checkpoints grow.
+    ///
+    /// What a database has already is not written again. One that is away is waited for, for a bounded time.
+    ///
+    /// # Errors
+    /// As for [`Sink::write`] and [`Sink::sync`]; also if a database does not go on from where it was.
+    fn deliver(&mut self, _number: u32, lines: &[u8]) -> Result<(), SinkError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.write(lines)?;
+        self.sync()
+    }
 }
 
 /// What one checkpoint put out to a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
+    /// Number of the checkpoint.
+    pub number: u32,
     /// Length of the output before it.
     pub start: u64,
     /// Its lines.
     pub bytes: Vec<u8>,
 }
 
+impl Delivery {
+    /// Length of the output after it.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
 /// Opens a sink for a job that starts with a fresh state, or without one.
 ///
 /// # Errors
-/// If a file is not empty (a refusal: nothing is overwritten or mixed), or cannot be opened.
-pub fn open_fresh(spec: &SinkSpec) -> Result<Box<dyn Sink>, SinkError> {
-    match &spec.kind {
-        SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
-        SinkKind::File { path } => Ok(Box::new(FileSink::open_fresh(&spec.name, path)?)),
+/// If a file is not empty, or a table that is to get each row once has rows of the job (refusals: nothing is
+/// overwritten or mixed); if it cannot be opened.
+pub fn open_fresh(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink>, SinkError> {
+    match (&spec.kind, spec.mode) {
+        (SinkKind::Stdout, _) => Ok(Box::new(StdoutSink::open(&spec.name)?)),
+        (SinkKind::File { path }, _) => Ok(Box::new(FileSink::open_fresh(&spec.name, path)?)),
+        // Rows have names: a row that is there already is no harm.
+        (_, Mode::AtOnce) => open_database(spec, deliverer, Opening::AtOnce),
+        (_, Mode::ExactlyOnce) => open_database(spec, deliverer, Opening::Fresh),
     }
 }
 
@@ -88,21 +174,25 @@ pub fn open_fresh(spec: &SinkSpec) -> Result<Box<dyn Sink>, SinkError> {
 ///
 /// `deliveries` are what the last checkpoints put out, oldest first, each starting where the one before
 /// ends; at least one, unless nothing was ever put out. A file must hold everything before the first, and
-/// then a part of them, perhaps torn in the middle of a line. A pipe or device cannot say how far it got:
-/// it gets the last delivery again.
+/// then a part of them, perhaps torn in the middle of a line. A database says which it has. A pipe or device
+/// cannot say how far it got: it gets the last delivery again.
 ///
 /// # Errors
-/// If the file does not continue what was put out (a refusal: it is left as it is), or the disk fails.
-pub fn resume_exactly_once(spec: &SinkSpec, deliveries: &[Delivery]) -> Result<Box<dyn Sink>, SinkError> {
+/// If the output does not continue what was put out (a refusal: it is left as it is), or it fails.
+pub fn resume_exactly_once(
+    spec: &SinkSpec,
+    deliverer: &Deliverer,
+    deliveries: &[Delivery],
+) -> Result<Box<dyn Sink>, SinkError> {
     for pair in deliveries.windows(2) {
-        let end = pair[0].start + pair[0].bytes.len() as u64;
-        if end != pair[1].start {
-            return Err(SinkError::Gap { sink: spec.name.clone(), end, start: pair[1].start });
+        if pair[0].end() != pair[1].start {
+            return Err(SinkError::Gap { sink: spec.name.clone(), end: pair[0].end(), start: pair[1].start });
         }
     }
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume(&spec.name, path, deliveries)?)),
+        _ => open_database(spec, deliverer, Opening::Resume(deliveries)),
     }
 }
 
@@ -110,132 +200,50 @@ pub fn resume_exactly_once(spec: &SinkSpec, deliveries: &[Delivery]) -> Result<B
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn resume_at_once(spec: &SinkSpec) -> Result<Box<dyn Sink>, SinkError> {
+pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink>, SinkError> {
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::append(&spec.name, path)?)),
+        _ => open_database(spec, deliverer, Opening::AtOnce),
     }
 }
 
-/// Why a sink does not take lines.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// A fresh job beside an old output.
-    #[error("sink `{sink}`: `{}` already holds {length} bytes, but the job starts afresh", path.display())]
-    NotEmpty {
-        /// Name of the sink.
-        sink: String,
-        /// The file.
-        path: PathBuf,
-        /// How long it is.
-        length: u64,
-    },
-    /// The file lost what cannot be put out again.
-    #[error("sink `{sink}`: `{}` has {length} bytes, but {wanted} were put out before and are lost", path.display())]
-    Shorter {
-        /// Name of the sink.
-        sink: String,
-        /// The file.
-        path: PathBuf,
-        /// How long it is.
-        length: u64,
-        /// How long it must be at least.
-        wanted: u64,
-    },
-    /// Something else was written into the file.
-    #[error("sink `{sink}`: `{}` differs at byte {at} from what the checkpoints put out", path.display())]
-    Different {
-        /// Name of the sink.
-        sink: String,
-        /// The file.
-        path: PathBuf,
-        /// The first byte that differs.
-        at: u64,
-    },
-    /// Something else was written behind.
-    #[error("sink `{sink}`: `{}` has {length} bytes, but only {wanted} were put out", path.display())]
-    Longer {
-        /// Name of the sink.
-        sink: String,
-        /// The file.
-        path: PathBuf,
-        /// How long it is.
-        length: u64,
-        /// How long it may be at most.
-        wanted: u64,
-    },
-    /// The checkpoints contradict one another.
-    #[error("sink `{sink}`: one checkpoint ends at byte {end} of the output and the next starts at {start}")]
-    Gap {
-        /// Name of the sink.
-        sink: String,
-        /// Where the first of the two ends.
-        end: u64,
-        /// Where the second starts.
-        start: u64,
-    },
-    /// The folder of the file does not exist.
-    #[error("sink `{sink}`: there is no folder for `{}`", path.display())]
-    NoFolder {
-        /// Name of the sink.
-        sink: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The reader of the output is gone, as with `| head`.
-    #[error("sink `{sink}`: the reader of the output is gone")]
-    BrokenPipe {
-        /// Name of the sink.
-        sink: String,
-    },
-    /// The operating system refused.
-    #[error("sink `{sink}`: cannot {action} `{}`", path.display())]
-    Io {
-        /// Name of the sink.
-        sink: String,
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
+/// How a database is opened.
+#[derive(Clone, Copy)]
+enum Opening<'a> {
+    /// For rows that come when they are due.
+    AtOnce,
+    /// For deliveries, the first of which is still to come.
+    Fresh,
+    /// For deliveries, after these.
+    Resume(&'a [Delivery]),
 }
 
-impl SinkError {
-    /// Whether the output was refused as it is, which a person has to settle, rather than failed.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            SinkError::NotEmpty { .. }
-            | SinkError::Shorter { .. }
-            | SinkError::Different { .. }
-            | SinkError::Longer { .. }
-            | SinkError::Gap { .. }
-            | SinkError::NoFolder { .. } => true,
-            SinkError::BrokenPipe { .. } | SinkError::Io { .. } => false,
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(unused_variables, reason = "there is no database")
+)]
+fn open_database(
+    spec: &SinkSpec,
+    deliverer: &Deliverer,
+    opening: Opening<'_>,
+) -> Result<Box<dyn Sink>, SinkError> {
+    let not_built = |feature| SinkError::NotBuilt { sink: spec.name.clone(), feature };
+    match &spec.kind {
+        #[cfg(feature = "sqlite")]
+        SinkKind::Sqlite { path, table } => {
+            let place = database::Place::new(spec, deliverer, table);
+            database::open(sqlite::Sqlite::new(place.clone(), path), place, opening)
         }
-    }
-
-    /// Whether nobody reads the output any more, so that the program can end quietly.
-    pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, SinkError::BrokenPipe { .. })
-    }
-
-    /// What to do, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            SinkError::NotEmpty { .. } => {
-                Some("move the file away or set another path; to go on with a job give its `state.dir`")
-            }
-            SinkError::Shorter { .. } | SinkError::Different { .. } | SinkError::Longer { .. } => Some(
-                "restore the file as the job left it, or start the job afresh with another path and `state.dir`",
-            ),
-            SinkError::Gap { .. } => {
-                Some("the state is damaged; start the job afresh with another `state.dir`")
-            }
-            SinkError::NoFolder { .. } => Some("create the folder, or set another path"),
-            SinkError::BrokenPipe { .. } | SinkError::Io { .. } => None,
+        #[cfg(feature = "postgres")]
+        SinkKind::Postgres { url, ca, table } => {
+            let place = database::Place::new(spec, deliverer, table);
+            let database = postgres::Postgres::new(place.clone(), url, ca.as_deref())?;
+            database::open(database, place, opening)
         }
+        #[cfg(not(feature = "postgres"))]
+        SinkKind::Postgres { .. } => Err(not_built("postgres")),
+        _ => Err(not_built("sqlite")),
     }
 }
 

@@ -16,7 +16,7 @@ use timely::progress::Antichain;
 use timely::progress::frontier::MutableAntichain;
 
 use super::{all_reached, is_past, reached, wake};
-use crate::delivery::{Cut, Delivery, OpenSink};
+use crate::delivery::{Cut, Delivery, OpenSink, Plan};
 use crate::job::{RunError, Summary};
 use crate::message::{Item, Mark, Part};
 use crate::worker::Here;
@@ -28,6 +28,7 @@ const WRITER: u64 = 0;
 pub(crate) struct Writer {
     pub(crate) sinks: Vec<OpenSink>,
     pub(crate) store: Option<Store>,
+    pub(crate) plan: Plan,
     pub(crate) marks: Vec<Watermark>,
     pub(crate) watermark: Watermark,
     pub(crate) counts: Counts,
@@ -139,8 +140,8 @@ struct Writing {
 
 impl Writing {
     fn new(here: &Here, writer: Writer, activate: Box<dyn Fn() + Send + Sync>) -> Self {
-        let delivery =
-            Delivery::start(Arc::clone(&here.job), writer.store, writer.sinks, Arc::from(activate));
+        let job = Arc::clone(&here.job);
+        let delivery = Delivery::start(job, writer.plan, writer.store, writer.sinks, Arc::from(activate));
         Writing {
             delivery,
             marks: writer.marks,

@@ -21,6 +21,7 @@ use super::{Output, wake};
 use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
+use crate::vitals::Pulse;
 use crate::worker::{Here, Probes};
 
 /// How long to wait before looking again while the sinks are behind; doubles with each look.
@@ -63,7 +64,7 @@ pub(crate) fn read<'scope>(
         let waker = Arc::clone(&waker);
         intake.set_waker(Arc::new(move || wake(&waker)));
     }
-    let mut reading = Reading {
+    let reading = Reading {
         turn: 0,
         polled: false,
         moved: !intakes.is_empty(),
@@ -80,6 +81,8 @@ pub(crate) fn read<'scope>(
         last_tick: Instant::now(),
         last_cut: Instant::now(),
         behind: BEHIND,
+        taken: 0,
+        pulse: here.control.vitals().pulse(),
         probes: probes.clone(),
         here: here.clone(),
         activator,
@@ -90,9 +93,15 @@ pub(crate) fn read<'scope>(
         if reading.intakes.is_empty() {
             capabilities.clear();
         }
+        reading.here.control.vitals().begins_to_read(reading.here.first_interval);
+        let mut reading = (!capabilities.is_empty()).then_some(reading);
         move |_| {
-            if !capabilities.is_empty() {
-                reading.activate(&mut capabilities);
+            if let Some(active) = &mut reading {
+                active.activate(&mut capabilities);
+            }
+            if capabilities.is_empty() {
+                // Its pulse goes with it: nobody waits for it any more.
+                reading = None;
             }
         }
     });
@@ -124,6 +133,9 @@ struct Reading {
     last_cut: Instant,
     /// How long to wait for the sinks next.
     behind: Duration,
+    /// Ticks that the sinks have taken.
+    taken: u64,
+    pulse: Pulse,
     probes: Probes,
     here: Here,
     activator: Rc<Activator>,
@@ -138,6 +150,7 @@ enum Next {
 
 impl Reading {
     fn activate(&mut self, capabilities: &mut Capabilities) {
+        self.pulse.beat();
         match self.run(capabilities) {
             Ok(Next::Now) => self.activator.activate(),
             Ok(Next::After(delay)) => self.activator.activate_after(delay),
@@ -151,6 +164,7 @@ impl Reading {
 
     fn run(&mut self, capabilities: &mut Capabilities) -> Result<Next, RunError> {
         if self.here.control.is_draining() {
+            self.here.control.vitals().stops_to_read();
             self.end(capabilities, true)?;
             return Ok(Next::Never);
         }
@@ -158,11 +172,14 @@ impl Reading {
             if self.is_uncommitted() {
                 return Ok(self.look_again());
             }
+            self.here.control.vitals().committed_up_to(self.epoch.interval().saturating_sub(1));
             self.cut(capabilities, false)?;
         }
         if self.is_far_ahead() {
+            self.pulse.waits_at(Some(self.taken));
             return Ok(self.look_again());
         }
+        self.pulse.waits_at(None);
         self.behind = BEHIND;
         if self.turn < self.intakes.len() {
             self.poll(capabilities)?;
@@ -265,6 +282,7 @@ impl Reading {
     fn is_far_ahead(&mut self) -> bool {
         while self.ahead.front().is_some_and(|epoch| !self.probes.taken.less_equal(&epoch.0)) {
             self.ahead.pop_front();
+            self.taken += 1;
         }
         self.ahead.len() >= self.here.job.flow.ticks
     }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use checkpoint::Store;
 use event::{Counts, Epoch, Reason, Rejected, Rows, Watermark};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
@@ -29,6 +30,8 @@ pub(crate) struct Keyed {
     pub(crate) windows: Windows,
     /// Watermark of each worker's partitions.
     pub(crate) marks: Vec<Watermark>,
+    /// Where snapshots go, if the job keeps state.
+    pub(crate) store: Option<Store>,
     /// Shared with the reading operator of this worker.
     pub(crate) heard: Rc<Cell<Epoch>>,
 }
@@ -77,9 +80,10 @@ pub(crate) fn window<'scope>(
         counts: Counts::default(),
         late: Vec::new(),
         cut: None,
-        snapshots: here.job.state.as_ref().map(|state| {
+        saving: false,
+        snapshots: keyed.store.map(|store| {
             let activate = move || wake(&activator);
-            SnapshotWriter::spawn(state, here, Box::new(activate))
+            SnapshotWriter::spawn(store, here, Box::new(activate))
         }),
         rows: OutputBuilder::from(rows),
         items: OutputBuilder::from(items),
@@ -133,6 +137,8 @@ struct Windowing {
     late: Vec<Rejected>,
     /// The right to put out the part of the cut that comes next.
     cut: Option<Capability<u64>>,
+    /// Whether a snapshot is being taken; the windows stay as they are until it is.
+    saving: bool,
     snapshots: Option<SnapshotWriter>,
     rows: Output<Rows>,
     items: Output<Item>,
@@ -190,6 +196,10 @@ impl Windowing {
     /// Applies what the frontiers allow: marks, then cuts, interval by interval.
     fn proceed(&mut self, reached: Option<Epoch>) -> Result<(), RunError> {
         loop {
+            if self.saving && !self.take_snapshot() {
+                self.activator.activate();
+                return self.hand_on_snapshots();
+            }
             while let Some(epoch) = self.ticks.first_key_value().map(|(epoch, _)| *epoch) {
                 if !is_past(epoch, reached) || self.here.interval(epoch) > self.interval {
                     break;
@@ -200,17 +210,28 @@ impl Windowing {
                 }
             }
             let over = reached.is_none_or(|reached| self.here.interval(reached) > self.interval);
-            if !over || self.cut.is_none() {
-                break;
+            let Some(cut) = self.cut.take_if(|_| over) else { break };
+            if let Some(snapshots) = &mut self.snapshots {
+                snapshots.begin(self.interval, &mut self.windows, cut);
             }
-            self.snapshot();
-            self.interval += 1;
-            let next = Epoch::first_of(self.interval + 1);
-            let later = self.waiting.split_off(&next);
-            let now = std::mem::replace(&mut self.waiting, later);
-            now.into_values().flatten().for_each(|parcel| self.insert(parcel));
+            self.saving = true;
         }
         self.hand_on_snapshots()
+    }
+
+    /// Goes on with the snapshot of the interval that is over. Once it is taken, the next one begins, with
+    /// the parcels that have come in the meantime.
+    fn take_snapshot(&mut self) -> bool {
+        if self.snapshots.as_mut().is_some_and(|snapshots| !snapshots.take(&mut self.windows)) {
+            return false;
+        }
+        self.saving = false;
+        self.interval += 1;
+        let next = Epoch::first_of(self.interval + 1);
+        let later = self.waiting.split_off(&next);
+        let now = std::mem::replace(&mut self.waiting, later);
+        now.into_values().flatten().for_each(|parcel| self.insert(parcel));
+        true
     }
 
     /// Applies the marks of an epoch: the global watermark moves, windows close. Returns whether it is
@@ -244,13 +265,6 @@ impl Windowing {
         }
         self.ticks.remove(&epoch);
         true
-    }
-
-    /// Hands the state of the interval that is over to the thread that makes it durable.
-    fn snapshot(&mut self) {
-        if let (Some(cut), Some(snapshots)) = (self.cut.take(), &mut self.snapshots) {
-            snapshots.write(self.interval, &mut self.windows, cut);
-        }
     }
 
     fn hand_on_snapshots(&mut self) -> Result<(), RunError> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, TimestampMicrosecondArray};
 use event::{Batch, Decoded, Reason, Records, Rejected, RejectedRecord, Schema};
 
+use super::caution::{Caution, Treatment};
 use super::column::Column;
+use super::fault::Faults;
 use super::misfit::Failure;
 use super::plan::Plan;
 use super::record::{RecordReader, blank_end};
@@ -40,6 +42,11 @@ impl Piece {
         self.base + self.start as u64
     }
 
+    /// Offset behind its last byte.
+    fn end(&self) -> u64 {
+        self.base + self.bytes.len() as u64
+    }
+
     /// Number of bytes that are not decoded yet.
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.start
@@ -54,6 +61,8 @@ pub struct Decoder {
     schema: Arc<Schema>,
     records: RecordReader,
     rows_expected: usize,
+    caution: Caution,
+    faults: Faults,
 }
 
 impl Decoder {
@@ -65,7 +74,9 @@ impl Decoder {
         let columns = spec.fields.iter().map(Column::new).collect();
         let time = TimeReader::new(spec.time.clone());
         let records = RecordReader::new(Plan::new(&spec), columns, time, spec.depth_max);
-        Decoder { schema: Arc::new(spec.schema()), records, spec, rows_expected: 0 }
+        let schema = Arc::new(spec.schema());
+        let (caution, faults) = (Caution::default(), Faults::of_environment());
+        Decoder { schema, records, spec, rows_expected: 0, caution, faults }
     }
 
     /// What it decodes to.
@@ -76,6 +87,16 @@ impl Decoder {
     /// The columns that come out.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// Has records left out or read alone from now on.
+    pub fn set_caution(&mut self, caution: Caution) {
+        self.caution = caution;
+    }
+
+    /// What there is to heed.
+    pub(crate) fn caution(&self) -> &Caution {
+        &self.caution
     }
 
     /// Decodes at most `records_max` records, rejected ones included, from the start of the piece.
@@ -93,7 +114,11 @@ impl Decoder {
             times: Vec::with_capacity(room),
             offsets: Vec::with_capacity(room),
             rejected: Vec::new(),
+            caution: &self.caution,
+            special: self.caution.next(piece.offset()),
+            faults: &self.faults,
         };
+        self.caution.tell(piece.offset(), piece.end());
         lines.decode(&mut self.records, self.spec.record_bytes_max, records_max);
         let Lines { at, times, offsets, rejected, .. } = lines;
         self.rows_expected = times.len() + times.len() / 16;
@@ -135,14 +160,27 @@ struct Lines<'a> {
     times: Vec<i64>,
     offsets: Vec<u64>,
     rejected: Vec<RejectedRecord>,
+    caution: &'a Caution,
+    /// Offset of the next record that is not like any other.
+    special: u64,
+    faults: &'a Faults,
 }
 
 impl Lines<'_> {
-    fn decode(&mut self, records: &mut RecordReader, record_bytes_max: usize, records_max: usize) {
+    fn decode(&mut self, records: &mut RecordReader, record_bytes_max: usize, mut records_max: usize) {
         let bytes = &self.piece.bytes[..];
         while self.at < bytes.len() && self.times.len() + self.rejected.len() < records_max {
             let line = self.at;
+            if self.piece.base + line as u64 >= self.special {
+                match self.heed(records, line) {
+                    Heed::Read => {}
+                    Heed::ReadAlone => records_max = 1,
+                    Heed::Stop => break,
+                    Heed::LeftOut => continue,
+                }
+            }
             let start = self.first_byte(line);
+            self.faults.meet(&bytes[start..]);
             let (end, outcome) = match bytes.get(start) {
                 None | Some(b'\n') => (start, Ok(None)),
                 _ => match records.read(bytes, line, start) {
@@ -163,6 +201,34 @@ impl Lines<'_> {
                 }
                 Ok(None) => {}
                 Err(failure) => self.reject(records, line, end, *failure),
+            }
+        }
+    }
+
+    /// What caution asks for before the record of a line is read.
+    #[cold]
+    fn heed(&mut self, records: &mut RecordReader, line: usize) -> Heed {
+        let offset = self.piece.base + line as u64;
+        let treatment = self.caution.treatment(offset);
+        if treatment == Treatment::ReadAlone && self.times.len() + self.rejected.len() > 0 {
+            return Heed::Stop;
+        }
+        self.special = self.caution.next(offset + 1);
+        match treatment {
+            Treatment::Read => {
+                self.caution.tell(offset, self.piece.end());
+                Heed::Read
+            }
+            Treatment::ReadAlone => {
+                self.caution.tell_exactly(offset..offset + 1);
+                Heed::ReadAlone
+            }
+            Treatment::LeaveOut => {
+                let end = line_end(&self.piece.bytes, line);
+                let detail = "the record ended the program three times".to_owned();
+                self.reject(records, line, end, Failure { reason: Reason::Poison, detail });
+                self.at = (end + 1).min(self.piece.bytes.len());
+                Heed::LeftOut
             }
         }
     }
@@ -190,6 +256,15 @@ impl Lines<'_> {
             raw: raw[..raw.len().min(Rejected::RAW_BYTES_MAX)].to_vec(),
         });
     }
+}
+
+/// What to do with a record that is not like any other.
+enum Heed {
+    Read,
+    ReadAlone,
+    /// Nothing in this call: the next one has it alone.
+    Stop,
+    LeftOut,
 }
 
 /// Where the line ends that goes on at `at`: at its newline or behind the last byte.

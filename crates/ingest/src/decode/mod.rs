@@ -8,9 +8,11 @@
 //! [`column`] turns values into columns.
 
 mod calendar;
+mod caution;
 mod column;
 mod decoder;
 mod dictionary;
+mod fault;
 mod misfit;
 mod number;
 mod plan;
@@ -21,5 +23,6 @@ mod swar;
 mod text;
 mod time;
 
+pub use caution::{Caution, Witness};
 pub use decoder::{Decoder, Piece};
 pub use spec::{DecodeSpec, FieldSpec, TimeSpec, TimeUnit};

@@ -15,7 +15,7 @@ use event::Rejected;
 
 use super::position::{FileOrigin, Origin, Position};
 use super::{Partition, PartitionInfo, Poll, Waker};
-use crate::{Decoder, IngestError, Piece};
+use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Bytes that are dealt to a lane at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -238,6 +238,10 @@ impl Partition for Lane {
     }
 
     fn set_waker(&mut self, _waker: Waker) {}
+
+    fn set_caution(&mut self, caution: Caution) {
+        self.decoder.set_caution(caution);
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use position::Position;
 
-use crate::{DecodeSpec, Decoder, IngestError};
+use crate::{Caution, DecodeSpec, Decoder, IngestError};
 
 /// A source of the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +98,9 @@ pub trait Partition: Send {
     /// Whom to call when there is something again after [`Poll::Pending`]. Only a partition that is ever
     /// pending does so; it may call without need.
     fn set_waker(&mut self, waker: Waker);
+
+    /// Has records left out or read alone from now on. Only what can be read again has a use for it.
+    fn set_caution(&mut self, caution: Caution);
 }
 
 /// All partitions of a source, in the order of their ids, before anything is read.

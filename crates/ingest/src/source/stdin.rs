@@ -11,7 +11,7 @@ use std::thread;
 use super::file::head_bytes;
 use super::position::Position;
 use super::{Partition, Poll, Waker};
-use crate::{Decoder, IngestError, Piece};
+use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Bytes of one read at most.
 const READ_BYTES: usize = 64 * 1024;
@@ -147,6 +147,10 @@ impl Partition for Stream {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&waker));
         // For what came before there was anyone to call.
         waker();
+    }
+
+    fn set_caution(&mut self, caution: Caution) {
+        self.decoder.set_caution(caution);
     }
 }
 

@@ -5,7 +5,9 @@
 
 mod bench;
 mod check;
+mod checkpoints;
 mod completions;
+mod ctl;
 mod generate;
 mod load;
 mod run;
@@ -87,6 +89,10 @@ enum Verb {
     Gen(generate::GenerateArguments),
     /// Run a job as fast as it goes, without its outputs, and print what it costs
     Bench(bench::BenchArguments),
+    /// Look at what a job has saved: list, show, verify
+    Checkpoints(checkpoints::CheckpointsArguments),
+    /// Ask a job that runs: status, rescale, drain
+    Ctl(ctl::CtlArguments),
     /// Print what a shell needs to complete this command line
     Completions(completions::CompletionsArguments),
 }
@@ -120,6 +126,8 @@ pub fn main() -> ExitCode {
         Verb::Check(check) => check::run(check.with_sets(sets), &style),
         Verb::Gen(generate) => generate::run(&generate),
         Verb::Bench(bench) => bench::run(bench.with_sets(sets), &style),
+        Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
+        Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
         Verb::Completions(completions) => completions::run(&completions),
     };
     result.unwrap_or_else(|error| {

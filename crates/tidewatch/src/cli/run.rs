@@ -1,4 +1,7 @@
 //! `tidewatch run`: the service.
+//!
+//! The job runs in this process if it is the one that is supervised, or if nobody is to supervise; else this
+//! process is the supervisor ([`crate::supervise`]).
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,13 +9,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use alert::{SinkError, SinkSpec};
+use anyhow::Context;
+use checkpoint::StoreError;
 use clap::Args;
-use dataflow::{Cluster, Control, Job, RunError, Summary};
+use dataflow::{Cluster, Control, Custody, Job, RunError, Summary};
 
-use super::load::load_job;
+use super::load::{Loaded, load, say_all};
 use super::{ConfigArguments, REFUSED, Style, say};
 use crate::config::duration::format_instant;
 use crate::progress::Progress;
+use crate::supervise::child::{self, Link};
+use crate::supervise::link::Orders;
+use crate::supervise::{self, Plan};
 use crate::{report, signals};
 
 #[derive(Debug, Args)]
@@ -32,6 +40,15 @@ pub(super) struct RunArguments {
     /// Write the final counts as JSON, at the end and on SIGTERM
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Run in this process: when the job fails, exit with 1 instead of starting it again
+    #[arg(long)]
+    no_supervise: bool,
+    /// Give up after so many starts in a row that bring the job no further [default: never]
+    #[arg(long, value_name = "COUNT")]
+    max_restarts: Option<u64>,
+    /// Refuse a job without `[state]`
+    #[arg(long, hide = true)]
+    require_state: bool,
 }
 
 impl RunArguments {
@@ -41,11 +58,25 @@ impl RunArguments {
     }
 }
 
-pub(super) fn run(arguments: RunArguments, style: &Style) -> anyhow::Result<ExitCode> {
-    let job = match load_job(&arguments.config, style) {
-        Ok(job) => job,
+pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<ExitCode> {
+    let orders = child::orders()?;
+    let Loaded { reading, job, .. } = match load(&arguments.config) {
+        Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
+    let mut job = match job {
+        Ok(job) => job,
+        Err(diagnostics) => {
+            say_all(&diagnostics, &reading, style);
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
+    if let Some(orders) = &orders {
+        arguments.workers = orders.workers;
+        if let Some(state) = job.state.as_mut().filter(|_| orders.again) {
+            state.from = None;
+        }
+    }
     let cluster = match cluster(&arguments) {
         Ok(cluster) => cluster,
         Err(words) => {
@@ -53,12 +84,46 @@ pub(super) fn run(arguments: RunArguments, style: &Style) -> anyhow::Result<Exit
             return Ok(ExitCode::from(2));
         }
     };
-    if let Err(words) = check_size(&job, &cluster).and_then(|()| check_report(arguments.report.as_deref())) {
+    let checked = check_size(&job, &cluster)
+        .and_then(|()| check_report(arguments.report.as_deref()))
+        .and_then(|()| check_state(&job, &arguments));
+    if let Err(words) = checked {
         say(&format!("error: {words}"));
         return Ok(ExitCode::from(REFUSED));
     }
-    let control = Arc::new(Control::default());
-    let _signals = signals::drain_on_signals(&control)?;
+    match (&job.state, &reading.config) {
+        (Some(state), Some(config)) if orders.is_none() && !arguments.no_supervise => {
+            supervise::supervise(&Plan {
+                job: &job,
+                state: &state.dir,
+                shards: state.shards,
+                workers: arguments.workers,
+                process: cluster.process,
+                processes: cluster.hosts.len().max(1),
+                hang_after: config.supervise.hang_after,
+                max_restarts: arguments.max_restarts,
+                quiet: style.quiet,
+            })
+        }
+        _ => run_here(job, cluster, orders, &arguments, style),
+    }
+}
+
+/// Runs the job in this process.
+fn run_here(
+    job: Job,
+    cluster: Cluster,
+    orders: Option<Orders>,
+    arguments: &RunArguments,
+    style: &Style,
+) -> anyhow::Result<ExitCode> {
+    let control = Arc::new(Control::with_custody(custody(&job, orders.as_ref())?));
+    let is_supervised = orders.is_some();
+    let link = is_supervised.then(|| Link::open(&control)).transpose()?;
+    let _signals = match is_supervised {
+        true => signals::drain_on_termination(&control)?,
+        false => signals::drain_on_signals(&control)?,
+    };
     let started = Instant::now();
     let job = Arc::new(job);
     let is_first = cluster.process == 0;
@@ -67,7 +132,13 @@ pub(super) fn run(arguments: RunArguments, style: &Style) -> anyhow::Result<Exit
     progress.stop();
     let summary = match result {
         Ok(summary) => summary,
-        Err(error) => return Ok(refuse_or_fail(&error)),
+        Err(error) => {
+            if let Some(link) = link {
+                // Whoever has seen enough has seen enough.
+                link.close(is_broken_pipe(&error), is_hopeless(&error));
+            }
+            return Ok(refuse_or_fail(&error));
+        }
     };
     // The totals of the whole job are known to the first process alone.
     if is_first {
@@ -79,7 +150,21 @@ pub(super) fn run(arguments: RunArguments, style: &Style) -> anyhow::Result<Exit
         }
         remind_of_quarantine(&job, &summary);
     }
+    if let Some(link) = link {
+        link.close(summary.finished, false);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which records are left out for ever, which are suspected, and where to note what is in hand.
+fn custody(job: &Job, orders: Option<&Orders>) -> anyhow::Result<Custody> {
+    let poison = match &job.state {
+        Some(state) => supervise::poison::read(&state.dir)?,
+        None => Vec::new(),
+    };
+    let notes = orders.map(|orders| supervise::open_notes(&orders.notes)).transpose();
+    let notes = notes.context("open the file for notes")?;
+    Ok(Custody::new(notes, poison, orders.map(Orders::suspects).unwrap_or_default()))
 }
 
 /// The processes that run the job; words if the host file or the index is wrong.
@@ -130,6 +215,16 @@ fn check_size(job: &Job, cluster: &Cluster) -> Result<(), String> {
     }
 }
 
+/// On several machines a job without state could not be started again.
+fn check_state(job: &Job, arguments: &RunArguments) -> Result<(), String> {
+    match arguments.require_state && job.state.is_none() {
+        true => Err("several machines need a state that all of them share\n\
+                     hint: set `state.dir` to a path on a file system that all machines see"
+            .to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// Better now than after hours.
 fn check_report(path: Option<&Path>) -> Result<(), String> {
     let Some(path) = path else {
@@ -147,8 +242,7 @@ fn check_report(path: Option<&Path>) -> Result<(), String> {
 
 /// Says why a run ended, and gives its exit code.
 pub(super) fn refuse_or_fail(error: &RunError) -> ExitCode {
-    // Whoever read the rows has seen enough, as `head`.
-    if matches!(error, RunError::Sink(SinkError::BrokenPipe { .. })) {
+    if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
     let mut words = error.to_string();
@@ -166,6 +260,16 @@ pub(super) fn refuse_or_fail(error: &RunError) -> ExitCode {
         say(&format!("hint: {hint}"));
     }
     if error.is_refusal() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+}
+
+/// Whoever read the rows has seen enough, as `head`.
+fn is_broken_pipe(error: &RunError) -> bool {
+    matches!(error, RunError::Sink(SinkError::BrokenPipe { .. }))
+}
+
+/// Whether to start the job again would only take the state away from the run that has it now.
+fn is_hopeless(error: &RunError) -> bool {
+    matches!(error, RunError::Store(StoreError::Taken { .. }))
 }
 
 fn hint(error: &RunError) -> Option<String> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::place::{Origin, Place, Sources};
+use super::secret::hidden;
 
 /// The classes of mistakes. A closed list; the codes are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +83,7 @@ impl Diagnostic {
     pub fn render(&self, sources: &Sources, colour: bool) -> String {
         let paint = Paint { colour };
         let head = format!("error[{}]", self.code.name());
-        let mut text = format!("{}: {}", paint.red(&head), paint.bold(&self.message));
+        let mut text = format!("{}: {}", paint.red(&head), paint.bold(&hidden(&self.message)));
         match &self.place {
             Some(place) => self.render_place(&mut text, place, sources, &paint),
             None => {
@@ -105,7 +106,7 @@ impl Diagnostic {
         };
         let gutter = " ".repeat(number.len());
         let bar = paint.blue("|");
-        let line = at.text.replace('\t', " ");
+        let line = hidden(&at.text.replace('\t', " "));
         let carets = "^".repeat(at.width);
         let mark = match &self.help {
             Some(help) => format!("{} {} {help}", paint.red(&carets), paint.cyan("help:")),
@@ -137,7 +138,7 @@ impl Diagnostic {
         json!({
             "severity": "error",
             "code": self.code.name(),
-            "message": self.message,
+            "message": hidden(&self.message),
             "from": from,
             "file": file,
             "line": line,

@@ -16,10 +16,13 @@ pub mod nearest;
 mod overrides;
 pub mod place;
 mod print;
+mod secret;
 pub mod section;
 pub mod sink;
 pub mod source;
 mod substitute;
+pub mod supervise;
+mod target;
 pub mod time;
 pub mod tree;
 pub mod value;
@@ -35,6 +38,7 @@ pub use print::{print, print_json};
 pub use section::{Findings, Setting};
 pub use sink::{Quarantine, Sink, State};
 pub use source::Source;
+pub use supervise::Supervise;
 pub use time::Time;
 pub use value::Sql;
 
@@ -71,6 +75,8 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     /// `[sink.quarantine]`
     pub quarantine: Option<Quarantine>,
+    /// `[supervise]`
+    pub supervise: Supervise,
     /// `[state]`
     pub state: Option<State>,
 }
@@ -124,7 +130,8 @@ pub fn read(inputs: &Inputs) -> Reading {
         }
     };
     let root = override_all(root, &mut sources, inputs, &mut diagnostics);
-    let mut reader = Reader { sources: &sources, findings: Findings { diagnostics, ..Findings::default() } };
+    let findings = Findings { diagnostics, ..Findings::default() };
+    let mut reader = Reader { sources: &sources, environment: inputs.environment, findings };
     let config = read_root(&root, &mut reader, file, inputs.path);
     let findings = reader.findings;
     Reading { sources, config: Some(config), findings }
@@ -169,6 +176,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
     let features = detection::read_expressions(&mut root, reader, "features");
     let scores = detection::read_expressions(&mut root, reader, "score");
     let rules = detection::read_rules(&mut root, reader);
+    let supervise = supervise::read_supervise(&mut root, reader);
     let state = sink::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
@@ -188,6 +196,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
         rules,
         sinks,
         quarantine,
+        supervise,
         state,
     }
 }

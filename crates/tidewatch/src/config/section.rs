@@ -7,6 +7,7 @@ use std::fmt::Display;
 use super::diagnostic::{Code, Diagnostic};
 use super::nearest::{nearest, suggestion};
 use super::place::{Place, Sources};
+use super::secret::hidden;
 use super::tree::{Entry, Node, Table, Value};
 
 /// What reading has found: the mistakes, and each setting with where its value came from.
@@ -35,6 +36,8 @@ pub struct Setting {
 pub struct Reader<'a> {
     /// The texts.
     pub sources: &'a Sources,
+    /// The environment, for secrets.
+    pub environment: &'a [(String, String)],
     /// The findings so far.
     pub findings: Findings,
 }
@@ -48,7 +51,7 @@ impl Reader<'_> {
     /// Notes a setting that was written.
     pub fn record(&mut self, path: String, node: &Node) {
         let place = Some(node.place.clone());
-        self.findings.settings.push(Setting { path, value: show(&node.value), place });
+        self.findings.settings.push(Setting { path, value: hidden(&show(&node.value)), place });
     }
 
     fn record_default(&mut self, path: String, value: impl Display) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
 use super::section::{Reader, Section};
+use super::target::read_target;
+pub use super::target::{TableOptions, Target};
 use super::tree::{Node, Value};
 use super::value::{Sql, bad_value, duration, filled_string, integer, one_of, sql, wrong_type};
 
@@ -28,22 +30,13 @@ pub struct Sink {
     pub format: Format,
 }
 
-/// `type` of a sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// `"stdout"`: standard output.
-    Stdout,
-    /// `"file"`: a file, which must be empty or missing when the job is first started. Relative paths are
-    /// relative to the working directory.
-    File(PathBuf),
-}
-
 /// `mode` of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `"exactly_once"`: a row is written once a checkpoint holds it, and never twice. Needs `[state]`.
     ExactlyOnce,
-    /// `"at_once"`: a row is written as soon as it is due; after a crash the same rows may come again.
+    /// `"at_once"`: a row is written as soon as it is due; after a crash the same rows may come again, which a
+    /// database knows by their names and does not take twice.
     AtOnce,
 }
 
@@ -84,18 +77,11 @@ pub struct State {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    File,
-    Stdout,
-}
-
-#[derive(Clone, Copy, PartialEq)]
 enum FormatKind {
     Alert,
     Plain,
 }
 
-const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdout", Kind::Stdout)];
 const MODES: &[(&str, Mode)] = &[("exactly_once", Mode::ExactlyOnce), ("at_once", Mode::AtOnce)];
 const FORMATS: &[(&str, FormatKind)] = &[("alert", FormatKind::Alert), ("plain", FormatKind::Plain)];
 
@@ -108,7 +94,7 @@ pub(super) fn read_sinks(
     let (mut sinks, mut quarantine) = (Vec::new(), None);
     for (entry, mut section) in root.sections(reader, "sink", "sink") {
         let place = section.place().clone();
-        let Some(target) = read_target(&mut section, reader) else {
+        let Some(target) = read_target(&entry.name, &mut section, reader) else {
             section.give_up(reader);
             continue;
         };
@@ -135,27 +121,10 @@ pub(super) fn read_sinks(
     (sinks, quarantine)
 }
 
-fn read_target(section: &mut Section, reader: &mut Reader) -> Option<Target> {
-    let has_path = section.entries().iter().any(|entry| entry.name == "path");
-    let kind = match has_path {
-        true => section.or(reader, "type", (Kind::File, "\"file\""), one_of(KINDS)),
-        false => {
-            let help = "add `type = \"stdout\"`, or `type = \"file\"` and `path = \"FILE\"`";
-            section.required(reader, "type", help, one_of(KINDS))?
-        }
-    };
-    match kind {
-        Kind::Stdout => Some(Target::Stdout),
-        Kind::File => section
-            .required(reader, "path", "add `path = \"FILE\"`", filled_string)
-            .map(|path| Target::File(PathBuf::from(path))),
-    }
-}
-
 fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state: bool) -> Mode {
     let default = match (state, target) {
-        (true, Target::File(_)) => (Mode::ExactlyOnce, "\"exactly_once\""),
-        _ => (Mode::AtOnce, "\"at_once\""),
+        (false, _) | (true, Target::Stdout) => (Mode::AtOnce, "\"at_once\""),
+        (true, _) => (Mode::ExactlyOnce, "\"exactly_once\""),
     };
     let mode = section.or(reader, "mode", default, one_of(MODES));
     if mode == Mode::ExactlyOnce
@@ -164,7 +133,7 @@ fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state:
     {
         let (message, help) = match target {
             Target::Stdout => ("standard output cannot be `exactly_once`", "write to a file instead"),
-            Target::File(_) => ("`exactly_once` needs a state", "add `[state]` with `dir = \"DIR\"`"),
+            _ => ("`exactly_once` needs a state", "add `[state]` with `dir = \"DIR\"`"),
         };
         let place = entry.node.place.clone();
         reader.report(Diagnostic::new(Code::Conflict, place, message).with_help(help));

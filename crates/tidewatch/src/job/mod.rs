@@ -98,12 +98,14 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
             dir: state.dir.clone(),
             checkpoint_every: state.checkpoint_every,
             shards: state.shards,
+            from: None,
         }),
         flow: Flow {
             ticks: config.flow.ticks,
             tick: config.flow.tick,
             sink_bytes: config.flow.sink_bytes as usize,
         },
+        mesh: dataflow::MeshSpec::default(),
     })
 }
 
@@ -205,7 +207,7 @@ fn micros(duration: Duration) -> i64 {
 fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     check_stdin(config, compiler);
     check_names(config, compiler);
-    output::check_paths(config, compiler);
+    output::check_outputs(config, compiler);
     if let Some((window, place)) = &config.window
         && let Err(error) = WindowSpec::sliding(micros(window.size), micros(window.slide))
     {

@@ -1,15 +1,17 @@
-//! The sinks of a job: the columns of plain rows compiled, paths that would collide refused.
+//! The sinks of a job: the columns of plain rows compiled, what they need to be rows of a table checked,
+//! outputs that would collide refused.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-use alert::{Format, SinkKind, SinkSpec, plain_schema};
-use event::{RowSchema, Schema};
+use alert::{Format, Secret, Shape, SinkKind, SinkSpec, Table, plain_schema};
+use event::{MICROS_PER_MILLI, RowSchema, Schema};
 use transform::compile_column;
 
 use super::expressions::Compiler;
-use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Target};
-use crate::config::{Code, Config, Diagnostic, Place, Sql, source};
+use super::micros;
+use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Sink, TableOptions, Target};
+use crate::config::{Code, Config, Diagnostic, Sql, source};
 
 impl Compiler<'_> {
     /// The sinks, in the order of the config, and what a row of each looks like.
@@ -27,7 +29,11 @@ impl Compiler<'_> {
                 sink::Format::Alert => Format::Alert,
                 sink::Format::Plain { columns } => self.plain(columns, &schema),
             };
-            sinks.push((sink_spec(&sink.name, &sink.target, sink.mode), format));
+            let shape = match &sink.format {
+                sink::Format::Alert => Shape::Alerts,
+                sink::Format::Plain { columns } => self.shape_of_rows(config, sink, columns, row),
+            };
+            sinks.push((sink_spec(&sink.name, &sink.target, sink.mode, shape), format));
         }
         sinks
     }
@@ -47,6 +53,35 @@ impl Compiler<'_> {
         }
         Format::Plain { columns: compiled }
     }
+
+    /// What tells the plain rows of a job apart; in a table every row needs it.
+    fn shape_of_rows(&mut self, config: &Config, sink: &Sink, columns: &[Sql], row: &RowSchema) -> Shape {
+        let key: Vec<String> =
+            row.schema().fields()[row.keys()].iter().map(|field| field.name.clone()).collect();
+        let rule = !config.rules.is_empty();
+        if matches!(sink.target, Target::Sqlite { .. } | Target::Postgres { .. }) {
+            let edges = [RowSchema::WINDOW_START, RowSchema::WINDOW_END];
+            let names = key.iter().map(String::as_str).chain(edges).chain(rule.then_some("rule"));
+            for name in names.filter(|name| !columns.iter().any(|column| is_bare(column, name))) {
+                let message = format!("the rows of a table need the column `{name}` as it is");
+                let help = format!("add `\"{name}\"` to `columns`; it tells the rows apart");
+                self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
+            }
+            if let Some((window, place)) = &config.window
+                && [window.size, window.slide].iter().any(|time| micros(*time) % MICROS_PER_MILLI != 0)
+            {
+                let message = "plain rows of a table need windows of whole milliseconds";
+                self.report(Diagnostic::new(Code::Conflict, place.clone(), message));
+            }
+        }
+        Shape::Rows { key, rule }
+    }
+}
+
+/// Whether a column is no more than that name.
+fn is_bare(column: &Sql, name: &str) -> bool {
+    let text = column.text.trim();
+    text == name || text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) == Some(name)
 }
 
 /// A column that is no more than a name is that column, even if SQL would read the name as something else,
@@ -59,13 +94,25 @@ fn bare_name_quoted<'a>(text: &'a str, schema: &Schema) -> Cow<'a, str> {
 }
 
 pub(super) fn quarantine_spec(quarantine: &Quarantine) -> SinkSpec {
-    sink_spec(QUARANTINE, &quarantine.target, quarantine.mode)
+    sink_spec(QUARANTINE, &quarantine.target, quarantine.mode, Shape::Quarantine)
 }
 
-fn sink_spec(name: &str, target: &Target, mode: Mode) -> SinkSpec {
+/// `shape` is that of its table, if it is one.
+fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec {
+    let table = |TableOptions { name, retry_for }: &TableOptions| Table {
+        name: name.clone(),
+        shape,
+        retry_for: *retry_for,
+    };
     let kind = match target {
         Target::Stdout => SinkKind::Stdout,
         Target::File(path) => SinkKind::File { path: path.clone() },
+        Target::Sqlite { path, table: options } => {
+            SinkKind::Sqlite { path: path.clone(), table: table(options) }
+        }
+        Target::Postgres { url, ca, table: options } => {
+            SinkKind::Postgres { url: url.clone(), ca: ca.clone(), table: table(options) }
+        }
     };
     let mode = match mode {
         Mode::ExactlyOnce => alert::Mode::ExactlyOnce,
@@ -74,30 +121,60 @@ fn sink_spec(name: &str, target: &Target, mode: Mode) -> SinkSpec {
     SinkSpec { name: name.to_owned(), kind, mode }
 }
 
-/// A file can be written by one sink only, and not while it is read.
-pub(super) fn check_paths(config: &Config, compiler: &mut Compiler) {
-    let mut taken: Vec<(&Path, String)> = Vec::new();
+/// A file or a table that only one sink can write.
+#[derive(Clone, Copy)]
+enum Output<'a> {
+    File(&'a Path),
+    Sqlite(&'a Path, &'a str),
+    Postgres(&'a Secret, &'a str),
+}
+
+impl<'a> Output<'a> {
+    /// `None` for what several can write.
+    fn of(target: &'a Target) -> Option<Self> {
+        match target {
+            Target::Stdout => None,
+            // What lies there is a device or a pipe: lines of several writers may mix in it.
+            Target::File(path) if path.starts_with("/dev") => None,
+            Target::File(path) => Some(Output::File(path)),
+            Target::Sqlite { path, table } => Some(Output::Sqlite(path, &table.name)),
+            Target::Postgres { url, table, .. } => Some(Output::Postgres(url, &table.name)),
+        }
+    }
+
+    /// What the two would share, and the setting that takes them apart.
+    fn shared_with(self, other: Output) -> Option<(&'static str, &'static str)> {
+        let (file, table) = (("file", "path"), ("table", "table"));
+        match (self, other) {
+            (Output::File(a), Output::File(b) | Output::Sqlite(b, _)) if a == b => Some(file),
+            (Output::Sqlite(a, _), Output::File(b)) if a == b => Some(file),
+            (Output::Sqlite(a, x), Output::Sqlite(b, y)) if a == b && x.eq_ignore_ascii_case(y) => {
+                Some(table)
+            }
+            (Output::Postgres(a, x), Output::Postgres(b, y)) if a == b && x == y => Some(table),
+            _ => None,
+        }
+    }
+}
+
+/// A file or a table can be written by one sink only, and not while it is read.
+pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
+    let mut taken: Vec<(Output, String)> = Vec::new();
     for source in &config.sources {
         if let source::SourceKind::File { path, .. } = &source.kind {
-            taken.push((path, format!("the source `{}`", source.name)));
+            taken.push((Output::File(path), format!("the source `{}`", source.name)));
         }
     }
     let sinks = config.sinks.iter().map(|sink| (sink.name.as_str(), &sink.target, &sink.place));
     let quarantine = config.quarantine.iter().map(|q| (QUARANTINE, &q.target, &q.place));
     for (name, target, place) in sinks.chain(quarantine) {
-        let Target::File(path) = target else { continue };
-        // What lies there is a device or a pipe: lines of several writers may mix in it.
-        if path.starts_with("/dev") {
-            continue;
+        let Some(output) = Output::of(target) else { continue };
+        let shared = taken.iter().find_map(|(other, whose)| Some((output.shared_with(*other)?, whose)));
+        if let Some(((what, key), whose)) = shared {
+            let message = format!("sink `{name}` has the {what} of {whose}");
+            let help = format!("give each its own `{key}`");
+            compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
         }
-        if let Some((_, other)) = taken.iter().find(|(other, _)| other == path) {
-            let message = format!("sink `{name}` has the file of {other}");
-            compiler.report(conflict(place, message));
-        }
-        taken.push((path, format!("sink `{name}`")));
+        taken.push((output, format!("sink `{name}`")));
     }
-}
-
-fn conflict(place: &Place, message: String) -> Diagnostic {
-    Diagnostic::new(Code::Conflict, place.clone(), message).with_help("give each its own `path`")
 }

@@ -3,10 +3,12 @@
 use super::super::position::{Origin, Position};
 use super::super::{Partition, PartitionInfo, Poll, Waker};
 use super::{GenerateSpec, podcast};
-use crate::{Decoder, IngestError, Piece};
+use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Events that are made up at a time at most.
 const EVENTS_MAX: usize = 4096;
+/// Bytes that an event has at most, by far.
+const EVENT_BYTES_MAX: usize = 1024;
 
 /// All lanes of the generator.
 pub(in crate::source) fn partitions(spec: &GenerateSpec) -> Result<Vec<PartitionInfo>, IngestError> {
@@ -86,6 +88,9 @@ impl Partition for GeneratePartition {
         if remaining == 0 {
             return Ok(Poll::Finished);
         }
+        // A piece is decoded by one call, so that where a record is to be read alone it is the only one.
+        let near = self.offset..self.offset + (EVENTS_MAX * EVENT_BYTES_MAX) as u64;
+        let records_max = if self.decoder.caution().has_suspects(&near) { 1 } else { records_max };
         let count = remaining.min(records_max.min(EVENTS_MAX) as u64);
         let mut bytes = Vec::with_capacity(count as usize * 192);
         for _ in 0..count {
@@ -104,4 +109,8 @@ impl Partition for GeneratePartition {
     }
 
     fn set_waker(&mut self, _waker: Waker) {}
+
+    fn set_caution(&mut self, caution: Caution) {
+        self.decoder.set_caution(caution);
+    }
 }

@@ -1,0 +1,300 @@
+//! Why a sink does not take lines, and what to do about it.
+//!
+//! A refusal is for a person to settle: the output, the database or the config. Anything else failed, and
+//! may go well the next time.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a sink does not take lines.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A fresh job beside an old output.
+    #[error("sink `{sink}`: `{}` already holds {length} bytes, but the job starts afresh", path.display())]
+    NotEmpty {
+        /// Name of the sink.
+        sink: String,
+        /// The file.
+        path: PathBuf,
+        /// How long it is.
+        length: u64,
+    },
+    /// The file lost what cannot be put out again.
+    #[error("sink `{sink}`: `{}` has {length} bytes, but {wanted} were put out before and are lost", path.display())]
+    Shorter {
+        /// Name of the sink.
+        sink: String,
+        /// The file.
+        path: PathBuf,
+        /// How long it is.
+        length: u64,
+        /// How long it must be at least.
+        wanted: u64,
+    },
+    /// Something else was written into the file.
+    #[error("sink `{sink}`: `{}` differs at byte {at} from what the checkpoints put out", path.display())]
+    Different {
+        /// Name of the sink.
+        sink: String,
+        /// The file.
+        path: PathBuf,
+        /// The first byte that differs.
+        at: u64,
+    },
+    /// Something else was written behind.
+    #[error("sink `{sink}`: `{}` has {length} bytes, but only {wanted} were put out", path.display())]
+    Longer {
+        /// Name of the sink.
+        sink: String,
+        /// The file.
+        path: PathBuf,
+        /// How long it is.
+        length: u64,
+        /// How long it may be at most.
+        wanted: u64,
+    },
+    /// The checkpoints contradict one another.
+    #[error("sink `{sink}`: one checkpoint ends at byte {end} of the output and the next starts at {start}")]
+    Gap {
+        /// Name of the sink.
+        sink: String,
+        /// Where the first of the two ends.
+        end: u64,
+        /// Where the second starts.
+        start: u64,
+    },
+    /// The folder of the file does not exist.
+    #[error("sink `{sink}`: there is no folder for `{}`", path.display())]
+    NoFolder {
+        /// Name of the sink.
+        sink: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The reader of the output is gone, as with `| head`.
+    #[error("sink `{sink}`: the reader of the output is gone")]
+    BrokenPipe {
+        /// Name of the sink.
+        sink: String,
+    },
+    /// The operating system refused.
+    #[error("sink `{sink}`: cannot {action} `{}`", path.display())]
+    Io {
+        /// Name of the sink.
+        sink: String,
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The file of a secret cannot be read.
+    #[error("sink `{sink}`: cannot read the secret in `{}`", path.display())]
+    SecretFile {
+        /// Name of the sink.
+        sink: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The program was built without this kind of sink.
+    #[error("sink `{sink}`: this program was built without the feature `{feature}`")]
+    NotBuilt {
+        /// Name of the sink.
+        sink: String,
+        /// The feature of cargo that brings it.
+        feature: &'static str,
+    },
+    /// A fresh job beside a table that has rows of it.
+    #[error(
+        "sink `{sink}`: table `{table}` of {database} already has rows of this job, but it starts afresh"
+    )]
+    TableNotEmpty {
+        /// Name of the sink.
+        sink: String,
+        /// The table.
+        table: String,
+        /// The database.
+        database: String,
+    },
+    /// The table was made by somebody else.
+    #[error("sink `{sink}`: table `{table}` of {database} has another shape: {difference}")]
+    TableShape {
+        /// Name of the sink.
+        sink: String,
+        /// The table.
+        table: String,
+        /// The database.
+        database: String,
+        /// What is different.
+        difference: String,
+    },
+    /// The database lost what cannot be put out again, or never had it.
+    #[error(
+        "sink `{sink}`: {database} has what checkpoint {has} put out and lacks the next ones, which are no \
+         longer kept: rows were lost, or it was restored from an older copy"
+    )]
+    Behind {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// The last checkpoint that it has.
+        has: u32,
+    },
+    /// The database has what the state does not know.
+    #[error(
+        "sink `{sink}`: {database} has what checkpoint {has} put out, but the state only goes to {last}: the \
+         state was restored from an older copy, or is that of another job"
+    )]
+    Ahead {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// The last checkpoint that it has.
+        has: u32,
+        /// The last checkpoint of the state.
+        last: u32,
+    },
+    /// The database was given other rows by a checkpoint of that number.
+    #[error(
+        "sink `{sink}`: {database} was given other rows up to checkpoint {has} than this state has put out: \
+         it belongs to another state"
+    )]
+    Foreign {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// The last checkpoint that it has.
+        has: u32,
+    },
+    /// A later run has taken over.
+    #[error(
+        "sink `{sink}`: {database} belongs to generation {latest} of the job; this is generation \
+         {generation}, which delivers nothing any more"
+    )]
+    Fenced {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// The latest generation.
+        latest: u64,
+        /// The one that asked.
+        generation: u64,
+    },
+    /// The database has been away for too long.
+    #[error("sink `{sink}`: {database} was away for {} s: {words}", after.as_secs())]
+    Unavailable {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// How long it was tried.
+        after: Duration,
+        /// What was said last.
+        words: String,
+    },
+    /// The database does not let us in, or is none.
+    #[error("sink `{sink}`: {database} refuses: {words}")]
+    Refused {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// What it said.
+        words: String,
+    },
+    /// The database failed.
+    #[error("sink `{sink}`: {database} failed: {words}")]
+    Database {
+        /// Name of the sink.
+        sink: String,
+        /// The database.
+        database: String,
+        /// What it said.
+        words: String,
+    },
+    /// A line is not what the table has columns for.
+    #[error("sink `{sink}`: a row does not fit its table: {words}")]
+    Row {
+        /// Name of the sink.
+        sink: String,
+        /// What is wrong.
+        words: String,
+    },
+}
+
+impl SinkError {
+    /// Whether the output was refused as it is, which a person has to settle, rather than failed.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            SinkError::NotEmpty { .. }
+            | SinkError::Shorter { .. }
+            | SinkError::Different { .. }
+            | SinkError::Longer { .. }
+            | SinkError::Gap { .. }
+            | SinkError::NoFolder { .. }
+            | SinkError::SecretFile { .. }
+            | SinkError::NotBuilt { .. }
+            | SinkError::TableNotEmpty { .. }
+            | SinkError::TableShape { .. }
+            | SinkError::Behind { .. }
+            | SinkError::Ahead { .. }
+            | SinkError::Foreign { .. }
+            | SinkError::Fenced { .. }
+            | SinkError::Refused { .. } => true,
+            SinkError::BrokenPipe { .. }
+            | SinkError::Io { .. }
+            | SinkError::Unavailable { .. }
+            | SinkError::Database { .. }
+            | SinkError::Row { .. } => false,
+        }
+    }
+
+    /// Whether nobody reads the output any more, so that the program can end quietly.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, SinkError::BrokenPipe { .. })
+    }
+
+    /// What to do, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            SinkError::NotEmpty { .. } => {
+                Some("move the file away or set another path; to go on with a job give its `state.dir`")
+            }
+            SinkError::Shorter { .. } | SinkError::Different { .. } | SinkError::Longer { .. } => Some(
+                "restore the file as the job left it, or start the job afresh with another path and `state.dir`",
+            ),
+            SinkError::Gap { .. } => {
+                Some("the state is damaged; start the job afresh with another `state.dir`")
+            }
+            SinkError::NoFolder { .. } => Some("create the folder, or set another path"),
+            SinkError::SecretFile { .. } => Some("create the file, or set another one"),
+            SinkError::NotBuilt { .. } => Some("build it with `--features full`"),
+            SinkError::TableNotEmpty { .. } => Some(
+                "set another table or name of the job, or empty the table and delete its row of \
+                 `tidewatch_delivered`; to go on with a job give its `state.dir`",
+            ),
+            SinkError::TableShape { .. } => Some("set another table, which is then made"),
+            SinkError::Behind { .. } | SinkError::Ahead { .. } | SinkError::Foreign { .. } => Some(
+                "restore the database and `state.dir` as the job left them, or start the job afresh with \
+                 another table and `state.dir`",
+            ),
+            SinkError::Fenced { .. } => Some("nothing is lost: the later run delivers; stop this one"),
+            SinkError::Unavailable { .. } => {
+                Some("nothing is lost: the same command delivers what is missing")
+            }
+            SinkError::Refused { .. } => Some("see that the database is there and lets this user in"),
+            SinkError::BrokenPipe { .. }
+            | SinkError::Io { .. }
+            | SinkError::Database { .. }
+            | SinkError::Row { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Where blobs lie: a directory, or an object store.
+//!
+//! [`crate::Store`] knows what is written and when; a [`Disk`] knows how a blob becomes durable.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+/// Durable blobs by name. Names have one `/`: folder and file.
+pub trait Disk: Debug + Send + Sync {
+    /// Writes a blob that nobody names yet, durably.
+    ///
+    /// # Errors
+    /// If it could not be written. A part of it may be there; it is never to be named then.
+    fn write(&self, name: &str, pieces: &[Bytes]) -> io::Result<()>;
+
+    /// Creates a blob durably, all of it or none of it, if there is none of that name.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is one; else if it could not be written: then it may be there or not.
+    fn commit(&self, name: &str, bytes: Bytes) -> io::Result<()>;
+
+    /// Reads bytes of a blob, all of them without a range.
+    ///
+    /// # Errors
+    /// `NotFound`; `UnexpectedEof` if it is shorter.
+    fn read(&self, name: &str, range: Option<(u64, u64)>) -> io::Result<Bytes>;
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// `NotFound`, or if it cannot be told.
+    fn length(&self, name: &str) -> io::Result<u64>;
+
+    /// Files of a folder, in no order.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// Removes a blob; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// If it could not be removed.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Where a blob is, for people.
+    fn place(&self, name: &str) -> PathBuf;
+}
+
+/// The calls to a file system that durability rests on, so that a test can lose or fail any of them.
+pub trait Files: Debug + Send + Sync {
+    /// Makes a directory and those above it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Creates a file that must not exist, writes it and syncs it. Its name is durable after
+    /// [`Files::sync_dir`].
+    ///
+    /// # Errors
+    /// As the system says. A failed sync is never tried again: what is on the disk is unknown then.
+    fn write(&self, path: &Path, pieces: &[Bytes]) -> io::Result<()>;
+
+    /// Gives a file a second name, which must not exist.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; else as the system says.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Reads bytes of a file, all of them without a range.
+    ///
+    /// # Errors
+    /// As the system says; `UnexpectedEof` if it is shorter.
+    fn read(&self, path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>>;
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
+    /// Names of the files in a directory.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+}
+
+/// The file system of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalFiles;
+
+impl Files for LocalFiles {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn write(&self, path: &Path, pieces: &[Bytes]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut writer = io::BufWriter::with_capacity(1 << 16, file);
+        pieces.iter().try_for_each(|piece| writer.write_all(piece))?;
+        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn read(&self, path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
+        let Some((start, length)) = range else { return fs::read(path) };
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        // Allocates as bytes come: a length is not believed before they are there.
+        file.take(length).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+}
+
+/// Blobs as files of a directory.
+#[derive(Debug)]
+pub struct LocalDisk<F = LocalFiles> {
+    dir: PathBuf,
+    files: F,
+    /// Told apart by process and by use, so that drafts of two runs never meet.
+    drafts: u64,
+}
+
+impl<F: Files> LocalDisk<F> {
+    /// Opens a directory, making it and `folders` in it if they are not there.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn open(dir: &Path, folders: &[&str], files: F) -> io::Result<Self> {
+        for folder in folders {
+            files.create_dir(&dir.join(folder))?;
+        }
+        files.sync_dir(dir)?;
+        let drafts = crate::store::nonce();
+        Ok(LocalDisk { dir: dir.to_owned(), files, drafts })
+    }
+
+    fn folder(&self, path: &Path) -> PathBuf {
+        path.parent().map_or_else(|| self.dir.clone(), Path::to_owned)
+    }
+}
+
+impl<F: Files> Disk for LocalDisk<F> {
+    fn write(&self, name: &str, pieces: &[Bytes]) -> io::Result<()> {
+        let path = self.dir.join(name);
+        self.files.write(&path, pieces)?;
+        self.files.sync_dir(&self.folder(&path))
+    }
+
+    fn commit(&self, name: &str, bytes: Bytes) -> io::Result<()> {
+        let path = self.dir.join(name);
+        let draft = path.with_extension(format!("draft-{:016x}", self.drafts));
+        // What an attempt that failed has left.
+        match self.files.remove(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.files.write(&draft, &[bytes])?,
+        }
+        // A link fails where a rename would silently replace.
+        let linked = self.files.link(&draft, &path);
+        self.files.remove(&draft)?;
+        linked?;
+        self.files.sync_dir(&self.folder(&path))
+    }
+
+    fn read(&self, name: &str, range: Option<(u64, u64)>) -> io::Result<Bytes> {
+        self.files.read(&self.dir.join(name), range).map(Bytes::from)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        self.files.length(&self.dir.join(name))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        self.files.list(&self.dir.join(folder))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match self.files.remove(&self.dir.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}

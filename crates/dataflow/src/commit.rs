@@ -1,0 +1,197 @@
+//! Commits checkpoints one after the other, and delivers what they hold, on a lane of its own.
+//!
+//! The order is the promise: what was put out at once is durable, then the outbox, then the manifest that
+//! names it, and only then do the other sinks get their lines. A step for which there is no space is taken
+//! again ([`crate::space`]); the steps before it are not.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use bytes::Bytes;
+use checkpoint::{
+    Frame, Kind, Manifest, Operator, Retained, Segment, SegmentBuilder, SinkState, SourceState, Store,
+    StoreError, Writer,
+};
+
+use crate::delivery::{Activate, Cut, Failure, OpenSink, Order, Plan, note, start};
+use crate::job::{Job, RunError};
+use crate::plant::Plant;
+use crate::space::Patience;
+use crate::worker::Here;
+use crate::world::{After, Lane, World};
+
+/// A checkpoint on its way.
+struct Checkpoint {
+    cut: Cut,
+    segments: Vec<Segment>,
+    sources: Vec<SourceState>,
+    outbox: Vec<Bytes>,
+    /// Once the outbox is durable.
+    manifest: Option<Manifest>,
+    committed: bool,
+    /// Sinks that have what it puts out.
+    delivered: usize,
+}
+
+/// The lane that commits, as the writer of sinks sees it.
+pub(crate) struct Committer {
+    orders: Option<Lane<Checkpoint>>,
+    committed: Receiver<u32>,
+}
+
+impl Committer {
+    pub(crate) fn start(here: &Here, mut work: Committing, activate: Activate, failure: Failure) -> Self {
+        let (done, committed) = channel();
+        let mut patience = Patience::new(here);
+        let work = move |checkpoint: &mut Checkpoint| {
+            let after = match work.advance(checkpoint) {
+                Ok(()) => {
+                    patience.over();
+                    // Nobody listens any more once the run has failed.
+                    let _ = done.send(checkpoint.cut.number);
+                    After::Done
+                }
+                Err(error) => patience.after(error).unwrap_or_else(|error| {
+                    note(&failure, error);
+                    After::Stop
+                }),
+            };
+            activate();
+            after
+        };
+        Committer { orders: start(here, "commit", work), committed }
+    }
+
+    /// Has a cut committed.
+    pub(crate) fn commit(&self, mut cut: Cut, segments: Vec<Segment>, sources: Vec<SourceState>) {
+        let outbox = std::mem::take(&mut cut.outbox).into_iter().map(Bytes::from).collect();
+        let Some(orders) = &self.orders else { return };
+        let (manifest, committed, delivered) = (None, false, 0);
+        orders.send(Checkpoint { cut, segments, sources, outbox, manifest, committed, delivered });
+    }
+
+    /// Numbers of the checkpoints that were committed since the last call.
+    pub(crate) fn committed(&self) -> Vec<u32> {
+        self.committed.try_iter().collect()
+    }
+}
+
+/// What is needed to commit.
+pub(crate) struct Committing {
+    job: Arc<Job>,
+    world: World,
+    plan: Plan,
+    store: Store,
+    /// The checkpoints that are kept.
+    retained: Retained,
+    sinks: Vec<(usize, OpenSink)>,
+    /// How the last checkpoint described each sink.
+    states: Vec<SinkState>,
+    syncs: Vec<Lane<Order>>,
+}
+
+impl Committing {
+    /// `sinks` are those that deliver exactly once, `states` describes all, `syncs` are the lanes of the
+    /// others.
+    pub(crate) fn new(
+        here: &Here,
+        plan: Plan,
+        store: Store,
+        sinks: Vec<(usize, OpenSink)>,
+        states: Vec<SinkState>,
+        syncs: Vec<Lane<Order>>,
+        failure: &Failure,
+    ) -> Self {
+        let retained = store.retained().unwrap_or_else(|error| {
+            note(failure, error.into());
+            Retained::default()
+        });
+        let (job, world) = (Arc::clone(&here.job), here.world.clone());
+        Committing { job, world, plan, store, retained, sinks, states, syncs }
+    }
+
+    /// Takes the steps that a checkpoint still needs.
+    fn advance(&mut self, checkpoint: &mut Checkpoint) -> Result<(), RunError> {
+        if self.world.has(Plant::OutputBeforeCommit) {
+            self.deliver(checkpoint)?;
+        }
+        let manifest = match &checkpoint.manifest {
+            Some(manifest) => manifest,
+            None => {
+                self.sync_live();
+                let outbox = self.write_outbox(checkpoint.cut.number, &checkpoint.outbox)?;
+                checkpoint.segments.extend(outbox);
+                let manifest = self.describe(checkpoint);
+                checkpoint.manifest.insert(manifest)
+            }
+        };
+        if !checkpoint.committed {
+            self.store.commit(manifest)?;
+            checkpoint.committed = true;
+        }
+        let manifest = manifest.clone();
+        self.deliver(checkpoint)?;
+        Ok(self.store.retain(&mut self.retained, &manifest)?)
+    }
+
+    fn describe(&mut self, checkpoint: &Checkpoint) -> Manifest {
+        for (index, open) in &self.sinks {
+            self.states[*index] = open.state(checkpoint.outbox[*index].len() as u64);
+        }
+        let cut = &checkpoint.cut;
+        Manifest {
+            number: cut.number,
+            generation: self.plan.generation,
+            peers: self.plan.peers,
+            fence: false,
+            committed_at: self.world.wall(),
+            job: self.job.name.clone(),
+            identity: self.job.identity.clone(),
+            shards: self.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards),
+            segments: checkpoint.segments.clone(),
+            sources: checkpoint.sources.clone(),
+            watermark: cut.watermark,
+            held: cut.held.clone(),
+            counts: cut.counts,
+            sinks: self.states.clone(),
+            finished: cut.finished,
+        }
+    }
+
+    fn deliver(&mut self, checkpoint: &mut Checkpoint) -> Result<(), RunError> {
+        let (number, twice) = (checkpoint.cut.number, self.world.has(Plant::DeliverTwice));
+        for (index, open) in self.sinks.iter_mut().skip(checkpoint.delivered) {
+            open.sink.deliver(number, &checkpoint.outbox[*index])?;
+            if twice {
+                open.sink.deliver(number, &checkpoint.outbox[*index])?;
+            }
+            checkpoint.delivered += 1;
+        }
+        Ok(())
+    }
+
+    fn sync_live(&self) {
+        let (done, finished) = channel();
+        self.syncs.iter().for_each(|orders| orders.send(Order::Sync(done.clone())));
+        drop(done);
+        // Ends when every sink has answered, or is gone with its failure.
+        while finished.recv().is_ok() {}
+    }
+
+    /// Writes what sinks are to be given, under a name that no attempt before had.
+    fn write_outbox(&self, number: u32, outbox: &[Bytes]) -> Result<Option<Segment>, StoreError> {
+        let name = format!("{number:010}-outbox-{:016x}", self.world.nonce());
+        let mut builder = SegmentBuilder::new(Operator::Outbox, Writer { worker: 0, peers: self.plan.peers });
+        for (index, lines) in outbox.iter().enumerate().filter(|(_, lines)| !lines.is_empty()) {
+            let frame = Frame::new(Kind::Outbox, &(), vec![lines.clone()])
+                .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
+            builder.push(index as i64, frame);
+        }
+        if builder.is_empty() {
+            return Ok(None);
+        }
+        let (segment, pieces) = builder.finish(name);
+        self.store.write_segment(&segment, &pieces)?;
+        Ok(Some(segment))
+    }
+}

@@ -1,0 +1,101 @@
+//! Connects to the processes with lower numbers, which may not be there yet.
+
+use std::io;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::greeting::Misfit;
+use super::handshake::Refusal;
+use super::{Joining, Met, hosts};
+use crate::job::RunError;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long one try to connect may take; a stop is noticed after it.
+const TRY: Duration = Duration::from_secs(2);
+
+impl Joining<'_> {
+    /// Joins the processes with lower numbers, process 0 first: it knows what is agreed on.
+    pub(super) fn connect_lower(&mut self) -> Result<(), RunError> {
+        for process in 0..self.process {
+            let met = self.reach(process)?;
+            if process == 0 {
+                self.own.known = self.own.known.or(met.greeting.known);
+            }
+            self.add(process, met)?;
+        }
+        Ok(())
+    }
+
+    /// Tries to meet that process until it is there.
+    fn reach(&self, process: usize) -> Result<Met, RunError> {
+        loop {
+            if self.control.is_draining() {
+                return Err(RunError::Stopped);
+            }
+            let refusal = match self.try_to_meet(process) {
+                Ok(met) if met.greeting.process as usize == process => return Ok(met),
+                Ok(met) => {
+                    let (name, found) = (self.name(process), met.greeting.process);
+                    let words =
+                        format!("{name} says that it is process {found}; start all with the same host file");
+                    return Err(RunError::MeshRefused(words));
+                }
+                Err(refusal) => refusal,
+            };
+            match verdict(&refusal) {
+                Verdict::Refused => return Err(RunError::MeshRefused(self.words(process, &refusal))),
+                Verdict::Over => return Err(RunError::Mesh(refusal.to_string())),
+                Verdict::Again if Instant::now() >= self.until => {
+                    return Err(RunError::Mesh(self.words(process, &refusal)));
+                }
+                Verdict::Again => thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    fn words(&self, process: usize, refusal: &Refusal) -> String {
+        match refusal {
+            Refusal::Misfit(misfit) => misfit.to_string(),
+            refusal => format!("cannot join {}: {refusal}", self.name(process)),
+        }
+    }
+
+    fn try_to_meet(&self, process: usize) -> Result<Met, Refusal> {
+        let host = &self.hosts[process];
+        let addresses = hosts::addresses(host, self.meeting.loopback_only)?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, TRY) {
+                // A port that nobody listens on may be connected to itself.
+                Ok(socket) if socket.local_addr()? == socket.peer_addr()? => {}
+                Ok(socket) => return self.meeting.connect(socket, host, &self.own),
+                Err(error) => last = error,
+            }
+        }
+        Err(last.into())
+    }
+}
+
+/// What a refusal means to the one that connects.
+enum Verdict {
+    /// It may pass: the other is not there yet, or goes, or is started again.
+    Again,
+    /// This process is left over: another generation goes on.
+    Over,
+    /// Nothing changes by itself.
+    Refused,
+}
+
+fn verdict(refusal: &Refusal) -> Verdict {
+    match refusal {
+        Refusal::Broken(_) | Refusal::HungUp | Refusal::Stranger | Refusal::Taken(_) => Verdict::Again,
+        Refusal::Certificate(_) | Refusal::Version(_) | Refusal::Token => Verdict::Refused,
+        Refusal::Misfit(Misfit::Older { .. }) => Verdict::Again,
+        Refusal::Misfit(Misfit::Newer { .. } | Misfit::Checkpoint { .. }) => Verdict::Over,
+        Refusal::Misfit(Misfit::Shape { .. } | Misfit::Program { .. } | Misfit::Job { .. }) => {
+            Verdict::Refused
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The mesh of processes: who may connect, who died, and who has fallen silent.
+//!
+//! Each pair of processes is joined by one connection: the one with the higher number connects, the other
+//! accepts. Before timely sees it, both have greeted and proven that they know the token ([`greeting`],
+//! [`handshake`]), under TLS if the job has certificates ([`tls`]); strangers are turned away and never make
+//! anybody wait ([`accept`]). From then on the connection carries frames ([`frame`]) with heartbeats between
+//! them ([`heartbeat`]), and a process that dies or hangs ends the run of all others ([`peer`]).
+//!
+//! Process 0 knows the generation and the checkpoint that the run goes on from; the others take both from it
+//! as they meet it, and later ones of another generation do not join them.
+
+mod accept;
+mod connect;
+mod frame;
+mod greeting;
+mod handshake;
+mod heartbeat;
+mod hosts;
+mod peer;
+mod spec;
+mod tls;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring::hmac;
+
+pub(crate) use peer::Peer;
+pub use spec::{MeshSpec, TlsSpec, TokenSpec};
+
+use crate::job::{Cluster, Control, RunError};
+use crate::worker::Outcome;
+use greeting::Greeting;
+use handshake::Refusal;
+use tls::{Talk, Tls};
+use wire::Until;
+
+/// How long processes wait for one another to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may take to become a peer's.
+const GREETING: Duration = Duration::from_secs(5);
+
+/// What all processes of a run agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Agreed {
+    /// Counts the runs of a job; later ones shut out what is left of earlier ones.
+    pub(crate) generation: u64,
+    /// The checkpoint that the run goes on from.
+    pub(crate) checkpoint: u32,
+}
+
+/// A process that is ready to join the others.
+pub(crate) struct Mesh {
+    hosts: Vec<String>,
+    process: usize,
+    workers: usize,
+    listener: TcpListener,
+    meeting: Meeting,
+    timeout: Duration,
+    patience: Duration,
+}
+
+/// A run's processes, joined.
+pub(crate) struct Joined {
+    /// One connection to each process, none to this one.
+    pub(crate) sockets: Vec<Option<Peer>>,
+    pub(crate) agreed: Agreed,
+}
+
+/// Reads token and certificates, checks the hosts, and listens. `None` for a process that is alone.
+///
+/// To be called before anything durable is done: what is refused is refused here.
+///
+/// # Errors
+/// Refused if a file cannot be read, or a host needs certificates. Failed if the port is taken.
+pub(crate) fn open(cluster: &Cluster, spec: &MeshSpec) -> Result<Option<Mesh>, RunError> {
+    if cluster.hosts.len() <= 1 {
+        return Ok(None);
+    }
+    let token = spec.token.as_ref().map(spec::TokenSpec::reveal).transpose()?.unwrap_or_default();
+    let tls = spec.tls.as_ref().map(Tls::load).transpose()?;
+    let loopback_only = tls.is_none() && !spec.insecure;
+    if loopback_only {
+        hosts::check(&cluster.hosts)?;
+    }
+    let address = &cluster.hosts[cluster.process];
+    let listener = TcpListener::bind(address)
+        .map_err(|error| RunError::Mesh(format!("listen on {address}: {error}")))?;
+    Ok(Some(Mesh {
+        hosts: cluster.hosts.clone(),
+        process: cluster.process,
+        workers: cluster.workers,
+        listener,
+        meeting: Meeting { key: handshake::key(&token), tls, loopback_only, deadline: GREETING },
+        timeout: spec.timeout,
+        patience: PATIENCE,
+    }))
+}
+
+impl Mesh {
+    /// Joins this process with all others, which run the job of that hash. Process 0 says what is agreed on,
+    /// the others learn it.
+    ///
+    /// # Errors
+    /// If somebody does not come in time, leaves, or does not belong here; [`RunError::Stopped`] if the job is
+    /// told to stop meanwhile.
+    pub(crate) fn join(
+        self,
+        job: u64,
+        known: Option<Agreed>,
+        outcome: &Arc<Outcome>,
+        control: &Control,
+    ) -> Result<Joined, RunError> {
+        let own = Greeting {
+            program: greeting::program(),
+            process: self.process as u32,
+            processes: self.hosts.len() as u32,
+            workers: self.workers as u32,
+            cluster: job,
+            known,
+            nonce: [0; 32],
+        };
+        let Mesh { hosts, process, listener, meeting, timeout, patience, .. } = self;
+        let mut joining = Joining {
+            own,
+            sockets: hosts.iter().map(|_| None).collect(),
+            hosts,
+            process,
+            meeting: Arc::new(meeting),
+            timeout,
+            until: Instant::now() + patience,
+            outcome,
+            control,
+        };
+        joining.connect_lower()?;
+        joining.accept_higher(&listener)?;
+        let agreed = joining
+            .own
+            .known
+            .ok_or_else(|| RunError::Mesh("process 0 does not know what the run goes on from".to_owned()))?;
+        Ok(Joined { sockets: joining.sockets, agreed })
+    }
+}
+
+/// The state of a process that joins the others.
+struct Joining<'a> {
+    own: Greeting,
+    hosts: Vec<String>,
+    process: usize,
+    sockets: Vec<Option<Peer>>,
+    meeting: Arc<Meeting>,
+    timeout: Duration,
+    /// When its patience ends.
+    until: Instant,
+    outcome: &'a Arc<Outcome>,
+    control: &'a Control,
+}
+
+impl Joining<'_> {
+    fn name(&self, process: usize) -> String {
+        format!("process {process} at {}", self.hosts[process])
+    }
+
+    /// Takes over a connection whose other end is that process.
+    fn add(&mut self, process: usize, met: Met) -> Result<(), RunError> {
+        let name = self.name(process);
+        let peer = Peer::new(met.socket, met.session, &name, self.timeout, self.outcome)
+            .map_err(|error| RunError::Mesh(format!("join {name}: {error}")))?;
+        self.sockets[process] = Some(peer);
+        Ok(())
+    }
+}
+
+/// How two processes meet on a connection.
+struct Meeting {
+    key: hmac::Key,
+    tls: Option<Tls>,
+    /// Whether only addresses of this machine may be connected to.
+    loopback_only: bool,
+    deadline: Duration,
+}
+
+/// A connection whose other end is known.
+struct Met {
+    socket: TcpStream,
+    session: Option<rustls::Connection>,
+    greeting: Greeting,
+}
+
+impl Meeting {
+    /// Meets the process at `host` that was connected to.
+    fn connect(&self, socket: TcpStream, host: &str, own: &Greeting) -> Result<Met, Refusal> {
+        let session = self.tls.as_ref().map(|tls| tls.connect(host)).transpose()?;
+        let own = Greeting { nonce: handshake::nonce()?, ..*own };
+        self.meet(socket, session, |stream| handshake::connect(stream, &own, &self.key))
+    }
+
+    /// Meets a process that has connected. `claim` says whether its place is free.
+    fn accept(
+        &self,
+        socket: TcpStream,
+        own: &Greeting,
+        claim: impl FnOnce(&Greeting) -> bool,
+    ) -> Result<Met, Refusal> {
+        let session = self.tls.as_ref().map(Tls::accept).transpose()?;
+        let own = Greeting { nonce: handshake::nonce()?, ..*own };
+        self.meet(socket, session, |stream| handshake::accept(stream, &own, &self.key, claim))
+    }
+
+    fn meet(
+        &self,
+        socket: TcpStream,
+        session: Option<rustls::Connection>,
+        greet: impl FnOnce(&mut dyn Duplex) -> Result<Greeting, Refusal>,
+    ) -> Result<Met, Refusal> {
+        socket.set_nodelay(true)?;
+        let mut limited = Until { socket: &socket, moment: Instant::now() + self.deadline };
+        let (session, greeting) = match session {
+            None => (None, greet(&mut limited)?),
+            Some(mut session) => {
+                let greeting = greet(&mut Talk { session: &mut session, socket: limited })?;
+                (Some(session), greeting)
+            }
+        };
+        Ok(Met { socket, session, greeting })
+    }
+}
+
+/// A stream in both directions.
+trait Duplex: std::io::Read + std::io::Write {}
+
+impl<S: std::io::Read + std::io::Write> Duplex for S {}

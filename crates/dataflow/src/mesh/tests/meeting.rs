@@ -1,0 +1,123 @@
+//! Who joins, on what they agree, and who is turned away.
+
+use super::*;
+use std::time::Instant;
+
+#[test]
+fn processes_join_in_any_order_and_take_generation_and_checkpoint_from_process_0() {
+    let processes = Process::all(3);
+    let mut started: Vec<_> = processes.iter().rev().map(Process::start).collect();
+    let mut joined: Vec<Joined> = started.drain(..).rev().map(joined).collect();
+    assert!(joined.iter().all(|joined| Some(joined.agreed) == LEADER));
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let (here, there) = (peer(&mut joined[one], other), peer(&mut joined[other], one));
+        check_that_they_hear_each_other(&here, &there);
+    }
+    assert!(joined.iter().all(|joined| joined.sockets.iter().all(Option::is_none)), "one socket each");
+}
+
+#[test]
+fn a_process_with_another_token_is_refused_with_words_and_the_right_one_still_joins() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    let first = first.token(folder.path(), "right").start();
+    for intruder in [second.clone().token(folder.path(), "wrong"), second.clone()] {
+        let error = intruder.join().map(|_| ()).unwrap_err();
+        assert!(error.is_refusal() && error.to_string().contains("mesh.token"), "{error}");
+    }
+    let second = second.token(folder.path(), "right").start();
+    check_that_they_hear_each_other(&peer(&mut joined(first), 1), &peer(&mut joined(second), 0));
+}
+
+#[test]
+fn a_process_of_another_job_or_shape_is_refused_with_words_and_the_right_one_still_joins() {
+    let [first, second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    let first = first.start();
+    let said = words(Process { job: JOB + 1, ..second.clone() }.join());
+    assert!(said.contains("same config"), "{said}");
+    let said = words(Process { workers: 2, ..second.clone() }.join());
+    assert!(said.contains("-w"), "{said}");
+    joined(second.start());
+    joined(first);
+}
+
+#[test]
+fn who_waits_in_vain_says_for_whom_and_who_was_turned_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let [mut first, second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    first.patience = Duration::from_millis(500);
+    let first = first.token(folder.path(), "right").start();
+    words(second.clone().join());
+    let said = words(first.join().unwrap());
+    assert!(said.contains(&format!("process 1 at {}", second.hosts[1])), "{said}");
+    assert!(said.contains("1 connections were turned away") && said.contains("mesh.token"), "{said}");
+}
+
+#[test]
+fn a_process_of_an_older_generation_ends_and_the_newer_ones_join_without_it() {
+    let [first, second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    let first = first.start();
+    let older = Process { known: Some(Agreed { generation: 6, checkpoint: 3 }), ..second.clone() };
+    let error = older.join().map(|_| ()).unwrap_err();
+    assert!(!error.is_refusal() && error.to_string().contains("generation 6, which has ended"), "{error}");
+    joined(second.start());
+    joined(first);
+}
+
+#[test]
+fn a_process_that_meets_a_newer_generation_ends_and_the_newer_one_waits_for_its_successor() {
+    let [first, second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    let older = first.start();
+    let newer = Some(Agreed { generation: 8, checkpoint: 5 });
+    let second = Process { known: newer, ..second }.start();
+    let said = words(older.join().unwrap());
+    assert!(said.contains("generation 7, which has ended"), "{said}");
+    let first = Process { known: newer, ..first }.start();
+    assert_eq!(Some(joined(second).agreed), newer);
+    joined(first);
+}
+
+#[test]
+fn a_place_is_given_once() {
+    let [first, second, _]: [Process; 3] =
+        Process::all(3).try_into().unwrap_or_else(|_| panic!("another number"));
+    let first = Process { patience: SOON, ..first }.start();
+    let here = second.start();
+    thread::sleep(Duration::from_millis(200));
+    // The place of its listener is taken too: it listens elsewhere and only says that it is process 1.
+    let mut twin = Process { patience: Duration::from_millis(300), ..second };
+    twin.hosts[1] = hosts(1).remove(0);
+    let said = words(twin.join());
+    assert!(said.contains("process 1 already"), "{said}");
+    assert!(words(first.join().unwrap()).contains("process 2"));
+    drop(here);
+}
+
+#[test]
+fn a_process_that_leaves_while_others_are_awaited_is_not_awaited_in_vain() {
+    let [first, second, _]: [Process; 3] =
+        Process::all(3).try_into().unwrap_or_else(|_| panic!("another number"));
+    let asked = Instant::now();
+    let first = first.start();
+    words(Process { patience: Duration::from_millis(500), ..second }.join());
+    let said = words(first.join().unwrap());
+    assert!(said.contains("lost process 1"), "{said}");
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_job_that_is_told_to_stop_waits_for_nobody() {
+    for process in Process::all(2) {
+        let started = process.start();
+        thread::sleep(Duration::from_millis(50));
+        process.control.drain();
+        let asked = Instant::now();
+        assert!(matches!(started.join().unwrap(), Err(RunError::Stopped)));
+        assert!(asked.elapsed() < SOON);
+    }
+}

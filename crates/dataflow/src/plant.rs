@@ -1,0 +1,63 @@
+//! Mistakes that a simulation plants, to see that it would find them.
+//!
+//! Each is asked for at the one place where it would be made. Without the feature `simulation` the answer is
+//! a constant, so that a program that ships holds none of them.
+
+/// A mistake that a simulation plants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(not(feature = "simulation"), expect(unreachable_pub, reason = "only a simulation plants them"))]
+#[cfg_attr(not(feature = "simulation"), expect(dead_code, reason = "some belong to the simulated disk"))]
+pub enum Plant {
+    /// A partition's saved position is one too far.
+    OffsetOffByOne,
+    /// Records of the next interval are folded before the snapshot of this one.
+    FoldEarly,
+    /// Sinks get their lines before the checkpoint is committed.
+    OutputBeforeCommit,
+    /// A checkpoint is committed without the segments of its workers.
+    CommitWithoutPart,
+    /// The watermarks of partitions start anew after a restart.
+    ForgetWatermark,
+    /// Records that wait for their window are forgotten at a restart.
+    ForgetTimer,
+    /// A restart also takes in segments of generations with another number of workers.
+    StaleParts,
+    /// Sinks get the lines of a checkpoint twice.
+    DeliverTwice,
+    /// A generation begins without a checkpoint of its own.
+    SkipFence,
+    /// A segment is not synced.
+    SkipSync,
+    /// The names in a directory are not synced.
+    SkipSyncDir,
+    /// Keys whose segment goes are not written again.
+    LoseKeys,
+    /// A sync that failed is tried again and believed.
+    BelieveFailedSync,
+    /// Totals start anew after a restart.
+    ForgetCounts,
+    /// Rows whose turn has not come are forgotten at a restart.
+    ForgetHeld,
+}
+
+#[cfg(feature = "simulation")]
+impl Plant {
+    /// All of them.
+    pub const ALL: [Plant; 15] = [
+        Plant::OffsetOffByOne,
+        Plant::FoldEarly,
+        Plant::OutputBeforeCommit,
+        Plant::CommitWithoutPart,
+        Plant::ForgetWatermark,
+        Plant::ForgetTimer,
+        Plant::StaleParts,
+        Plant::DeliverTwice,
+        Plant::SkipFence,
+        Plant::SkipSync,
+        Plant::SkipSyncDir,
+        Plant::LoseKeys,
+        Plant::BelieveFailedSync,
+        Plant::ForgetCounts,
+        Plant::ForgetHeld,
+    ];
+}

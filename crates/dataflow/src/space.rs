@@ -1,0 +1,98 @@
+//! What happens when there is no space: a checkpoint waits for it, says so once, and the sources wait in turn
+//! once too much waits for the checkpoint.
+//!
+//! Whatever failed is written again from memory, under another name; nothing whose sync failed is believed.
+//! Only a job that is told to stop gives up, after a while. Any other failure ends the run at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::job::{Control, RunError};
+use crate::worker::Here;
+use crate::world::{After, World};
+
+/// How often space is asked for.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a job that was told to stop still waits for space.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who waits for space in a process: what is said is said once.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    waiting: Mutex<usize>,
+}
+
+impl Space {
+    /// Notes that one more waits, or one less. Returns whether that is the first, or the last.
+    fn note(&self, begins: bool) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *waiting;
+        *waiting = if begins { before + 1 } else { before.saturating_sub(1) };
+        before.min(*waiting) == 0
+    }
+}
+
+/// How one lane waits for space.
+pub(crate) struct Patience {
+    space: Arc<Space>,
+    control: Arc<Control>,
+    world: World,
+    waits: bool,
+    /// Since when the job is told to stop, as far as this lane knows.
+    stopping: Option<Instant>,
+}
+
+impl Patience {
+    pub(crate) fn new(here: &Here) -> Self {
+        Patience {
+            space: Arc::clone(&here.space),
+            control: Arc::clone(&here.control),
+            world: here.world.clone(),
+            waits: false,
+            stopping: None,
+        }
+    }
+
+    /// What follows a failure: another attempt if there is no space.
+    ///
+    /// # Errors
+    /// The same, if it is to end the run.
+    pub(crate) fn after(&mut self, error: RunError) -> Result<After, RunError> {
+        if !error.is_full() {
+            return Err(error);
+        }
+        if self.control.is_draining() {
+            let now = self.world.now();
+            let since = *self.stopping.get_or_insert(now);
+            if now.saturating_duration_since(since) >= PATIENCE {
+                return Err(error);
+            }
+        }
+        if !std::mem::replace(&mut self.waits, true) && self.space.note(true) {
+            self.world.say(&format!(
+                "warning: no space for a checkpoint: {error}\n\
+                 hint: make space; it is tried again every second, and nothing is lost meanwhile"
+            ));
+        }
+        Ok(After::Again(AGAIN))
+    }
+
+    /// Notes that what was to be written is written.
+    pub(crate) fn over(&mut self) {
+        if std::mem::take(&mut self.waits) && self.space.note(false) {
+            self.world.say("there is space again: checkpoints go on");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_said_by_the_first_who_waits_and_taken_back_by_the_last() {
+        let space = Space::default();
+        let said = [true, true, false, false].map(|begins| space.note(begins));
+        assert_eq!(said, [true, false, false, true]);
+    }
+}

@@ -1,0 +1,224 @@
+//! What lies outside of a run: the clock, threads, files, sources and sinks.
+//!
+//! A [`World`] is the real one, or, with the feature `simulation`, one that a scheduler decides over: then
+//! time passes when it says so, and what threads would do waits until it is that work's turn.
+//!
+//! Nothing here is asked per record.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use alert::{Deliverer, Delivery, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_at_once};
+use checkpoint::{Store, StoreError};
+use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position, SourceSpec};
+use timely::scheduling::Activator;
+
+use crate::plant::Plant;
+#[cfg(feature = "simulation")]
+use crate::simulation::host::{Host, SimulatedLane};
+
+/// What lies outside of a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum World {
+    /// This machine.
+    #[default]
+    Real,
+    /// What a scheduler makes of it.
+    #[cfg(feature = "simulation")]
+    Simulated(std::sync::Arc<Host>),
+}
+
+/// What is to happen to an order after it was worked on.
+pub(crate) enum After {
+    /// It is done.
+    Done,
+    /// It is to be worked on again, after a while.
+    Again(Duration),
+    /// It failed: no more orders are taken.
+    Stop,
+}
+
+/// A place where orders are worked on, one after the other, beside the workers.
+pub(crate) enum Lane<T> {
+    Thread(Sender<T>),
+    #[cfg(feature = "simulation")]
+    Simulated(SimulatedLane<T>),
+}
+
+impl<T> Clone for Lane<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Lane::Thread(orders) => Lane::Thread(orders.clone()),
+            #[cfg(feature = "simulation")]
+            Lane::Simulated(lane) => Lane::Simulated(lane.clone()),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Lane<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Lane")
+    }
+}
+
+impl<T: Send + 'static> Lane<T> {
+    /// Has an order worked on. One that comes after a failure is not.
+    pub(crate) fn send(&self, order: T) {
+        match self {
+            // A thread that is gone has left its failure behind.
+            Lane::Thread(orders) => drop(orders.send(order)),
+            #[cfg(feature = "simulation")]
+            Lane::Simulated(lane) => lane.send(order),
+        }
+    }
+}
+
+impl World {
+    /// Makes a lane: a thread of its own, which ends when the lane is dropped.
+    pub(crate) fn lane<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnMut(&mut T) -> After + Send + 'static,
+    ) -> io::Result<Lane<T>> {
+        match self {
+            World::Real => thread(name, work),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => Ok(Lane::Simulated(SimulatedLane::new(host, name, work))),
+        }
+    }
+
+    /// The time of a clock that never jumps.
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            World::Real => Instant::now(),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.now(),
+        }
+    }
+
+    /// Microseconds since 1970 by a clock that may jump, for people.
+    pub(crate) fn wall(&self) -> i64 {
+        match self {
+            World::Real => {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+            }
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.wall(),
+        }
+    }
+
+    /// A number that nobody else has.
+    pub(crate) fn nonce(&self) -> u64 {
+        match self {
+            World::Real => checkpoint::nonce(),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.nonce(),
+        }
+    }
+
+    /// Has an operator run again after a while.
+    pub(crate) fn activate_after(&self, activator: &Activator, delay: Duration) {
+        match self {
+            World::Real => activator.activate_after(delay),
+            // When the worker steps next is the scheduler's choice anyway.
+            #[cfg(feature = "simulation")]
+            World::Simulated(_) => activator.activate(),
+        }
+    }
+
+    /// Says something to whoever runs the program.
+    pub(crate) fn say(&self, words: &str) {
+        match self {
+            // Nobody may be there to read it, which is no reason to fall.
+            World::Real => drop(io::Write::write_all(&mut io::stderr(), format!("{words}\n").as_bytes())),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.say(words),
+        }
+    }
+
+    /// Whether that mistake is planted.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn has(&self, plant: Plant) -> bool {
+        matches!(self, World::Simulated(host) if host.has(plant))
+    }
+
+    /// Whether that mistake is planted: never in a program that ships.
+    #[cfg(not(feature = "simulation"))]
+    pub(crate) const fn has(&self, _plant: Plant) -> bool {
+        false
+    }
+
+    /// All partitions of a source.
+    pub(crate) fn partitions(&self, spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
+        match self {
+            World::Real => ingest::partitions(spec),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => Ok(host.partitions()),
+        }
+    }
+
+    /// Opens a partition of a source, to be read from `position` on.
+    pub(crate) fn open_partition(
+        &self,
+        spec: &SourceSpec,
+        decode: &DecodeSpec,
+        number: u32,
+        position: &Position,
+    ) -> Result<Box<dyn Partition>, IngestError> {
+        match self {
+            World::Real => ingest::open(spec, decode, number, Some(position)),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => Ok(host.open_partition(decode, number, position)),
+        }
+    }
+
+    /// Opens the store of a job's state.
+    pub(crate) fn open_store(&self, dir: &Path) -> Result<Store, StoreError> {
+        match self {
+            World::Real => Store::open(dir),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.open_store(dir),
+        }
+    }
+
+    /// Opens a sink, after these deliveries; without any it is a new one.
+    pub(crate) fn open_sink(
+        &self,
+        spec: &SinkSpec,
+        deliverer: &Deliverer,
+        deliveries: &[Delivery],
+    ) -> Result<Box<dyn Sink>, SinkError> {
+        match self {
+            World::Real => match spec.mode {
+                _ if deliveries.is_empty() => open_fresh(spec, deliverer),
+                Mode::AtOnce => resume_at_once(spec, deliverer),
+                Mode::ExactlyOnce => alert::resume_exactly_once(spec, deliverer, deliveries),
+            },
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.open_sink(spec, deliverer, deliveries),
+        }
+    }
+}
+
+fn thread<T: Send + 'static>(
+    name: &str,
+    mut work: impl FnMut(&mut T) -> After + Send + 'static,
+) -> io::Result<Lane<T>> {
+    let (orders, incoming) = channel::<T>();
+    let work = move || {
+        while let Ok(mut order) = incoming.recv() {
+            loop {
+                match work(&mut order) {
+                    After::Done => break,
+                    After::Again(delay) => std::thread::sleep(delay),
+                    After::Stop => return,
+                }
+            }
+        }
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+    Ok(Lane::Thread(orders))
+}

@@ -1,0 +1,104 @@
+//! Values that must not be shown: read from the environment, a file, or, where there is no other way, the
+//! config itself; and hidden wherever a line of the config is shown.
+
+use std::path::PathBuf;
+
+use alert::Secret;
+
+use super::diagnostic::{Code, Diagnostic};
+use super::section::{Reader, Section};
+use super::tree::Value;
+use super::value::{bad_value, filled_string};
+
+/// Why a value cannot be, in words that do not say it.
+type Check = fn(&str) -> Result<(), String>;
+
+/// Reads `KEY = { env = "VARIABLE" }`, `KEY = { file = "FILE" }` or `KEY = "VALUE"`. A file is not read here.
+pub(super) fn secret(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
+    let entry = section.entries().iter().find(|entry| entry.name == key);
+    let Some(Value::Table(_)) = entry.map(|entry| &entry.node.value) else {
+        return section.required(reader, key, help, |sources, node| {
+            let text = filled_string(sources, node)?;
+            check(&text).map_err(|words| bad_value(node, words))?;
+            Ok(Secret::Text(text))
+        });
+    };
+    let mut from = section.section(reader, key)?;
+    let place = from.place().clone();
+    let environment = reader.environment;
+    let variable = from.optional(reader, "env", |sources, node| {
+        let name = filled_string(sources, node)?;
+        let Some((_, value)) = environment.iter().find(|(found, _)| *found == name) else {
+            let message = format!("the environment variable `{name}` is not set");
+            return Err(Diagnostic::new(Code::UnsetVariable, node.place.clone(), message));
+        };
+        check(value).map_err(|words| bad_value(node, format!("`{name}`: {words}")))?;
+        Ok(value.clone())
+    });
+    let file = from.optional(reader, "file", filled_string);
+    let named = from.entries().iter().filter(|entry| entry.name == "env" || entry.name == "file").count();
+    from.finish(reader);
+    if named != 1 {
+        let message = format!("`{key}` needs one of `env` and `file`");
+        reader.report(Diagnostic::new(Code::Conflict, place, message).with_help(help));
+        return None;
+    }
+    variable.map(Secret::Text).or(file.map(|path| Secret::File(PathBuf::from(path))))
+}
+
+/// The same text with a star for each character of a password: of `://user:PASSWORD@`, and of
+/// `password=PASSWORD`. Nothing moves, so that what is underlined stays under its word.
+pub(super) fn hidden(text: &str) -> String {
+    let mut out: Vec<char> = text.chars().collect();
+    let find = |out: &[char], from: usize, pattern: &str| {
+        let pattern: Vec<char> = pattern.chars().collect();
+        out[from..]
+            .windows(pattern.len())
+            .position(|window| window == pattern)
+            .map(|at| from + at + pattern.len())
+    };
+    let end_of = |out: &[char], from: usize, stops: &[char]| {
+        let ends = |c: &char| c.is_whitespace() || stops.contains(c);
+        out[from..].iter().position(ends).map_or(out.len(), |at| from + at)
+    };
+    let mut at = 0;
+    while let Some(start) = find(&out, at, "://") {
+        let end = end_of(&out, start, &['"', '\'', '`']);
+        // A password may hold an `@` itself, and more.
+        let host = out[start..end].iter().rposition(|c| *c == '@').map(|host| start + host);
+        if let Some(host) = host
+            && let Some(colon) = out[start..host].iter().position(|c| *c == ':')
+        {
+            out[start + colon + 1..host].fill('*');
+        }
+        at = start;
+    }
+    at = 0;
+    while let Some(start) = find(&out, at, "password=") {
+        let end = end_of(&out, start, &['"', '\'', '`', '&']);
+        out[start..end].fill('*');
+        at = start;
+    }
+    out.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hidden;
+
+    #[test]
+    fn passwords_of_addresses_are_starred_and_nothing_moves() {
+        let check = |text: &str, expected: &str| assert_eq!(hidden(text), expected);
+        check(r#"url = "postgres://u:hunter2@h/d" # x"#, r#"url = "postgres://u:*******@h/d" # x"#);
+        check("postgres://u:a@b/c:é@h,i/d", "postgres://u:*******@h,i/d");
+        check("postgres://h/d?user=u&password=pw&x=1", "postgres://h/d?user=u&password=**&x=1");
+        check("x://u@h and y://v:p@h", "x://u@h and y://v:*@h");
+        check("size = \"10m\"", "size = \"10m\"");
+    }
+}

@@ -1,0 +1,200 @@
+//! One process of the job as its supervisor holds it: started, listened to, told to drain, killed, reaped.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use dataflow::{Custody, InHand};
+
+use super::Event;
+use super::link::{self, Beat, DRAIN, Message, Orders, VARIABLE};
+
+/// Longest time that a gap between two looks counts as silence: a supervisor that was stopped itself must
+/// not take the time of its own stop for that of its child.
+const GAP: Duration = Duration::from_millis(300);
+
+/// A process of the job.
+pub(super) struct Generation {
+    /// Tells its messages from those of its predecessors.
+    number: u64,
+    child: Child,
+    link: UnixStream,
+    notes: File,
+    started: Instant,
+    beat: Option<Beat>,
+    ended: Option<(bool, bool)>,
+    looked: Instant,
+    silent: Duration,
+}
+
+/// A process that has ended.
+pub(super) struct End {
+    pub(super) status: ExitStatus,
+    pub(super) ran: Duration,
+    /// Its last words, if it had any.
+    pub(super) beat: Option<Beat>,
+    /// Whether it said that there is nothing to go on with.
+    pub(super) finished: bool,
+    /// Whether it said that to start again makes no sense.
+    pub(super) hopeless: bool,
+    /// Records that it had in hand, as far as they may be to blame.
+    pub(super) in_hand: Vec<InHand>,
+}
+
+impl Generation {
+    /// Starts a process. Has to be called by the main thread: on Linux the child dies with the thread that
+    /// started it.
+    pub(super) fn start(
+        number: u64,
+        workers: u32,
+        suspects: &super::suspects::Suspects,
+        events: Sender<Event>,
+    ) -> anyhow::Result<Self> {
+        let (path, notes) = create_notes().context("create a file for notes")?;
+        let (link, its_end) = UnixStream::pair().context("create a socket")?;
+        let orders = Orders {
+            parent: std::process::id(),
+            workers,
+            again: number > 0,
+            notes: path.clone(),
+            suspects: suspects.to_read_alone(),
+        };
+        let child = command(&orders, its_end).spawn().context("start the worker process");
+        if child.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        let child = child?;
+        let incoming = link.try_clone().context("share a socket")?;
+        std::thread::Builder::new()
+            .name("link".to_owned())
+            .spawn(move || {
+                link::read(incoming, |message: Message| {
+                    let _ = events.send(Event::Told(number, message));
+                });
+                let _ = events.send(Event::Gone(number));
+            })
+            .context("start a thread")?;
+        let now = Instant::now();
+        Ok(Generation {
+            number,
+            child,
+            link,
+            notes,
+            started: now,
+            beat: None,
+            ended: None,
+            looked: now,
+            silent: Duration::ZERO,
+        })
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn ran(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The newest signs of life.
+    pub(super) fn beat(&self) -> Option<&Beat> {
+        self.beat.as_ref()
+    }
+
+    /// Takes a message in.
+    pub(super) fn told(&mut self, message: Message) {
+        self.silent = Duration::ZERO;
+        match message {
+            Message::Beat(beat) => self.beat = Some(beat),
+            Message::Ended { finished, hopeless } => self.ended = Some((finished, hopeless)),
+        }
+    }
+
+    /// Asks it to drain. One that is gone will be noticed.
+    pub(super) fn drain(&self) {
+        let _ = link::write(&self.link, &DRAIN);
+    }
+
+    /// Why it is to be killed, if it hangs: it says nothing, a worker does not move, or the frontier does not.
+    pub(super) fn hangs(&mut self, bound: Duration) -> Option<&'static str> {
+        let now = Instant::now();
+        self.silent += now.duration_since(self.looked).min(GAP);
+        self.looked = now;
+        let beat = self.beat.as_ref();
+        let over = |millis: u64| Duration::from_millis(millis) > bound;
+        if self.silent > bound {
+            Some("it gives no sign of life")
+        } else if beat.is_some_and(|beat| over(beat.still_ms)) {
+            Some("one of its workers does not move")
+        } else if beat.is_some_and(|beat| over(beat.stuck_ms)) {
+            Some("its frontier does not move")
+        } else {
+            None
+        }
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    /// Waits for its end, which is near: its link is broken, or it was killed.
+    pub(super) fn reap(mut self) -> io::Result<End> {
+        let status = self.child.wait()?;
+        let in_hand = Custody::read_notes(&self.notes).unwrap_or_default();
+        // An orderly end with an error is the fault of a call that panicked, if of any.
+        let blamed = |note: &InHand| status.code().is_none() || note.fell;
+        let (finished, hopeless) = self.ended.unwrap_or_default();
+        let in_hand = in_hand.into_iter().filter(blamed).collect();
+        Ok(End { status, ran: self.started.elapsed(), beat: self.beat, finished, hopeless, in_hand })
+    }
+}
+
+/// The command line of this process once more, with orders.
+fn command(orders: &Orders, its_end: UnixStream) -> Command {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| OsString::from("tidewatch"));
+    let mut command = Command::new(program());
+    command.arg0(name).args(arguments);
+    command.env(VARIABLE, serde_json::to_string(orders).unwrap_or_default());
+    command.stdin(Stdio::from(OwnedFd::from(its_end)));
+    command
+}
+
+/// This program, even if its file was replaced or removed since.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().ok().filter(|path| path.exists());
+    own.unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
+}
+
+/// A file of our own, whose name the child removes as soon as it has opened it.
+fn create_notes() -> io::Result<(PathBuf, File)> {
+    let name = format!("tidewatch-{}-{:016x}", std::process::id(), super::nonce());
+    let path = std::env::temp_dir().join(name);
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    Ok((path, file))
+}
+
+/// Opens the notes on the child's side.
+///
+/// # Errors
+/// If they are gone.
+pub(crate) fn open_notes(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    fs::remove_file(path)?;
+    Ok(file)
+}

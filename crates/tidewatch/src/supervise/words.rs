@@ -1,0 +1,92 @@
+//! What a supervisor says.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::desk::Answer;
+use super::generation::End;
+use super::link::Beat;
+use crate::config::duration::{format_duration, format_instant};
+
+/// Words to standard error. On a terminal they take the place of the line of progress that the child has
+/// left there.
+pub(super) fn say(words: &str) {
+    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = io::stderr().write_all(format!("{clear}{words}\n").as_bytes());
+}
+
+/// Says how a process ended, and what follows.
+pub(super) fn say_death(end: &End, then: &str) {
+    use std::os::unix::process::ExitStatusExt;
+    let how = match (end.status.code(), end.status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => match Signal::try_from(signal) {
+            Ok(name) => format!("was killed by {name}"),
+            Err(_) => format!("was killed by signal {signal}"),
+        },
+        (None, None) => "ended".to_owned(),
+    };
+    say(&format!("error: the worker process {how}; {then}"));
+}
+
+/// An answer that is all words.
+pub(super) fn done(words: &str) -> Answer {
+    Answer::Done { data: Value::Null, words: words.to_owned() }
+}
+
+/// How a job is.
+pub(super) struct Status<'a> {
+    pub(super) job: &'a str,
+    pub(super) workers: u32,
+    pub(super) restarts: u64,
+    /// Id of the process, and for how long it has been there.
+    pub(super) process: Option<(u32, Duration)>,
+    pub(super) beat: Option<&'a Beat>,
+}
+
+impl Status<'_> {
+    pub(super) fn answer(&self) -> Answer {
+        let Status { job, workers, restarts, .. } = self;
+        let beat = self.beat.cloned().unwrap_or_default();
+        let watermark = beat.watermark.map(format_instant);
+        let up = self.process.map(|(_, up)| up);
+        let state = match (self.process, beat.reading_at, beat.stopped_at) {
+            (None, ..) => "waiting to start again",
+            (Some(_), None, _) => "starting",
+            (Some(_), Some(_), None) => "running",
+            (Some(_), Some(_), Some(_)) => "draining",
+        };
+        let data = json!({
+            "job": job,
+            "state": state,
+            "workers": workers,
+            "process": self.process.map(|(id, _)| id),
+            "up_s": up.map(|up| up.as_secs_f64()),
+            "restarts": restarts,
+            "checkpoint": beat.committed,
+            "watermark": watermark,
+            "read_since_start": beat.read,
+            "windows": beat.windows,
+            "alerts": beat.alerts,
+            "quarantined": beat.quarantined,
+        });
+        let plural = if *workers == 1 { "" } else { "s" };
+        let up = up.map(|up| format!(" for {}", format_duration(Duration::from_secs(up.as_secs()))));
+        let checkpoint = beat.committed.map_or("none".to_owned(), |number| number.to_string());
+        let words = format!(
+            "{job}: {state}{}, {workers} worker{plural}, {restarts} restarts\n\
+             checkpoint {checkpoint}, watermark {}\n\
+             {} events read since the start, {} windows, {} alerts, {} quarantined",
+            up.unwrap_or_default(),
+            watermark.as_deref().unwrap_or("-"),
+            beat.read,
+            beat.windows,
+            beat.alerts,
+            beat.quarantined
+        );
+        Answer::Done { data, words }
+    }
+}

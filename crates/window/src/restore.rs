@@ -1,0 +1,208 @@
+//! Windows from chunks of snapshots: the way back of [`crate::StateChunk`].
+//!
+//! The chunks of one worker's chain go through one [`Restoration`]: first all of keys, then the others, each
+//! kind in the order in which they were written. Keys that now belong to another worker are left out, so
+//! that any number of workers can share out what any other number has written.
+
+use bytes::Bytes;
+use event::{Watermark, key_hash};
+
+use crate::Windows;
+use crate::aggregate::{Layout, Widths, text_words};
+use crate::snapshot::{ChunkHead, RowsHead, SnapshotError};
+
+/// What is known of a slot of the worker that wrote a chain.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    /// No chunk has named its key.
+    Nothing,
+    /// Its key belongs to another worker.
+    Foreign,
+    /// Its key lies here among the bytes of keys, and no row has named it yet.
+    Key { start: usize, len: u32 },
+    /// Its slot now.
+    Slot(u32),
+}
+
+/// Takes in the chunks of one chain.
+pub struct Restoration<'a> {
+    windows: &'a mut Windows,
+    owns: &'a dyn Fn(u64) -> bool,
+    slots: Vec<Known>,
+    keys: Vec<u8>,
+}
+
+impl Windows {
+    /// Sets the watermark by which windows are closed, before chunks are restored.
+    pub fn restore_closed(&mut self, closed: Watermark) {
+        self.closed = closed;
+    }
+
+    /// Begins to take in the chunks of one chain. `owns` says of a key's hash whether it belongs here.
+    pub fn restore<'a>(&'a mut self, owns: &'a dyn Fn(u64) -> bool) -> Restoration<'a> {
+        Restoration { windows: self, owns, slots: Vec::new(), keys: Vec::new() }
+    }
+}
+
+impl Restoration<'_> {
+    /// Takes in a chunk.
+    ///
+    /// # Errors
+    /// If it was written for other aggregates or refers to what it does not have.
+    pub fn take(&mut self, head: ChunkHead, parts: &[Bytes]) -> Result<(), SnapshotError> {
+        match head {
+            ChunkHead::Keys => self.take_keys(parts).ok_or(SnapshotError::Inconsistent("keys")),
+            ChunkHead::Rows(head) => {
+                self.fit_widths(&head)?;
+                self.take_rows(&head, parts).ok_or(SnapshotError::Inconsistent("rows"))
+            }
+            ChunkHead::Asides(asides) => {
+                let own = asides.0.into_iter().filter(|(_, aside)| (self.owns)(key_hash(&aside.key)));
+                self.windows.asides.extend(own);
+                Ok(())
+            }
+        }
+    }
+
+    /// `None` if the chunk is not whole.
+    fn take_keys(&mut self, parts: &[Bytes]) -> Option<()> {
+        let [slots, ends, keys] = parts else { return None };
+        let (slots, ends) = (numbers::<4>(slots)?, numbers::<8>(ends)?);
+        if slots.len() != ends.len() {
+            return None;
+        }
+        let mut start = 0;
+        for (slot, end) in slots.map(u32::from_le_bytes).zip(ends.map(u64::from_le_bytes)) {
+            let key = keys.get(start..end as usize)?;
+            start = end as usize;
+            let known = match (self.owns)(key_hash(key)) {
+                true => Known::Key { start: self.keys.len(), len: key.len() as u32 },
+                false => Known::Foreign,
+            };
+            if matches!(known, Known::Key { .. }) {
+                self.keys.extend_from_slice(key);
+            }
+            let slot = slot as usize;
+            if self.slots.len() <= slot {
+                self.slots.resize(slot + 1, Known::Nothing);
+            }
+            self.slots[slot] = known;
+        }
+        Some(())
+    }
+
+    /// Makes cells as wide as those of the chunk.
+    fn fit_widths(&mut self, head: &RowsHead) -> Result<(), SnapshotError> {
+        let (wanted, found) = (self.windows.layout.aggregates().len(), head.widths.len());
+        if found != wanted {
+            return Err(SnapshotError::Aggregates { found, wanted });
+        }
+        for aggregate in 0..wanted {
+            if head.widths[aggregate] && !self.windows.layout.widths().0[aggregate] {
+                self.windows.widen(aggregate);
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the chunk is not whole.
+    fn take_rows(&mut self, head: &RowsHead, parts: &[Bytes]) -> Option<()> {
+        let [slots, words] = parts else { return None };
+        let from = Layout::new(self.windows.layout.aggregates().to_vec(), Widths(head.widths.clone()));
+        let (slots, words) = (numbers::<4>(slots)?, numbers::<8>(words)?);
+        if words.len() != slots.len() * from.stride() {
+            return None;
+        }
+        let words: Vec<u64> = words.map(u64::from_le_bytes).collect();
+        let (mut own, mut places) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+        for (place, slot) in slots.map(u32::from_le_bytes).enumerate() {
+            if let Some(slot) = self.slot(slot)? {
+                own.push(slot);
+                places.push(place as u32);
+            }
+        }
+        self.write_rows(head, &from, &words, &own, &places)
+    }
+
+    /// The slot of a key now; inner `None` if it belongs to another worker.
+    fn slot(&mut self, slot: u32) -> Option<Option<u32>> {
+        let known = self.slots.get_mut(slot as usize)?;
+        match *known {
+            Known::Nothing => None,
+            Known::Foreign => Some(None),
+            Known::Slot(slot) => Some(Some(slot)),
+            Known::Key { start, len } => {
+                let key = &self.keys[start..start + len as usize];
+                let slot = self.windows.keys.insert_one(key, key_hash(key));
+                *known = Known::Slot(slot);
+                Some(Some(slot))
+            }
+        }
+    }
+
+    /// Writes those rows of a chunk, at `places`, whose keys belong here.
+    fn write_rows(
+        &mut self,
+        head: &RowsHead,
+        from: &Layout,
+        words: &[u64],
+        slots: &[u32],
+        places: &[u32],
+    ) -> Option<()> {
+        if slots.is_empty() {
+            return Some(());
+        }
+        let windows = &mut *self.windows;
+        let mut words = windows.layout.convert(from, words);
+        windows.internalise(&head.texts, &mut words)?;
+        let stride = windows.layout.stride();
+        let slice = windows.slices.entry(head.slice).or_default();
+        let mut rows = Vec::with_capacity(slots.len());
+        slice.find_or_insert(&windows.layout, &mut windows.keys, slots, &mut rows);
+        let held = std::sync::Arc::make_mut(&mut slice.words);
+        let mut row_of = vec![None; words.len() / stride];
+        for (row, place) in rows.iter().zip(places) {
+            let (row, place) = (*row as usize, *place as usize);
+            row_of[place] = Some(row as u32);
+            held[row * stride..(row + 1) * stride]
+                .copy_from_slice(&words[place * stride..(place + 1) * stride]);
+        }
+        if !slice.spills.is_empty() {
+            let replaced: std::collections::BTreeSet<u32> = rows.into_iter().collect();
+            slice.spills.retain(|(row, _), _| !replaced.contains(row));
+        }
+        for ((place, word), exact) in &head.spills {
+            let word = windows.layout.moved_word(from, *word)?;
+            if let Some(row) = row_of.get(*place as usize)? {
+                slice.spills.insert((*row, word), exact.clone());
+            }
+        }
+        Some(())
+    }
+}
+
+/// A part that holds numbers of `N` bytes; `None` if it does not.
+fn numbers<const N: usize>(part: &Bytes) -> Option<impl ExactSizeIterator<Item = [u8; N]>> {
+    let (numbers, rest) = part.as_chunks::<N>();
+    rest.is_empty().then(|| numbers.iter().copied())
+}
+
+impl Windows {
+    /// Replaces numbers in a chunk's list of texts by numbers of `Texts`.
+    fn internalise(&mut self, texts: &[String], words: &mut [u64]) -> Option<()> {
+        let places = text_words(&self.layout);
+        if places.is_empty() {
+            return Some(());
+        }
+        let (additive, stride) = (self.layout.additive(), self.layout.stride());
+        for row in words.chunks_exact_mut(stride) {
+            for (has, word) in &places {
+                if row[additive + has] == 1 {
+                    let text = texts.get(row[additive + word] as usize)?;
+                    row[additive + word] = self.texts.number(text);
+                }
+            }
+        }
+        Some(())
+    }
+}

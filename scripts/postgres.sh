@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Starts and stops a PostgreSQL server for tests, on a free port of 127.0.0.1. Words go to stderr.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+Usage: scripts/postgres.sh start|crash|restart|stop|serve DIR
+       scripts/postgres.sh query DIR DATABASE SQL
+       scripts/postgres.sh install
+
+Runs a server of its own on a free port of 127.0.0.1, with everything that it writes in DIR, and nothing
+that outlives a stop. What `initdb`, `pg_ctl` belong to is found in PATH or where distributions put it.
+
+  start DIR    make DIR (which must not exist), start a server in it, print its address
+  crash DIR    stop the server as a power cut would
+  restart DIR  the same, and start it again on the same data and port
+  stop DIR     stop it and remove DIR
+  serve DIR    start it, and stop it when standard input ends: a server that dies with whoever started it
+  query DIR DATABASE SQL
+               print the rows, columns divided by `|`
+  install      install the server with apt-get, if it is not there (as root)
+
+As root the server runs as the user `postgres`, since it refuses to run as root; DIR must then be in a
+folder that this user can enter, such as /tmp.
+
+Exit codes: 0 done, 2 wrong usage, 3 there is no PostgreSQL here, 1 anything else.
+HELP
+}
+
+fail() {
+  echo "postgres.sh: $2" >&2
+  exit "$1"
+}
+
+# The folder of initdb and pg_ctl, the newest version first.
+find_programs() {
+  local folder
+  for folder in $(printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin | sort -rV); do
+    if [[ -x $folder/initdb && -x $folder/pg_ctl ]]; then
+      echo "$folder"
+      return
+    fi
+  done
+  if command -v initdb >/dev/null && command -v pg_ctl >/dev/null; then
+    dirname "$(command -v initdb)"
+  fi
+}
+
+need_programs() {
+  programs=$(find_programs)
+  [[ -n $programs ]] || fail 3 "there is no PostgreSQL here; 'scripts/postgres.sh install' as root installs it"
+}
+
+install_server() {
+  [[ -z $(find_programs) ]] || return 0
+  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null \
+    || fail 3 "PostgreSQL is not installed, and only root can install it, with apt-get"
+  # Debian would make and start a server on the usual port.
+  local conf=/etc/postgresql-common/createcluster.d/tidewatch-tests.conf
+  mkdir -p "$(dirname "$conf")"
+  echo "create_main_cluster = false" >"$conf"
+  {
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
+  } >&2 || { rm -f "$conf"; fail 3 "apt-get could not install PostgreSQL"; }
+  rm -f "$conf"
+}
+
+# Whom the server runs as.
+as_owner() {
+  if [[ $(id -u) == 0 ]]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+
+# Bash can only try to connect, so this leaves a moment in which another program may take the port.
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 12000))
+    taken "$port" || break
+  done
+  echo "$port"
+}
+
+launch() {
+  # Durable as in production: tests are about what survives.
+  local options="-c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' -c ssl=off \
+    -c fsync=on -c full_page_writes=on -c max_connections=50 -c shared_buffers=64MB"
+  (cd / && as_owner "$programs/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -o "$options" start) >/dev/null 2>&1
+}
+
+start() {
+  [[ ! -e $dir ]] || fail 2 "$dir exists"
+  need_programs
+  mkdir -p "$dir"
+  dir=$(cd "$dir" && pwd)
+  if [[ $(id -u) == 0 ]]; then
+    chown postgres "$dir"
+    as_owner test -w "$dir" || fail 1 "the user postgres cannot enter $dir"
+  fi
+  (cd / && as_owner "$programs/initdb" -D "$dir/data" -U tidewatch -A trust -E UTF8 --locale=C --no-sync) >/dev/null
+  local tries=0
+  while :; do
+    port=$(free_port)
+    launch "$port" && break
+    tries=$((tries + 1))
+    [[ $tries -lt 5 ]] || { cat "$dir/log" >&2 || true; fail 1 "the server did not start"; }
+  done
+  echo "$port" >"$dir/port"
+  echo "postgres://tidewatch@127.0.0.1:$port/postgres"
+}
+
+halt() {
+  if [[ -f $dir/data/postmaster.pid ]]; then
+    (cd / && as_owner "$programs/pg_ctl" -D "$dir/data" -m immediate -w stop) >/dev/null 2>&1 || true
+  fi
+}
+
+stop() {
+  need_programs
+  halt
+  # Only what start has made.
+  if [[ -d $dir/data ]]; then rm -rf "$dir"; fi
+}
+
+[[ $# -gt 0 ]] || { usage >&2; exit 2; }
+verb=$1
+dir=${2:-}
+case $verb in
+  -h | --help)
+    usage
+    exit 0
+    ;;
+  install)
+    install_server
+    exit 0
+    ;;
+  start | crash | restart | stop | serve | query) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
+  *) fail 2 "unknown verb '$verb'; see --help" ;;
+esac
+case $verb in
+  start) start ;;
+  stop) stop ;;
+  query)
+    [[ $# -eq 4 ]] || fail 2 "query needs DIR DATABASE SQL; see --help"
+    need_programs
+    "$programs/psql" -X -A -t -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(cat "$dir/port")" -U tidewatch -d "$3" -c "$4"
+    ;;
+  crash)
+    need_programs
+    halt
+    ;;
+  restart)
+    need_programs
+    halt
+    launch "$(cat "$dir/port")" || fail 1 "the server did not start again"
+    ;;
+  serve)
+    # Ctrl-C in the terminal is for whoever started us; standard input ends then.
+    trap '' INT TERM
+    start
+    cat >/dev/null || true
+    stop
+    ;;
+esac
