@@ -1,1 +1,320 @@
-//! x
+//! A job that is supervised: whatever happens to its process, it goes on, and ends with the bytes of a run
+//! that nothing happened to.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use testkit::hosts::write_host_file;
+use testkit::job::Job;
+use testkit::process::{Invocation, Running, children, eventually, is_alive, send};
+use testkit::random::{Random, seed};
+use testkit::workload::{generate, repository};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+const SOON: Duration = Duration::from_secs(30);
+const EVENTS: u64 = 40_000;
+
+/// Events, and the alerts of a run that nothing happens to.
+struct Input {
+    file: PathBuf,
+    alerts: Vec<u8>,
+}
+
+fn input(folder: &Path) -> Input {
+    let file = folder.join("events.ndjson");
+    generate(EVENTS, 500, 12, &["--low-frac", "0.1"], &file);
+    let job = plan(&folder.join("undisturbed"), &file);
+    job.run();
+    let alerts = job.alerts();
+    assert!(!alerts.is_empty());
+    Input { file, alerts }
+}
+
+/// As fast as it goes, with many checkpoints.
+fn plan(folder: &Path, file: &Path) -> Job {
+    Job::reference(PROGRAM, folder, file)
+        .set("source.events.lanes", 3)
+        .set("state.checkpoint_every", "\"100ms\"")
+}
+
+/// The same for some seconds.
+fn paced(folder: &Path, input: &Input) -> Job {
+    plan(folder, &input.file).set("source.events.rate", 10_000)
+}
+
+/// The process that does the work, once there is one other than `not`.
+fn worker_of(supervisor: u32, not: Option<u32>) -> u32 {
+    eventually("a worker process", SOON, || {
+        children(supervisor).into_iter().find(|id| Some(*id) != not && is_program(*id))
+    })
+}
+
+fn is_program(id: u32) -> bool {
+    // Between fork and exec it is a copy of its parent; what tells it is its environment.
+    let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+    is_alive(id) && environment.windows(21).any(|name| name == b"TIDEWATCH_SUPERVISED=")
+}
+
+fn first_delivery(job: &Job) {
+    eventually("a first delivery", SOON, || (!job.alerts().is_empty()).then_some(()));
+}
+
+fn ctl(job: &Job, arguments: &[&str]) -> Invocation {
+    Invocation::new(PROGRAM)
+        .arg("ctl")
+        .args(arguments)
+        .arg(repository().join("configs/podcast-reference.toml"))
+        .set("state.dir", job.state_path())
+}
+
+#[test]
+fn a_worker_process_that_is_killed_is_started_again_and_the_output_is_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input).workers(2);
+    let running = job.invocation().start();
+    let mut random = Random::new(seed(5));
+    let mut last = None;
+    for _ in 0..4 {
+        let worker = worker_of(running.id(), last);
+        std::thread::sleep(Duration::from_millis(100 + random.below(500)));
+        send(worker, Signal::SIGKILL);
+        last = Some(worker);
+    }
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(job.alerts() == input.alerts, "other alerts:\n{}", finished.stderr);
+    assert_eq!(job.report()["read"], EVENTS);
+    assert_eq!(finished.stderr.matches("was killed by SIGKILL; going on").count(), 4, "{}", finished.stderr);
+    assert!(finished.stderr.contains("reading again after"), "{}", finished.stderr);
+    assert!(job.quarantine().is_empty());
+}
+
+#[test]
+fn a_worker_process_dies_with_its_supervisor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    let running = job.invocation().start();
+    let worker = worker_of(running.id(), None);
+    first_delivery(&job);
+    running.kill();
+    eventually("the worker is gone", Duration::from_secs(2), || (!is_alive(worker)).then_some(()));
+    // And the same command goes on.
+    let job = plan(&folder.path().join("out"), &input.file);
+    job.run();
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn a_worker_process_that_is_stopped_is_noticed_by_its_silence_and_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input).set("supervise.hang_after", "\"1s\"");
+    let running = job.invocation().start();
+    let worker = worker_of(running.id(), None);
+    first_delivery(&job);
+    send(worker, Signal::SIGSTOP);
+    let stopped = Instant::now();
+    worker_of(running.id(), Some(worker));
+    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(finished.stderr.contains("no sign of life"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+/// An event that ends up in quarantine, if anything does: its offset, its text, and the alerts without it.
+fn victim(folder: &Path, input: &Input, at: usize) -> (u64, String, Vec<u8>) {
+    let bytes = std::fs::read(&input.file).expect("events");
+    let text = String::from_utf8(bytes).expect("text");
+    let line = text.lines().nth(at).expect("an event").to_owned();
+    let offset = text.find(&line).expect("the line") as u64;
+    let without = folder.join("without.ndjson");
+    // Rubbish of the same length is quarantined like the real thing, and nothing else moves.
+    std::fs::write(&without, text.replacen(&line, &"x".repeat(line.len()), 1)).expect("write");
+    let job = plan(&folder.join("without"), &without);
+    job.run();
+    (offset, line, job.alerts())
+}
+
+fn check_poison(variable: &str, changes: &[(&str, &str)], workers: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let (offset, line, expected) = victim(folder.path(), &input, 25_000);
+    assert!(expected != input.alerts, "the record does not matter");
+    let mut job = plan(&folder.path().join("out"), &input.file).with_quarantine().workers(workers);
+    for (name, value) in changes {
+        job = job.set(name, value);
+    }
+    let finished = job.invocation().env(variable, &line).run().expect_code(0);
+    let rows = job.quarantine();
+    assert_eq!(rows.len(), 1, "{rows:?}\n{}", finished.stderr);
+    assert_eq!(rows[0]["reason"], "poison");
+    assert_eq!(rows[0]["offset"], offset);
+    assert_eq!(rows[0]["raw"], line);
+    assert_eq!(finished.stderr.matches("; going on").count(), 3, "{}", finished.stderr);
+    assert!(job.alerts() == expected, "other alerts than without the record");
+    assert_eq!(job.report()["quarantined"], 1);
+
+    // Decided once and for all: also by a run that nobody supervises, from the start of the input.
+    for folder in ["segments", "checkpoints"] {
+        std::fs::remove_dir_all(job.state_path().join(folder)).expect("remove");
+    }
+    std::fs::remove_file(job.alerts_path()).expect("remove");
+    std::fs::remove_file(job.quarantine_path()).expect("remove");
+    job.invocation().arg("--no-supervise").env(variable, &line).run().expect_code(0);
+    assert!(job.alerts() == expected && job.quarantine() == rows);
+}
+
+#[test]
+fn a_record_that_ends_the_process_three_times_goes_to_quarantine_for_ever() {
+    for workers in [1, 3] {
+        check_poison("TIDEWATCH_TEST_POISON", &[], workers);
+    }
+}
+
+#[test]
+fn a_record_that_holds_a_worker_up_for_ever_is_found_as_well() {
+    check_poison("TIDEWATCH_TEST_STUCK", &[("supervise.hang_after", "\"700ms\"")], 2);
+}
+
+#[test]
+fn a_running_job_goes_on_with_other_numbers_of_workers_and_tells_the_pause() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input).workers(1);
+    let running = job.invocation().start();
+    first_delivery(&job);
+    for workers in ["3", "2"] {
+        let finished = ctl(&job, &["rescale", "-w", workers, "--format", "json"]).run().expect_code(0);
+        let answer: Value = serde_json::from_slice(&finished.stdout).expect("JSON");
+        assert_eq!(answer["to"].to_string(), workers);
+        let pause = answer["pause_s"].as_f64().expect("a pause");
+        assert!(pause > 0.0 && pause < 5.0, "{answer}");
+        let status = ctl(&job, &["status", "--format", "json"]).run().expect_code(0);
+        let status: Value = serde_json::from_slice(&status.stdout).expect("JSON");
+        assert_eq!((status["workers"].to_string().as_str(), &status["state"]), (workers, &"running".into()));
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let refused = ctl(&job, &["rescale", "-w", "1024", "--set", "state.shards=1024"]).run();
+    assert!(matches!(refused.code(), Some(0 | 3)), "{}", refused.stderr);
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(finished.stderr.contains("rescaled from 1 to 3 workers"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("rescaled from 3 to 2 workers"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts, "other alerts");
+    assert_eq!(job.report()["read"], EVENTS);
+    let nobody = ctl(&job, &["status"]).run().expect_code(1);
+    assert!(nobody.stderr.contains("no such job runs"), "{}", nobody.stderr);
+}
+
+#[test]
+fn what_is_refused_is_not_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = plan(&folder.path().join("out"), &input.file);
+    std::fs::write(job.alerts_path(), "somebody's work\n").expect("write");
+    let finished = job.invocation().run().expect_code(3);
+    assert!(!finished.stderr.contains("going on"), "{}", finished.stderr);
+    assert!(finished.wall < Duration::from_secs(5));
+}
+
+#[test]
+fn without_supervision_the_process_that_was_started_does_the_work_and_its_death_is_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    let running = job.invocation().arg("--no-supervise").start();
+    first_delivery(&job);
+    assert_eq!(children(running.id()), []);
+    assert_eq!(running.kill().code(), None);
+    // Without a state there is nothing to go on from, so nobody supervises either.
+    let running = Invocation::new(PROGRAM).args(["run", "configs/podcast.toml"]).pipe_stdout().start();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(children(running.id()), []);
+}
+
+#[test]
+fn a_job_that_comes_no_further_is_given_up_after_so_many_starts_if_one_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let (_, line, _) = victim(folder.path(), &input, 10);
+    let job = plan(&folder.path().join("out"), &input.file);
+    let give_up = |count: &str| job.invocation().args(["--max-restarts", count]).env("TIDEWATCH_TEST_POISON", &line);
+    let finished = give_up("1").run().expect_code(1);
+    assert_eq!(finished.stderr.matches("; going on").count(), 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("given up after 1 starts"), "{}", finished.stderr);
+}
+
+#[test]
+fn two_processes_are_started_again_and_meet_again_when_one_dies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    let hosts = write_host_file(folder.path(), 2);
+    let start = |process: &str| -> Running {
+        job.invocation().arg("--hosts").arg(&hosts).args(["--process", process]).start()
+    };
+    let running = [start("0"), start("1")];
+    first_delivery(&job);
+    for victim in [1, 0] {
+        let id = running[victim].id();
+        let worker = worker_of(id, None);
+        send(worker, Signal::SIGKILL);
+        worker_of(id, Some(worker));
+        let length = job.alerts().len();
+        eventually("the job goes on", SOON, || (job.alerts().len() > length).then_some(()));
+    }
+    let refused = ctl(&job, &["rescale", "-w", "2"]).run().expect_code(3);
+    assert!(refused.stderr.contains("2 processes"), "{}", refused.stderr);
+    for process in running {
+        process.wait(SOON).expect_code(0);
+    }
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_counts_once_although_it_reaches_both_processes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    // `script` runs a command in a terminal of its own; what is typed comes through its input.
+    let command = shell_words(&job);
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("left out: there is no `script` to make a terminal");
+        return;
+    }
+    let mut running = Invocation::new("script")
+        .args(["--quiet", "--return", "--command", &command])
+        .arg(folder.path().join("typescript"))
+        .pipe_stdin()
+        .pipe_stdout()
+        .start();
+    let mut terminal = running.stdout.take().expect("a terminal");
+    std::thread::spawn(move || terminal.read_to_end(&mut Vec::new()));
+    first_delivery(&job);
+    use std::io::Write;
+    running.stdin.as_mut().expect("a keyboard").write_all(&[3]).expect("Ctrl-C");
+    // Drained, not left at once: the code is 0 and not 130.
+    running.wait(SOON).expect_code(0);
+    let half = job.alerts();
+    assert!(half.len() < input.alerts.len() && input.alerts.starts_with(&half));
+}
+
+fn shell_words(job: &Job) -> String {
+    let config = repository().join("configs/podcast-reference.toml");
+    let setting = |name: &str, value: &str| format!(" --set '{name}={value}'");
+    let mut words = format!("exec '{PROGRAM}' run '{}'", config.display());
+    for (name, value) in [
+        ("source.events.path", job.alerts_path().parent().unwrap_or(Path::new("")).join("../events.ndjson")),
+        ("sink.alerts.path", job.alerts_path()),
+        ("state.dir", job.state_path()),
+    ] {
+        words += &setting(name, &value.display().to_string());
+    }
+    words += &setting("source.events.rate", "10000");
+    words += &setting("source.events.lanes", "3");
+    words + &setting("state.checkpoint_every", "\"100ms\"")
+}

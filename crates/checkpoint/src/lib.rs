@@ -20,13 +20,19 @@
 mod chain;
 mod codec;
 mod disk;
+mod location;
 mod manifest;
+#[cfg(feature = "s3")]
+mod s3;
 mod segment;
 mod store;
 
 pub use chain::Chain;
 pub use codec::{CodecError, Frame, Kind, decode, encode};
 pub use disk::{Disk, Files, LocalDisk, LocalFiles};
+pub use location::{Bucket, Location};
 pub use manifest::{Manifest, SinkState, SourceState};
+#[cfg(feature = "s3")]
+pub use s3::S3Disk;
 pub use segment::{Chunk, Operator, Segment, SegmentBuilder, Writer};
-pub use store::{Retained, Store, StoreError, nonce};
+pub use store::{Retained, Store, StoreError, is_full, nonce};

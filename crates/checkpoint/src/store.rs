@@ -82,9 +82,13 @@ impl StoreError {
 
     /// Whether there was no space, which may come back.
     pub fn is_full(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        matches!(self, StoreError::Io { source, .. } if full.contains(&source.kind()))
+        matches!(self, StoreError::Io { source, .. } if is_full(source))
     }
+}
+
+/// Whether the system says that there is no space, or that a quota is used up.
+pub fn is_full(error: &io::Error) -> bool {
+    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
 }
 
 /// The durable state of one job.

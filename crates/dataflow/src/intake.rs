@@ -1,7 +1,7 @@
 //! One partition as a worker reads it: poll and decode, transform, mark time, route.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event::{Counts, Decoded, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
 use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
@@ -110,7 +110,7 @@ impl Intake {
         if self.finished {
             return Ok(Turn::default());
         }
-        let allowed = self.share.as_mut().map_or(usize::MAX, |share| share.allowance(Instant::now()));
+        let allowed = self.share.as_mut().map_or(usize::MAX, |share| share.allowance(here.world.now()));
         if allowed == 0 {
             return Ok(Turn::default());
         }

@@ -162,8 +162,14 @@ impl Control {
         self.cut.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn take_cut(&self) -> bool {
-        self.cut.load(Ordering::Relaxed) && self.cut.swap(false, Ordering::Relaxed)
+    /// Whether a cut was asked for, and not made since.
+    pub(crate) fn wants_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a cut is made.
+    pub(crate) fn cut_made(&self) {
+        self.cut.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn add_read(&self, records: u64) {
@@ -241,6 +247,15 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether there was no space, which may come back.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            RunError::Store(error) => error.is_full(),
+            RunError::Sink(SinkError::Io { source, .. }) => checkpoint::is_full(source),
+            _ => false,
+        }
+    }
+
     /// Whether config, state or output is refused, as opposed to a run that failed.
     pub fn is_refusal(&self) -> bool {
         match self {

@@ -20,6 +20,7 @@
 //! ```
 
 mod columns;
+mod commit;
 mod custody;
 mod delivery;
 mod graph;
@@ -29,12 +30,17 @@ mod mesh;
 mod message;
 mod operators;
 mod pace;
+mod plant;
 mod recovery;
 mod route;
 mod run;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod snapshot;
+mod space;
 mod vitals;
 mod worker;
+mod world;
 
 pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
 pub use job::{Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};

@@ -7,10 +7,12 @@ use alert::{Deliverer, Delivery, Mode, SinkSpec, open_fresh, resume_at_once, res
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
-use window::{KEYS, Windows};
+use window::{ASIDES, KEYS, Windows};
 
-use crate::delivery::{OpenSink, now};
+use crate::delivery::OpenSink;
 use crate::job::{Job, RunError};
+use crate::plant::Plant;
+use crate::world::World;
 
 /// A job's state as it was found.
 #[derive(Debug, Clone)]
@@ -22,18 +24,20 @@ pub(crate) struct Recovery {
     newest: Option<u32>,
     /// Which start of the job this is, counted from 1; 0 if it keeps no state.
     pub(crate) generation: u64,
+    pub(crate) world: World,
 }
 
 /// Finds the checkpoint to go on from, the newest or a named one, and checks that it belongs to the job and
 /// that its parts are there.
-pub(crate) fn recover(job: &Job, from: Option<u32>) -> Result<Recovery, RunError> {
+pub(crate) fn recover(job: &Job, from: Option<u32>, world: &World) -> Result<Recovery, RunError> {
+    let world = world.clone();
     let Some(state) = &job.state else {
-        return Ok(Recovery { store: None, manifest: None, newest: None, generation: 0 });
+        return Ok(Recovery { store: None, manifest: None, newest: None, generation: 0, world });
     };
     if let Some(source) = job.sources.iter().find(|source| !source.kind.is_repeatable()) {
         return Err(RunError::NotRepeatable(source.name.clone()));
     }
-    let store = Store::open(&state.dir)?;
+    let store = world.open_store(&state.dir)?;
     let newest = store.numbers()?.last().copied();
     let manifest = from.or(newest).map(|number| store.manifest(number).map(Arc::new)).transpose()?;
     let mut generation = 1;
@@ -44,7 +48,7 @@ pub(crate) fn recover(job: &Job, from: Option<u32>) -> Result<Recovery, RunError
             if newest == manifest.number { manifest.generation } else { store.manifest(newest)?.generation };
         generation = last + 1;
     }
-    Ok(Recovery { store: Some(store), manifest, newest, generation })
+    Ok(Recovery { store: Some(store), manifest, newest, generation, world })
 }
 
 fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
@@ -103,6 +107,9 @@ impl Recovery {
         })?;
         let position = decode(Kind::Position, &state.position)
             .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", info.id)))?;
+        if self.world.has(Plant::ForgetWatermark) {
+            return Ok((position, PartitionWatermark::new(bound)));
+        }
         Ok((position, PartitionWatermark::resume(bound, state.watermark)))
     }
 
@@ -111,17 +118,22 @@ impl Recovery {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
         windows.restore_closed(manifest.watermark);
         let of_windows = manifest.segments.iter().filter(|segment| segment.operator == Operator::Window);
+        let stale = self.stale_segments(store, manifest)?;
         let mut chains: BTreeMap<Writer, Vec<&Segment>> = BTreeMap::new();
-        for segment in of_windows.filter(|s| s.writer.shares_with(worker, peers, manifest.shards)) {
+        for segment in of_windows.chain(&stale).filter(|s| s.writer.shares_with(worker, peers, manifest.shards)) {
             chains.entry(segment.writer).or_default().push(segment);
         }
         let owns = |hash: u64| Shard::of(hash, manifest.shards).worker(manifest.shards, peers) == worker;
         for chain in chains.into_values() {
             let mut restoration = windows.restore(&owns);
+            let forgets = self.world.has(Plant::ForgetTimer);
             // Rows name keys that a later segment may hold.
             for keys in [true, false] {
                 for segment in &chain {
                     for (offset, chunk) in segment.live().filter(|(_, c)| (c.label == KEYS) == keys) {
+                        if forgets && chunk.label == ASIDES {
+                            continue;
+                        }
                         let (head, parts) =
                             store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
                         restoration
@@ -132,6 +144,21 @@ impl Recovery {
             }
         }
         Ok(())
+    }
+
+    /// Segments that no manifest names for this checkpoint: none, unless that mistake is planted.
+    fn stale_segments(&self, store: &Store, manifest: &Manifest) -> Result<Vec<Segment>, RunError> {
+        if !self.world.has(Plant::StaleParts) {
+            return Ok(Vec::new());
+        }
+        let mut stale = Vec::new();
+        for number in store.numbers()?.into_iter().filter(|number| *number < manifest.number) {
+            let segments = store.manifest(number)?.segments.into_iter();
+            stale.extend(segments.filter(|segment| {
+                segment.operator == Operator::Window && !manifest.segments.iter().any(|s| s.name == segment.name)
+            }));
+        }
+        Ok(stale)
     }
 
     /// Begins a generation: commits a checkpoint that says what the one before it says, before anything is
@@ -146,6 +173,9 @@ impl Recovery {
     ) -> Result<(), RunError> {
         let (Some(store), Some(state)) = (&self.store, &job.state) else { return Ok(()) };
         let before = self.manifest.as_deref();
+        if before.is_some() && self.world.has(Plant::SkipFence) {
+            return Ok(store.sweep()?);
+        }
         let segments = before.map(|manifest| manifest.segments.as_slice()).unwrap_or_default();
         let segments = segments.iter().filter(|segment| segment.operator == Operator::Window);
         let manifest = Manifest {
@@ -153,7 +183,7 @@ impl Recovery {
             generation: self.generation,
             peers: peers as u32,
             fence: before.is_some(),
-            committed_at: now(),
+            committed_at: self.world.wall(),
             job: job.name.clone(),
             identity: job.identity.clone(),
             shards: state.shards,
@@ -174,7 +204,8 @@ impl Recovery {
 
     /// Rows that wait for their turn, for the sinks that the job has now.
     pub(crate) fn held(&self, job: &Job) -> Vec<OutputRow> {
-        let Some(manifest) = &self.manifest else { return Vec::new() };
+        let forgets = self.world.has(Plant::ForgetHeld);
+        let Some(manifest) = self.manifest.as_ref().filter(|_| !forgets) else { return Vec::new() };
         let renumbered = manifest.held.iter().filter_map(|row| {
             let name = &manifest.sinks.get(usize::from(row.sink.0))?.name;
             let sink = job.sinks.iter().position(|spec| spec.name == *name)?;
@@ -205,11 +236,7 @@ impl Recovery {
         let target = spec.kind.target();
         let deliverer = Deliverer { job: job.name.clone(), generation: self.generation };
         let deliveries = self.deliveries(spec, &target, manifests)?;
-        let sink = match spec.mode {
-            _ if deliveries.is_empty() => open_fresh(spec, &deliverer)?,
-            Mode::AtOnce => resume_at_once(spec, &deliverer)?,
-            Mode::ExactlyOnce => resume_exactly_once(spec, &deliverer, &deliveries)?,
-        };
+        let sink = self.world.open_sink(spec, &deliverer, &deliveries)?;
         Ok(OpenSink { name: spec.name.clone(), target, mode: spec.mode, sink })
     }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkpoint::{Kind, SourceState, StoreError, encode, nonce};
+use checkpoint::{Kind, SourceState, StoreError, encode};
 use event::{Epoch, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
@@ -27,7 +27,10 @@ use crate::operators::read::Reader;
 use crate::operators::window::Keyed;
 use crate::pace::Pace;
 use crate::recovery::{Recovery, recover};
+use crate::plant::Plant;
+use crate::space::Space;
 use crate::worker::{Here, Outcome};
+use crate::world::World;
 
 /// How long a worker sleeps at most before it looks whether another has failed.
 const PARK: Duration = Duration::from_millis(20);
@@ -44,30 +47,33 @@ const SPIN: Duration = Duration::from_micros(20);
 /// After an error of this kind threads may still be there: the program should exit.
 pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Summary, RunError> {
     let mesh = mesh::open(&cluster, &job.mesh)?;
-    let partitions = partitions(&job)?;
+    let world = World::Real;
     let outcome = Arc::new(Outcome::default());
     watch_panics(&outcome);
-    let summary = Arc::new(Mutex::new(None));
     // The first process leads: it fences the state before the others may read it.
-    let (mut led, mut known) = (None, None);
-    if cluster.process == 0 {
-        let mut recovery = recover(&job, job.state.as_ref().and_then(|state| state.from))?;
-        if let Some(summary) = already_finished(&job, &recovery)? {
-            return Ok(summary);
-        }
-        let writer = lead(&job, &cluster, &mut recovery, &partitions, &summary)?;
-        known = Some(Agreed { generation: recovery.generation, checkpoint: recovery.checkpoint() });
-        led = Some((recovery, writer));
-    }
+    let led = match cluster.process {
+        0 => match lead(&job, &cluster, &world)? {
+            Lead::Finished(summary) => return Ok(summary),
+            Lead::Led(led) => Some(*led),
+        },
+        _ => match finished(&recover(&job, None, &world)?) {
+            Some(summary) => return Ok(summary),
+            None => None,
+        },
+    };
+    let known = led.as_ref().map(|Led { recovery, .. }| Agreed {
+        generation: recovery.generation,
+        checkpoint: recovery.checkpoint(),
+    });
     let (builders, others, agreed) = match allocate(&job, &cluster, mesh, known, &outcome, &control) {
         Err(RunError::Stopped) => return Ok(stopped()),
         allocated => allocated?,
     };
     let led = match led {
-        Some((recovery, writer)) => Ok((recovery, Some(writer))),
-        None => follow(&job, agreed).map(|recovery| (recovery, None)),
+        Some(led) => Ok(led),
+        None => follow(&job, agreed, &world),
     };
-    let (recovery, writer) = match led {
+    let Led { recovery, partitions, writer, summary } = match led {
         Ok(led) => led,
         Err(error) => {
             // Dropped, they would wait for peers that wait for this process: the program is to exit.
@@ -76,47 +82,38 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
         }
     };
     let paces = paces(&job, &cluster, &partitions);
-    let start = Start { paces, job, cluster, control, outcome: Arc::clone(&outcome), recovery, partitions };
+    let threads = cluster.workers;
+    let start = Start { paces, job, threads, control, outcome: Arc::clone(&outcome), recovery, partitions, space: Arc::default() };
     let writer = Mutex::new(writer);
     let work = move |worker: &mut Worker| start.work(worker, &writer);
     let config = WorkerConfig::default().progress_mode(ProgressMode::Eager).idle_spin(SPIN);
     let guards = execute_from(builders, others, config, work).map_err(RunError::Mesh)?;
     finish(guards, &outcome)?;
     let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(summary.unwrap_or(Summary {
-        counts: event::Counts::default(),
-        finished: true,
-        watermark: Watermark::NONE,
-        already_finished: false,
-    }))
+    Ok(summary.unwrap_or(Summary { finished: true, ..stopped() }))
 }
 
-/// A finished job has nothing to do but to complete what its sinks did not get.
-fn already_finished(job: &Job, recovery: &Recovery) -> Result<Option<Summary>, RunError> {
-    let Some(manifest) = recovery.manifest.as_ref().filter(|manifest| manifest.finished) else {
-        return Ok(None);
-    };
-    recovery.open_sinks(job)?;
-    Ok(Some(Summary {
-        counts: manifest.counts,
-        finished: true,
-        watermark: manifest.watermark,
-        already_finished: true,
-    }))
+/// The totals of a job that is finished.
+fn finished(recovery: &Recovery) -> Option<Summary> {
+    let manifest = recovery.manifest.as_ref().filter(|manifest| manifest.finished)?;
+    let (counts, watermark) = (manifest.counts, manifest.watermark);
+    Some(Summary { counts, finished: true, watermark, already_finished: true })
 }
 
 /// All partitions of all sources, with the number of their source and their number in it.
-fn partitions(job: &Job) -> Result<Vec<(usize, u32, PartitionInfo)>, RunError> {
+type Partitions = Vec<(usize, u32, PartitionInfo)>;
+
+fn partitions(job: &Job, world: &World) -> Result<Partitions, RunError> {
     let mut all = Vec::new();
     for (source, spec) in job.sources.iter().enumerate() {
-        let infos = ingest::partitions(spec)?;
+        let infos = world.partitions(spec)?;
         all.extend(infos.into_iter().zip(0..).map(|(info, number)| (source, number, info)));
     }
     Ok(all)
 }
 
 /// Shares the rate of each source out to the processes, by the partitions that they read.
-fn paces(job: &Job, cluster: &Cluster, partitions: &[(usize, u32, PartitionInfo)]) -> Vec<Option<Arc<Pace>>> {
+fn paces(job: &Job, cluster: &Cluster, partitions: &Partitions) -> Vec<Option<Arc<Pace>>> {
     let peers = cluster.workers * cluster.hosts.len().max(1);
     let own = |ordinal: usize| (ordinal % peers) / cluster.workers == cluster.process;
     let paces = job.sources.iter().enumerate().map(|(source, spec)| {
@@ -163,47 +160,68 @@ fn fingerprint(job: &Job) -> u64 {
     event::key_hash(text.as_bytes())
 }
 
+/// What a process starts from.
+pub(crate) struct Led {
+    pub(crate) recovery: Recovery,
+    pub(crate) partitions: Partitions,
+    /// For the worker that delivers; only the first process has it.
+    pub(crate) writer: Option<Writer>,
+    /// Where that worker leaves the totals.
+    pub(crate) summary: Arc<Mutex<Option<Summary>>>,
+}
+
+/// What the first process came to.
+pub(crate) enum Lead {
+    /// The job is finished, and its sinks are complete.
+    Finished(Summary),
+    Led(Box<Led>),
+}
+
 /// What the first process does before the others may go on: completes the sinks, fences the state.
-fn lead(
-    job: &Job,
-    cluster: &Cluster,
-    recovery: &mut Recovery,
-    partitions: &[(usize, u32, PartitionInfo)],
-    summary: &Arc<Mutex<Option<Summary>>>,
-) -> Result<Writer, RunError> {
+pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
+    let partitions = partitions(job, world)?;
+    let mut recovery = recover(job, job.state.as_ref().and_then(|state| state.from), world)?;
     let sinks = recovery.open_sinks(job)?;
+    if let Some(summary) = finished(&recovery) {
+        return Ok(Lead::Finished(summary));
+    }
     let manifest = recovery.manifest.clone();
     let sources = partitions.iter().map(|(_, _, info)| {
-        let known = manifest.as_ref().and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
+        let known =
+            manifest.as_ref().and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
         known.cloned().map_or_else(|| first_state(info), Ok)
     });
     let sources = sources.collect::<Result<Vec<_>, RunError>>()?;
     let peers = cluster.workers * cluster.hosts.len().max(1);
     recovery.fence(job, peers, &sinks, &sources)?;
-    Ok(Writer {
+    let summary = Arc::default();
+    let counts = manifest.filter(|_| !world.has(Plant::ForgetCounts)).map(|manifest| manifest.counts);
+    let writer = Writer {
         sinks,
         store: recovery.store.clone(),
         plan: Plan { generation: recovery.generation, peers: peers as u32 },
         marks: Vec::new(),
         watermark: recovery.watermark(),
-        counts: manifest.map(|manifest| manifest.counts).unwrap_or_default(),
+        counts: counts.unwrap_or_default(),
         held: recovery.held(job),
         sources,
-        summary: Arc::clone(summary),
-    })
+        summary: Arc::clone(&summary),
+    };
+    Ok(Lead::Led(Box::new(Led { recovery, partitions, writer: Some(writer), summary })))
 }
 
 /// What the other processes do: they go on from where the first one does.
-fn follow(job: &Job, agreed: Agreed) -> Result<Recovery, RunError> {
-    let recovery = recover(job, job.state.as_ref().map(|_| agreed.checkpoint));
-    recovery.map_err(|error| match error {
+fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
+    let recovery = recover(job, job.state.as_ref().map(|_| agreed.checkpoint), world);
+    let recovery = recovery.map_err(|error| match error {
         RunError::Store(StoreError::Unknown { number, dir }) => RunError::MeshRefused(format!(
             "process 0 goes on from checkpoint {number}, which is not in {}; \
              `state.dir` must be a path that all processes share",
             dir.display()
         )),
         other => other,
-    })
+    })?;
+    Ok(Led { recovery, partitions: partitions(job, world)?, writer: None, summary: Arc::default() })
 }
 
 /// A partition that nothing was read of.
@@ -219,30 +237,39 @@ fn stopped() -> Summary {
 }
 
 /// What every worker of this process starts from.
-struct Start {
-    job: Arc<Job>,
-    cluster: Cluster,
-    control: Arc<Control>,
-    outcome: Arc<Outcome>,
-    recovery: Recovery,
-    partitions: Vec<(usize, u32, PartitionInfo)>,
+pub(crate) struct Start {
+    pub(crate) job: Arc<Job>,
+    /// Workers of this process.
+    pub(crate) threads: usize,
+    pub(crate) control: Arc<Control>,
+    pub(crate) outcome: Arc<Outcome>,
+    pub(crate) space: Arc<Space>,
+    pub(crate) recovery: Recovery,
+    pub(crate) partitions: Partitions,
     /// The rate of each source, as far as this process reads it.
-    paces: Vec<Option<Arc<Pace>>>,
+    pub(crate) paces: Vec<Option<Arc<Pace>>>,
 }
 
 impl Start {
-    fn work(&self, worker: &mut Worker, writer: &Mutex<Option<Writer>>) {
-        let here = Here {
+    /// The place of a worker.
+    pub(crate) fn here(&self, worker: &Worker) -> Here {
+        Here {
             job: Arc::clone(&self.job),
             control: Arc::clone(&self.control),
             outcome: Arc::clone(&self.outcome),
             partitions: Arc::new(self.partitions.iter().map(|(_, _, info)| info.id.clone()).collect()),
             worker: worker.index(),
             peers: worker.peers(),
-            threads: self.cluster.workers,
+            threads: self.threads,
             first_interval: self.recovery.first_interval(),
-            nonce: nonce(),
-        };
+            space: Arc::clone(&self.space),
+            world: self.recovery.world.clone(),
+            nonce: self.recovery.world.nonce(),
+        }
+    }
+
+    fn work(&self, worker: &mut Worker, writer: &Mutex<Option<Writer>>) {
+        let here = self.here(worker);
         let built = self.build(worker, &here, writer);
         if let Err(error) = built {
             here.outcome.fail(error);
@@ -256,7 +283,8 @@ impl Start {
         }
     }
 
-    fn build(
+    /// Loads a worker's part of the state and builds its part of the graph.
+    pub(crate) fn build(
         &self,
         worker: &mut Worker,
         here: &Here,
@@ -266,7 +294,9 @@ impl Start {
         let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
         let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
         let mut windows = Windows::new(self.job.window, aggregates.collect());
+        let before = here.world.now();
         self.recovery.restore(&mut windows, here.worker, here.peers)?;
+        here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let marks = self.first_marks(here.peers);
         let store = self.recovery.store.clone();
         let keyed = Keyed { windows, marks: marks.clone(), store, heard };
@@ -291,7 +321,7 @@ impl Start {
         own.map(|(ordinal, (source, number, info))| {
             let spec = &self.job.sources[*source];
             let (position, watermark) = self.recovery.partition(info, self.job.out_of_order)?;
-            let partition = ingest::open(spec, &self.job.decode, *number, Some(&position))?;
+            let partition = here.world.open_partition(spec, &self.job.decode, *number, &position)?;
             let pace = self.paces[*source].clone();
             Ok(Intake::new(ordinal as u32, info.id.clone(), partition, watermark, pace, here))
         })

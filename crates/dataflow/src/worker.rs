@@ -7,6 +7,8 @@ use event::Epoch;
 use timely::dataflow::operators::probe::Handle;
 
 use crate::job::{Control, Job, RunError};
+use crate::space::Space;
+use crate::world::World;
 
 /// A worker's place in the cluster, and what it shares with the others of its process.
 #[derive(Clone)]
@@ -22,6 +24,10 @@ pub(crate) struct Here {
     pub(crate) threads: usize,
     /// The interval that is read first.
     pub(crate) first_interval: u32,
+    /// Who waits for space in this process.
+    pub(crate) space: Arc<Space>,
+    /// What lies outside of the run.
+    pub(crate) world: World,
     /// Differs from run to run: names of segments of a dead run are never reused.
     pub(crate) nonce: u64,
 }

@@ -21,6 +21,7 @@ use super::{Output, wake};
 use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
+use crate::plant::Plant;
 use crate::vitals::Pulse;
 use crate::worker::{Here, Probes};
 
@@ -78,8 +79,8 @@ pub(crate) fn read<'scope>(
         epoch: Epoch::first_of(here.first_interval),
         ahead: VecDeque::new(),
         heard: reader.heard,
-        last_tick: Instant::now(),
-        last_cut: Instant::now(),
+        last_tick: here.world.now(),
+        last_cut: here.world.now(),
         behind: BEHIND,
         taken: 0,
         pulse: here.control.vitals().pulse(),
@@ -153,7 +154,7 @@ impl Reading {
         self.pulse.beat();
         match self.run(capabilities) {
             Ok(Next::Now) => self.activator.activate(),
-            Ok(Next::After(delay)) => self.activator.activate_after(delay),
+            Ok(Next::After(delay)) => self.here.world.activate_after(&self.activator, delay),
             Ok(Next::Never) => capabilities.clear(),
             Err(error) => {
                 self.here.outcome.fail(error);
@@ -215,7 +216,7 @@ impl Reading {
 
     /// Ends a round over the partitions.
     fn round(&mut self, capabilities: &mut Capabilities) -> Result<Next, RunError> {
-        let since = self.last_tick.elapsed();
+        let since = self.since(self.last_tick);
         let tick = self.here.job.flow.tick;
         let polled = std::mem::take(&mut self.polled);
         if self.intakes.iter().all(Intake::is_finished) {
@@ -253,7 +254,7 @@ impl Reading {
             self.items.activate().session(&capabilities[2]).give_iterator(items);
         }
         self.moved = false;
-        self.last_tick = Instant::now();
+        self.last_tick = self.here.world.now();
         self.ahead.push_back(self.epoch);
     }
 
@@ -262,12 +263,16 @@ impl Reading {
         capabilities.iter_mut().for_each(|capability| capability.downgrade(&to.0));
     }
 
+    fn since(&self, then: Instant) -> Duration {
+        self.here.world.now().saturating_duration_since(then)
+    }
+
     fn wants_cut(&self) -> bool {
         let Some(state) = &self.here.job.state else { return false };
-        self.last_cut.elapsed() >= state.checkpoint_every
+        self.since(self.last_cut) >= state.checkpoint_every
             || self.heard.get().interval() > self.epoch.interval()
             || self.epoch == self.last_tick_of_interval()
-            || self.here.control.take_cut()
+            || self.here.control.wants_cut()
     }
 
     fn last_tick_of_interval(&self) -> Epoch {
@@ -290,9 +295,13 @@ impl Reading {
     /// Ends an interval: the positions here and now are those of the checkpoint.
     fn cut(&mut self, capabilities: &mut Capabilities, last: bool) -> Result<(), RunError> {
         self.tick(capabilities, true);
-        let states = self.intakes.iter().map(source_state).collect::<Result<Vec<_>, RunError>>()?;
+        self.here.control.cut_made();
+        let mut states = Vec::with_capacity(self.intakes.len());
+        for intake in &self.intakes {
+            states.push(self.source_state(intake)?);
+        }
         self.parts.activate().session(&capabilities[3]).give(Part::Sources(states));
-        self.last_cut = Instant::now();
+        self.last_cut = self.here.world.now();
         if !last {
             let next = self.epoch.next_interval();
             self.advance(capabilities, next);
@@ -309,11 +318,15 @@ impl Reading {
         }
         Ok(())
     }
-}
 
-fn source_state(intake: &Intake) -> Result<(u32, SourceState), RunError> {
-    let position =
-        encode(Kind::Position, &intake.position()).map_err(|error| RunError::Snapshot(error.to_string()))?;
-    let partition = intake.name().to_owned();
-    Ok((intake.ordinal(), SourceState { partition, position, watermark: intake.watermark_state() }))
+    fn source_state(&self, intake: &Intake) -> Result<(u32, SourceState), RunError> {
+        let mut position = intake.position();
+        if self.here.world.has(Plant::OffsetOffByOne) {
+            position.offset += 1;
+        }
+        let position =
+            encode(Kind::Position, &position).map_err(|error| RunError::Snapshot(error.to_string()))?;
+        let partition = intake.name().to_owned();
+        Ok((intake.ordinal(), SourceState { partition, position, watermark: intake.watermark_state() }))
+    }
 }

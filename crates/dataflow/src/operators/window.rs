@@ -22,6 +22,7 @@ use window::{Arrival, Arrivals, Windows};
 use super::{Output, all_reached, is_past, wake};
 use crate::job::RunError;
 use crate::message::{Columns, Item, Mark, Parcel, Part};
+use crate::plant::Plant;
 use crate::snapshot::SnapshotWriter;
 use crate::worker::Here;
 
@@ -148,7 +149,8 @@ struct Windowing {
 
 impl Windowing {
     fn take_in(&mut self, epoch: Epoch, parcels: Vec<Parcel>) {
-        if self.here.interval(epoch) > self.interval {
+        let early = u32::from(self.here.world.has(Plant::FoldEarly));
+        if self.here.interval(epoch) > self.interval + early {
             self.waiting.entry(epoch).or_default().extend(parcels);
         } else {
             parcels.into_iter().for_each(|parcel| self.insert(parcel));

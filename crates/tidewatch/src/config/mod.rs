@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod event;
 pub mod limits;
+pub mod mesh;
 pub mod nearest;
 mod overrides;
 pub mod place;
@@ -33,6 +34,7 @@ pub use detection::{Named, Rule, Transform, Window};
 pub use diagnostic::{Code, Diagnostic};
 pub use event::Event;
 pub use limits::{Flow, Limits};
+pub use mesh::Mesh;
 pub use place::{Origin, Place, Sources};
 pub use print::{print, print_json};
 pub use section::{Findings, Setting};
@@ -75,6 +77,8 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     /// `[sink.quarantine]`
     pub quarantine: Option<Quarantine>,
+    /// `[mesh]`
+    pub mesh: Mesh,
     /// `[supervise]`
     pub supervise: Supervise,
     /// `[state]`
@@ -176,6 +180,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
     let features = detection::read_expressions(&mut root, reader, "features");
     let scores = detection::read_expressions(&mut root, reader, "score");
     let rules = detection::read_rules(&mut root, reader);
+    let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
     let state = sink::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
@@ -196,6 +201,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
         rules,
         sinks,
         quarantine,
+        mesh,
         supervise,
         state,
     }

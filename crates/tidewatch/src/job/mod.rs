@@ -105,7 +105,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
             tick: config.flow.tick,
             sink_bytes: config.flow.sink_bytes as usize,
         },
-        mesh: dataflow::MeshSpec::default(),
+        mesh: config.mesh.spec(),
     })
 }
 

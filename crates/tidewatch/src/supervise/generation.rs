@@ -24,11 +24,11 @@ const GAP: Duration = Duration::from_millis(300);
 
 /// A process of the job.
 pub(super) struct Generation {
-    /// Tells its messages from those of its predecessors.
-    number: u64,
     child: Child,
     link: UnixStream,
     notes: File,
+    /// Where the notes are until the child has opened them.
+    notes_path: PathBuf,
     started: Instant,
     beat: Option<Beat>,
     ended: Option<(bool, bool)>,
@@ -51,7 +51,7 @@ pub(super) struct End {
 }
 
 impl Generation {
-    /// Starts a process. Has to be called by the main thread: on Linux the child dies with the thread that
+    /// Starts a process, whose number tells its messages from those of others. Has to be called by the main thread: on Linux the child dies with the thread that
     /// started it.
     pub(super) fn start(
         number: u64,
@@ -85,20 +85,16 @@ impl Generation {
             .context("start a thread")?;
         let now = Instant::now();
         Ok(Generation {
-            number,
             child,
             link,
             notes,
+            notes_path: path,
             started: now,
             beat: None,
             ended: None,
             looked: now,
             silent: Duration::ZERO,
         })
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     pub(super) fn process_id(&self) -> u32 {
@@ -154,6 +150,8 @@ impl Generation {
     /// Waits for its end, which is near: its link is broken, or it was killed.
     pub(super) fn reap(mut self) -> io::Result<End> {
         let status = self.child.wait()?;
+        // It may have died before it came so far.
+        let _ = fs::remove_file(&self.notes_path);
         let in_hand = Custody::read_notes(&self.notes).unwrap_or_default();
         // An orderly end with an error is the fault of a call that panicked, if of any.
         let blamed = |note: &InHand| status.code().is_none() || note.fell;

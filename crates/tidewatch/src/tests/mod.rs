@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod jobs;
+mod mesh;
 mod overrides;
 mod typos;
 
