@@ -7,12 +7,14 @@ usage() {
 Usage: scripts/run-hosts.sh HOSTS CONFIG [FLAGS OF `tidewatch run`...]
 
 HOSTS has one `[user@]host[:port]` per line; empty lines and lines that start with # are skipped.
-Every machine needs the program and CONFIG (and what it reads) at the same path; [state] is on a
-path that all of them share, or there is none. The processes talk to one another on the ports, so
+Every machine needs the program and CONFIG (and what it reads) at the same path, and [state] on a
+path that all of them share; without one the job is refused. Each process is supervised on its
+machine: when one dies, all of them go on from the last checkpoint. The processes talk to one another on the ports, so
 those must be open between the machines and to nobody else.
 
 SIGTERM and Ctrl-C go to all processes: they drain, and the same command resumes. They also drain
-if this script dies or its connections break. The exit code is the worst of theirs. Data (standard
+if this script dies or its connections break, and if one ends for good with an error. The exit code
+is the worst of theirs. Data (standard
 output of the first process) goes to stdout, words to stderr. Standard input is no source here.
 
 Environment:
@@ -69,7 +71,7 @@ remote='
   cluster=
   [ "$(wc -l <"$hosts")" -eq 1 ] || cluster="--hosts $hosts --process $process"
   exec 3<&0
-  "$program" run "$@" $cluster </dev/null 3<&- &
+  "$program" run "$@" --require-state $cluster </dev/null 3<&- &
   job=$!
   (
     while read -r signal <&3; do kill "-$signal" "$job"; done
@@ -111,10 +113,30 @@ for i in "${!logins[@]}"; do
 done
 
 worst=0
-for pid in "${pids[@]}"; do
+timer=
+left=("${pids[@]}")
+while [[ ${#left[@]} -gt 0 ]]; do
   code=0
-  # A signal to this script interrupts the wait, so it is asked again while the process lives.
-  while wait "$pid" || code=$?; kill -0 "$pid" 2>/dev/null; do code=0; done
+  ended=
+  wait -n -p ended "${left[@]}" $timer || code=$?
+  # A signal to this script interrupts the wait: nobody has ended then.
+  [[ -n ${ended:-} ]] || continue
+  if [[ $ended == "$timer" ]]; then
+    timer=
+    forward KILL
+    continue
+  fi
+  remaining=()
+  for pid in "${left[@]}"; do [[ $pid -eq $ended ]] || remaining+=("$pid"); done
+  left=("${remaining[@]}")
   [[ $code -le $worst ]] || worst=$code
+  if [[ $code -ne 0 && ${#left[@]} -gt 0 && -z $timer ]]; then
+    echo "run-hosts.sh: a process ended with $code, the others follow" >&2
+    # It does not come back, so they must not wait for it; the timer is for those that cannot drain.
+    forward TERM
+    sleep 15 >/dev/null 2>&1 &
+    timer=$!
+  fi
 done
+[[ -z $timer ]] || kill "$timer" 2>/dev/null || true
 exit "$worst"

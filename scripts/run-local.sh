@@ -7,8 +7,10 @@ usage() {
 Usage: scripts/run-local.sh [-p PROCESSES] [-w WORKERS] CONFIG [FLAGS OF `tidewatch run`...]
 
 Starts PROCESSES processes of WORKERS threads each on free ports of 127.0.0.1 and waits for them.
-SIGTERM and Ctrl-C go to all of them: they drain and can be resumed by the same command. If one
-fails, the others are ended. The exit code is the worst of theirs.
+SIGTERM and Ctrl-C go to all of them: they drain and can be resumed by the same command. With [state]
+each supervises a worker process, and when one of those dies all of them go on from the last
+checkpoint. If one ends for good with an error, the others are ended. The exit code is the worst of
+theirs.
 
   -p PROCESSES   processes [default: 1]
   -w WORKERS     worker threads per process [default: 1]
@@ -107,12 +109,17 @@ while [[ ${#left[@]} -gt 0 ]]; do
   for pid in "${left[@]}"; do [[ $pid -eq $ended ]] || remaining+=("$pid"); done
   left=("${remaining[@]}")
   [[ $code -le $worst ]] || worst=$code
-  if [[ $code -ne 0 && ${#left[@]} -gt 0 && -z $timer ]]; then
+  [[ ${#left[@]} -gt 0 && -z $timer ]] || continue
+  if [[ $code -ne 0 ]]; then
     echo "run-local.sh: a process ended with $code, the others follow" >&2
-    # They notice by themselves within seconds; the timer is for those that cannot any more.
+    # It does not come back, so they must not wait for it; the timer is for those that cannot drain.
+    forward TERM
     sleep 8 >/dev/null 2>&1 &
-    timer=$!
+  else
+    # They end together. One whose worker died on the last steps would wait for the others for ever.
+    sleep 60 >/dev/null 2>&1 &
   fi
+  timer=$!
 done
 [[ -z $timer ]] || kill "$timer" 2>/dev/null || true
 exit "$worst"

@@ -109,9 +109,8 @@ fn a_process_with_another_token_is_refused_and_the_job_goes_on_with_the_right_on
     let case = Case::new();
     let (expected, hosts) = (case.expected(), case.hosts());
     let job = case.job("two processes").set("mesh.token.env", "TOKEN_OF_THE_TEST");
-    let start = |number: usize, token: &str| {
-        process(&job, &hosts, number).env("TOKEN_OF_THE_TEST", token).start()
-    };
+    let start =
+        |number: usize, token: &str| process(&job, &hosts, number).env("TOKEN_OF_THE_TEST", token).start();
     let first = start(0, "right");
     let refused = start(1, "wrong").wait(SECONDS).expect_code(3);
     assert!(refused.stderr.contains("another `mesh.token`"), "it said:\n{}", refused.stderr);
@@ -152,9 +151,9 @@ fn a_stopped_process_ends_the_other_within_the_bound_and_itself_once_it_goes_on(
         let case = Case::new();
         let (expected, hosts) = (case.expected(), case.hosts());
         let job = case.job("two processes").set("state.checkpoint_every", "\"200ms\"");
-        let slow =
-            job.clone().set("source.events.rate", 1_000).set("mesh.timeout", "\"2s\"");
-        let mut processes: Vec<Running> = (0..2).map(|number| process(&slow, &hosts, number).start()).collect();
+        let slow = job.clone().set("source.events.rate", 1_000).set("mesh.timeout", "\"2s\"");
+        let mut processes: Vec<Running> =
+            (0..2).map(|number| process(&slow, &hosts, number).start()).collect();
         eventually("a first delivery", SECONDS, || (!job.alerts().is_empty()).then_some(()));
         let stopped = processes.remove(victim);
         stopped.signal(Signal::SIGSTOP);

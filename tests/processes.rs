@@ -86,7 +86,7 @@ fn if_one_process_is_killed_the_script_ends_with_a_failure_and_leaves_nobody_beh
 }
 
 #[test]
-fn if_a_process_dies_the_others_end_by_themselves_and_say_why() {
+fn if_a_process_that_nobody_supervises_dies_the_others_end_by_themselves_and_say_why() {
     let folder = tempfile::tempdir().expect("a folder");
     for victim in [0, 1] {
         let folder = folder.path().join(victim.to_string());
@@ -98,7 +98,7 @@ fn if_a_process_dies_the_others_end_by_themselves_and_say_why() {
                 .invocation()
                 .arg("--hosts")
                 .arg(&hosts)
-                .args(["--process", &process.to_string()])
+                .args(["--process", &process.to_string(), "--no-supervise"])
                 .start()
         };
         let mut processes = vec![start(0), start(1)];

@@ -195,10 +195,16 @@ impl<F: Files> Disk for LocalDisk<F> {
             _ => self.files.write(&draft, &[bytes])?,
         }
         // A link fails where a rename would silently replace.
-        let linked = self.files.link(&draft, &path);
-        self.files.remove(&draft)?;
-        linked?;
-        self.files.sync_dir(&self.folder(&path))
+        if let Err(error) = self.files.link(&draft, &path) {
+            // What is left of it is removed by the next attempt, or the next start.
+            let _ = self.files.remove(&draft);
+            return Err(error);
+        }
+        // It is there, but perhaps not for good: whatever fails now must not look as if it could be tried
+        // again, as a lack of space does.
+        let unsure = |error: io::Error| io::Error::other(error.to_string());
+        self.files.remove(&draft).map_err(unsure)?;
+        self.files.sync_dir(&self.folder(&path)).map_err(unsure)
     }
 
     fn read(&self, name: &str, range: Option<(u64, u64)>) -> io::Result<Bytes> {

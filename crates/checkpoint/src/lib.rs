@@ -30,7 +30,7 @@ mod store;
 pub use chain::Chain;
 pub use codec::{CodecError, Frame, Kind, decode, encode};
 pub use disk::{Disk, Files, LocalDisk, LocalFiles};
-pub use location::{Bucket, Location};
+pub use location::{Bucket, Keys, Location};
 pub use manifest::{Manifest, SinkState, SourceState};
 #[cfg(feature = "s3")]
 pub use s3::S3Disk;

@@ -17,8 +17,7 @@ pub enum Location {
     S3(Bucket),
 }
 
-/// A part of a bucket, and how to get there. Credentials are not here: they come from the environment
-/// (`AWS_ACCESS_KEY_ID` and its like) or from the machine's role.
+/// A part of a bucket, and how to get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     /// Its name.
@@ -33,6 +32,23 @@ pub struct Bucket {
     pub allow_http: bool,
     /// How long a server that is away is waited for before a call fails.
     pub retry_for: Duration,
+    /// Without: what the environment says (`AWS_ACCESS_KEY_ID` and its like), else the machine's role.
+    pub keys: Option<Keys>,
+}
+
+/// Who asks a server, and how it knows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The name.
+    pub access: String,
+    /// The secret.
+    pub secret: String,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Keys").field("access", &self.access).finish_non_exhaustive()
+    }
 }
 
 impl Bucket {
@@ -65,6 +81,7 @@ impl Bucket {
                 region: None,
                 allow_http: false,
                 retry_for: Self::RETRY_FOR,
+                keys: None,
             })
         })
     }
@@ -79,8 +96,11 @@ impl Location {
     pub fn open(&self) -> Result<Store, StoreError> {
         match self {
             Location::Dir(dir) => Store::open(dir),
-            Location::S3(bucket) => open_bucket(bucket)
-                .map_err(|source| StoreError::Io { action: "open", path: self.path(), source }),
+            Location::S3(bucket) => open_bucket(bucket).map_err(|source| StoreError::Io {
+                action: "open",
+                path: self.path(),
+                source,
+            }),
         }
     }
 
@@ -110,7 +130,8 @@ fn open_bucket(bucket: &Bucket) -> std::io::Result<Store> {
 
 #[cfg(not(feature = "s3"))]
 fn open_bucket(_bucket: &Bucket) -> std::io::Result<Store> {
-    let words = "this program was built without `s3`; build it with `--features s3`, or with `--features full`";
+    let words =
+        "this program was built without `s3`; build it with `--features s3`, or with `--features full`";
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, words))
 }
 
@@ -128,10 +149,13 @@ mod tests {
         assert_eq!(parse("/s3://x"), None);
         assert_eq!(parse("s3://bucket/job"), good("bucket", "job"));
         assert_eq!(parse("s3://my.bucket-1/team=a/job_2/"), good("my.bucket-1", "team=a/job_2"));
-        for bad in ["s3://", "s3://bucket", "s3://bucket/", "s3:///job", "s3://b u/job", "s3://u:p@host/job"] {
+        for bad in ["s3://", "s3://bucket", "s3://bucket/", "s3:///job", "s3://b u/job", "s3://u:p@host/job"]
+        {
             assert_eq!(parse(bad), Some(Err(true)), "{bad}");
         }
-        for bad in ["s3://bucket/../x", "s3://bucket/a//b", "s3://bucket//a", "s3://bucket/a b", "s3://bucket/ä"] {
+        for bad in
+            ["s3://bucket/../x", "s3://bucket/a//b", "s3://bucket//a", "s3://bucket/a b", "s3://bucket/ä"]
+        {
             assert_eq!(parse(bad), Some(Err(true)), "{bad}");
         }
     }
@@ -139,7 +163,10 @@ mod tests {
     #[test]
     fn it_is_shown_as_it_is_written() {
         let bucket = Bucket::parse("s3://bucket/a/b/").unwrap().unwrap();
-        assert_eq!(Location::S3(bucket).to_string(), "s3://bucket/a/b");
+        let keys = Some(Keys { access: "somebody".into(), secret: "hunter2".into() });
+        let location = Location::S3(Bucket { keys, ..bucket });
+        assert_eq!(location.to_string(), "s3://bucket/a/b");
+        assert!(!format!("{location:?}").contains("hunter2"));
         assert_eq!(Location::Dir("x/y".into()).to_string(), "x/y");
     }
 

@@ -22,13 +22,13 @@ use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
-    PutPayload, RetryConfig,
+    BackoffConfig, ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt,
+    PutMode, PutPayload, RetryConfig,
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::location::{Bucket, Location};
 use crate::Disk;
+use crate::location::{Bucket, Location};
 use ahead::Ahead;
 use retry::Retries;
 
@@ -126,7 +126,8 @@ impl Disk for S3Disk {
         let path = self.path(name)?;
         let length: usize = pieces.iter().map(Bytes::len).sum();
         if length <= PART {
-            return self.ask(async || self.store.put(&path, pieces.iter().cloned().collect()).await.map(drop));
+            return self
+                .ask(async || self.store.put(&path, pieces.iter().cloned().collect()).await.map(drop));
         }
         let parts = cut(pieces, PART.max(length.div_ceil(PARTS_MAX)));
         // From the beginning again if it fails: what is there of an upload that is not completed is no object.
@@ -203,6 +204,9 @@ fn client(bucket: &Bucket) -> io::Result<AmazonS3> {
     if let Some(region) = &bucket.region {
         builder = builder.with_region(region);
     }
+    if let Some(keys) = &bucket.keys {
+        builder = builder.with_access_key_id(&keys.access).with_secret_access_key(&keys.secret);
+    }
     let endpoint = builder.get_config_value(&S3Endpoint).or_else(|| builder.get_config_value(&Endpoint));
     let mut options = ClientOptions::new().with_timeout(REQUEST).with_connect_timeout(CONNECT);
     let allows = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true" || value == "1");
@@ -222,8 +226,11 @@ fn client(bucket: &Bucket) -> io::Result<AmazonS3> {
 /// Whether an address is on this machine.
 fn is_here(endpoint: &str) -> bool {
     let host = endpoint.trim_start_matches("http://").split(['/', '?']).next().unwrap_or_default();
-    let host = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(host, _)| host);
-    host == "localhost" || host == "[::1]" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(host, _)| host);
+    host == "localhost"
+        || host == "[::1]"
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -271,14 +278,21 @@ mod tests {
 
     #[test]
     fn only_a_server_on_this_machine_is_talked_to_without_tls() {
-        for here in ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:9000/", "http://127.9.9.9/x"] {
+        for here in ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:9000/", "http://127.9.9.9/x"]
+        {
             assert!(is_here(here), "{here}");
         }
-        for there in ["http://10.0.0.1:9000", "http://localhost.example", "http://127.0.0.1.example:80", "http://[::2]:1"] {
+        for there in [
+            "http://10.0.0.1:9000",
+            "http://localhost.example",
+            "http://127.0.0.1.example:80",
+            "http://[::2]:1",
+        ] {
             assert!(!is_here(there), "{there}");
         }
         let bucket = Bucket::parse("s3://bucket/job").unwrap().unwrap();
-        let there = Bucket { endpoint: Some("http://10.0.0.1:9000".into()), region: Some("x".into()), ..bucket };
+        let there =
+            Bucket { endpoint: Some("http://10.0.0.1:9000".into()), region: Some("x".into()), ..bucket };
         assert!(S3Disk::open(&there).unwrap_err().to_string().contains("s3_allow_http"));
         assert!(S3Disk::open(&Bucket { allow_http: true, ..there.clone() }).is_ok());
         assert!(S3Disk::open(&Bucket { endpoint: Some("https://10.0.0.1".into()), ..there }).is_ok());
@@ -288,7 +302,10 @@ mod tests {
     fn parts_are_as_long_as_wanted_and_hold_all_bytes_in_order() {
         let pieces = [&b"ab"[..], b"", b"cdefg", b"h"].map(Bytes::from_static);
         let parts = |size| -> Vec<Vec<u8>> {
-            cut(&pieces, size).iter().map(|part| part.iter().flat_map(|bytes| bytes.to_vec()).collect()).collect()
+            cut(&pieces, size)
+                .iter()
+                .map(|part| part.iter().flat_map(|bytes| bytes.to_vec()).collect())
+                .collect()
         };
         assert_eq!(parts(3), [&b"abc"[..], b"def", b"gh"]);
         assert_eq!(parts(4), [&b"abcd"[..], b"efgh"]);

@@ -3,6 +3,7 @@
 //! ```text
 //! segments/NAME                 written once, durable before a manifest names them
 //! checkpoints/0000000012        manifests, created and never replaced
+//! notes/TOPIC-HASH              what was found out for good; never removed
 //! ```
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,6 +18,7 @@ use crate::{Chunk, CodecError, Disk, Frame, Kind, LocalDisk, LocalFiles, Manifes
 
 const SEGMENTS: &str = "segments";
 const CHECKPOINTS: &str = "checkpoints";
+const NOTES: &str = "notes";
 /// Checkpoints that are kept, fences not counted; more than a sink could need to catch up.
 const KEEP: usize = 3;
 
@@ -104,8 +106,9 @@ impl Store {
     /// # Errors
     /// If the file system refuses.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let disk = LocalDisk::open(dir, &[SEGMENTS, CHECKPOINTS], LocalFiles);
-        let disk = disk.map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
+        let disk = LocalDisk::open(dir, &[SEGMENTS, CHECKPOINTS, NOTES], LocalFiles);
+        let disk =
+            disk.map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
         Ok(Store { disk: Arc::new(disk), dir: dir.to_owned() })
     }
 
@@ -146,10 +149,8 @@ impl Store {
     ) -> Result<(T, Vec<Bytes>), StoreError> {
         let name = segment_name(&segment.name);
         let path = self.disk.place(&name);
-        let bytes = self
-            .disk
-            .read(&name, Some((offset, chunk.length)))
-            .map_err(|_| StoreError::Part { path: path.clone(), number })?;
+        let bytes =
+            self.disk.read(&name, Some((offset, chunk.length))).map_err(self.part_error(number, &name))?;
         match Frame::read(kind, &bytes) {
             Ok((value, parts, checksum)) if checksum == chunk.checksum => Ok((value, parts)),
             Ok(_) => Err(StoreError::Damaged { path, source: CodecError::Checksum }),
@@ -165,8 +166,52 @@ impl Store {
         let name = segment_name(&segment.name);
         match self.disk.length(&name) {
             Ok(length) if length == segment.length() => Ok(()),
-            _ => Err(StoreError::Part { path: self.disk.place(&name), number }),
+            Ok(_) => Err(StoreError::Part { path: self.disk.place(&name), number }),
+            Err(error) => Err(self.part_error(number, &name)(error)),
         }
+    }
+
+    /// A part that is not there, or cut off, is refused; a disk or a server that fails may be well again.
+    fn part_error(&self, number: u32, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        let path = self.disk.place(name);
+        move |source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => StoreError::Part { path, number },
+            _ => StoreError::Io { action: "read", path, source },
+        }
+    }
+
+    /// Notes something for good, durably. The same note again changes nothing.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub fn note(&self, topic: &str, note: &[u8]) -> Result<(), StoreError> {
+        let name = format!("{NOTES}/{topic}-{:016x}", xxhash_rust::xxh3::xxh3_64(note));
+        match self.disk.commit(&name, Bytes::copy_from_slice(note)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            noted => noted.map_err(self.io_error("write", &name)),
+        }
+    }
+
+    /// The notes on a topic, each with where it is.
+    ///
+    /// # Errors
+    /// If they cannot be listed or read, or one is damaged.
+    pub fn notes(&self, topic: &str) -> Result<Vec<(PathBuf, Bytes)>, StoreError> {
+        let mut names = self.disk.list(NOTES).map_err(self.io_error("list", NOTES))?;
+        names.sort();
+        let mut notes = Vec::new();
+        for name in names {
+            let hash = name.strip_prefix(topic).and_then(|rest| rest.strip_prefix('-'));
+            let Some(hash) = hash.and_then(|hash| u64::from_str_radix(hash, 16).ok()) else { continue };
+            let name = format!("{NOTES}/{name}");
+            let note = self.disk.read(&name, None).map_err(self.io_error("read", &name))?;
+            let path = self.disk.place(&name);
+            if xxhash_rust::xxh3::xxh3_64(&note) != hash {
+                return Err(StoreError::Damaged { path, source: CodecError::Checksum });
+            }
+            notes.push((path, note));
+        }
+        Ok(notes)
     }
 
     /// Commits a checkpoint: creates its manifest, which must not exist.
@@ -429,6 +474,26 @@ mod tests {
         assert!(read(&store, &other).is_ok());
         fs::remove_file(&path).unwrap();
         assert!(matches!(read(&store, &part), Err(StoreError::Part { .. })));
+    }
+
+    #[test]
+    fn notes_stay_whole_whatever_is_swept_and_a_damaged_one_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let notes = |topic| store.notes(topic).map(|notes| notes.into_iter().map(|(_, note)| note).collect());
+        for note in ["one", "two", "one"] {
+            store.note("topic", note.as_bytes()).unwrap();
+        }
+        fs::write(dir.path().join("notes/topic-1.draft-7"), "half").unwrap();
+        store.sweep().unwrap();
+        store.clear().unwrap();
+        let mut found: Vec<Bytes> = notes("topic").unwrap();
+        found.sort();
+        assert_eq!(found, ["one", "two"]);
+        assert_eq!(notes("top").unwrap(), Vec::<Bytes>::new());
+        let (path, _) = store.notes("topic").unwrap().remove(0);
+        fs::write(&path, "three").unwrap();
+        assert!(notes("topic").unwrap_err().to_string().contains(&path.display().to_string()));
     }
 
     #[test]

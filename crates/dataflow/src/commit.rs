@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use bytes::Bytes;
 use checkpoint::{
@@ -33,6 +34,14 @@ struct Checkpoint {
     delivered: usize,
 }
 
+/// What was done for a checkpoint.
+enum Step {
+    /// A part of it; there is more to do.
+    Taken,
+    /// All of it.
+    Last,
+}
+
 /// The lane that commits, as the writer of sinks sees it.
 pub(crate) struct Committer {
     orders: Option<Lane<Checkpoint>>,
@@ -45,7 +54,9 @@ impl Committer {
         let mut patience = Patience::new(here);
         let work = move |checkpoint: &mut Checkpoint| {
             let after = match work.advance(checkpoint) {
-                Ok(()) => {
+                // A step at a time, so that whoever simulates a crash can have it between two.
+                Ok(Step::Taken) => return After::Again(Duration::ZERO),
+                Ok(Step::Last) => {
                     patience.over();
                     // Nobody listens any more once the run has failed.
                     let _ = done.send(checkpoint.cut.number);
@@ -110,28 +121,27 @@ impl Committing {
         Committing { job, world, plan, store, retained, sinks, states, syncs }
     }
 
-    /// Takes the steps that a checkpoint still needs.
-    fn advance(&mut self, checkpoint: &mut Checkpoint) -> Result<(), RunError> {
-        if self.world.has(Plant::OutputBeforeCommit) {
-            self.deliver(checkpoint)?;
-        }
-        let manifest = match &checkpoint.manifest {
-            Some(manifest) => manifest,
-            None => {
-                self.sync_live();
-                let outbox = self.write_outbox(checkpoint.cut.number, &checkpoint.outbox)?;
-                checkpoint.segments.extend(outbox);
-                let manifest = self.describe(checkpoint);
-                checkpoint.manifest.insert(manifest)
+    /// Takes the next step that a checkpoint needs.
+    fn advance(&mut self, checkpoint: &mut Checkpoint) -> Result<Step, RunError> {
+        let Some(manifest) = &checkpoint.manifest else {
+            self.sync_live();
+            let outbox = self.write_outbox(checkpoint.cut.number, &checkpoint.outbox)?;
+            checkpoint.segments.extend(outbox);
+            checkpoint.manifest = Some(self.describe(checkpoint));
+            if self.world.has(Plant::OutputBeforeCommit) {
+                self.deliver(checkpoint)?;
             }
+            return Ok(Step::Taken);
         };
         if !checkpoint.committed {
             self.store.commit(manifest)?;
             checkpoint.committed = true;
+            return Ok(Step::Taken);
         }
         let manifest = manifest.clone();
         self.deliver(checkpoint)?;
-        Ok(self.store.retain(&mut self.retained, &manifest)?)
+        self.store.retain(&mut self.retained, &manifest)?;
+        Ok(Step::Last)
     }
 
     fn describe(&mut self, checkpoint: &Checkpoint) -> Manifest {

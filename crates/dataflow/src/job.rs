@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use alert::{Renderer, SinkError, SinkSpec};
-use checkpoint::StoreError;
+use checkpoint::{Location, StoreError};
 use detect::Detection;
 use event::{Counts, SinkId, Watermark};
 use ingest::{DecodeSpec, IngestError, SourceSpec};
@@ -52,8 +52,8 @@ pub struct Job {
 /// Where state is kept, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateSpec {
-    /// The directory; all processes must see the same one.
-    pub dir: PathBuf,
+    /// The directory or bucket; all processes must see the same one.
+    pub location: Location,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     /// Into how many shards the key space is cut, for the life of the state.

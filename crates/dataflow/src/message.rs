@@ -1,7 +1,6 @@
 //! What moves along the edges of the graph.
 
-use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BinaryArray};
+use arrow_array::{Array, ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
 use event::{Counts, OutputRow, Rejected, Watermark, key_hash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -47,15 +46,10 @@ pub(crate) struct Behind {
 }
 
 impl Columns {
-    /// The records as bytes. Hashes are left out: making them again costs less than sending them.
+    /// The records as bytes. Hashes are left out: to make them again costs less than to send them.
     fn write(&self) -> Vec<u8> {
         let rows = self.times.len();
-        let text =
-            |column: &ArrayRef| column.as_string_opt::<i32>().map_or(0, |text| text.value_data().len());
-        let texts: usize = self.inputs.iter().map(text).sum();
-        let mut writer = Writer::with_capacity(
-            64 + self.keys.value_data().len() + texts + rows * (8 + 9 * (2 + self.inputs.len())),
-        );
+        let mut writer = Writer::with_capacity(self.bytes_in_memory() + 64);
         writer.number(rows as u64);
         writer.numbers(&self.times);
         writer.keys(&self.keys);
@@ -66,12 +60,14 @@ impl Columns {
             writer.numbers(&self.offsets.iter().map(|offset| *offset as i64).collect::<Vec<_>>());
         }
         writer.flag(self.behind.is_some());
-        if let Some(behind) = &self.behind {
-            writer.numbers(&behind.seen);
-            writer.numbers(&behind.raw.iter().map(|raw| raw.len() as i64).collect::<Vec<_>>());
-            behind.raw.iter().for_each(|raw| writer.bytes.extend_from_slice(raw));
-        }
+        self.behind.iter().for_each(|behind| behind.write(&mut writer));
         writer.bytes
+    }
+
+    /// Enough room for the bytes, short of the odd head of a column.
+    fn bytes_in_memory(&self) -> usize {
+        let inputs: usize = self.inputs.iter().map(|column| column.get_buffer_memory_size() + 16).sum();
+        self.keys.get_buffer_memory_size() + inputs + 8 * (self.times.len() + self.offsets.len())
     }
 
     fn read(bytes: &[u8]) -> Option<Columns> {
@@ -80,25 +76,36 @@ impl Columns {
         // First, since each takes a byte or more: from here on `rows` is known to be no nonsense.
         let times = reader.numbers(rows)?;
         let keys = reader.keys(rows)?;
-        let offsets = keys.value_offsets().array_windows();
-        let data = keys.value_data();
-        let hashes = offsets.map(|[from, to]| key_hash(&data[*from as usize..*to as usize])).collect();
+        let hashes = hashes(&keys);
         let inputs = (0..reader.number()?).map(|_| reader.column(rows)).collect::<Option<_>>()?;
-        let mut offsets = Vec::new();
-        if reader.flag()? {
-            offsets = reader.numbers(rows)?.into_iter().map(|offset| offset as u64).collect();
-        }
-        let mut behind = None;
-        if reader.flag()? {
-            // The offsets of records that may be late are always there.
-            let seen = reader.numbers(offsets.len())?;
-            let lengths = reader.numbers(rows)?.into_iter();
-            let raw = lengths.map(|length| reader.bytes(usize::try_from(length).ok()?).map(ByteBuf::from));
-            behind = Some(Behind { raw: raw.collect::<Option<_>>()?, seen });
-            (offsets.len() == rows).then_some(())?;
-        }
-        reader.is_done().then_some(Columns { keys, hashes, times, offsets, inputs, behind })
+        let offsets = if reader.flag()? { reader.numbers(rows)? } else { Vec::new() };
+        let offsets: Vec<u64> = offsets.into_iter().map(|offset| offset as u64).collect();
+        let behind = if reader.flag()? { Some(Behind::read(&mut reader, rows)?) } else { None };
+        // A record that may be late must have its offset.
+        let whole = reader.is_done() && (behind.is_none() || offsets.len() == rows);
+        whole.then_some(Columns { keys, hashes, times, offsets, inputs, behind })
     }
+}
+
+impl Behind {
+    fn write(&self, writer: &mut Writer) {
+        writer.numbers(&self.seen);
+        writer.numbers(&self.raw.iter().map(|raw| raw.len() as i64).collect::<Vec<_>>());
+        self.raw.iter().for_each(|raw| writer.bytes.extend_from_slice(raw));
+    }
+
+    fn read(reader: &mut Reader<'_>, rows: usize) -> Option<Behind> {
+        let seen = reader.numbers(rows)?;
+        let lengths = reader.numbers(rows)?.into_iter();
+        let raw = lengths.map(|length| reader.bytes(usize::try_from(length).ok()?).map(ByteBuf::from));
+        Some(Behind { raw: raw.collect::<Option<_>>()?, seen })
+    }
+}
+
+fn hashes(keys: &BinaryArray) -> Vec<u64> {
+    let data = keys.value_data();
+    let bounds = keys.value_offsets().array_windows();
+    bounds.map(|[from, to]| key_hash(&data[*from as usize..*to as usize])).collect()
 }
 
 impl Content {
@@ -173,32 +180,4 @@ pub(crate) enum Part {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow_array::{Array, BooleanArray};
-    use std::sync::Arc;
-
-    #[test]
-    fn a_parcel_comes_back_through_bytes() {
-        let inputs: Vec<ArrayRef> = vec![Arc::new(BooleanArray::from(vec![true, false]))];
-        let columns = Columns {
-            keys: BinaryArray::from(vec![&b"a"[..], b""]),
-            hashes: vec![1, 2],
-            times: vec![-5, 6],
-            offsets: vec![],
-            inputs,
-            behind: Some(Behind { seen: vec![7, -8], raw: vec![ByteBuf::from("x"), ByteBuf::new()] }),
-        };
-        let parcel =
-            Parcel { to: 1, partition: 2, content: Content::Columns(Box::new(columns.clone())).into_bytes() };
-        let bytes = checkpoint::encode(checkpoint::Kind::Outbox, &parcel).unwrap();
-        let back: Columns = Columns::read(match &parcel.content {
-            Content::Bytes(bytes) => bytes,
-            Content::Columns(_) => unreachable!(),
-        })
-        .unwrap();
-        assert!(bytes.len() > 24);
-        assert_eq!((back.keys.value(0), back.times, back.inputs[0].len()), (&b"a"[..], columns.times, 2));
-        assert_eq!(back.behind.unwrap().seen, [7, -8]);
-    }
-}
+mod tests;

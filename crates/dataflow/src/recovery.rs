@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alert::{Deliverer, Delivery, Mode, SinkSpec, open_fresh, resume_at_once, resume_exactly_once};
+use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
@@ -37,7 +37,7 @@ pub(crate) fn recover(job: &Job, from: Option<u32>, world: &World) -> Result<Rec
     if let Some(source) = job.sources.iter().find(|source| !source.kind.is_repeatable()) {
         return Err(RunError::NotRepeatable(source.name.clone()));
     }
-    let store = world.open_store(&state.dir)?;
+    let store = world.open_store(&state.location)?;
     let newest = store.numbers()?.last().copied();
     let manifest = from.or(newest).map(|number| store.manifest(number).map(Arc::new)).transpose()?;
     let mut generation = 1;
@@ -54,7 +54,7 @@ pub(crate) fn recover(job: &Job, from: Option<u32>, world: &World) -> Result<Rec
 fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
     let Some(state) = &job.state else { return Ok(()) };
     let differs = |name: &str, found: &str, wanted: &str| RunError::Identity {
-        dir: state.dir.clone(),
+        dir: state.location.path(),
         name: name.to_owned(),
         found: found.to_owned(),
         wanted: wanted.to_owned(),

@@ -1,6 +1,6 @@
 //! Which worker gets which record: key hash, then shard, then worker. The only exchange of the hot path.
 
-use arrow_array::{Array, ArrayRef, BinaryArray, UInt32Array};
+use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 use arrow_select::take::take;
 use event::Shard;
 
@@ -94,4 +94,45 @@ fn pick_keys(keys: &BinaryArray, rows: &[u32]) -> BinaryArray {
     }
     bytes.truncate(end);
     BinaryArray::new(arrow_buffer::OffsetBuffer::new(offsets.into()), bytes.into(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Array, Int64Array};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    proptest! {
+        #[test]
+        fn each_record_goes_whole_and_in_order_to_the_worker_of_its_shard(
+            keys in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..60),
+            peers in 1usize..5,
+        ) {
+            let rows = keys.len() as i64;
+            let columns = Columns {
+                keys: BinaryArray::from_iter_values(&keys),
+                hashes: keys.iter().map(|key| event::key_hash(key)).collect(),
+                times: (0..rows).collect(),
+                offsets: Vec::new(),
+                inputs: vec![Arc::new(Int64Array::from_iter_values(0..rows))],
+                behind: None,
+            };
+            let mut dealt = vec![Vec::new(); peers];
+            for (worker, part) in Router::new(1024, peers).deal(columns) {
+                let times = Int64Array::from(part.times.clone());
+                prop_assert_eq!(part.inputs[0].as_ref(), &times as &dyn Array);
+                for (row, time) in part.times.iter().enumerate() {
+                    prop_assert_eq!(part.hashes[row], event::key_hash(part.keys.value(row)));
+                    dealt[worker as usize].push((*time, part.keys.value(row).to_vec()));
+                }
+            }
+            let mut expected = vec![Vec::new(); peers];
+            for (time, key) in (0..).zip(keys) {
+                let worker = Shard::of(event::key_hash(&key), 1024).worker(1024, peers);
+                expected[worker].push((time, key));
+            }
+            prop_assert_eq!(dealt, expected);
+        }
+    }
 }

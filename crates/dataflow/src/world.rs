@@ -7,12 +7,11 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alert::{Deliverer, Delivery, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_at_once};
-use checkpoint::{Store, StoreError};
+use checkpoint::{Location, Store, StoreError};
 use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position, SourceSpec};
 use timely::scheduling::Activator;
 
@@ -176,11 +175,11 @@ impl World {
     }
 
     /// Opens the store of a job's state.
-    pub(crate) fn open_store(&self, dir: &Path) -> Result<Store, StoreError> {
+    pub(crate) fn open_store(&self, location: &Location) -> Result<Store, StoreError> {
         match self {
-            World::Real => Store::open(dir),
+            World::Real => location.open(),
             #[cfg(feature = "simulation")]
-            World::Simulated(host) => host.open_store(dir),
+            World::Simulated(host) => host.open_store(&location.path()),
         }
     }
 
@@ -213,6 +212,7 @@ fn thread<T: Send + 'static>(
             loop {
                 match work(&mut order) {
                     After::Done => break,
+                    After::Again(Duration::ZERO) => {}
                     After::Again(delay) => std::thread::sleep(delay),
                     After::Stop => return,
                 }

@@ -6,7 +6,7 @@
 //! - [`workload`]: builds the generator, the reference and the limit of `tests/workload/`.
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
-//! - [`postgres`]: a real database server.
+//! - [`postgres`], [`s3`]: a real database server, a real object store.
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -32,5 +32,6 @@ pub mod podcast;
 pub mod postgres;
 pub mod process;
 pub mod random;
+pub mod s3;
 pub mod usage;
 pub mod workload;

@@ -40,6 +40,7 @@
 pub mod cli;
 pub mod config;
 pub mod job;
+mod local;
 mod progress;
 mod report;
 mod signals;

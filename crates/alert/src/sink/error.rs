@@ -189,7 +189,7 @@ pub enum SinkError {
         generation: u64,
     },
     /// The database has been away for too long.
-    #[error("sink `{sink}`: {database} was away for {} s: {words}", after.as_secs())]
+    #[error("sink `{sink}`: {database} was away for {:.1} s: {words}", after.as_secs_f64())]
     Unavailable {
         /// Name of the sink.
         sink: String,

@@ -91,7 +91,9 @@ impl Ahead {
     fn keep(&self, stretch: Stretch) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         // What it goes on from is behind the reader.
-        kept.retain(|other| other.name != stretch.name || other.end() < stretch.start || other.start > stretch.start);
+        kept.retain(|other| {
+            other.name != stretch.name || other.end() < stretch.start || other.start > stretch.start
+        });
         if kept.len() >= KEPT {
             kept.remove(0);
         }
@@ -133,7 +135,10 @@ mod tests {
     #[test]
     fn reading_on_asks_for_more_and_more() {
         let reads: Vec<(u64, u64)> = (0..100).map(|chunk| (chunk * M / 4, M / 4)).collect();
-        assert_eq!(check(40 * M, &reads), [(0, M), (M, 2 * M), (3 * M, 4 * M), (7 * M, 8 * M), (15 * M, 8 * M), (23 * M, 8 * M)]);
+        assert_eq!(
+            check(40 * M, &reads),
+            [(0, M), (M, 2 * M), (3 * M, 4 * M), (7 * M, 8 * M), (15 * M, 8 * M), (23 * M, 8 * M)]
+        );
     }
 
     #[test]

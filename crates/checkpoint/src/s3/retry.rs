@@ -69,10 +69,11 @@ fn spread() -> f64 {
 /// Whether the same request may be answered later. What the server has understood and refused will not.
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Generic { .. } => {
-            status(error).is_none_or(|status| !(400..500).contains(&status) || [408, 409, 429].contains(&status))
-        }
+        Error::Generic { .. } => status(error)
+            .is_none_or(|status| !(400..500).contains(&status) || [408, 409, 429].contains(&status)),
         Error::JoinError { .. } => true,
+        // Two wrote at once, and the server took neither: as good as a server that has no time.
+        Error::AlreadyExists { .. } => status(error) == Some(409),
         _ => false,
     }
 }

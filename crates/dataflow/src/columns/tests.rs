@@ -94,7 +94,8 @@ fn doubles_come_back_bit_by_bit() {
 #[test]
 fn texts_of_any_length_come_back() {
     for length in [0, 1, 255, 256, 65_535, 65_536] {
-        let column: ArrayRef = Arc::new(StringArray::from(vec!["a".repeat(length), String::new(), "b".into()]));
+        let column: ArrayRef =
+            Arc::new(StringArray::from(vec!["a".repeat(length), String::new(), "b".into()]));
         assert_eq!(&Reader::new(&written(&column)).column(3).unwrap(), &column);
     }
 }

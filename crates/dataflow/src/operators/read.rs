@@ -171,13 +171,16 @@ impl Reading {
         }
         if self.turn == 0 && self.wants_cut() {
             if self.is_uncommitted() {
+                // Until the disk has done its part, however long that takes.
+                self.pulse.waits_at(None);
                 return Ok(self.look_again());
             }
             self.here.control.vitals().committed_up_to(self.epoch.interval().saturating_sub(1));
             self.cut(capabilities, false)?;
         }
         if self.is_far_ahead() {
-            self.pulse.waits_at(Some(self.taken));
+            // Before the first tick was taken others may still load their part of the state.
+            self.pulse.waits_at((self.taken > 0).then_some(self.taken));
             return Ok(self.look_again());
         }
         self.pulse.waits_at(None);

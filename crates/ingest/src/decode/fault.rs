@@ -1,13 +1,14 @@
 //! Faults that tests plant: a record that ends the program, or holds it up for ever.
 //!
-//! Only in debug builds and with the feature `faults`: `TIDEWATCH_TEST_POISON=TEXT` aborts when a record
-//! with that text is decoded, `TIDEWATCH_TEST_STUCK=TEXT` never returns from it. In a release build there is
-//! no such thing.
+//! Only in debug builds and with the feature `faults`. When a record is decoded that holds TEXT,
+//! `TIDEWATCH_TEST_POISON=TEXT` aborts, `TIDEWATCH_TEST_PANIC=TEXT` panics, and `TIDEWATCH_TEST_STUCK=TEXT`
+//! never comes back. In a release build there is no such thing.
 
 #[cfg(any(debug_assertions, feature = "faults"))]
 #[derive(Debug)]
 pub(super) struct Faults {
     poison: Option<String>,
+    panic: Option<String>,
     stuck: Option<String>,
 }
 
@@ -15,13 +16,16 @@ pub(super) struct Faults {
 impl Faults {
     /// The faults that the environment asks for.
     pub(super) fn of_environment() -> Self {
-        let asked = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-        Faults { poison: asked("TIDEWATCH_TEST_POISON"), stuck: asked("TIDEWATCH_TEST_STUCK") }
+        let asked = |what| {
+            let text = std::env::var(format!("TIDEWATCH_TEST_{what}")).ok();
+            text.filter(|text| !text.is_empty())
+        };
+        Faults { poison: asked("POISON"), panic: asked("PANIC"), stuck: asked("STUCK") }
     }
 
     /// Called with the bytes from a record on, before it is read.
     pub(super) fn meet(&self, bytes: &[u8]) {
-        if self.poison.is_none() && self.stuck.is_none() {
+        if self.poison.is_none() && self.panic.is_none() && self.stuck.is_none() {
             return;
         }
         let line = &bytes[..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())];
@@ -31,6 +35,7 @@ impl Faults {
         if holds(&self.poison) {
             std::process::abort();
         }
+        assert!(!holds(&self.panic), "a test asks for it");
         while holds(&self.stuck) {
             std::thread::park();
         }

@@ -42,7 +42,8 @@ pub(super) struct FileOrigin {
 }
 
 impl Position {
-    pub(super) fn stdin(offset: u64) -> Self {
+    /// A place in standard input, or in anything else that is one run of bytes.
+    pub fn stdin(offset: u64) -> Self {
         Position { offset, origin: Origin::Stdin }
     }
 }

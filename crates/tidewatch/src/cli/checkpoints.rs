@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use checkpoint::{Kind, Manifest, Operator, Segment, Store, StoreError};
+use checkpoint::{Kind, Location, Manifest, Operator, Segment, Store, StoreError};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use window::ChunkHead;
@@ -54,13 +54,12 @@ pub(super) fn run(arguments: CheckpointsArguments, style: &Style) -> anyhow::Res
     let Some(state) = &job.state else {
         return Ok(refuse("the config has no [state], so the job has no checkpoints"));
     };
-    if !state.dir.is_dir() {
-        return Ok(refuse(&format!(
-            "there is no state in {}: the job has not been started",
-            state.dir.display()
-        )));
+    let location = &state.location;
+    // To open a directory would make it.
+    if matches!(location, Location::Dir(dir) if !dir.is_dir()) {
+        return Ok(refuse_absent(location));
     }
-    let result = Store::open(&state.dir).and_then(|store| {
+    let result = location.open().and_then(|store| {
         let numbers = match which.number {
             Some(number) => vec![number],
             None => store.numbers()?,
@@ -79,6 +78,10 @@ pub(super) fn run(arguments: CheckpointsArguments, style: &Style) -> anyhow::Res
         Err(error) if error.is_refusal() => Ok(refuse(&error.to_string())),
         Err(error) => Err(error.into()),
     }
+}
+
+fn refuse_absent(location: &Location) -> ExitCode {
+    refuse(&format!("there is no state in {location}: the job has not been started"))
 }
 
 fn refuse(words: &str) -> ExitCode {

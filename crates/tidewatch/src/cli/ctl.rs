@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::load::load_job;
 use super::{ConfigArguments, OutputFormat, REFUSED, Style, put, say};
+use crate::local;
 use crate::supervise::desk::{Answer, Request, ask, place};
 
 #[derive(Debug, Args)]
@@ -49,7 +50,7 @@ pub(super) fn run(arguments: CtlArguments, before: Vec<String>, style: &Style) -
         Err(code) => return Ok(code),
     };
     match &job.state {
-        Some(state) => ask_supervisor(&state.dir, request, style),
+        Some(state) => ask_supervisor(&local::folder(&state.location), request, style),
         None => {
             say("error: the job has no `[state]`, so nobody supervises it and there is nobody to ask");
             Ok(ExitCode::from(REFUSED))

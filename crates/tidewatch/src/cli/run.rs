@@ -95,7 +95,7 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
         (Some(state), Some(config)) if orders.is_none() && !arguments.no_supervise => {
             supervise::supervise(&Plan {
                 job: &job,
-                state: &state.dir,
+                state: &state.location,
                 shards: state.shards,
                 workers: arguments.workers,
                 process: cluster.process,
@@ -159,7 +159,7 @@ fn run_here(
 /// Which records are left out for ever, which are suspected, and where to note what is in hand.
 fn custody(job: &Job, orders: Option<&Orders>) -> anyhow::Result<Custody> {
     let poison = match &job.state {
-        Some(state) => supervise::poison::read(&state.dir)?,
+        Some(state) => supervise::poison::read(&state.location)?,
         None => Vec::new(),
     };
     let notes = orders.map(|orders| supervise::open_notes(&orders.notes)).transpose();

@@ -6,10 +6,9 @@ use std::time::Duration;
 use dataflow::{MeshSpec, TlsSpec, TokenSpec};
 
 use super::diagnostic::{Code, Diagnostic};
-use super::place::Sources;
-use super::section::{Read, Reader, Section};
-use super::tree::{Node, Table, Value};
-use super::value::{duration, filled_string, wrong_type};
+use super::section::{Reader, Section};
+use super::tree::Table;
+use super::value::{boolean, duration, filled_string};
 
 /// `[mesh]`: how the processes of a job know one another. A job of one process has no use for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +75,8 @@ fn read_token(section: &mut Section, reader: &mut Reader) -> Option<TokenSpec> {
     from.finish(reader);
     if named != 1 {
         let diagnostic = Diagnostic::new(Code::Conflict, place, "`token` needs one of `env` and `file`");
-        reader.report(diagnostic.with_help("write `token = { env = \"VARIABLE\" }` or `{ file = \"FILE\" }`"));
+        reader
+            .report(diagnostic.with_help("write `token = { env = \"VARIABLE\" }` or `{ file = \"FILE\" }`"));
         return None;
     }
     variable.or(file.map(|path| TokenSpec::File(PathBuf::from(path))))
@@ -91,11 +91,4 @@ fn read_tls(section: &mut Section, reader: &mut Reader) -> Option<TlsSpec> {
     let name = tls.optional(reader, "name", filled_string);
     tls.finish(reader);
     Some(TlsSpec { cert: cert?.into(), key: key?.into(), ca: ca?.into(), name })
-}
-
-fn boolean(_: &Sources, node: &Node) -> Read<bool> {
-    match node.value {
-        Value::Boolean(boolean) => Ok(boolean),
-        _ => Err(wrong_type(node, "`true` or `false`")),
-    }
 }

@@ -21,6 +21,7 @@ mod secret;
 pub mod section;
 pub mod sink;
 pub mod source;
+pub mod state;
 mod substitute;
 pub mod supervise;
 mod target;
@@ -38,8 +39,9 @@ pub use mesh::Mesh;
 pub use place::{Origin, Place, Sources};
 pub use print::{print, print_json};
 pub use section::{Findings, Setting};
-pub use sink::{Quarantine, Sink, State};
+pub use sink::{Quarantine, Sink};
 pub use source::Source;
+pub use state::State;
 pub use supervise::Supervise;
 pub use time::Time;
 pub use value::Sql;
@@ -182,7 +184,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
     let rules = detection::read_rules(&mut root, reader);
     let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
-    let state = sink::read_state(&mut root, reader);
+    let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
     let (sinks, quarantine) = sink::read_sinks(&mut root, reader, has_state);

@@ -1,7 +1,4 @@
-//! `[sink.NAME]`, `[sink.quarantine]` and `[state]`: where rows go, and what outlives a crash.
-
-use std::path::PathBuf;
-use std::time::Duration;
+//! `[sink.NAME]` and `[sink.quarantine]`: where rows go.
 
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
@@ -9,7 +6,7 @@ use super::section::{Reader, Section};
 use super::target::read_target;
 pub use super::target::{TableOptions, Target};
 use super::tree::{Node, Value};
-use super::value::{Sql, bad_value, duration, filled_string, integer, one_of, sql, wrong_type};
+use super::value::{Sql, bad_value, one_of, sql, wrong_type};
 
 /// Name of the sink that takes what does not fit.
 pub const QUARANTINE: &str = "quarantine";
@@ -62,18 +59,6 @@ pub struct Quarantine {
     pub target: Target,
     /// As for any sink.
     pub mode: Mode,
-}
-
-/// `[state]`: what a job needs to go on after a crash or a stop. Without it there are no checkpoints.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// The directory of the checkpoints; several processes share it. Without `dir` there is no state.
-    pub dir: PathBuf,
-    /// Time between checkpoints. Default: `5s`. Range: `10ms` to `1d`.
-    pub checkpoint_every: Duration,
-    /// Parts that the key space is cut into; fixed for the life of the state, and the most workers that a job
-    /// can have. Default: `1024`. Range: `1` to `65536`.
-    pub shards: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -172,18 +157,4 @@ fn read_columns(list: &Node, reader: &mut Reader) -> Option<Vec<Sql>> {
         }
     }
     (columns.len() == nodes.len()).then_some(columns)
-}
-
-pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<State> {
-    let mut section = root.section(reader, "state")?;
-    let dir = section.required(reader, "dir", "add `dir = \"DIR\"`", filled_string);
-    let checkpoint_every = section.or(
-        reader,
-        "checkpoint_every",
-        (Duration::from_secs(5), "\"5s\""),
-        duration(Duration::from_millis(10)..=Duration::from_secs(86_400)),
-    );
-    let shards = section.or(reader, "shards", (1024, "1024"), integer(1..=65_536));
-    section.finish(reader);
-    Some(State { dir: PathBuf::from(dir?), checkpoint_every, shards })
 }

@@ -119,6 +119,17 @@ pub fn number(range: RangeInclusive<f64>) -> impl FnOnce(&Sources, &Node) -> Rea
     }
 }
 
+/// `true` or `false`.
+///
+/// # Errors
+/// If it is another value.
+pub fn boolean(_: &Sources, node: &Node) -> Read<bool> {
+    match node.value {
+        Value::Boolean(boolean) => Ok(boolean),
+        _ => Err(wrong_type(node, "`true` or `false`")),
+    }
+}
+
 /// A duration with its unit, in `range`.
 pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Sources, &Node) -> Read<Duration> {
     move |sources, node| {

@@ -95,7 +95,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         sinks,
         quarantine,
         state: config.state.as_ref().map(|state| StateSpec {
-            dir: state.dir.clone(),
+            location: state.location.clone(),
             checkpoint_every: state.checkpoint_every,
             shards: state.shards,
             from: None,

@@ -32,15 +32,15 @@ mod suspects;
 mod words;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use checkpoint::Location;
 use dataflow::{Job, Poison, partition_names};
 
-use crate::signals;
+use crate::{local, signals};
 use backoff::Backoff;
 use desk::{Answer, Client, Desk, Request};
 use generation::{End, Generation};
@@ -59,7 +59,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Plan<'a> {
     pub(crate) job: &'a Job,
     /// The job's state.
-    pub(crate) state: &'a Path,
+    pub(crate) state: &'a Location,
     pub(crate) shards: u32,
     /// Worker threads, at first.
     pub(crate) workers: u32,
@@ -97,9 +97,13 @@ pub(crate) fn supervise(plan: &Plan) -> anyhow::Result<ExitCode> {
         let _ = signals.send(Event::Signal { interrupt });
     })?;
     // One process of a cluster speaks for all.
-    let desk = (plan.process == 0).then(|| Desk::open(plan.state, events.clone())).transpose();
+    let desk = (plan.process == 0).then(|| {
+        let folder = local::make_folder(plan.state)?;
+        Desk::open(&folder, events.clone())
+    });
+    let desk = desk.transpose();
     let desk = desk.unwrap_or_else(|error| {
-        let path = desk::place(plan.state);
+        let path = desk::place(&local::folder(plan.state));
         say(&format!("warning: `tidewatch ctl` will not reach this job: {}: {error}", path.display()));
         None
     });

@@ -1,66 +1,43 @@
-//! `STATE/poison`: the records of a job that end the program, one JSON object a line.
+//! The records of a job that end the program: notes in its state, one JSON object each.
 //!
 //! A decision that outlives everything: every later run of the job leaves the same records out, so that a
-//! rerun, a rescale or a restart gives the same answer. The file is only ever appended to, and is durable
-//! before the next process starts.
-
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+//! rerun, a rescale or a restart gives the same answer. Notes are never removed, and one is durable before
+//! the next process starts.
 
 use anyhow::Context;
+use checkpoint::Location;
 use dataflow::Poison;
 use serde::{Deserialize, Serialize};
 
-/// A line of the file.
+const TOPIC: &str = "poison";
+
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct Note {
     partition: String,
     offset: u64,
-}
-
-fn path(state: &Path) -> PathBuf {
-    state.join("poison")
 }
 
 /// The records of a job that go to quarantine unread.
 ///
 /// # Errors
-/// If the file is there and cannot be read, or a line of it is not understood. A last line that is cut off
-/// was never acted upon.
-pub(crate) fn read(state: &Path) -> anyhow::Result<Vec<Poison>> {
-    let path = path(state);
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.with_context(|| format!("read {}", path.display()))?,
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let line = |(number, text): (usize, &str)| {
-        let Line { partition, offset } = serde_json::from_str(text)
-            .with_context(|| format!("line {} of {}", number + 1, path.display()))?;
+/// If a note cannot be read, or is not understood.
+pub(crate) fn read(state: &Location) -> anyhow::Result<Vec<Poison>> {
+    let notes = state.open()?.notes(TOPIC)?;
+    let poison = notes.into_iter().map(|(path, note)| {
+        let Note { partition, offset } =
+            serde_json::from_slice(&note).with_context(|| format!("understand {}", path.display()))?;
         Ok(Poison { partition, offset })
-    };
-    whole.lines().enumerate().map(line).collect()
+    });
+    poison.collect()
 }
 
 /// Adds a record, durably.
 ///
 /// # Errors
 /// If it could not be written.
-pub(crate) fn add(state: &Path, poison: &Poison) -> anyhow::Result<()> {
-    let path = path(state);
-    let line = Line { partition: poison.partition.clone(), offset: poison.offset };
-    let write = || -> std::io::Result<()> {
-        // Behind a line that a crash has cut off a new one would not be read.
-        let known = fs::read(&path).unwrap_or_default();
-        let whole = known.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-        file.set_len(whole as u64)?;
-        file.write_all(format!("{}\n", serde_json::to_string(&line)?).as_bytes())?;
-        file.sync_all()?;
-        File::open(state)?.sync_all()
-    };
-    write().with_context(|| format!("write {}", path.display()))
+pub(crate) fn add(state: &Location, poison: &Poison) -> anyhow::Result<()> {
+    let note = Note { partition: poison.partition.clone(), offset: poison.offset };
+    Ok(state.open()?.note(TOPIC, serde_json::to_string(&note)?.as_bytes())?)
 }
 
 #[cfg(test)]
@@ -68,17 +45,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_added_is_read_back_in_order_and_a_line_that_was_cut_off_is_not() {
+    fn what_is_added_is_read_back_once_and_what_is_not_understood_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
+        let state = Location::Dir(folder.path().to_owned());
         let record = |offset| Poison { partition: "a \"b\"#3".to_owned(), offset };
-        assert_eq!(read(folder.path()).unwrap(), []);
-        add(folder.path(), &record(7)).unwrap();
-        let mut file = OpenOptions::new().append(true).open(folder.path().join("poison")).unwrap();
-        file.write_all(b"{\"partition\":\"a").unwrap();
-        assert_eq!(read(folder.path()).unwrap(), [record(7)]);
-        add(folder.path(), &record(1)).unwrap();
-        assert_eq!(read(folder.path()).unwrap(), [record(7), record(1)]);
-        file.write_all(b"rubbish\n").unwrap();
-        assert!(format!("{:#}", read(folder.path()).unwrap_err()).contains("line 3"));
+        assert_eq!(read(&state).unwrap(), []);
+        for offset in [7, 1, 7] {
+            add(&state, &record(offset)).unwrap();
+        }
+        let mut found = read(&state).unwrap();
+        found.sort_by_key(|poison| poison.offset);
+        assert_eq!(found, [record(1), record(7)]);
+        state.open().unwrap().note(TOPIC, b"rubbish").unwrap();
+        assert!(format!("{:#}", read(&state).unwrap_err()).contains("notes/poison-"));
     }
 }

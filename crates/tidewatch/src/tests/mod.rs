@@ -4,6 +4,7 @@ mod diagnostics;
 mod jobs;
 mod mesh;
 mod overrides;
+mod sinks;
 mod typos;
 
 use std::path::Path;

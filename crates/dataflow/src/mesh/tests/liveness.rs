@@ -2,7 +2,6 @@
 
 use super::*;
 use std::net::Shutdown;
-use std::time::Instant;
 
 use timely::communication::allocator::zero_copy::stream::Stream;
 
@@ -24,7 +23,8 @@ fn joined_with_a_mute() -> (Process, Joined, TcpStream) {
 fn a_peer_that_says_nothing_is_lost_within_the_bound_and_the_words_name_it() {
     let (process, mut joined, mute) = joined_with_a_mute();
     let asked = Instant::now();
-    peer(&mut joined, 1).read(&mut [0]).unwrap_err();
+    let mut lost = peer(&mut joined, 1);
+    outcome_of(thread::spawn(move || lost.read(&mut [0]))).unwrap_err();
     assert!(asked.elapsed() >= TIMEOUT && asked.elapsed() < TIMEOUT + SOON, "{:?}", asked.elapsed());
     let said = process.outcome.take().unwrap().to_string();
     assert_eq!(said, format!("lost process 1 at {}: nothing heard for 0.6 s", process.hosts[1]));
@@ -51,6 +51,7 @@ fn a_peer_that_has_nothing_to_say_is_not_lost() {
 #[test]
 fn an_idle_peer_is_heard_within_half_of_the_bound() {
     let (_process, joined, mut mute) = joined_with_a_mute();
+    mute.set_read_timeout(Some(SOON)).unwrap();
     let asked = Instant::now();
     let mut beats = [0; 12];
     mute.read_exact(&mut beats).unwrap();

@@ -1,7 +1,6 @@
 //! Who joins, on what they agree, and who is turned away.
 
 use super::*;
-use std::time::Instant;
 
 #[test]
 fn processes_join_in_any_order_and_take_generation_and_checkpoint_from_process_0() {
@@ -74,9 +73,11 @@ fn a_process_that_meets_a_newer_generation_ends_and_the_newer_one_waits_for_its_
         Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
     let older = first.start();
     let newer = Some(Agreed { generation: 8, checkpoint: 5 });
+    let asked = Instant::now();
     let second = Process { known: newer, ..second }.start();
     let said = words(older.join().unwrap());
     assert!(said.contains("generation 7, which has ended"), "{said}");
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     let first = Process { known: newer, ..first }.start();
     assert_eq!(Some(joined(second).agreed), newer);
     joined(first);

@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::greeting::Greeting;
 use super::{Agreed, Joined, Mesh, MeshSpec, Peer, TlsSpec, TokenSpec, open};
@@ -94,8 +94,18 @@ fn words(result: Result<Joined, RunError>) -> String {
     }
 }
 
+/// Waits for a thread, but not for ever.
+fn outcome_of<T>(started: JoinHandle<T>) -> T {
+    let asked = Instant::now();
+    while !started.is_finished() {
+        assert!(asked.elapsed() < Duration::from_secs(30), "it hangs");
+        thread::sleep(Duration::from_millis(2));
+    }
+    started.join().unwrap()
+}
+
 fn joined(started: JoinHandle<Result<Joined, RunError>>) -> Joined {
-    started.join().unwrap().unwrap_or_else(|error| panic!("{error}"))
+    outcome_of(started).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn peer(joined: &mut Joined, process: usize) -> Peer {

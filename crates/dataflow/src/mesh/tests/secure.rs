@@ -74,6 +74,29 @@ fn both_ends_write_and_read_at_full_speed_under_tls_without_waiting_for_each_oth
 }
 
 #[test]
+fn a_thread_that_waits_for_words_under_tls_does_not_keep_another_from_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = Authority::new(folder.path(), "ours").certify("127.0.0.1");
+    let started = two().map(|process| {
+        let mut process = process.tls(&tls);
+        // A reader looks up once in 15 s.
+        process.spec.timeout = Duration::from_secs(120);
+        process.start()
+    });
+    let [mut first, mut second] = started.map(joined);
+    let (mut here, mut there) = (peer(&mut first, 1), peer(&mut second, 0));
+    let mut reader = here.clone();
+    let waits = thread::spawn(move || reader.read(&mut [0]).unwrap());
+    thread::sleep(Duration::from_millis(100));
+    let asked = Instant::now();
+    here.write_all(b"words").unwrap();
+    there.read_exact(&mut [0; 5]).unwrap();
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    there.write_all(b"!").unwrap();
+    assert_eq!(outcome_of(waits), 1);
+}
+
+#[test]
 fn nothing_that_is_said_under_tls_can_be_read_on_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");

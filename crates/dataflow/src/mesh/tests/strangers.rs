@@ -1,7 +1,6 @@
 //! Bytes and silence of strangers.
 
 use super::*;
-use std::time::Instant;
 
 use crate::mesh::accept::PENDING;
 use crate::mesh::greeting::{LENGTH, MAGIC, VERSION};

@@ -1,0 +1,244 @@
+//! A simulated machine on which a generation of a job runs: its clock, its lanes, its way to the outside.
+//!
+//! What lanes are to do waits here until the scheduler runs it. A dead host does nothing any more: whatever
+//! its code still tries fails.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use alert::{Deliverer, Delivery, Sink, SinkError, SinkSpec};
+use checkpoint::{LocalDisk, Store, StoreError};
+use ingest::{DecodeSpec, Partition, PartitionInfo, Position};
+
+use super::disk::{Fault, SimulatedDisk, SimulatedFiles};
+use super::random::Random;
+use super::sink::{Reader, SimulatedSink};
+use super::source::SimulatedPartition;
+use crate::plant::Plant;
+use crate::world::After;
+
+/// What all hosts of a simulation share, and what outlives each of them.
+pub(crate) struct Outside {
+    pub(crate) disk: Mutex<SimulatedDisk>,
+    /// What readers of each sink have seen.
+    pub(crate) readers: Mutex<Vec<Reader>>,
+    /// The bytes of each partition.
+    pub(crate) inputs: Vec<Arc<[u8]>>,
+    /// Parts of each partition, of `GATES`, that may be read so far.
+    pub(crate) gate: AtomicU64,
+    pub(crate) random: Mutex<Random>,
+    pub(crate) plant: Option<Plant>,
+    /// How much a sink may be given before a delivery is torn by a lack of space.
+    pub(crate) full: AtomicBool,
+    /// Words that were said, by all hosts.
+    pub(crate) said: Mutex<Vec<String>>,
+    base: Instant,
+    /// Microseconds since `base`.
+    clock: AtomicU64,
+    nonces: AtomicU64,
+}
+
+/// Into how many parts a gate cuts a partition.
+pub(crate) const GATES: u64 = 1 << 16;
+
+impl Outside {
+    pub(crate) fn new(inputs: Vec<Vec<u8>>, sinks: usize, seed: u64, plant: Option<Plant>) -> Self {
+        Outside {
+            disk: Mutex::default(),
+            readers: Mutex::new((0..sinks).map(|_| Reader::default()).collect()),
+            inputs: inputs.into_iter().map(Arc::from).collect(),
+            gate: AtomicU64::new(0),
+            random: Mutex::new(Random::new(seed)),
+            plant,
+            full: AtomicBool::new(false),
+            said: Mutex::default(),
+            base: Instant::now(),
+            clock: AtomicU64::new(0),
+            nonces: AtomicU64::new(seed << 20),
+        }
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn micros(&self) -> u64 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn random(&self) -> MutexGuard<'_, Random> {
+        lock(&self.random)
+    }
+}
+
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A machine.
+pub(crate) struct Host {
+    pub(crate) outside: Arc<Outside>,
+    /// Counts the hosts of a simulation.
+    pub(crate) number: u64,
+    lanes: Mutex<Vec<Queue>>,
+    dead: AtomicBool,
+    /// What is to go wrong.
+    pub(crate) fault: Mutex<Fault>,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Host {}", self.number)
+    }
+}
+
+type Work = Box<dyn FnMut() -> After + Send>;
+
+/// What a lane is to do.
+#[derive(Default)]
+struct Queue {
+    work: VecDeque<Work>,
+    stopped: bool,
+}
+
+/// The work of a lane on its orders.
+type OnOrder<T> = Arc<Mutex<dyn FnMut(&mut T) -> After + Send>>;
+
+/// A lane whose orders the scheduler has worked on.
+pub(crate) struct SimulatedLane<T> {
+    host: Arc<Host>,
+    lane: usize,
+    work: OnOrder<T>,
+}
+
+impl<T> Clone for SimulatedLane<T> {
+    fn clone(&self) -> Self {
+        SimulatedLane { host: Arc::clone(&self.host), lane: self.lane, work: Arc::clone(&self.work) }
+    }
+}
+
+impl<T: Send + 'static> SimulatedLane<T> {
+    pub(crate) fn new(
+        host: &Arc<Host>,
+        _name: &str,
+        work: impl FnMut(&mut T) -> After + Send + 'static,
+    ) -> Self {
+        let mut lanes = lock(&host.lanes);
+        lanes.push(Queue::default());
+        SimulatedLane { host: Arc::clone(host), lane: lanes.len() - 1, work: Arc::new(Mutex::new(work)) }
+    }
+
+    pub(crate) fn send(&self, mut order: T) {
+        let work = Arc::clone(&self.work);
+        let queue = &mut lock(&self.host.lanes)[self.lane];
+        if !queue.stopped {
+            queue.work.push_back(Box::new(move || (lock(&work))(&mut order)));
+        }
+    }
+}
+
+impl Host {
+    pub(crate) fn new(outside: &Arc<Outside>, number: u64) -> Arc<Self> {
+        Arc::new(Host {
+            outside: Arc::clone(outside),
+            number,
+            lanes: Mutex::default(),
+            dead: AtomicBool::new(false),
+            fault: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// From now on nothing that it does has an effect.
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what lanes were to do, and with it what the work holds.
+    pub(crate) fn clear(&self) {
+        let queues: Vec<Queue> = lock(&self.lanes).drain(..).collect();
+        drop(queues);
+    }
+
+    /// Lanes that have something to do.
+    pub(crate) fn busy_lanes(&self) -> Vec<usize> {
+        let lanes = lock(&self.lanes);
+        (0..lanes.len()).filter(|lane| !lanes[*lane].work.is_empty()).collect()
+    }
+
+    /// Does the first thing that a lane is to do.
+    pub(crate) fn run_lane(&self, lane: usize) {
+        let Some(mut work) = lock(&self.lanes)[lane].work.pop_front() else { return };
+        let after = work();
+        let queue = &mut lock(&self.lanes)[lane];
+        match after {
+            After::Done => {}
+            After::Again(_) => queue.work.push_front(work),
+            After::Stop => {
+                queue.stopped = true;
+                queue.work.clear();
+            }
+        }
+    }
+
+    pub(crate) fn has(&self, plant: Plant) -> bool {
+        self.outside.plant == Some(plant)
+    }
+
+    /// Asking takes a moment, so that loops that look at the clock end.
+    pub(crate) fn now(&self) -> Instant {
+        self.outside.pass(Duration::from_micros(1));
+        self.outside.base + Duration::from_micros(self.outside.micros())
+    }
+
+    pub(crate) fn wall(&self) -> i64 {
+        self.outside.micros() as i64
+    }
+
+    pub(crate) fn nonce(&self) -> u64 {
+        self.outside.nonces.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn say(&self, words: &str) {
+        lock(&self.outside.said).push(words.to_owned());
+    }
+
+    pub(crate) fn partitions(&self) -> Vec<PartitionInfo> {
+        let numbers = 0..self.outside.inputs.len();
+        let info = |number| PartitionInfo { id: format!("simulated#{number}"), start: Position::stdin(0) };
+        numbers.map(info).collect()
+    }
+
+    pub(crate) fn open_partition(
+        &self,
+        decode: &DecodeSpec,
+        number: u32,
+        position: &Position,
+    ) -> Box<dyn Partition> {
+        let outside = Arc::clone(&self.outside);
+        Box::new(SimulatedPartition::open(outside, decode.clone(), number as usize, position.offset))
+    }
+
+    pub(crate) fn open_store(self: &Arc<Self>, dir: &Path) -> Result<Store, StoreError> {
+        let files = SimulatedFiles { host: Arc::clone(self) };
+        let failed = |source| StoreError::Io { action: "create", path: dir.to_owned(), source };
+        let disk = LocalDisk::open(dir, &["segments", "checkpoints"], files).map_err(failed)?;
+        Ok(Store::on(Arc::new(disk), dir.to_owned()))
+    }
+
+    pub(crate) fn open_sink(
+        self: &Arc<Self>,
+        spec: &SinkSpec,
+        deliverer: &Deliverer,
+        deliveries: &[Delivery],
+    ) -> Result<Box<dyn Sink>, SinkError> {
+        Ok(Box::new(SimulatedSink::open(self, spec, deliverer, deliveries)?))
+    }
+}

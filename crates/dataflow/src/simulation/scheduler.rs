@@ -1,0 +1,370 @@
+//! Decides, by the seed, what happens next: a worker steps, a lane goes on, time passes, something fails.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::disk::{Committed, Operation};
+use super::host::{GATES, Host, Outside, lock};
+use super::random::Random;
+use super::trace::Trace;
+use super::workers::{Started, Workers};
+use super::{Run, Scenario};
+use crate::job::RunError;
+
+/// Decisions after which a run is taken to hang.
+const DECISIONS_MAX: u64 = 200_000;
+/// Starts in a row that may fail, as they do while a disk is full.
+const STARTS_MAX: u64 = 200;
+const WORKERS_MAX: u64 = 4;
+
+/// How a run is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interruption {
+    /// The process is killed.
+    Kill,
+    /// The machine loses its power.
+    Power,
+    /// Either, in the middle of an operation on the disk or the sink.
+    Midway,
+    /// The process is told to stop.
+    Drain,
+    /// The process stands still, and the next generation starts beside it.
+    Zombie,
+    /// An operation on the disk fails.
+    Fails,
+}
+
+type Look<'a> = dyn FnMut(&[&[u8]]) -> Result<(), String> + 'a;
+
+pub(super) struct Scheduler<'a> {
+    scenario: &'a Scenario,
+    outside: Arc<Outside>,
+    random: Random,
+    trace: Trace,
+    run: Run,
+    live: Option<Workers>,
+    /// What is left of an older generation, and how many decisions it has.
+    zombie: Option<(Workers, u64)>,
+    /// Decisions until the next interruption.
+    until: u64,
+    /// Decisions until the disk has space again.
+    full: u64,
+    /// What a loss of power follows on a death in the middle of an operation.
+    loses_power: bool,
+    workers: u64,
+    hosts: u64,
+    starts: u64,
+    /// Bytes that readers had seen when they were last looked at.
+    seen: u64,
+    committed: usize,
+    last: Option<Committed>,
+}
+
+impl<'a> Scheduler<'a> {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        let (sinks, inputs) = (scenario.job.sinks.len(), scenario.inputs.clone());
+        let mut scheduler = Scheduler {
+            scenario,
+            outside: Arc::new(Outside::new(inputs, sinks, scenario.seed, scenario.plant)),
+            random: Random::new(scenario.seed ^ 0x5EED),
+            trace: Trace::new(scenario.verbose),
+            run: Run::default(),
+            live: None,
+            zombie: None,
+            until: 0,
+            full: 0,
+            loses_power: false,
+            workers: 0,
+            hosts: 0,
+            starts: 0,
+            seen: 0,
+            committed: 0,
+            last: None,
+        };
+        scheduler.plan();
+        scheduler
+    }
+
+    pub(super) fn run(mut self, look: &mut Look<'_>) -> Run {
+        while self.run.finding.is_none() {
+            self.run.decisions += 1;
+            if self.run.decisions > DECISIONS_MAX {
+                self.find("it does not come to an end".to_owned());
+                break;
+            }
+            let goes_on = self.decide();
+            self.observe(look);
+            if !goes_on {
+                break;
+            }
+        }
+        // What is still there ends before the outputs are taken.
+        (self.live, self.zombie) = (None, None);
+        self.run.outputs = lock(&self.outside.readers).iter().map(|reader| reader.seen.clone()).collect();
+        self.run.said = lock(&self.outside.said).clone();
+        self.run.trace = self.trace.hash();
+        self.run.lines = self.trace.into_lines();
+        self.run
+    }
+
+    fn find(&mut self, words: String) {
+        self.run.finding.get_or_insert(words);
+    }
+
+    fn interruptions(&self) -> u64 {
+        self.run.crashes + self.run.drains + self.run.zombies + self.run.failures
+    }
+
+    /// Opens the gate of the sources as far as the next interruption, and sets its time.
+    fn plan(&mut self) {
+        let (done, planned) = (self.interruptions(), self.scenario.interruptions);
+        let gate = if done < planned { GATES * (done + 1) / (planned + 1) } else { GATES };
+        self.outside.gate.store(gate, Ordering::Relaxed);
+        self.until = if done < planned { 20 + self.random.below(400) } else { u64::MAX };
+    }
+
+    /// Does one thing. Returns whether there is more to do.
+    fn decide(&mut self) -> bool {
+        self.outside.pass(Duration::from_micros(self.random.below(200)));
+        self.refill();
+        let Some(live) = &self.live else { return self.start() };
+        if live.active().is_empty() {
+            return self.end_well();
+        }
+        self.until -= 1;
+        if self.until == 0 {
+            self.interrupt();
+        } else {
+            self.go_on();
+        }
+        self.look_after();
+        true
+    }
+
+    /// The disk fills up, and has space again.
+    fn refill(&mut self) {
+        if self.full > 0 {
+            self.full -= 1;
+        } else if self.scenario.faults && self.random.one_in(900) {
+            self.full = 1 + self.random.below(150);
+            self.run.fulls += 1;
+            self.trace.note("full", self.full, 0);
+        }
+        self.outside.full.store(self.full > 0, Ordering::Relaxed);
+    }
+
+    /// Starts a generation with any number of workers.
+    fn start(&mut self) -> bool {
+        let workers = 1 + self.random.below(WORKERS_MAX);
+        let bytes = self.random.one_in(2);
+        self.hosts += 1;
+        let host = Host::new(&self.outside, self.hosts);
+        if self.random.one_in(6) && self.starts == 0 && self.hosts > 1 {
+            lock(&host.fault).dies_in = Some(1 + self.random.below(12));
+            self.loses_power = self.random.one_in(2);
+        }
+        self.trace.note("start", self.hosts, workers * 2 + u64::from(bytes));
+        match Workers::start(&self.scenario.job, &host, workers as usize, bytes) {
+            Ok(Started::Finished(summary)) => {
+                self.run.counts = summary.counts;
+                return false;
+            }
+            Ok(Started::Workers(live)) => {
+                self.run.rescales += u64::from(self.workers != 0 && self.workers != workers);
+                self.workers = workers;
+                self.live = Some(live);
+                self.starts = 0;
+                self.look_after();
+            }
+            Err(error) => {
+                let expected = host.is_dead() || self.is_expected(&host, &error);
+                host.kill();
+                host.clear();
+                self.lose_power(true);
+                self.starts += 1;
+                if !expected || self.starts > STARTS_MAX {
+                    self.find(format!("a start failed: {}", words(&error)));
+                }
+            }
+        }
+        true
+    }
+
+    /// The generation has ended by itself: the job is finished, or was told to stop.
+    fn end_well(&mut self) -> bool {
+        let Some(live) = self.live.take() else { return true };
+        match live.summary() {
+            // Started once more, a finished job has nothing to do.
+            Some(summary) => self.trace.note("ended", u64::from(summary.finished), summary.counts.read),
+            None => self.find("a generation ended without its totals".to_owned()),
+        }
+        true
+    }
+
+    fn interrupt(&mut self) {
+        use Interruption::{Drain, Fails, Kill, Midway, Power, Zombie};
+        let mut kinds = vec![Kill, Power, Power, Midway, Midway, Drain, Zombie];
+        if self.scenario.faults {
+            kinds.push(Fails);
+        }
+        let kind = kinds[self.random.below(kinds.len() as u64) as usize];
+        self.trace.note("interrupt", kind as u64, 0);
+        let Some(live) = &self.live else { return };
+        match kind {
+            Kill | Power => {
+                self.loses_power = kind == Power;
+                live.host.kill();
+            }
+            Midway => {
+                self.loses_power = self.random.one_in(2);
+                lock(&live.host.fault).dies_in = Some(1 + self.random.below(25));
+                // It dies when it comes to that.
+                self.until = 3_000;
+                return;
+            }
+            Drain => {
+                live.control.drain();
+                self.run.drains += 1;
+            }
+            Zombie => {
+                let live = self.live.take();
+                self.run.zombies += 1;
+                self.zombie = live.map(|live| (live, 10 + self.random.below(300)));
+            }
+            Fails => {
+                let all = [Operation::Write, Operation::Sync, Operation::Link, Operation::Remove];
+                let operation = all[self.random.below(4) as usize];
+                lock(&live.host.fault).fails_in = Some((1 + self.random.below(4), operation));
+                self.until = 3_000;
+                return;
+            }
+        }
+        if kind == Zombie || kind == Drain {
+            self.plan();
+        }
+    }
+
+    /// A worker steps, a lane goes on, or time jumps; of an older generation too, if there is one.
+    fn go_on(&mut self) {
+        let of_zombie = self.zombie.is_some() && self.random.one_in(3);
+        let roll = self.random.below(100);
+        if roll < 3 {
+            let micros = if self.random.one_in(10) { 30_000_000 } else { 20_000 };
+            let time = self.random.below(micros);
+            self.trace.note("time", time, 0);
+            self.outside.pass(Duration::from_micros(time));
+            return;
+        }
+        let random = &mut self.random;
+        let chosen = match (&mut self.zombie, &mut self.live) {
+            (Some((zombie, _)), _) if of_zombie => Some(zombie),
+            (_, live) => live.as_mut(),
+        };
+        let Some(workers) = chosen else { return };
+        let (lanes, active) = (workers.host.busy_lanes(), workers.active());
+        if !lanes.is_empty() && (roll < 35 || active.is_empty()) {
+            let lane = lanes[random.below(lanes.len() as u64) as usize];
+            self.trace.note("lane", workers.host.number, lane as u64);
+            workers.host.run_lane(lane);
+        } else if !active.is_empty() {
+            let worker = active[random.below(active.len() as u64) as usize];
+            let times = 1 + random.below(3);
+            self.trace.note("step", workers.host.number, worker as u64 * 8 + times);
+            workers.step(worker, times);
+        }
+    }
+
+    /// Notices who has died, or failed.
+    fn look_after(&mut self) {
+        if let Some((zombie, left)) = &mut self.zombie {
+            *left = left.saturating_sub(1);
+            if *left == 0 || zombie.failure().is_some() || zombie.host.is_dead() {
+                self.trace.note("zombie ends", *left, 0);
+                self.zombie = None;
+            }
+        }
+        let Some(live) = &self.live else { return };
+        if live.host.is_dead() {
+            self.run.crashes += 1;
+            self.live = None;
+            self.trace.note("dead", self.hosts, u64::from(self.loses_power));
+            self.lose_power(false);
+            self.plan();
+            return;
+        }
+        if let Some(error) = live.failure() {
+            let expected = self.is_expected(&live.host, &error);
+            self.trace.note("failed", live.host.number, 0);
+            self.run.failures += u64::from(lock(&live.host.fault).has_failed);
+            self.live = None;
+            if !expected {
+                self.find(format!("a generation failed: {}", words(&error)));
+            }
+            self.plan();
+        }
+    }
+
+    /// All machines share the power.
+    fn lose_power(&mut self, at_start: bool) {
+        if !std::mem::take(&mut self.loses_power) {
+            return;
+        }
+        self.zombie = None;
+        self.trace.note("power", u64::from(at_start), 0);
+        let mut random = self.random.clone();
+        lock(&self.outside.disk).lose_power(&mut random);
+        self.random = random;
+    }
+
+    /// Whether somebody made it fail: a fault, a full disk, or another generation.
+    fn is_expected(&self, host: &Host, error: &RunError) -> bool {
+        let is_taken = matches!(error, RunError::Store(checkpoint::StoreError::Taken { .. }));
+        lock(&host.fault).has_failed || error.is_full() || (is_taken && self.run.zombies > 0)
+    }
+
+    /// Looks at what has changed outside.
+    fn observe(&mut self, look: &mut Look<'_>) {
+        let committed: Vec<Committed> = lock(&self.outside.disk).committed[self.committed..].to_vec();
+        self.committed += committed.len();
+        for commit in committed {
+            self.run.checkpoints += 1;
+            self.trace.note("commit", commit.number, commit.hash);
+            if self.live.as_ref().is_some_and(|live| commit.host < live.host.number) {
+                self.find(format!("checkpoint {} was committed by an older generation", commit.number));
+            }
+            if self.last.is_some_and(|last| last.number >= commit.number) && !self.may_repeat(commit) {
+                self.find(format!("checkpoint {} was committed after a later one", commit.number));
+            }
+            self.last = Some(commit);
+        }
+        let readers = lock(&self.outside.readers).clone();
+        let seen = readers.iter().map(|reader| reader.seen.len() as u64).sum();
+        if seen != self.seen {
+            self.seen = seen;
+            self.trace.note("seen", seen, readers.iter().map(|r| event::key_hash(&r.seen)).fold(0, u64::wrapping_add));
+            let seen: Vec<&[u8]> = readers.iter().map(|reader| reader.seen.as_slice()).collect();
+            if let Err(words) = look(&seen) {
+                self.find(words);
+            }
+        }
+        if let Some(reader) = readers.iter().find(|reader| reader.changed_at.is_some()) {
+            self.find(format!("what was in {} is to be changed", reader.name));
+        }
+    }
+
+    /// A number comes again if the power failed before it was durable.
+    fn may_repeat(&self, commit: Committed) -> bool {
+        self.last.is_some_and(|last| last.number == commit.number && last.host < commit.host)
+    }
+}
+
+fn words(error: &RunError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        words.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    words
+}

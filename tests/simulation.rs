@@ -1,0 +1,501 @@
+//! Exactly once, in a simulated world: the shipped graph, operators, recovery and store on workers of timely
+//! that step when a seeded scheduler says so, with crashes, losses of power, full disks and rescales at any
+//! moment; held against the oracle after every step.
+//!
+//! - `TIDEWATCH_SIM_SEEDS=5000` runs more seeds than the default; `scripts/test.sh --seeds 5000` does that.
+//! - `TIDEWATCH_SIM_SEED=17` (`scripts/test.sh --replay 17`) replays one seed and prints its trace;
+//!   `TIDEWATCH_SIM_PLANT=FoldEarly` plants a mistake in it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use alert::{AlertRule, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
+use checkpoint::Location;
+use dataflow::simulation::{Plant, Run, Scenario, simulate};
+use dataflow::{Flow, Job, MeshSpec, StateSpec};
+use detect::Detection;
+use event::{AggregateFunction as Function, DataType, Field, RowSchema, Severity, SinkId};
+use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit};
+use testkit::oracle::{self, Aggregate, Record, Value};
+use testkit::random::Random;
+use transform::{Transform, TransformSpec};
+use window::WindowSpec;
+
+/// Seeds of the normal suite.
+const SEEDS: u64 = 300;
+const PARTITIONS: usize = 3;
+const EVENTS: usize = 2_100;
+/// Ticks are microseconds; the first event's time.
+const START: i64 = 1_700_000_000_000_000;
+
+/// A job, its input, and what must come out.
+struct Case {
+    job: Arc<Job>,
+    inputs: Vec<Vec<u8>>,
+    rows: Vec<u8>,
+    quarantine: Vec<u8>,
+    /// Key and end of window, in milliseconds, of each alert.
+    alerts: Vec<(String, i64)>,
+    read: u64,
+    filtered: u64,
+    bad: u64,
+    late: u64,
+    windowed: u64,
+}
+
+const BOUND: i64 = 2_000_000;
+
+fn shape(random: &mut Random) -> (i64, i64) {
+    let slide = *random.pick(&[5, 10, 20]);
+    (slide * *random.pick(&[1, 2, 3, 4]), slide)
+}
+
+/// The job as `tidewatch` compiles it from this config:
+///
+/// ```text
+/// key = "user"; time = { field = "ts", unit = "ms" }; out_of_order = "2s"; where = "n < 95"
+/// features: rows = "count(*)", total = "sum(v)", most = "max(n)", newest = "last(s)"
+/// rules.busy = "total > 3"; sinks: rows (plain), alerts, quarantine
+/// ```
+fn compile(size: i64, slide: i64) -> Job {
+    let fields = vec![
+        FieldSpec::new("user", DataType::Varchar).required(),
+        FieldSpec::new("v", DataType::Double),
+        FieldSpec::new("n", DataType::Bigint),
+        FieldSpec::new("s", DataType::Varchar),
+    ];
+    let decode = DecodeSpec::new(fields, TimeSpec::new(&["ts"], TimeUnit::Millis));
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, sql)| ((*name).to_owned(), (*sql).to_owned())).collect()
+    };
+    let features =
+        pairs(&[("rows", "count(*)"), ("total", "sum(v)"), ("most", "max(n)"), ("newest", "last(s)")]);
+    let (filters, key) = (pairs(&[("sane", "n < 95")]), ["user".to_owned()]);
+    let spec = TransformSpec { derived: &[], filters: &filters, key: &key, features: &features };
+    let transform = Transform::compile(&decode.schema(), &spec).expect("a transformation");
+    let expressions = transform.features().expressions.clone();
+    let feature_fields: Vec<Field> =
+        expressions.iter().map(|(name, value)| Field::new(name.clone(), value.data_type())).collect();
+    let row = RowSchema::new(transform.key_fields(), &feature_fields, &[]);
+    let rule = detect::Rule {
+        id: "busy".to_owned(),
+        when: transform::compile("total > 3", row.schema()).expect("a condition"),
+        score: None,
+        threshold: None,
+        min_events: 0,
+        severity: Severity::Warning,
+        escalate: None,
+    };
+    let (keys, shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
+    let detection = Detection::new(keys, shape, expressions, vec![], vec![rule]).expect("a detection");
+    let plain = alert::plain_schema(row.schema());
+    let columns = ["\"user\"", "window_start", "window_end", "rows", "total", "most", "newest"];
+    let columns = columns.map(|name| transform::compile_column(name, &plain).expect("a column")).to_vec();
+    let outputs = vec![
+        Output { sink: SinkId(0), format: Format::Plain { columns } },
+        Output { sink: SinkId(1), format: Format::Alert },
+    ];
+    let rules = vec![AlertRule { id: "busy".to_owned(), summary: None }];
+    let sink = |name: &str| SinkSpec {
+        name: name.to_owned(),
+        kind: SinkKind::File { path: name.into() },
+        mode: Mode::ExactlyOnce,
+    };
+    let source = SourceKind::File { path: "simulated".into(), lanes: 1 };
+    Job {
+        name: "simulated".to_owned(),
+        sources: vec![SourceSpec { name: "events".to_owned(), kind: source, rate: None }],
+        decode,
+        out_of_order: BOUND,
+        transform,
+        window: WindowSpec::sliding(size * 1_000_000, slide * 1_000_000).expect("a window"),
+        detection,
+        renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
+        sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
+        quarantine: Some(SinkId(2)),
+        state: None,
+        identity: vec![("size".to_owned(), size.to_string())],
+        flow: Flow::default(),
+        mesh: MeshSpec::default(),
+    }
+}
+
+/// What a line of the input is.
+enum Line {
+    Record(Record),
+    Bad,
+}
+
+impl Case {
+    fn new(seed: u64) -> Case {
+        let mut random = Random::new(seed);
+        let (size, slide) = shape(&mut random);
+        let mut job = compile(size, slide);
+        job.state = Some(StateSpec {
+            location: Location::Dir("/simulated".into()),
+            checkpoint_every: Duration::from_micros(1_000 + random.below(12_000)),
+            shards: *random.pick(&[8, 16, 64]),
+            from: None,
+        });
+        job.flow = Flow { ticks: 2 + random.below(6) as usize, tick: Duration::from_micros(500), sink_bytes: 4096 };
+        let keys = *random.pick(&[3, 12, 60]);
+        let partitions: Vec<(Vec<u8>, Vec<Placed>)> =
+            (0..PARTITIONS).map(|_| partition(&mut random, keys)).collect();
+        let oracle = oracle::Job {
+            bound: BOUND,
+            size: size * 1_000_000,
+            slide: slide * 1_000_000,
+            aggregates: vec![
+                Aggregate::count(),
+                Aggregate::of(Function::Sum, 0),
+                Aggregate::of(Function::Max, 1),
+                Aggregate::of(Function::Last, 2),
+            ],
+        };
+        expect(job, partitions, &oracle)
+    }
+}
+
+/// A line, where it begins, and what it is.
+struct Placed {
+    offset: usize,
+    text: String,
+    line: Line,
+}
+
+fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
+    let (mut bytes, mut lines) = (Vec::new(), Vec::new());
+    let mut time = START + random.below(3_000_000) as i64;
+    for _ in 0..EVENTS / PARTITIONS + 1 {
+        time += random.below(160_000) as i64;
+        let behind = match random.below(20) {
+            0 => random.below(60_000_000),
+            1..8 => random.below(BOUND as u64),
+            _ => 0,
+        };
+        let millis = (time - behind as i64).div_euclid(1_000);
+        let user = format!("u{}", random.below(keys));
+        let v = *random.pick(&[0.1, 0.2, -0.3, 1e12, -1e12, 1.5, 0.007, 123.456]);
+        let (n, s) = (random.below(100) as i64, format!("s{}", random.below(1_000)));
+        let text = match random.below(40) {
+            0 => format!("{{\"user\":\"{user}\",\"ts\":{millis},\"v\":tru"),
+            _ => format!("{{\"user\":\"{user}\",\"ts\":{millis},\"v\":{v:?},\"n\":{n},\"s\":\"{s}\"}}"),
+        };
+        let line = if text.ends_with('}') {
+            let values = vec![Value::Double(v), Value::Int(n), Value::Text(s)];
+            let mut record = Record::new(user.into_bytes(), millis * 1_000, values);
+            record.filtered = n >= 95;
+            Line::Record(record)
+        } else {
+            Line::Bad
+        };
+        lines.push(Placed { offset: bytes.len(), text: text.clone(), line });
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(b'\n');
+    }
+    (bytes, lines)
+}
+
+fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Job) -> Case {
+    let records: Vec<Vec<Record>> = partitions
+        .iter()
+        .map(|(_, lines)| {
+            let records = lines.iter().filter_map(|placed| match &placed.line {
+                Line::Record(record) => Some(record.clone()),
+                Line::Bad => None,
+            });
+            records.collect()
+        })
+        .collect();
+    let outcome = oracle.run(&records);
+    let mut rows = String::new();
+    let mut alerts = Vec::new();
+    for row in &outcome.rows {
+        let key = String::from_utf8_lossy(&row.key).into_owned();
+        let text = |value: &Value| match value {
+            Value::Int(int) => int.to_string(),
+            Value::Double(double) => format!("{double:?}"),
+            Value::Text(text) => format!("\"{text}\""),
+            other => panic!("no {other:?} is expected"),
+        };
+        let values: Vec<&Value> = row.values.iter().map(|v| v.as_ref().expect("no overflow")).collect();
+        writeln!(
+            rows,
+            "{{\"user\":\"{key}\",\"window_start\":{},\"window_end\":{},\"rows\":{},\"total\":{},\"most\":{},\"newest\":{}}}",
+            row.start / 1_000,
+            row.end / 1_000,
+            text(values[0]),
+            text(values[1]),
+            text(values[2]),
+            text(values[3])
+        )
+        .expect("a string");
+        if matches!(values[1], Value::Double(total) if *total > 3.0) {
+            alerts.push((key, row.end / 1_000));
+        }
+    }
+    let quarantine = quarantine(&partitions, &records, &outcome, oracle);
+    let bad = partitions.iter().flat_map(|(_, lines)| lines).filter(|p| matches!(p.line, Line::Bad)).count();
+    Case {
+        job: Arc::new(job),
+        rows: rows.into_bytes(),
+        quarantine,
+        alerts,
+        read: partitions.iter().map(|(_, lines)| lines.len() as u64).sum(),
+        filtered: outcome.filtered,
+        bad: bad as u64,
+        late: outcome.late.len() as u64,
+        windowed: outcome.windowed,
+        inputs: partitions.into_iter().map(|(bytes, _)| bytes).collect(),
+    }
+}
+
+/// Bad and late lines in the order (`seen`, partition, offset).
+fn quarantine(
+    partitions: &[(Vec<u8>, Vec<Placed>)],
+    records: &[Vec<Record>],
+    outcome: &oracle::Outcome,
+    oracle: &oracle::Job,
+) -> Vec<u8> {
+    let mut rows: Vec<(i64, usize, usize, String)> = Vec::new();
+    for (partition, (_, lines)) in partitions.iter().enumerate() {
+        let seen = oracle.seen(&records[partition]);
+        let (mut index, mut last) = (0, i64::MIN);
+        for placed in lines {
+            let (seen, reason, detail) = match &placed.line {
+                Line::Record(record) => {
+                    let seen = seen[index];
+                    last = seen.max(record.time - oracle.bound - 1);
+                    let late = outcome.late.iter().any(|l| (l.partition, l.index) == (partition, index));
+                    index += 1;
+                    if !late {
+                        continue;
+                    }
+                    let detail = format!("{} us behind the watermark of its partition", seen - record.time);
+                    (seen, "late", detail)
+                }
+                Line::Bad => (last, "json", String::new()),
+            };
+            let raw = serde_json::to_string(&placed.text).expect("a string");
+            let offset = placed.offset;
+            rows.push((
+                seen,
+                partition,
+                offset,
+                format!(
+                    "{{\"reason\":\"{reason}\",\"detail\":\"{detail}\",\"partition\":\"simulated#{partition}\",\
+                     \"offset\":{offset},\"raw\":{raw}}}\n"
+                ),
+            ));
+        }
+    }
+    rows.sort();
+    rows.into_iter().map(|(.., line)| line).collect::<String>().into_bytes()
+}
+
+fn scenario(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Scenario {
+    Scenario {
+        seed,
+        job: Arc::clone(&case.job),
+        inputs: case.inputs.clone(),
+        interruptions: 4 + seed % 3,
+        faults: seed % 2 == 1,
+        plant,
+        verbose,
+    }
+}
+
+/// Words of a quarantine row that the decoder chose: they are not what is tested here.
+fn without_details(text: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let mut out = String::new();
+    for line in text.split_inclusive('\n') {
+        match (line.starts_with("{\"reason\":\"json\""), line.split_once(",\"detail\":\"")) {
+            (true, Some((head, rest))) => match rest.split_once("\",\"partition\"") {
+                Some((_, tail)) => write!(out, "{head},\"detail\":\"\",\"partition\"{tail}").expect("a string"),
+                None => out.push_str(head),
+            },
+            _ => out.push_str(line),
+        }
+    }
+    out.into_bytes()
+}
+
+fn prefix(what: &str, seen: &[u8], expected: &[u8]) -> Result<(), String> {
+    if expected.starts_with(seen) {
+        return Ok(());
+    }
+    let at = seen.iter().zip(expected).position(|(a, b)| a != b).unwrap_or(expected.len());
+    let from = seen[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let line = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).lines().next().unwrap_or("").to_owned()
+    };
+    Err(format!("{what} differ at byte {at}:\n  found    {}\n  expected {}", line(seen), line(expected)))
+}
+
+/// Runs a seed, held against the oracle after every step and at the end.
+fn run(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Run {
+    let mut last: Vec<Vec<u8>> = Vec::new();
+    let mut look = |seen: &[&[u8]]| {
+        prefix("rows", seen[0], &case.rows)?;
+        if let Some(last) = last.get(1) {
+            prefix("alerts that were seen", last, seen[1])?;
+        }
+        let whole = seen[2].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        prefix("quarantine", &without_details(&seen[2][..whole]), &case.quarantine)?;
+        last = seen.iter().map(|seen| seen.to_vec()).collect();
+        Ok(())
+    };
+    let mut run = simulate(&scenario(seed, case, plant, verbose), &mut look);
+    if run.finding.is_none() {
+        run.finding = check_end(&run, case).err();
+    }
+    run
+}
+
+fn check_end(run: &Run, case: &Case) -> Result<(), String> {
+    let same = |what: &str, found: u64, expected: u64| match found == expected {
+        true => Ok(()),
+        false => Err(format!("{what}: {found}, not {expected}")),
+    };
+    prefix("rows", &case.rows, &run.outputs[0])?;
+    prefix("quarantine", &case.quarantine, &without_details(&run.outputs[2]))?;
+    let alerts: Vec<(String, i64)> = testkit::job::json_lines(&run.outputs[1])
+        .iter()
+        .map(|alert| {
+            let end = alert["data"]["window"]["end"].as_str().expect("an end").to_owned();
+            (alert["subject"].as_str().expect("a key").to_owned(), millis(&end))
+        })
+        .collect();
+    if alerts != case.alerts {
+        return Err(format!("{} alerts that are not those {} of the oracle", alerts.len(), case.alerts.len()));
+    }
+    let counts = &run.counts;
+    same("read", counts.read, case.read)?;
+    same("filtered", counts.filtered, case.filtered)?;
+    same("quarantined", counts.quarantined, case.bad)?;
+    same("late", counts.late, case.late)?;
+    same("windowed", counts.windowed, case.windowed)?;
+    same("read", counts.read, counts.accepted + counts.filtered + counts.quarantined)?;
+    same("accepted", counts.accepted, counts.windowed + counts.late + counts.deduplicated)?;
+    same("alerts", counts.alerts, case.alerts.len() as u64)?;
+    if run.crashes + run.rescales < 3 {
+        return Err(format!("only {} crashes and {} rescales", run.crashes, run.rescales));
+    }
+    Ok(())
+}
+
+/// Milliseconds of `2023-11-14T22:13:25Z`, as all ends of windows here are whole seconds of that day or the
+/// next.
+fn millis(text: &str) -> i64 {
+    let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().expect("a number");
+    let days = number(8..10) - 14;
+    let seconds = number(11..13) * 3_600 + number(14..16) * 60 + number(17..19);
+    (1_699_920_000 + days * 86_400 + seconds) * 1_000
+}
+
+/// Calls `work` with 0, 1, ... below `count` on as many threads as there are processors, until one gives
+/// something.
+fn on_all_cores<T: Send>(count: u64, work: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
+    let (next, found) = (AtomicU64::new(0), std::sync::Mutex::new(None::<(u64, T)>));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while found.lock().expect("no panic").is_none() {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    if let Some(result) = work(number) {
+                        let mut found = found.lock().expect("no panic");
+                        if found.as_ref().is_none_or(|(other, _)| number < *other) {
+                            *found = Some((number, result));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().expect("no panic")
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+}
+
+fn planted() -> Option<Plant> {
+    let name = std::env::var("TIDEWATCH_SIM_PLANT").ok()?;
+    Some(*Plant::ALL.iter().find(|plant| format!("{plant:?}") == name).unwrap_or_else(|| {
+        panic!("no plant is called {name}; there are {:?}", Plant::ALL);
+    }))
+}
+
+/// Runs a seed twice. What is wrong with it, if anything.
+fn twice(seed: u64, totals: &[AtomicU64; 8]) -> Option<String> {
+    let case = Case::new(seed);
+    let first = run(seed, &case, None, false);
+    if let Some(finding) = first.finding {
+        return Some(finding);
+    }
+    let second = run(seed, &case, None, false);
+    let numbers = [
+        first.decisions,
+        first.crashes,
+        first.rescales,
+        first.drains,
+        first.zombies,
+        first.fulls,
+        first.failures,
+        first.checkpoints,
+    ];
+    totals.iter().zip(numbers).for_each(|(total, number)| drop(total.fetch_add(number, Ordering::Relaxed)));
+    (first.trace != second.trace).then(|| "two runs of the seed have different traces".to_owned())
+}
+
+#[test]
+fn every_schedule_of_crashes_and_rescales_puts_out_what_the_oracle_does() {
+    if let Some(seed) = setting("TIDEWATCH_SIM_SEED") {
+        return replay(seed);
+    }
+    let seeds = setting("TIDEWATCH_SIM_SEEDS").unwrap_or(SEEDS);
+    let totals: [AtomicU64; 8] = std::array::from_fn(|_| AtomicU64::new(0));
+    let found = on_all_cores(seeds, |seed| twice(seed, &totals));
+    let [decisions, crashes, rescales, drains, zombies, fulls, failures, checkpoints] =
+        totals.each_ref().map(|total| total.load(Ordering::Relaxed));
+    println!(
+        "{seeds} seeds, {decisions} decisions, {crashes} crashes, {rescales} rescales, {drains} drains, {zombies} \
+         zombies, {fulls} full disks, {failures} failed writes, {checkpoints} checkpoints"
+    );
+    if let Some((seed, finding)) = found {
+        panic!("seed {seed}: {finding}\nTIDEWATCH_SIM_SEED={seed} prints its trace");
+    }
+}
+
+/// Prints the trace of a seed.
+fn replay(seed: u64) {
+    let run = run(seed, &Case::new(seed), planted(), true);
+    run.lines.iter().for_each(|line| println!("{line}"));
+    run.said.iter().for_each(|words| println!("said: {words}"));
+    println!("trace {:016x}, {} decisions, {} crashes", run.trace, run.decisions, run.crashes);
+    if let Some(finding) = run.finding {
+        panic!("seed {seed}: {finding}");
+    }
+}
+
+#[test]
+fn the_default_seeds_find_every_planted_mistake() {
+    let mut missed = Vec::new();
+    for plant in planted().map_or(Plant::ALL.to_vec(), |plant| vec![plant]) {
+        let found = on_all_cores(SEEDS, |seed| run(seed, &Case::new(seed), Some(plant), false).finding);
+        match found {
+            Some((seed, finding)) => {
+                println!("{plant:?}: seed {seed}: {}", finding.lines().next().unwrap_or_default());
+            }
+            None => missed.push(plant),
+        }
+    }
+    assert!(missed.is_empty(), "{SEEDS} seeds do not find {missed:?}");
+}
