@@ -238,22 +238,22 @@ fn a_table_that_has_less_or_more_than_the_state_knows_is_refused() {
     // The database was lost, and what it had is no longer in the checkpoints.
     std::fs::remove_file(path).expect("remove");
     refused(job.invocation().run(), &["tables.db", "rows were lost", "hint: restore the database"]);
-    assert_eq!(databases[0].count("plain_rows"), 0, "a refused job has written");
+    assert_eq!(databases[0].count("alerts"), 0, "a refused job has written");
     std::fs::copy(&saved_table, path).expect("copy");
 
     // The state was restored from an older copy; so was the file, which would be refused first.
     job.run();
-    let count = databases[0].count("plain_rows");
+    let count = databases[0].count("alerts");
     std::fs::remove_dir_all(job.state_path()).expect("remove");
     copy_tree(&saved_state, &job.state_path());
     std::fs::write(job.alerts_path(), saved_file).expect("write");
     refused(job.invocation().run(), &["tables.db", "but the state only goes to"]);
-    assert_eq!(databases[0].count("plain_rows"), count, "a refused job has written");
+    assert_eq!(databases[0].count("alerts"), count, "a refused job has written");
 
     // A state that knows nothing of the table.
     let fresh = fast(&folder.path().join("fresh"), &input, &databases);
     refused(fresh.invocation().run(), &["tables.db", "already has rows of this job", "hint: "]);
-    assert_eq!(databases[0].count("plain_rows"), count, "a refused job has written");
+    assert_eq!(databases[0].count("alerts"), count, "a refused job has written");
 }
 
 #[cfg(feature = "postgres")]

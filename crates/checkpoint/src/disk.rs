@@ -47,6 +47,14 @@ pub trait Disk: Debug + Send + Sync {
     /// If it could not be removed.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Makes what was removed from a folder stay removed. Until then a blob may be there again after a crash.
+    ///
+    /// # Errors
+    /// If it is not sure.
+    fn settle(&self, _folder: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Where a blob is, for people.
     fn place(&self, name: &str) -> PathBuf;
 }
@@ -167,7 +175,10 @@ impl<F: Files> LocalDisk<F> {
     /// If the file system refuses.
     pub fn open(dir: &Path, folders: &[&str], files: F) -> io::Result<Self> {
         for folder in folders {
-            files.create_dir(&dir.join(folder))?;
+            let folder = dir.join(folder);
+            files.create_dir(&folder)?;
+            // What a process that died has left is seen, but perhaps not there for good.
+            files.sync_dir(&folder)?;
         }
         files.sync_dir(dir)?;
         let drafts = crate::store::nonce();
@@ -224,6 +235,10 @@ impl<F: Files> Disk for LocalDisk<F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
+    }
+
+    fn settle(&self, folder: &str) -> io::Result<()> {
+        self.files.sync_dir(&self.dir.join(folder))
     }
 
     fn place(&self, name: &str) -> PathBuf {

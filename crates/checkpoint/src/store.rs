@@ -300,15 +300,22 @@ impl Store {
     /// If something cannot be removed.
     pub fn retain(&self, retained: &mut Retained, manifest: &Manifest) -> Result<(), StoreError> {
         retained.kept.push_back(Kept::of(manifest));
+        let mut gone = BTreeSet::new();
         while retained.kept.iter().filter(|kept| !kept.fence).count() > KEEP {
             let Some(oldest) = retained.kept.pop_front() else { break };
-            // First the manifest, so that none ever names what is gone.
+            // First the manifests, and for good, so that none ever names what is gone.
             self.remove(&manifest_name(oldest.number))?;
-            for name in oldest.segments.iter().filter(|name| !retained.needs(name)) {
-                self.remove(&segment_name(name))?;
-            }
+            gone.extend(oldest.segments);
         }
-        Ok(())
+        gone.retain(|name| !retained.needs(name));
+        if !gone.is_empty() {
+            self.settle(CHECKPOINTS)?;
+        }
+        gone.iter().try_for_each(|name| self.remove(&segment_name(name)))
+    }
+
+    fn settle(&self, folder: &str) -> Result<(), StoreError> {
+        self.disk.settle(folder).map_err(self.io_error("make durable", folder))
     }
 
     /// Removes every checkpoint and segment.
@@ -317,6 +324,7 @@ impl Store {
     /// If something cannot be removed.
     pub fn clear(&self) -> Result<(), StoreError> {
         self.remove_others(CHECKPOINTS, &|_| false)?;
+        self.settle(CHECKPOINTS)?;
         self.remove_others(SEGMENTS, &|_| false)
     }
 }

@@ -247,6 +247,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether a thread of this process panicked, as opposed to one of another, or to an error.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, RunError::Died(words) if words.starts_with("internal error"))
+    }
+
     /// Whether there was no space, which may come back.
     pub(crate) fn is_full(&self) -> bool {
         match self {

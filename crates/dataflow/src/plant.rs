@@ -38,12 +38,20 @@ pub enum Plant {
     ForgetCounts,
     /// Rows whose turn has not come are forgotten at a restart.
     ForgetHeld,
+    /// A snapshot begins before the one before it is written.
+    OverlapSnapshots,
+    /// What a process that died has left is believed to be durable.
+    SkipSyncAtOpen,
+    /// Segments are removed before it is sure that the manifests that name them stay removed.
+    SkipSettle,
+    /// Checkpoints that do not follow one another are taken to do so.
+    TrustGaps,
 }
 
 #[cfg(feature = "simulation")]
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 15] = [
+    pub const ALL: [Plant; 19] = [
         Plant::OffsetOffByOne,
         Plant::FoldEarly,
         Plant::OutputBeforeCommit,
@@ -59,5 +67,9 @@ impl Plant {
         Plant::BelieveFailedSync,
         Plant::ForgetCounts,
         Plant::ForgetHeld,
+        Plant::OverlapSnapshots,
+        Plant::SkipSyncAtOpen,
+        Plant::SkipSettle,
+        Plant::TrustGaps,
     ];
 }

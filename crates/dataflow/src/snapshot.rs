@@ -38,7 +38,7 @@ struct Cut {
 
 /// The worker's end of the lane.
 pub(crate) struct SnapshotWriter {
-    /// Has one order at a time, or two at the end: the sources cut when the last cut is committed.
+    /// Has one order at a time.
     orders: Option<Lane<Order>>,
     written: Receiver<Result<Option<Segment>, RunError>>,
     /// The segments that say what the windows held at the last cut.
@@ -87,8 +87,13 @@ impl SnapshotWriter {
         }
     }
 
-    /// Begins a snapshot of the windows at the end of an interval. They must stay as they are until
-    /// [`SnapshotWriter::take`] says that it is taken.
+    /// Whether the last snapshot is still being written.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
+    /// Begins a snapshot of the windows at the end of an interval, once the last one is written. They must
+    /// stay as they are until [`SnapshotWriter::take`] says that it is taken.
     pub(crate) fn begin(&mut self, interval: u32, windows: &mut Windows, capability: Capability<u64>) {
         let live: Vec<i64> = windows.slices().collect();
         // Records that are set aside are few, and written again each time.

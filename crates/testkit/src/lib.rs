@@ -6,7 +6,7 @@
 //! - [`workload`]: builds the generator, the reference and the limit of `tests/workload/`.
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
-//! - [`postgres`], [`s3`]: a real database server, a real object store.
+//! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -33,5 +33,7 @@ pub mod postgres;
 pub mod process;
 pub mod random;
 pub mod s3;
+pub mod served;
+pub mod ssh;
 pub mod usage;
 pub mod workload;

@@ -58,11 +58,9 @@ pub(crate) fn hand_on(mut take: impl FnMut(bool) + Send + 'static) -> io::Result
     watch(&[SIGINT, SIGTERM], move |signal| take(signal == SIGINT))
 }
 
-fn watch(which: &[i32], mut take: impl FnMut(i32) + Send + 'static) -> io::Result<Watch> {
+fn watch(which: &[i32], take: impl FnMut(i32) + Send + 'static) -> io::Result<Watch> {
     let mut signals = Signals::new(which)?;
     let handle = signals.handle();
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || signals.forever().for_each(|signal| take(signal)))?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(take))?;
     Ok(Watch(handle))
 }

@@ -12,7 +12,7 @@ use super::wire::{Wire, Writing};
 /// Longer writes become several frames.
 const LONGEST: usize = 1 << 30;
 /// Read ahead, so that small frames do not cost a call of the system each. Longer ones pass by it.
-const AHEAD: usize = 32 << 10;
+const AHEAD: usize = 4 << 10;
 
 /// Takes frames apart.
 pub(super) struct FrameReader<R> {

@@ -197,6 +197,7 @@ impl Windowing {
 
     /// Applies what the frontiers allow: marks, then cuts, interval by interval.
     fn proceed(&mut self, reached: Option<Epoch>) -> Result<(), RunError> {
+        self.hand_on_snapshots()?;
         loop {
             if self.saving && !self.take_snapshot() {
                 self.activator.activate();
@@ -212,7 +213,11 @@ impl Windowing {
                 }
             }
             let over = reached.is_none_or(|reached| self.here.interval(reached) > self.interval);
-            let Some(cut) = self.cut.take_if(|_| over) else { break };
+            // A snapshot says what has changed since the one before it, which must be durable first. Only the
+            // cut of a job that is told to stop comes so soon.
+            let overlap = self.here.world.has(Plant::OverlapSnapshots);
+            let is_busy = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_busy() && !overlap);
+            let Some(cut) = self.cut.take_if(|_| over && !is_busy) else { break };
             if let Some(snapshots) = &mut self.snapshots {
                 snapshots.begin(self.interval, &mut self.windows, cut);
             }

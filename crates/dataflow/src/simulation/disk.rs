@@ -97,6 +97,13 @@ impl SimulatedDisk {
         file.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Whether nothing but manifests was removed from the directory since it was synced.
+    fn only_removed(&self, dir: &Path) -> bool {
+        let mut changes = self.pending.iter().filter(|(path, _)| path.parent() == Some(dir)).peekable();
+        let is_manifest = |path: &Path| path.extension().is_none();
+        changes.peek().is_some() && changes.all(|(path, file)| file.is_none() && is_manifest(path))
+    }
+
     /// The power fails.
     pub(crate) fn lose_power(&mut self, random: &mut Random) {
         for (path, file) in std::mem::take(&mut self.pending) {
@@ -114,10 +121,6 @@ impl SimulatedDisk {
         self.names = self.durable.clone();
     }
 
-    /// Bytes of the files that have a name.
-    pub(crate) fn bytes(&self) -> usize {
-        self.names.values().filter_map(|file| self.files.get(file)).map(|file| file.data.len()).sum()
-    }
 }
 
 impl Host {
@@ -246,7 +249,13 @@ impl Files for SimulatedFiles {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        if self.host.has(Plant::SkipSyncDir) {
+        // Only what was removed makes a directory of manifests be synced when no new one was linked.
+        let settles = lock(&self.host.outside.disk).only_removed(dir);
+        let skips = match self.host.opening.load(Ordering::Relaxed) {
+            true => self.host.has(Plant::SkipSyncAtOpen),
+            false => self.host.has(Plant::SkipSyncDir) || (self.host.has(Plant::SkipSettle) && settles),
+        };
+        if skips {
             return Ok(());
         }
         self.host.operate(Operation::SyncDir)?;

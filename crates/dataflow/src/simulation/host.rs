@@ -86,6 +86,8 @@ pub(crate) struct Host {
     pub(crate) number: u64,
     lanes: Mutex<Vec<Queue>>,
     dead: AtomicBool,
+    /// Whether it is opening its store.
+    pub(crate) opening: AtomicBool,
     /// What is to go wrong.
     pub(crate) fault: Mutex<Fault>,
 }
@@ -148,6 +150,7 @@ impl Host {
             number,
             lanes: Mutex::default(),
             dead: AtomicBool::new(false),
+            opening: AtomicBool::new(false),
             fault: Mutex::default(),
         })
     }
@@ -229,7 +232,10 @@ impl Host {
     pub(crate) fn open_store(self: &Arc<Self>, dir: &Path) -> Result<Store, StoreError> {
         let files = SimulatedFiles { host: Arc::clone(self) };
         let failed = |source| StoreError::Io { action: "create", path: dir.to_owned(), source };
-        let disk = LocalDisk::open(dir, &["segments", "checkpoints"], files).map_err(failed)?;
+        self.opening.store(true, Ordering::Relaxed);
+        let disk = LocalDisk::open(dir, &["segments", "checkpoints"], files);
+        self.opening.store(false, Ordering::Relaxed);
+        let disk = disk.map_err(failed)?;
         Ok(Store::on(Arc::new(disk), dir.to_owned()))
     }
 

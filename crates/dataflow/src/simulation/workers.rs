@@ -117,10 +117,6 @@ impl Workers {
         (0..self.puppets.len()).filter(|worker| !self.puppets[*worker].over).collect()
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.puppets.len()
-    }
-
     pub(crate) fn failure(&self) -> Option<RunError> {
         self.outcome.take()
     }

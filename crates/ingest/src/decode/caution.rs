@@ -112,11 +112,11 @@ mod tests {
     /// Offsets of the records of each call, the rejected ones with their reason, and what was in hand.
     type Calls = Vec<(Vec<u64>, Vec<(u64, Reason)>)>;
 
-    fn decode(poison: Vec<u64>, suspects: Vec<Range<u64>>) -> (Calls, Vec<Range<u64>>) {
+    fn decode(poison: Vec<u64>, suspects: Option<Range<u64>>) -> (Calls, Vec<Range<u64>>) {
         let time = TimeSpec::new(&["ts"], TimeUnit::Millis);
         let mut decoder = Decoder::new(DecodeSpec::new(vec![FieldSpec::new("x", DataType::Double)], time));
         let notes = Arc::new(Notes::default());
-        decoder.set_caution(Caution::new(poison, suspects, Some(notes.clone())));
+        decoder.set_caution(Caution::new(poison, suspects.into_iter().collect(), Some(notes.clone())));
         let mut piece = Some(Piece::new(LINES.to_vec(), 100));
         let mut calls = Vec::new();
         while let Some(next) = piece.take() {
@@ -131,20 +131,20 @@ mod tests {
 
     #[test]
     fn without_suspects_a_piece_is_in_hand_as_a_whole() {
-        let (calls, told) = decode(vec![], vec![]);
+        let (calls, told) = decode(vec![], None);
         assert_eq!(calls, [(vec![100, 121, 151], vec![(142, Reason::Malformed)])]);
-        assert_eq!(told, [100..172]);
+        assert!(told.len() == 1 && told[0] == (100..172), "{told:?}");
     }
 
     #[test]
     fn a_record_that_is_poison_goes_to_quarantine_and_the_others_do_not_notice() {
-        let (calls, _) = decode(vec![142, 121], vec![]);
+        let (calls, _) = decode(vec![142, 121], None);
         assert_eq!(calls, [(vec![100, 151], vec![(121, Reason::Poison), (142, Reason::Poison)])]);
     }
 
     #[test]
     fn each_suspect_is_decoded_alone_and_named_before() {
-        let (calls, told) = decode(vec![], vec![121..151]);
+        let (calls, told) = decode(vec![], Some(121..151));
         let expected: Calls = vec![
             (vec![100], vec![]),
             (vec![121], vec![]),

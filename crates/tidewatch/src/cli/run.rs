@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use alert::{SinkError, SinkSpec};
 use anyhow::Context;
-use checkpoint::StoreError;
+use checkpoint::{Location, StoreError};
 use clap::Args;
 use dataflow::{Cluster, Control, Custody, Job, RunError, Summary};
 
@@ -19,7 +19,7 @@ use super::{ConfigArguments, REFUSED, Style, say};
 use crate::config::duration::format_instant;
 use crate::progress::Progress;
 use crate::supervise::child::{self, Link};
-use crate::supervise::link::Orders;
+use crate::supervise::link::{Ending, Orders};
 use crate::supervise::{self, Plan};
 use crate::{report, signals};
 
@@ -49,6 +49,9 @@ pub(super) struct RunArguments {
     /// Refuse a job without `[state]`
     #[arg(long, hide = true)]
     require_state: bool,
+    /// The same, and refuse one whose state is a directory: this is one of several machines
+    #[arg(long, hide = true)]
+    require_shared_state: bool,
 }
 
 impl RunArguments {
@@ -134,8 +137,7 @@ fn run_here(
         Ok(summary) => summary,
         Err(error) => {
             if let Some(link) = link {
-                // Whoever has seen enough has seen enough.
-                link.close(is_broken_pipe(&error), is_hopeless(&error));
+                link.close(ending(&error));
             }
             return Ok(refuse_or_fail(&error));
         }
@@ -151,7 +153,7 @@ fn run_here(
         remind_of_quarantine(&job, &summary);
     }
     if let Some(link) = link {
-        link.close(summary.finished, false);
+        link.close(if summary.finished { Ending::Finished } else { Ending::Drained });
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -217,11 +219,17 @@ fn check_size(job: &Job, cluster: &Cluster) -> Result<(), String> {
 
 /// On several machines a job without state could not be started again.
 fn check_state(job: &Job, arguments: &RunArguments) -> Result<(), String> {
-    match arguments.require_state && job.state.is_none() {
-        true => Err("several machines need a state that all of them share\n\
-                     hint: set `state.dir` to a path on a file system that all machines see"
+    let required = arguments.require_state || arguments.require_shared_state;
+    match job.state.as_ref().map(|state| &state.location) {
+        None if required => Err("several machines need a state that all of them share\n\
+                                 hint: set `state.dir` to `s3://BUCKET/NAME-OF-THE-JOB`"
             .to_owned()),
-        false => Ok(()),
+        Some(location @ Location::Dir(_)) if arguments.require_shared_state => Err(format!(
+            "the state in {location} is a directory, of which each machine may have its own\n\
+             hint: set `state.dir` to `s3://BUCKET/NAME-OF-THE-JOB`; if all machines see the same directory, \
+             say so with `run-hosts.sh --shared-dir`"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -267,9 +275,16 @@ fn is_broken_pipe(error: &RunError) -> bool {
     matches!(error, RunError::Sink(SinkError::BrokenPipe { .. }))
 }
 
-/// Whether to start the job again would only take the state away from the run that has it now.
-fn is_hopeless(error: &RunError) -> bool {
-    matches!(error, RunError::Store(StoreError::Taken { .. }))
+/// How a run that failed has ended, for the supervisor.
+fn ending(error: &RunError) -> Ending {
+    match error {
+        // Whoever has seen enough does not want more of it.
+        _ if is_broken_pipe(error) => Ending::Finished,
+        // To start the job again would only take the state away from the run that has it now.
+        RunError::Store(StoreError::Taken { .. }) => Ending::Hopeless,
+        _ if error.is_panic() => Ending::Panicked,
+        _ => Ending::Failed,
+    }
 }
 
 fn hint(error: &RunError) -> Option<String> {

@@ -11,11 +11,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dataflow::{Control, Vitals};
+use dataflow::Control;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
-use super::link::{self, Beat, DRAIN, Message, Orders, VARIABLE};
+use super::link::{self, Beat, DRAIN, Ending, Message, Orders, VARIABLE};
 
 /// Time between two beats.
 const BEAT: Duration = Duration::from_millis(100);
@@ -73,13 +73,13 @@ impl Link {
     }
 
     /// Tells how the run ended, after a last beat.
-    pub(crate) fn close(mut self, finished: bool, hopeless: bool) {
+    pub(crate) fn close(mut self, ending: Ending) {
         if let Some((stop, thread)) = self.beats.take() {
             drop(stop);
             let _ = thread.join();
         }
         // A supervisor that is gone does not want to know.
-        let _ = link::write(&self.socket, &Message::Ended { finished, hopeless });
+        let _ = link::write(&self.socket, &Message::Ended(ending));
     }
 }
 
@@ -93,7 +93,7 @@ fn tell(socket: &UnixStream, control: &Control, stopped: &Receiver<()>) {
     let mut stillness = Stillness::default();
     loop {
         let last = stopped.recv_timeout(BEAT);
-        stillness.look(control.vitals(), Instant::now());
+        stillness.look(control.vitals().beats(), Instant::now());
         if link::write(socket, &Message::Beat(beat(control, &stillness))).is_err() {
             leave();
         }
@@ -139,9 +139,8 @@ struct Watched {
 }
 
 impl Stillness {
-    fn look(&mut self, vitals: &Vitals, now: Instant) {
+    fn look(&mut self, beats: Vec<dataflow::Beat>, now: Instant) {
         let gap = self.last.replace(now).map_or(Duration::ZERO, |last| now.duration_since(last).min(GAP));
-        let beats = vitals.beats();
         self.workers.resize(beats.len(), Watched::default());
         for (worker, beat) in self.workers.iter_mut().zip(beats) {
             let moved = beat.over || beat.steps != worker.steps;
@@ -158,5 +157,40 @@ impl Stillness {
 
     fn stuck(&self) -> Duration {
         self.workers.iter().map(|worker| worker.stuck).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_still_while_its_steps_stay_the_same_and_only_time_awake_counts() {
+        let beat = |steps| dataflow::Beat { steps, waits_at: None, over: false };
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut stillness = Stillness::default();
+        stillness.look(vec![beat(1), beat(1)], at(0));
+        stillness.look(vec![beat(1), beat(2)], at(100));
+        assert_eq!(stillness.still(), Duration::from_millis(100));
+        // An hour in which the whole process was stopped.
+        stillness.look(vec![beat(1), beat(2)], at(3_600_000));
+        assert_eq!(stillness.still(), Duration::from_millis(100) + GAP);
+        let over = dataflow::Beat { over: true, ..beat(1) };
+        stillness.look(vec![over, beat(3)], at(3_600_100));
+        assert_eq!(stillness.still(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_frontier_is_stuck_while_a_worker_waits_at_the_same_tick() {
+        let beat = |waits_at| dataflow::Beat { steps: 0, waits_at, over: false };
+        let start = Instant::now();
+        let mut stillness = Stillness::default();
+        let mut stuck = |waits_at, millis| {
+            stillness.look(vec![beat(waits_at)], start + Duration::from_millis(millis));
+            stillness.stuck().as_millis()
+        };
+        assert_eq!([stuck(Some(3), 0), stuck(Some(3), 100), stuck(Some(3), 300)], [0, 100, 300]);
+        assert_eq!([stuck(Some(4), 400), stuck(Some(4), 500), stuck(None, 600)], [0, 100, 0]);
     }
 }

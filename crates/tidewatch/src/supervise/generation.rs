@@ -16,7 +16,7 @@ use anyhow::Context;
 use dataflow::{Custody, InHand};
 
 use super::Event;
-use super::link::{self, Beat, DRAIN, Message, Orders, VARIABLE};
+use super::link::{self, Beat, DRAIN, Ending, Message, Orders, VARIABLE};
 
 /// Longest time that a gap between two looks counts as silence: a supervisor that was stopped itself must
 /// not take the time of its own stop for that of its child.
@@ -31,7 +31,7 @@ pub(super) struct Generation {
     notes_path: PathBuf,
     started: Instant,
     beat: Option<Beat>,
-    ended: Option<(bool, bool)>,
+    ending: Option<Ending>,
     looked: Instant,
     silent: Duration,
 }
@@ -42,10 +42,8 @@ pub(super) struct End {
     pub(super) ran: Duration,
     /// Its last words, if it had any.
     pub(super) beat: Option<Beat>,
-    /// Whether it said that there is nothing to go on with.
-    pub(super) finished: bool,
-    /// Whether it said that to start again makes no sense.
-    pub(super) hopeless: bool,
+    /// How its run has ended, if it said so.
+    pub(super) ending: Option<Ending>,
     /// Records that it had in hand, as far as they may be to blame.
     pub(super) in_hand: Vec<InHand>,
 }
@@ -91,7 +89,7 @@ impl Generation {
             notes_path: path,
             started: now,
             beat: None,
-            ended: None,
+            ending: None,
             looked: now,
             silent: Duration::ZERO,
         })
@@ -115,7 +113,7 @@ impl Generation {
         self.silent = Duration::ZERO;
         match message {
             Message::Beat(beat) => self.beat = Some(beat),
-            Message::Ended { finished, hopeless } => self.ended = Some((finished, hopeless)),
+            Message::Ended(ending) => self.ending = Some(ending),
         }
     }
 
@@ -153,11 +151,14 @@ impl Generation {
         // It may have died before it came so far.
         let _ = fs::remove_file(&self.notes_path);
         let in_hand = Custody::read_notes(&self.notes).unwrap_or_default();
-        // An orderly end with an error is the fault of a call that panicked, if of any.
-        let blamed = |note: &InHand| status.code().is_none() || note.fell;
-        let (finished, hopeless) = self.ended.unwrap_or_default();
-        let in_hand = in_hand.into_iter().filter(blamed).collect();
-        Ok(End { status, ran: self.started.elapsed(), beat: self.beat, finished, hopeless, in_hand })
+        let in_hand = match (status.code(), self.ending) {
+            (None, _) => in_hand,
+            // A thread that panics notes that it fell, unless the process is gone before.
+            (Some(_), Some(Ending::Panicked)) if !in_hand.iter().any(|note| note.fell) => in_hand,
+            // Any other error is not the fault of what is in hand.
+            _ => in_hand.into_iter().filter(|note| note.fell).collect(),
+        };
+        Ok(End { status, ran: self.started.elapsed(), beat: self.beat, ending: self.ending, in_hand })
     }
 }
 
@@ -180,7 +181,7 @@ fn program() -> PathBuf {
 
 /// A file of our own, whose name the child removes as soon as it has opened it.
 fn create_notes() -> io::Result<(PathBuf, File)> {
-    let name = format!("tidewatch-{}-{:016x}", std::process::id(), super::nonce());
+    let name = format!("tidewatch-{}-{:016x}", std::process::id(), checkpoint::nonce());
     let path = std::env::temp_dir().join(name);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -42,12 +42,23 @@ pub(crate) enum Message {
     /// Several times a second.
     Beat(Beat),
     /// The run has ended, and the process is about to.
-    Ended {
-        /// Whether there is nothing to go on with: the input was read to its end, or nobody wants the output.
-        finished: bool,
-        /// Whether to start again makes no sense.
-        hopeless: bool,
-    },
+    Ended(Ending),
+}
+
+/// How a run has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    /// There is nothing to go on with: the input was read to its end, or nobody wants the output.
+    Finished,
+    /// It was told to stop.
+    Drained,
+    /// It failed.
+    Failed,
+    /// A thread of the process panicked.
+    Panicked,
+    /// It failed, and to start again makes no sense.
+    Hopeless,
 }
 
 /// Signs of life.
