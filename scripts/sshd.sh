@@ -27,8 +27,9 @@ find_server() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin command -v sshd || tr
 
 install_server() {
   [[ -z $(find_server) ]] || return 0
-  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null \
-    || fail 3 "there is no SSH server, and only root can install one, with apt-get"
+  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+    fail 3 "there is no SSH server, and only root can install one, with apt-get"
+  fi
   # Debian would start a server for everybody on the usual port.
   local policy=/usr/sbin/policy-rc.d made=
   if [[ ! -e $policy ]]; then
@@ -97,11 +98,15 @@ serve() {
   port=$(free_port)
   configure
   # The folder without which it refuses to run as root; Debian makes it when its own service starts.
-  [[ $(id -u) != 0 || -d /run/sshd ]] || mkdir -p -m 0755 /run/sshd
+  [[ $(id -u) != 0 || -d /run/sshd ]] || mkdir -m 0755 /run/sshd
   "$server" -D -e -f "$dir/sshd_config" </dev/null >/dev/null 2>"$dir/log" &
   pid=$!
   until taken "$port"; do
-    kill -0 "$pid" 2>/dev/null && [[ $tries -lt 200 ]] || { cat "$dir/log" >&2; rm -rf "$dir"; fail 1 "it did not start"; }
+    if ! kill -0 "$pid" 2>/dev/null || [[ $tries -gt 200 ]]; then
+      cat "$dir/log" >&2
+      rm -rf "$dir"
+      fail 1 "it did not start"
+    fi
     tries=$((tries + 1))
     sleep 0.05
   done

@@ -5,12 +5,18 @@ set -euo pipefail
 usage() {
   cat <<'HELP'
 Usage: scripts/test.sh [FLAGS OF `cargo test`...]
+       scripts/test.sh --seeds COUNT    simulates that many seeds instead
+       scripts/test.sh --replay SEED    replays one and prints its trace
 
-Runs all tests, documentation included; without flags, of the whole workspace. Needs no service.
+Runs all tests, documentation included; without flags, of the whole workspace with every connector.
+The servers that some need are installed by scripts/ where they are missing, bound to 127.0.0.1 and
+stopped again. Where that cannot be, the tests fail with CI=true and are announced as left out else.
 
 Environment:
   TIDEWATCH_KILLS  how often tests/resume.rs kills the job [default: 5]
   TIDEWATCH_SEED   seed of the random tests [default: fixed]
+  TIDEWATCH_SIM_SEEDS  how many seeds tests/simulation.rs runs [default: 300]
+  TIDEWATCH_SIM_PLANT  with --replay: a mistake to plant in it, such as FoldEarly
 HELP
 }
 
@@ -22,7 +28,15 @@ case ${1:-} in
 esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[[ $# -gt 0 ]] || set -- --workspace
+every=every_schedule_of_crashes_and_rescales_puts_out_what_the_oracle_does
+case ${1:-} in
+  --seeds | --replay)
+    [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "$1 needs a number" >&2; exit 2; }
+    if [[ $1 == --seeds ]]; then export TIDEWATCH_SIM_SEEDS=$2; else export TIDEWATCH_SIM_SEED=$2; fi
+    exec cargo test --locked -p dataflow --test simulation -- --exact "$every" --nocapture
+    ;;
+esac
+[[ $# -gt 0 ]] || set -- --workspace --features tidewatch/full
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 code=0

@@ -305,6 +305,8 @@ fn scenario(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Scen
         inputs: case.inputs.clone(),
         interruptions: 4 + seed % 3,
         faults: seed % 2 == 1,
+        fails_at: None,
+        full_for: None,
         plant,
         verbose,
     }
@@ -340,6 +342,14 @@ fn prefix(what: &str, seen: &[u8], expected: &[u8]) -> Result<(), String> {
 
 /// Runs a seed, held against the oracle after every step and at the end.
 fn run(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Run {
+    let mut run = watch(&scenario(seed, case, plant, verbose), case);
+    if run.finding.is_none() && run.crashes + run.rescales < 3 {
+        run.finding = Some(format!("only {} crashes and {} rescales", run.crashes, run.rescales));
+    }
+    run
+}
+
+fn watch(scenario: &Scenario, case: &Case) -> Run {
     let mut last: Vec<Vec<u8>> = Vec::new();
     let mut look = |seen: &[&[u8]]| {
         prefix("rows", seen[0], &case.rows)?;
@@ -351,7 +361,7 @@ fn run(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Run {
         last = seen.iter().map(|seen| seen.to_vec()).collect();
         Ok(())
     };
-    let mut run = simulate(&scenario(seed, case, plant, verbose), &mut look);
+    let mut run = simulate(scenario, &mut look);
     if run.finding.is_none() {
         run.finding = check_end(&run, case).err();
     }
@@ -383,11 +393,7 @@ fn check_end(run: &Run, case: &Case) -> Result<(), String> {
     same("windowed", counts.windowed, case.windowed)?;
     same("read", counts.read, counts.accepted + counts.filtered + counts.quarantined)?;
     same("accepted", counts.accepted, counts.windowed + counts.late + counts.deduplicated)?;
-    same("alerts", counts.alerts, case.alerts.len() as u64)?;
-    if run.crashes + run.rescales < 3 {
-        return Err(format!("only {} crashes and {} rescales", run.crashes, run.rescales));
-    }
-    Ok(())
+    same("alerts", counts.alerts, case.alerts.len() as u64)
 }
 
 /// Milliseconds of `2023-11-14T22:13:25Z`, as all ends of windows here are whole seconds of that day or the
@@ -503,4 +509,43 @@ fn the_default_seeds_find_every_planted_mistake() {
         }
     }
     assert!(missed.is_empty(), "{SEEDS} seeds do not find {missed:?}");
+}
+
+/// A run without interruptions.
+fn quiet(seed: u64, case: &Case) -> Scenario {
+    Scenario { interruptions: 0, faults: false, ..scenario(seed, case, None, false) }
+}
+
+#[test]
+fn every_operation_of_a_run_may_fail_once_and_the_output_is_the_same() {
+    let case = Case::new(1);
+    let whole = watch(&quiet(1, &case), &case);
+    assert_eq!(whole.finding, None);
+    assert!(whole.operations > 50, "{} operations", whole.operations);
+    for full in [false, true] {
+        let failed = on_all_cores(whole.operations, |operation| {
+            let scenario = Scenario { fails_at: Some((operation + 1, full)), ..quiet(1, &case) };
+            let run = watch(&scenario, &case);
+            run.finding.map(|finding| format!("full: {full}: {finding}"))
+        });
+        assert_eq!(failed, None, "operation and what is wrong");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_ends_no_run_and_stops_the_sources_in_time() {
+    let mut case = Case::new(4);
+    let mut job = Arc::into_inner(case.job).expect("nobody else has it");
+    // Only the bound on what waits for a checkpoint asks for one.
+    job.state.as_mut().expect("a state").checkpoint_every = Duration::from_secs(1 << 30);
+    job.flow.sink_bytes = 256;
+    case.job = Arc::new(job);
+    let run = watch(&Scenario { full_for: Some(4_000), ..quiet(4, &case) }, &case);
+    assert_eq!(run.finding, None);
+    assert_eq!(run.generations, 2, "the one that found the job finished included");
+    let read = &run.read_while_full;
+    let (half, last) = (read[read.len() / 2], read[read.len() - 1]);
+    assert!(half == last && last < case.read * 3 / 4, "it reads on while the disk is full: {read:?}");
+    assert_eq!(run.said.len(), 2, "{:?}", run.said);
+    assert!(run.said[0].contains("no space for a checkpoint") && run.said[1].contains("space again"));
 }

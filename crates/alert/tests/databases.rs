@@ -284,6 +284,11 @@ fn a_fresh_job_beside_rows_of_its_own_is_refused_and_beside_those_of_others_is_n
         database.execute("DELETE FROM tidewatch_delivered WHERE job = 'podcast'");
         open_fresh(&spec, &deliverer(1)).unwrap();
         assert_eq!(database.ids(), "o");
+        // Rows that came at once have no record.
+        let at_once = SinkSpec { mode: Mode::AtOnce, ..spec.clone() };
+        open_fresh(&at_once, &deliverer(1)).unwrap().write(alert("a").as_bytes()).unwrap();
+        let error = refused(open_fresh(&spec, &deliverer(1)));
+        assert!(matches!(error, SinkError::TableNotEmpty { .. }), "{error}");
     }
 }
 

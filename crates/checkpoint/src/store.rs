@@ -227,7 +227,15 @@ impl Store {
                 StoreError::Taken { number: manifest.number, dir: self.dir.clone() }
             }
             _ => self.io_error("create", &name)(error),
-        })
+        })?;
+        // A number is free again once its checkpoint was removed, which only later ones cause. So whoever finds
+        // a later one has come too late, even if it could create its own.
+        match self.numbers()?.last() {
+            Some(newest) if *newest > manifest.number => {
+                Err(StoreError::Taken { number: manifest.number, dir: self.dir.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Numbers of the committed checkpoints, ascending.
@@ -425,6 +433,17 @@ mod tests {
         store.commit(&manifest(0, &part)).unwrap();
         assert!(matches!(store.commit(&manifest(0, &part)), Err(StoreError::Taken { number: 0, .. })));
         assert_eq!(store.manifest(0).unwrap(), manifest(0, &part));
+    }
+
+    #[test]
+    fn a_number_whose_checkpoint_was_removed_is_not_free_for_whoever_slept_so_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let part = segment(&store, "a");
+        for number in [4, 5, 6] {
+            store.commit(&manifest(number, &part)).unwrap();
+        }
+        assert!(matches!(store.commit(&manifest(3, &part)), Err(StoreError::Taken { number: 3, .. })));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use checkpoint::{Bucket, Disk, Keys, S3Disk};
 use testkit::s3::{BUCKET, KEYS, Server, server, server_alone};
 
 fn bucket(address: &str, prefix: &str) -> Bucket {
-    let bucket = Bucket::parse(&format!("s3://{BUCKET}/{prefix}")).unwrap().unwrap();
+    let bucket = Bucket::parse(&format!("s3://{BUCKET}/{prefix}")).expect("s3").expect("an address");
     Bucket {
         endpoint: Some(address.to_owned()),
         keys: Some(Keys { access: KEYS.0.into(), secret: KEYS.1.into() }),
@@ -21,11 +21,11 @@ fn bucket(address: &str, prefix: &str) -> Bucket {
 }
 
 fn disk(server: &Server, prefix: &str) -> S3Disk {
-    S3Disk::open(&bucket(server.address(), prefix)).unwrap()
+    S3Disk::open(&bucket(server.address(), prefix)).expect("a disk")
 }
 
 fn kind<T: std::fmt::Debug>(result: std::io::Result<T>) -> ErrorKind {
-    result.unwrap_err().kind()
+    result.expect_err("a failure").kind()
 }
 
 #[test]
@@ -150,13 +150,13 @@ fn what_a_server_refuses_is_said_at_once_and_without_secrets() {
 
 /// Hands requests on to a server and answers back, but for the first `lost` answers to a put.
 fn forgetful(server: &Server, lost: usize) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
     let upstream = server.address().trim_start_matches("http://").to_owned();
     let left = Arc::new(AtomicUsize::new(lost));
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let (upstream, left) = (TcpStream::connect(&upstream).unwrap(), Arc::clone(&left));
+            let (upstream, left) = (TcpStream::connect(&upstream).expect("the server"), Arc::clone(&left));
             thread::spawn(move || relay(client, upstream, &left));
         }
     });
@@ -164,7 +164,8 @@ fn forgetful(server: &Server, lost: usize) -> String {
 }
 
 fn relay(client: TcpStream, upstream: TcpStream, left: &AtomicUsize) {
-    let (mut requests, mut onward) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+    let (mut requests, mut onward) =
+        (client.try_clone().expect("a socket"), upstream.try_clone().expect("a socket"));
     let is_put = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&is_put);
     thread::spawn(move || {

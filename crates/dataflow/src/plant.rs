@@ -46,12 +46,14 @@ pub enum Plant {
     SkipSettle,
     /// Checkpoints that do not follow one another are taken to do so.
     TrustGaps,
+    /// A number that is free again, since its checkpoint was removed, is taken for the next one.
+    SkipLook,
 }
 
 #[cfg(feature = "simulation")]
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 19] = [
+    pub const ALL: [Plant; 20] = [
         Plant::OffsetOffByOne,
         Plant::FoldEarly,
         Plant::OutputBeforeCommit,
@@ -71,5 +73,6 @@ impl Plant {
         Plant::SkipSyncAtOpen,
         Plant::SkipSettle,
         Plant::TrustGaps,
+        Plant::SkipLook,
     ];
 }

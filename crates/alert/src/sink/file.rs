@@ -5,6 +5,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::{Delivery, Sink, SinkError, write_all};
@@ -18,6 +19,8 @@ pub(super) struct FileSink {
     file: File,
     /// Whether it has a length and can be made durable.
     regular: bool,
+    /// The same file, to be written at a place of our choice; only if it is regular.
+    placed: Option<File>,
     length: u64,
 }
 
@@ -46,10 +49,12 @@ impl FileSink {
             true => file.metadata().map_err(|source| failed(name, path, "look at", source))?.len(),
             false => 0,
         };
+        let placed = regular.then(|| OpenOptions::new().write(true).open(path)).transpose();
+        let placed = placed.map_err(|source| failed(name, path, "open", source))?;
         if before.is_none() {
             sync_folder(path).map_err(|source| failed(name, path, "make durable", source))?;
         }
-        Ok(FileSink { name: name.to_owned(), path: path.to_owned(), file, regular, length })
+        Ok(FileSink { name: name.to_owned(), path: path.to_owned(), file, regular, placed, length })
     }
 
     /// An output that holds a part of what the last checkpoints put out, and now all of it.
@@ -73,8 +78,9 @@ impl FileSink {
         for delivery in deliveries {
             let skipped = to_skip.min(delivery.bytes.len());
             to_skip -= skipped;
-            sink.write(&delivery.bytes[skipped..])?;
+            sink.deliver(delivery.number, &delivery.bytes[skipped..])?;
         }
+        // What was there already may never have been made durable.
         sink.sync()?;
         Ok(sink)
     }
@@ -128,6 +134,21 @@ impl Sink for FileSink {
 
     fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Writes at the place where the deliveries before end. So a delivery that failed, for want of space, is
+    /// written again over what there is of it, and one that a process makes which was long thought dead
+    /// writes what the next one has written there already.
+    fn deliver(&mut self, _number: u32, lines: &[u8]) -> Result<(), SinkError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let Some(placed) = &self.placed else { return self.write(lines) };
+        let failed = |action, source| failed(&self.name, &self.path, action, source);
+        placed.write_all_at(lines, self.length).map_err(|source| failed("write to", source))?;
+        placed.sync_data().map_err(|source| failed("make durable", source))?;
+        self.length += lines.len() as u64;
+        Ok(())
     }
 }
 

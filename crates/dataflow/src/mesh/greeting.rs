@@ -13,7 +13,7 @@ pub(super) const MAGIC: [u8; 8] = *b"tidewtch";
 pub(super) const VERSION: u32 = 2;
 /// Magic and version.
 pub(super) const PREFIX: usize = 12;
-pub(super) const LENGTH: usize = PREFIX + 8 + 3 * 4 + 8 + 1 + 8 + 4 + NONCE;
+pub(super) const LENGTH: usize = PREFIX + 8 + 4 * 4 + 8 + 1 + 8 + 4 + NONCE;
 const NONCE: usize = 32;
 
 /// What a process says of itself.
@@ -25,6 +25,8 @@ pub(super) struct Greeting {
     pub(super) processes: u32,
     /// Worker threads of each process.
     pub(super) workers: u32,
+    /// Milliseconds of silence after which it takes the other for lost: so often it must hear of it.
+    pub(super) timeout: u32,
     /// Hash of the job's identity: all must run the same.
     pub(super) cluster: u64,
     /// Unknown to all but process 0 until they have met it.
@@ -61,13 +63,14 @@ impl Prefix {
 impl Greeting {
     pub(super) fn to_bytes(self) -> [u8; LENGTH] {
         let Agreed { generation, checkpoint } = self.known.unwrap_or_default();
-        let parts: [&[u8]; 11] = [
+        let parts: [&[u8]; 12] = [
             &MAGIC,
             &VERSION.to_le_bytes(),
             &self.program.to_le_bytes(),
             &self.process.to_le_bytes(),
             &self.processes.to_le_bytes(),
             &self.workers.to_le_bytes(),
+            &self.timeout.to_le_bytes(),
             &self.cluster.to_le_bytes(),
             &[u8::from(self.known.is_some())],
             &generation.to_le_bytes(),
@@ -91,6 +94,7 @@ impl Greeting {
             process,
             processes,
             workers,
+            timeout,
             cluster,
             known,
             generation,
@@ -99,14 +103,14 @@ impl Greeting {
             ..
         } = fields(bytes);
         let known = (known != 0).then_some(Agreed { generation, checkpoint });
-        Greeting { program, process, processes, workers, cluster, known, nonce }
+        Greeting { program, process, processes, workers, timeout, cluster, known, nonce }
     }
 
     /// Why a peer does not belong here; `None` if it does.
     pub(super) fn misfit(&self, peer: &Greeting) -> Option<Misfit> {
-        let (own, other) = (*self, *peer);
-        if (peer.processes, peer.workers) != (self.processes, self.workers) {
-            return Some(Misfit::Shape { own, other });
+        let (own, other) = ((self.processes, self.workers), (peer.processes, peer.workers));
+        if own != other {
+            return Some(Misfit::Shape { process: peer.process, own, other });
         }
         if peer.program != self.program {
             return Some(Misfit::Program { process: peer.process });
@@ -131,6 +135,7 @@ struct Fields {
     process: u32,
     processes: u32,
     workers: u32,
+    timeout: u32,
     cluster: u64,
     known: u8,
     generation: u64,
@@ -153,6 +158,7 @@ fn fields(bytes: &[u8; LENGTH]) -> Fields {
         process: short(take(4)),
         processes: short(take(4)),
         workers: short(take(4)),
+        timeout: short(take(4)),
         cluster: long(take(8)),
         known: take(1)[0],
         generation: long(take(8)),
@@ -164,8 +170,8 @@ fn fields(bytes: &[u8; LENGTH]) -> Fields {
 /// Why two processes do not belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// Another number of processes or workers.
-    Shape { own: Greeting, other: Greeting },
+    /// Another number of processes, or of workers of each.
+    Shape { process: u32, own: (u32, u32), other: (u32, u32) },
     /// Another version, or another kind of machine.
     Program { process: u32 },
     /// Another job.
@@ -181,10 +187,10 @@ pub(super) enum Misfit {
 impl fmt::Display for Misfit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Misfit::Shape { own, other } => write!(
+            Misfit::Shape { process, own, other } => write!(
                 formatter,
-                "process {} runs {} x {} workers, this one {} x {}; start all with the same host file and -w",
-                other.process, other.processes, other.workers, own.processes, own.workers
+                "process {process} runs {} x {} workers, this one {} x {}; start all with the same host file and -w",
+                other.0, other.1, own.0, own.1
             ),
             Misfit::Program { process } => write!(
                 formatter,
@@ -221,6 +227,7 @@ mod tests {
         process: 1,
         processes: 2,
         workers: 3,
+        timeout: u32::MAX - 2,
         cluster: u64::MAX - 4,
         known: Some(Agreed { generation: u64::MAX - 5, checkpoint: u32::MAX - 6 }),
         nonce: [7; NONCE],

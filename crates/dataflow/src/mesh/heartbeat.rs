@@ -15,6 +15,8 @@ use super::wire::{Reading, Wire};
 
 /// Parts of the bound in which the reader waits.
 const SLICES: u32 = 8;
+/// Between two heartbeats, however short the bound is that a peer claims to need.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// Heartbeats within the bound. An idle peer is heard at least every second one.
 const BEATS: u32 = 5;
 
@@ -69,7 +71,7 @@ pub(super) fn keep_beating(
 ) -> io::Result<()> {
     let writer = Arc::downgrade(writer);
     let beat = move || {
-        if let Err(error) = beat_on(&writer, timeout / BEATS) {
+        if let Err(error) = beat_on(&writer, (timeout / BEATS).max(SHORTEST)) {
             lost(error);
         }
     };

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use ring::hmac;
 
+use peer::Bounds;
 pub(crate) use peer::Peer;
 pub use spec::{MeshSpec, TlsSpec, TokenSpec};
 
@@ -121,6 +122,7 @@ impl Mesh {
             process: self.process as u32,
             processes: self.hosts.len() as u32,
             workers: self.workers as u32,
+            timeout: u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX),
             cluster: job,
             known,
             nonce: [0; 32],
@@ -169,7 +171,9 @@ impl Joining<'_> {
     /// Takes over a connection whose other end is that process.
     fn add(&mut self, process: usize, met: Met) -> Result<(), RunError> {
         let name = self.name(process);
-        let peer = Peer::new(met.socket, met.session, &name, self.timeout, self.outcome)
+        let theirs = Duration::from_millis(met.greeting.timeout.into());
+        let bounds = Bounds { own: self.timeout, theirs };
+        let peer = Peer::new(met.socket, met.session, &name, bounds, self.outcome)
             .map_err(|error| RunError::Mesh(format!("join {name}: {error}")))?;
         self.sockets[process] = Some(peer);
         Ok(())

@@ -23,6 +23,13 @@ pub(crate) struct Peer {
     whose: Whose,
 }
 
+/// How long each end bears silence. Beats are as frequent as the less patient one needs them.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) own: Duration,
+    pub(super) theirs: Duration,
+}
+
 /// Who is lost when a connection breaks, and who is to know.
 #[derive(Clone)]
 struct Whose {
@@ -42,17 +49,17 @@ impl Peer {
         socket: TcpStream,
         connection: Option<Connection>,
         name: &str,
-        timeout: Duration,
+        bounds: Bounds,
         outcome: &Arc<Outcome>,
     ) -> io::Result<Peer> {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(None)?;
         let wire = Arc::new(Wire::new(socket, connection));
-        let reader = FrameReader::new(Listener::new(Arc::clone(&wire), timeout)?);
+        let reader = FrameReader::new(Listener::new(Arc::clone(&wire), bounds.own)?);
         let writer = Arc::new(FrameWriter::new(wire));
         let whose = Whose { name: name.into(), outcome: Arc::clone(outcome) };
         let told = whose.clone();
-        keep_beating(&writer, timeout, move |error| told.fail(&error))?;
+        keep_beating(&writer, bounds.theirs.min(bounds.own), move |error| told.fail(&error))?;
         Ok(Peer { reader: Arc::new(Mutex::new(reader)), writer, whose })
     }
 

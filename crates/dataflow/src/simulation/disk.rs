@@ -31,10 +31,14 @@ pub(crate) enum Operation {
 /// What is to go wrong on a host, and when: counted in operations from now on.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Fault {
-    /// The operation during which the host dies.
-    pub(crate) dies_in: Option<u64>,
-    /// The operation of a kind that fails.
-    pub(crate) fails_in: Option<(u64, Operation)>,
+    /// The operation during which the host dies, among those of a kind, or of any.
+    pub(crate) dies_in: Option<(u64, Option<Operation>)>,
+    /// The operation that fails, among those of a kind, or of any.
+    pub(crate) fails_in: Option<(u64, Option<Operation>)>,
+    /// Whether it fails for want of space.
+    pub(crate) by_space: bool,
+    /// Whether the host died in an operation.
+    pub(crate) has_died_midway: bool,
     /// Whether the host has died in the operation that goes on.
     dying: bool,
     /// Whether an operation has failed.
@@ -69,6 +73,8 @@ pub(crate) struct SimulatedDisk {
 struct File {
     data: Vec<u8>,
     synced: bool,
+    /// Who made it.
+    host: u64,
 }
 
 impl File {
@@ -135,22 +141,28 @@ impl Host {
             return Err(io::Error::other("this host is dead"));
         }
         lock(&self.outside.disk).operations += 1;
-        if let Some(left) = &mut fault.dies_in {
+        if let Some((left, kind)) = &mut fault.dies_in
+            && kind.is_none_or(|kind| kind == operation)
+        {
             *left = left.saturating_sub(1);
             if *left == 0 {
                 fault.dying = true;
+                fault.has_died_midway = true;
                 self.kill();
                 return Err(io::Error::other("this host dies"));
             }
         }
         if let Some((left, kind)) = &mut fault.fails_in
-            && *kind == operation
+            && kind.is_none_or(|kind| kind == operation)
         {
             *left = left.saturating_sub(1);
             if *left == 0 {
                 fault.fails_in = None;
                 fault.has_failed = true;
-                return Err(io::Error::other("input/output error"));
+                return Err(match fault.by_space {
+                    true => io::ErrorKind::StorageFull.into(),
+                    false => io::Error::other("input/output error"),
+                });
             }
         }
         let needs_space = matches!(operation, Operation::Write | Operation::Link);
@@ -191,7 +203,7 @@ impl SimulatedFiles {
         }
         let number = disk.next;
         disk.next += 1;
-        disk.files.insert(number, File { data, synced: false });
+        disk.files.insert(number, File { data, synced: false, host: self.host.number });
         disk.name(path, Some(number));
         written.map(|()| number)
     }
@@ -288,7 +300,8 @@ impl Files for SimulatedFiles {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = lock(&self.host.outside.disk);
-        let below = disk.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(below.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+        let is_blind = |file: &u64| self.host.has(Plant::SkipLook) && disk.files[file].host > self.host.number;
+        let below = disk.names.iter().filter(|(path, file)| path.parent() == Some(dir) && !is_blind(file));
+        Ok(below.filter_map(|(path, _)| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Outside {
     pub(crate) plant: Option<Plant>,
     /// How much a sink may be given before a delivery is torn by a lack of space.
     pub(crate) full: AtomicBool,
+    /// Which host has delivered which checkpoint, since somebody last looked.
+    pub(crate) delivered: Mutex<Vec<(u64, u64)>>,
     /// Words that were said, by all hosts.
     pub(crate) said: Mutex<Vec<String>>,
     base: Instant,
@@ -55,6 +57,7 @@ impl Outside {
             random: Mutex::new(Random::new(seed)),
             plant,
             full: AtomicBool::new(false),
+            delivered: Mutex::default(),
             said: Mutex::default(),
             base: Instant::now(),
             clock: AtomicU64::new(0),

@@ -41,6 +41,11 @@ pub struct Scenario {
     pub interruptions: u64,
     /// Whether disks fill up and syncs fail in between.
     pub faults: bool,
+    /// The operation of the first generation on the disk or a sink, counted from 1, that fails; for want of
+    /// space, or else because the disk is broken.
+    pub fails_at: Option<(u64, bool)>,
+    /// For how many decisions the disk is full, once, after the first checkpoints.
+    pub full_for: Option<u64>,
     /// The mistake that is planted, if any.
     pub plant: Option<Plant>,
     /// Whether to keep the trace's lines.
@@ -76,6 +81,12 @@ pub struct Run {
     pub failures: u64,
     /// Checkpoints that were committed, fences included.
     pub checkpoints: u64,
+    /// Operations on the disk and on sinks.
+    pub operations: u64,
+    /// Starts of the job, the one that found it finished included.
+    pub generations: u64,
+    /// Records that were read up to moments of the time for which the disk was full.
+    pub read_while_full: Vec<u64>,
     /// Words that the job has said.
     pub said: Vec<String>,
 }

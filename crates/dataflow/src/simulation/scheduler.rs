@@ -50,14 +50,18 @@ pub(super) struct Scheduler<'a> {
     until: u64,
     /// Decisions until the disk has space again.
     full: u64,
-    /// What a loss of power follows on a death in the middle of an operation.
+    /// Whether the power fails with the host that dies next.
     loses_power: bool,
+    /// Whether the last host died in the middle of an operation and left it as it was.
+    fragile: bool,
     workers: u64,
     hosts: u64,
     starts: u64,
     /// Bytes that readers had seen when they were last looked at.
     seen: u64,
     committed: usize,
+    /// Host and number of manifests that came to be after later ones.
+    strays: Vec<(u64, u64)>,
     last: Option<Committed>,
 }
 
@@ -75,11 +79,13 @@ impl<'a> Scheduler<'a> {
             until: 0,
             full: 0,
             loses_power: false,
+            fragile: false,
             workers: 0,
             hosts: 0,
             starts: 0,
             seen: 0,
             committed: 0,
+            strays: Vec::new(),
             last: None,
         };
         scheduler.plan();
@@ -102,6 +108,8 @@ impl<'a> Scheduler<'a> {
         // What is still there ends before the outputs are taken.
         (self.live, self.zombie) = (None, None);
         self.run.outputs = lock(&self.outside.readers).iter().map(|reader| reader.seen.clone()).collect();
+        self.run.operations = lock(&self.outside.disk).operations;
+        self.run.generations = self.hosts;
         self.run.said = lock(&self.outside.said).clone();
         self.run.trace = self.trace.hash();
         self.run.lines = self.trace.into_lines();
@@ -144,8 +152,16 @@ impl<'a> Scheduler<'a> {
 
     /// The disk fills up, and has space again.
     fn refill(&mut self) {
+        let never = self.run.fulls == 0 && self.run.checkpoints > 2;
         if self.full > 0 {
             self.full -= 1;
+            let samples = self.scenario.full_for.is_some() && self.full.is_multiple_of(200);
+            if let Some(live) = self.live.as_ref().filter(|_| samples) {
+                self.run.read_while_full.push(live.control.progress().read);
+            }
+        } else if let Some(decisions) = self.scenario.full_for.filter(|_| never) {
+            self.full = decisions;
+            self.run.fulls += 1;
         } else if self.scenario.faults && self.random.one_in(900) {
             self.full = 1 + self.random.below(150);
             self.run.fulls += 1;
@@ -156,13 +172,20 @@ impl<'a> Scheduler<'a> {
 
     /// Starts a generation with any number of workers.
     fn start(&mut self) -> bool {
-        let workers = 1 + self.random.below(WORKERS_MAX);
+        // After each interruption another number, so that each is a crash or a rescale.
+        let mut workers = 1 + self.random.below(WORKERS_MAX - u64::from(self.workers > 0));
+        workers += u64::from(self.workers > 0 && workers >= self.workers);
         let bytes = self.random.one_in(2);
         self.hosts += 1;
         let host = Host::new(&self.outside, self.hosts);
-        if self.random.one_in(6) && self.starts == 0 && self.hosts > 1 {
-            lock(&host.fault).dies_in = Some(1 + self.random.below(12));
-            self.loses_power = self.random.one_in(2);
+        let fragile = std::mem::take(&mut self.fragile);
+        if self.starts == 0 && self.hosts > 1 && (self.random.one_in(6) || (fragile && self.random.one_in(2))) {
+            lock(&host.fault).dies_in = Some((1 + self.random.below(12), None));
+            self.loses_power = fragile || self.random.one_in(2);
+        }
+        if self.hosts == 1 && let Some((operation, full)) = self.scenario.fails_at {
+            lock(&host.fault).fails_in = Some((operation, None));
+            lock(&host.fault).by_space = full;
         }
         self.trace.note("start", self.hosts, workers * 2 + u64::from(bytes));
         match Workers::start(&self.scenario.job, &host, workers as usize, bytes) {
@@ -218,7 +241,11 @@ impl<'a> Scheduler<'a> {
             }
             Midway => {
                 self.loses_power = self.random.one_in(2);
-                lock(&live.host.fault).dies_in = Some(1 + self.random.below(25));
+                // Names that are made and not synced are where most can go wrong.
+                lock(&live.host.fault).dies_in = Some(match self.random.below(3) {
+                    0 => (1 + self.random.below(4), Some(Operation::SyncDir)),
+                    _ => (1 + self.random.below(25), None),
+                });
                 // It dies when it comes to that.
                 self.until = 3_000;
                 return;
@@ -235,7 +262,7 @@ impl<'a> Scheduler<'a> {
             Fails => {
                 let all = [Operation::Write, Operation::Sync, Operation::Link, Operation::Remove];
                 let operation = all[self.random.below(4) as usize];
-                lock(&live.host.fault).fails_in = Some((1 + self.random.below(4), operation));
+                lock(&live.host.fault).fails_in = Some((1 + self.random.below(4), Some(operation)));
                 self.until = 3_000;
                 return;
             }
@@ -287,6 +314,7 @@ impl<'a> Scheduler<'a> {
         let Some(live) = &self.live else { return };
         if live.host.is_dead() {
             self.run.crashes += 1;
+            self.fragile = lock(&live.host.fault).has_died_midway && !self.loses_power;
             self.live = None;
             self.trace.note("dead", self.hosts, u64::from(self.loses_power));
             self.lose_power(false);
@@ -330,13 +358,25 @@ impl<'a> Scheduler<'a> {
         for commit in committed {
             self.run.checkpoints += 1;
             self.trace.note("commit", commit.number, commit.hash);
-            if self.live.as_ref().is_some_and(|live| commit.host < live.host.number) {
+            let is_late = self.live.as_ref().is_some_and(|live| commit.host < live.host.number);
+            if is_late && self.last.is_some_and(|last| last.number > commit.number) {
+                // It could only make what nobody will use.
+                self.strays.push((commit.host, commit.number));
+                continue;
+            }
+            if is_late {
                 self.find(format!("checkpoint {} was committed by an older generation", commit.number));
             }
             if self.last.is_some_and(|last| last.number >= commit.number) && !self.may_repeat(commit) {
                 self.find(format!("checkpoint {} was committed after a later one", commit.number));
             }
             self.last = Some(commit);
+        }
+        let delivered = std::mem::take(&mut *lock(&self.outside.delivered));
+        for delivered in delivered {
+            if self.strays.contains(&delivered) {
+                self.find(format!("checkpoint {} was delivered by an older generation", delivered.1));
+            }
         }
         let readers = lock(&self.outside.readers).clone();
         let seen = readers.iter().map(|reader| reader.seen.len() as u64).sum();

@@ -5,6 +5,7 @@ mod jobs;
 mod mesh;
 mod overrides;
 mod sinks;
+mod state;
 mod typos;
 
 use std::path::Path;

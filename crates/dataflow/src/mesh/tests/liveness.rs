@@ -32,9 +32,9 @@ fn a_peer_that_says_nothing_is_lost_within_the_bound_and_the_words_name_it() {
 }
 
 #[test]
-fn a_peer_that_has_nothing_to_say_is_not_lost() {
+fn a_peer_that_has_nothing_to_say_is_not_lost_even_if_it_is_more_patient_itself() {
     let mut processes = Process::all(2);
-    processes.iter_mut().for_each(|process| process.spec.timeout = TIMEOUT);
+    processes[0].spec.timeout = TIMEOUT;
     let started: Vec<_> = processes.iter().map(Process::start).collect();
     let mut joined: Vec<Joined> = started.into_iter().map(joined).collect();
     let (mut here, mut there) = (peer(&mut joined[0], 1), peer(&mut joined[1], 0));

@@ -130,6 +130,7 @@ fn greeting_of_process_1() -> Greeting {
         process: 1,
         processes: 2,
         workers: 1,
+        timeout: 60_000,
         cluster: JOB,
         known: None,
         nonce: [1; 32],
