@@ -7,9 +7,10 @@ use nix::sys::signal::Signal;
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::Job;
 use testkit::podcast::Podcast;
-use testkit::process::{Finished, eventually};
+use serde_json::Value;
+use testkit::process::{Finished, Invocation, eventually};
 use testkit::random::{Random, seed};
-use testkit::workload::generate;
+use testkit::workload::{generate, repository};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
@@ -69,7 +70,7 @@ fn refused(finished: Finished, words: &[&str]) {
 fn after_any_number_of_kills_the_output_is_that_of_an_unbroken_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
-    let kills: usize = std::env::var("TIDEWATCH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let kills: usize = std::env::var("TIDEWATCH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let mut random = Random::new(seed(77));
     // As fast as would bring it to the end in a little more time than all the runs have, so that the last
     // kill finds it at work like the first.
@@ -80,7 +81,7 @@ fn after_any_number_of_kills_the_output_is_that_of_an_unbroken_run() {
         let workers = 1 + random.below(3) as usize;
         let running = job.clone().workers(workers).invocation().start();
         // From before anything has started to about half of the file.
-        std::thread::sleep(Duration::from_millis(random.below(1_500)));
+        std::thread::sleep(Duration::from_millis(random.below(900)));
         running.kill();
         let now = job.alerts();
         let known = now.len().min(committed.len());
@@ -271,4 +272,84 @@ fn copy_tree(from: &Path, to: &Path) {
         std::fs::create_dir_all(target.parent().expect("a folder")).expect("create");
         std::fs::copy(&file, target).expect("copy");
     }
+}
+
+/// What `tidewatch checkpoints VERB` says of the job's state, as JSON.
+fn checkpoints(job: &Job, verb: &str, more: &[&str]) -> Finished {
+    Invocation::new(PROGRAM)
+        .args(["--format", "json", "checkpoints", verb])
+        .arg(repository().join("configs/podcast-reference.toml"))
+        .args(more)
+        .set("state.dir", job.state_path())
+        .run()
+}
+
+fn json(finished: Finished) -> Value {
+    serde_json::from_slice(&finished.expect_code(0).stdout).expect("JSON")
+}
+
+#[test]
+fn checkpoints_can_be_listed_shown_and_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = stopped_half_way(&folder.path().join("out"), &input);
+    let list = json(checkpoints(&job, "list", &[]));
+    let list = list.as_array().expect("a list");
+    assert!(list.len() >= 3, "at least three are kept: {list:?}");
+    let newest = &list[list.len() - 1];
+    assert_eq!(newest["counts"]["read"], job.report()["read"]);
+    let shown = json(checkpoints(&job, "show", &[]));
+    assert_eq!(shown["checkpoint"], newest["checkpoint"]);
+    assert_eq!(shown["partitions"].as_array().map(Vec::len), Some(LANES));
+    let verified = json(checkpoints(&job, "verify", &[]));
+    assert_eq!(verified["damages"].as_array().map(Vec::len), Some(0));
+
+    let segment = shown["segments"][0]["segment"].as_str().expect("a segment").to_owned();
+    let path = job.state_path().join("segments").join(&segment);
+    let mut bytes = std::fs::read(&path).expect("a segment");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    std::fs::write(&path, bytes).expect("write");
+    let damaged = checkpoints(&job, "verify", &[]).expect_code(3).text();
+    assert!(damaged.contains(&segment), "{damaged}");
+}
+
+#[test]
+fn a_job_begins_from_scratch_when_told_and_says_what_it_gives_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = stopped_half_way(&folder.path().join("out"), &input);
+    let before = job.alerts();
+    let again = fast(&folder.path().join("out"), &input);
+    refused(again.invocation().arg("--from-scratch").run(), &["begins from scratch", "already holds"]);
+    assert!(job.alerts() == before, "nothing was touched");
+    std::fs::remove_file(job.alerts_path()).expect("remove the output");
+    let finished = again.invocation().arg("--from-scratch").run().expect_code(0);
+    assert!(finished.stderr.contains("is given up"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts);
+    assert_eq!(job.report()["read"], 60_000, "what was given up does not count");
+}
+
+#[test]
+fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = stopped_half_way(&folder.path().join("out"), &input);
+    let list = json(checkpoints(&job, "list", &[]));
+    let shown = |checkpoint: &Value| json(checkpoints(&job, "show", &["--number", &checkpoint.to_string()]));
+    let end = |shown: &Value| {
+        let sink = &shown["sinks"][0];
+        sink["before"].as_u64().expect("bytes") + sink["bytes"].as_u64().expect("bytes")
+    };
+    let length = job.alerts().len() as u64;
+    let older = list.as_array().expect("a list").iter().map(|one| shown(&one["checkpoint"]));
+    let older = older.filter(|shown| end(shown) < length).last().expect("a checkpoint before the last output");
+    let number = older["checkpoint"].to_string();
+    let again = fast(&folder.path().join("out"), &input);
+    refused(again.invocation().args(["--from", &number]).run(), &["alerts.ndjson"]);
+    let file = std::fs::OpenOptions::new().write(true).open(job.alerts_path()).expect("the output");
+    file.set_len(end(&older)).expect("take the output back");
+    let finished = again.invocation().args(["--from", &number]).run().expect_code(0);
+    assert!(finished.stderr.contains("are given up"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts);
+    refused(again.invocation().args(["--from", "999"]).run(), &["no checkpoint 999"]);
 }

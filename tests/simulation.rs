@@ -141,7 +141,8 @@ impl Case {
             shards: *random.pick(&[8, 16, 64]),
             from: None,
         });
-        job.flow = Flow { ticks: 2 + random.below(6) as usize, tick: Duration::from_micros(500), sink_bytes: 4096 };
+        job.flow =
+            Flow { ticks: 2 + random.below(6) as usize, tick: Duration::from_micros(500), sink_bytes: 4096 };
         let keys = *random.pick(&[3, 12, 60]);
         let partitions: Vec<(Vec<u8>, Vec<Placed>)> =
             (0..PARTITIONS).map(|_| partition(&mut random, keys)).collect();
@@ -319,7 +320,9 @@ fn without_details(text: &[u8]) -> Vec<u8> {
     for line in text.split_inclusive('\n') {
         match (line.starts_with("{\"reason\":\"malformed\""), line.split_once(",\"detail\":\"")) {
             (true, Some((head, rest))) => match rest.split_once("\",\"partition\"") {
-                Some((_, tail)) => write!(out, "{head},\"detail\":\"\",\"partition\"{tail}").expect("a string"),
+                Some((_, tail)) => {
+                    write!(out, "{head},\"detail\":\"\",\"partition\"{tail}").expect("a string")
+                }
                 None => out.push_str(head),
             },
             _ => out.push_str(line),
@@ -383,7 +386,11 @@ fn check_end(run: &Run, case: &Case) -> Result<(), String> {
         })
         .collect();
     if alerts != case.alerts {
-        return Err(format!("{} alerts that are not those {} of the oracle", alerts.len(), case.alerts.len()));
+        return Err(format!(
+            "{} alerts that are not those {} of the oracle",
+            alerts.len(),
+            case.alerts.len()
+        ));
     }
     let counts = &run.counts;
     same("read", counts.read, case.read)?;
@@ -432,7 +439,9 @@ fn on_all_cores<T: Send>(count: u64, work: impl Fn(u64) -> Option<T> + Sync) -> 
 }
 
 fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")))
 }
 
 fn planted() -> Option<Plant> {
@@ -486,6 +495,7 @@ fn every_schedule_of_crashes_and_rescales_puts_out_what_the_oracle_does() {
 }
 
 /// Prints the trace of a seed.
+#[allow(clippy::print_stdout)]
 fn replay(seed: u64) {
     let run = run(seed, &Case::new(seed), planted(), true);
     run.lines.iter().for_each(|line| println!("{line}"));

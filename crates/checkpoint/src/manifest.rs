@@ -10,6 +10,8 @@ use crate::Segment;
 pub struct Manifest {
     /// Number of the interval that it ends; counts up from 0.
     pub number: u32,
+    /// The checkpoint that it follows, as a rule the number before; none if the job began there.
+    pub follows: Option<u32>,
     /// Which start of the job committed it; counts up from 1.
     pub generation: u64,
     /// Number of workers of that generation.

@@ -397,6 +397,7 @@ mod tests {
             generation: 1,
             peers: 1,
             fence: false,
+            follows: number.checked_sub(1),
             committed_at: 0,
             job: "job".into(),
             identity: vec![],

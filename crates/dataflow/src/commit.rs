@@ -154,6 +154,7 @@ impl Committing {
             generation: self.plan.generation,
             peers: self.plan.peers,
             fence: false,
+            follows: cut.number.checked_sub(1),
             committed_at: self.world.wall(),
             job: self.job.name.clone(),
             identity: self.job.identity.clone(),

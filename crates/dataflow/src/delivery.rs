@@ -249,5 +249,8 @@ pub(crate) fn start<T: Send + 'static>(
     work: impl FnMut(&mut T) -> After + Send + 'static,
 ) -> Option<Lane<T>> {
     let lane = here.world.lane(name, work);
-    lane.map_err(|error| here.outcome.fail(RunError::Died(format!("cannot start the thread {name}: {error}")))).ok()
+    lane.map_err(|error| {
+        here.outcome.fail(RunError::Died(format!("cannot start the thread {name}: {error}")))
+    })
+    .ok()
 }

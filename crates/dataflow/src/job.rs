@@ -58,8 +58,20 @@ pub struct StateSpec {
     pub checkpoint_every: Duration,
     /// Into how many shards the key space is cut, for the life of the state.
     pub shards: u32,
-    /// The checkpoint to go on from; the newest without.
-    pub from: Option<u32>,
+    /// Where the job begins.
+    pub from: Beginning,
+}
+
+/// Where a job with state begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Beginning {
+    /// At the newest checkpoint, if there is one.
+    #[default]
+    Newest,
+    /// At that one; those after it are given up.
+    Checkpoint(u32),
+    /// At the beginning of its input; all checkpoints are given up.
+    Scratch,
 }
 
 /// Bounds of what is under way between sources and sinks.

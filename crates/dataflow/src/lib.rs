@@ -43,7 +43,7 @@ mod worker;
 mod world;
 
 pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
-pub use job::{Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
+pub use job::{Beginning, Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
 pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
 pub use run::run;
 pub use vitals::{Beat, Vitals};

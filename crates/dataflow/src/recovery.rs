@@ -10,7 +10,7 @@ use ingest::{PartitionInfo, PartitionWatermark, Position};
 use window::{ASIDES, KEYS, Windows};
 
 use crate::delivery::OpenSink;
-use crate::job::{Job, RunError};
+use crate::job::{Beginning, Job, RunError};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -27,9 +27,8 @@ pub(crate) struct Recovery {
     pub(crate) world: World,
 }
 
-/// Finds the checkpoint to go on from, the newest or a named one, and checks that it belongs to the job and
-/// that its parts are there.
-pub(crate) fn recover(job: &Job, from: Option<u32>, world: &World) -> Result<Recovery, RunError> {
+/// Finds the checkpoint to go on from, and checks that it belongs to the job and that its parts are there.
+pub(crate) fn recover(job: &Job, from: Beginning, world: &World) -> Result<Recovery, RunError> {
     let world = world.clone();
     let Some(state) = &job.state else {
         return Ok(Recovery { store: None, manifest: None, newest: None, generation: 0, world });
@@ -39,15 +38,21 @@ pub(crate) fn recover(job: &Job, from: Option<u32>, world: &World) -> Result<Rec
     }
     let store = world.open_store(&state.location)?;
     let newest = store.numbers()?.last().copied();
-    let manifest = from.or(newest).map(|number| store.manifest(number).map(Arc::new)).transpose()?;
-    let mut generation = 1;
-    if let (Some(manifest), Some(newest)) = (&manifest, newest) {
+    let number = match from {
+        Beginning::Newest => newest,
+        Beginning::Checkpoint(number) => Some(number),
+        Beginning::Scratch => None,
+    };
+    let manifest = number.map(|number| store.manifest(number).map(Arc::new)).transpose()?;
+    if let Some(manifest) = &manifest {
         check_identity(job, manifest)?;
         manifest.segments.iter().try_for_each(|segment| store.check_segment(manifest.number, segment))?;
-        let last =
-            if newest == manifest.number { manifest.generation } else { store.manifest(newest)?.generation };
-        generation = last + 1;
     }
+    let generation = match (&manifest, newest) {
+        (Some(manifest), Some(newest)) if newest == manifest.number => manifest.generation + 1,
+        (_, Some(newest)) => store.manifest(newest)?.generation + 1,
+        (_, None) => 1,
+    };
     Ok(Recovery { store: Some(store), manifest, newest, generation, world })
 }
 
@@ -120,7 +125,9 @@ impl Recovery {
         let of_windows = manifest.segments.iter().filter(|segment| segment.operator == Operator::Window);
         let stale = self.stale_segments(store, manifest)?;
         let mut chains: BTreeMap<Writer, Vec<&Segment>> = BTreeMap::new();
-        for segment in of_windows.chain(&stale).filter(|s| s.writer.shares_with(worker, peers, manifest.shards)) {
+        for segment in
+            of_windows.chain(&stale).filter(|s| s.writer.shares_with(worker, peers, manifest.shards))
+        {
             chains.entry(segment.writer).or_default().push(segment);
         }
         let owns = |hash: u64| Shard::of(hash, manifest.shards).worker(manifest.shards, peers) == worker;
@@ -155,7 +162,8 @@ impl Recovery {
         for number in store.numbers()?.into_iter().filter(|number| *number < manifest.number) {
             let segments = store.manifest(number)?.segments.into_iter();
             stale.extend(segments.filter(|segment| {
-                segment.operator == Operator::Window && !manifest.segments.iter().any(|s| s.name == segment.name)
+                segment.operator == Operator::Window
+                    && !manifest.segments.iter().any(|s| s.name == segment.name)
             }));
         }
         Ok(stale)
@@ -183,6 +191,7 @@ impl Recovery {
             generation: self.generation,
             peers: peers as u32,
             fence: before.is_some(),
+            follows: before.map(|manifest| manifest.number),
             committed_at: self.world.wall(),
             job: job.name.clone(),
             identity: job.identity.clone(),
@@ -228,11 +237,15 @@ impl Recovery {
     /// The checkpoints whose outboxes are still there, up to the one that the job goes on from, oldest first.
     fn last_manifests(&self) -> Result<Vec<Manifest>, RunError> {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(Vec::new()) };
-        let numbers: Vec<u32> = store.numbers()?.into_iter().filter(|number| *number <= manifest.number).collect();
+        let numbers: Vec<u32> =
+            store.numbers()?.into_iter().filter(|number| *number <= manifest.number).collect();
         // One that was removed may be there again after a loss of power, without those that followed it.
         let following = numbers.chunk_by(|before, after| before + 1 == *after).last().unwrap_or_default();
         let whole = if self.world.has(Plant::TrustGaps) { &numbers } else { following };
-        Ok(whole.iter().map(|number| store.manifest(*number)).collect::<Result<_, _>>()?)
+        let manifests = whole.iter().map(|number| store.manifest(*number)).collect::<Result<Vec<_>, _>>()?;
+        // What is older than a start from another checkpoint, or from scratch, belongs to another history.
+        let history = manifests.chunk_by(|before, after| after.follows == Some(before.number));
+        Ok(history.last().unwrap_or_default().to_vec())
     }
 
     fn open_sink(&self, job: &Job, spec: &SinkSpec, manifests: &[Manifest]) -> Result<OpenSink, RunError> {

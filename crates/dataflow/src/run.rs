@@ -20,14 +20,14 @@ use window::Windows;
 
 use crate::delivery::Plan;
 use crate::intake::Intake;
-use crate::job::{Cluster, Control, Job, RunError, Summary};
+use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
 use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::operators::deliver::Writer;
 use crate::operators::read::Reader;
 use crate::operators::window::Keyed;
 use crate::pace::Pace;
-use crate::recovery::{Recovery, recover};
 use crate::plant::Plant;
+use crate::recovery::{Recovery, recover};
 use crate::space::Space;
 use crate::worker::{Here, Outcome};
 use crate::world::World;
@@ -56,7 +56,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
             Lead::Finished(summary) => return Ok(summary),
             Lead::Led(led) => Some(*led),
         },
-        _ => match finished(&recover(&job, None, &world)?) {
+        _ => match finished(&recover(&job, Beginning::Newest, &world)?) {
             Some(summary) => return Ok(summary),
             None => None,
         },
@@ -83,7 +83,16 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     };
     let paces = paces(&job, &cluster, &partitions);
     let threads = cluster.workers;
-    let start = Start { paces, job, threads, control, outcome: Arc::clone(&outcome), recovery, partitions, space: Arc::default() };
+    let start = Start {
+        paces,
+        job,
+        threads,
+        control,
+        outcome: Arc::clone(&outcome),
+        recovery,
+        partitions,
+        space: Arc::default(),
+    };
     let writer = Mutex::new(writer);
     let work = move |worker: &mut Worker| start.work(worker, &writer);
     let config = WorkerConfig::default().progress_mode(ProgressMode::Eager).idle_spin(SPIN);
@@ -180,15 +189,14 @@ pub(crate) enum Lead {
 /// What the first process does before the others may go on: completes the sinks, fences the state.
 pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
     let partitions = partitions(job, world)?;
-    let mut recovery = recover(job, job.state.as_ref().and_then(|state| state.from), world)?;
+    let mut recovery = recover(job, job.state.as_ref().map(|state| state.from).unwrap_or_default(), world)?;
     let sinks = recovery.open_sinks(job)?;
     if let Some(summary) = finished(&recovery) {
         return Ok(Lead::Finished(summary));
     }
     let manifest = recovery.manifest.clone();
     let sources = partitions.iter().map(|(_, _, info)| {
-        let known =
-            manifest.as_ref().and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
+        let known = manifest.as_ref().and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
         known.cloned().map_or_else(|| first_state(info), Ok)
     });
     let sources = sources.collect::<Result<Vec<_>, RunError>>()?;
@@ -212,7 +220,7 @@ pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, 
 
 /// What the other processes do: they go on from where the first one does.
 fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
-    let recovery = recover(job, job.state.as_ref().map(|_| agreed.checkpoint), world);
+    let recovery = recover(job, Beginning::Checkpoint(agreed.checkpoint), world);
     let recovery = recovery.map_err(|error| match error {
         RunError::Store(StoreError::Unknown { number, dir }) => RunError::MeshRefused(format!(
             "process 0 goes on from checkpoint {number}, which is not in {}; \

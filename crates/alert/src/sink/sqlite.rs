@@ -12,7 +12,7 @@ use super::SinkError;
 use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
-use super::table::{Kind, LEDGER, quoted_list};
+use super::table::{Found, Kind, LEDGER, quoted_list};
 
 /// How long SQLite itself waits for another writer before it says so.
 const BUSY: Duration = Duration::from_secs(2);
@@ -81,8 +81,8 @@ impl Database for Sqlite {
         );
         connection.execute_batch(&ledger).map_err(failure)?;
         connection.execute_batch(&shape.create(table, type_of)).map_err(failure)?;
-        let (found, primary) = columns_of(connection, table).map_err(failure)?;
-        match shape.difference(&found, &primary, type_of) {
+        let found = columns_of(connection, table).map_err(failure)?;
+        match shape.difference(&found, type_of) {
             Some(difference) => Err(place.shape_error(self.describe(), difference).into()),
             None => Ok(()),
         }
@@ -112,23 +112,18 @@ impl Database for Sqlite {
     }
 }
 
-/// Names and declared types of the columns, and the names of those in the primary key.
-#[expect(clippy::type_complexity, reason = "two lists")]
-fn columns_of(
-    connection: &Connection,
-    table: &str,
-) -> Result<(Vec<(String, String)>, Vec<String>), rusqlite::Error> {
+fn columns_of(connection: &Connection, table: &str) -> Result<Found, rusqlite::Error> {
     let mut statement = connection.prepare("SELECT name, type, pk FROM pragma_table_info(?1)")?;
-    let (mut found, mut primary) = (Vec::new(), Vec::new());
+    let mut found = Found::default();
     let mut rows = statement.query([table])?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
         if row.get::<_, i64>(2)? > 0 {
-            primary.push(name.clone());
+            found.primary.push(name.clone());
         }
-        found.push((name, row.get(1)?));
+        found.columns.push((name, row.get(1)?));
     }
-    Ok((found, primary))
+    Ok(found)
 }
 
 fn read_record(transaction: &Transaction<'_>, place: &Place) -> Result<Delivered, rusqlite::Error> {

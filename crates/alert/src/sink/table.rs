@@ -58,6 +58,15 @@ pub(super) enum Kind {
     Json,
 }
 
+/// The columns of a table that was found in a database.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Names and types.
+    pub(super) columns: Vec<(String, String)>,
+    /// Names of those in the primary key.
+    pub(super) primary: Vec<String>,
+}
+
 const fn column(name: &'static str, kind: Kind, required: bool) -> Column {
     Column { name, kind, required }
 }
@@ -100,7 +109,6 @@ const QUARANTINE: &[Column] = &[
     column("raw", Kind::Text, true),
 ];
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Shape {
     /// The columns, in the order in which they are made and filled.
     pub(super) fn columns(&self) -> &'static [Column] {
@@ -140,16 +148,10 @@ impl Shape {
         format!("CREATE TABLE IF NOT EXISTS \"{table}\" ({columns}, PRIMARY KEY ({primary}))")
     }
 
-    /// What is different in the table that was found, in words; `found` are names and types, `primary` the
-    /// names of the columns of its primary key. Columns of others are no harm.
-    pub(super) fn difference(
-        &self,
-        found: &[(String, String)],
-        primary: &[String],
-        type_of: fn(Kind) -> &'static str,
-    ) -> Option<String> {
+    /// What is different in the table that was found, in words. Columns of others are no harm.
+    pub(super) fn difference(&self, found: &Found, type_of: fn(Kind) -> &'static str) -> Option<String> {
         for column in self.columns() {
-            let Some((_, type_found)) = found.iter().find(|(name, _)| name == column.name) else {
+            let Some((_, type_found)) = found.columns.iter().find(|(name, _)| name == column.name) else {
                 return Some(format!("it has no column `{}`", column.name));
             };
             let wanted = type_of(column.kind);
@@ -158,14 +160,14 @@ impl Shape {
             }
         }
         let mut wanted: Vec<&str> = self.primary().iter().map(|column| column.name).collect();
-        let mut primary: Vec<&str> = primary.iter().map(String::as_str).collect();
-        (wanted.sort_unstable(), primary.sort_unstable());
+        let mut primary: Vec<&str> = found.primary.iter().map(String::as_str).collect();
+        wanted.sort_unstable();
+        primary.sort_unstable();
         (wanted != primary).then(|| format!("its primary key is not ({})", quoted_list(self.primary())))
     }
 }
 
 /// Names of columns, as SQL lists them.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) fn quoted_list(columns: &[Column]) -> String {
     let names: Vec<String> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     names.join(", ")

@@ -126,7 +126,6 @@ impl SimulatedDisk {
         }
         self.names = self.durable.clone();
     }
-
 }
 
 impl Host {
@@ -272,9 +271,8 @@ impl Files for SimulatedFiles {
         }
         self.host.operate(Operation::SyncDir)?;
         let mut disk = lock(&self.host.outside.disk);
-        let (now, later) = std::mem::take(&mut disk.pending).into_iter().partition(|(path, _)| {
-            path.parent() == Some(dir)
-        });
+        let (now, later) =
+            std::mem::take(&mut disk.pending).into_iter().partition(|(path, _)| path.parent() == Some(dir));
         disk.pending = later;
         let now: Vec<(PathBuf, Option<u64>)> = now;
         for (path, file) in now {
@@ -300,7 +298,8 @@ impl Files for SimulatedFiles {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = lock(&self.host.outside.disk);
-        let is_blind = |file: &u64| self.host.has(Plant::SkipLook) && disk.files[file].host > self.host.number;
+        let is_blind =
+            |file: &u64| self.host.has(Plant::SkipLook) && disk.files[file].host > self.host.number;
         let below = disk.names.iter().filter(|(path, file)| path.parent() == Some(dir) && !is_blind(file));
         Ok(below.filter_map(|(path, _)| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }

@@ -91,8 +91,11 @@ pub struct Run {
     pub said: Vec<String>,
 }
 
+/// Looks at what readers of each sink have seen, and says what is wrong with it.
+pub type Look<'a> = dyn FnMut(&[&[u8]]) -> Result<(), String> + 'a;
+
 /// Runs a scenario to its end, or to the first thing that is wrong. `look` is shown what readers have seen,
 /// sink by sink, after every step that changed it, and says what is wrong with it.
-pub fn simulate(scenario: &Scenario, look: &mut dyn FnMut(&[&[u8]]) -> Result<(), String>) -> Run {
+pub fn simulate(scenario: &Scenario, look: &mut Look<'_>) -> Run {
     scheduler::Scheduler::new(scenario).run(look)
 }

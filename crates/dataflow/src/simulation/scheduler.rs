@@ -9,7 +9,7 @@ use super::host::{GATES, Host, Outside, lock};
 use super::random::Random;
 use super::trace::Trace;
 use super::workers::{Started, Workers};
-use super::{Run, Scenario};
+use super::{Look, Run, Scenario};
 use crate::job::RunError;
 
 /// Decisions after which a run is taken to hang.
@@ -34,8 +34,6 @@ enum Interruption {
     /// An operation on the disk fails.
     Fails,
 }
-
-type Look<'a> = dyn FnMut(&[&[u8]]) -> Result<(), String> + 'a;
 
 pub(super) struct Scheduler<'a> {
     scenario: &'a Scenario,
@@ -179,11 +177,14 @@ impl<'a> Scheduler<'a> {
         self.hosts += 1;
         let host = Host::new(&self.outside, self.hosts);
         let fragile = std::mem::take(&mut self.fragile);
-        if self.starts == 0 && self.hosts > 1 && (self.random.one_in(6) || (fragile && self.random.one_in(2))) {
+        if self.starts == 0 && self.hosts > 1 && (self.random.one_in(6) || (fragile && self.random.one_in(2)))
+        {
             lock(&host.fault).dies_in = Some((1 + self.random.below(12), None));
             self.loses_power = fragile || self.random.one_in(2);
         }
-        if self.hosts == 1 && let Some((operation, full)) = self.scenario.fails_at {
+        if self.hosts == 1
+            && let Some((operation, full)) = self.scenario.fails_at
+        {
             lock(&host.fault).fails_in = Some((operation, None));
             lock(&host.fault).by_space = full;
         }
@@ -382,7 +383,11 @@ impl<'a> Scheduler<'a> {
         let seen = readers.iter().map(|reader| reader.seen.len() as u64).sum();
         if seen != self.seen {
             self.seen = seen;
-            self.trace.note("seen", seen, readers.iter().map(|r| event::key_hash(&r.seen)).fold(0, u64::wrapping_add));
+            self.trace.note(
+                "seen",
+                seen,
+                readers.iter().map(|r| event::key_hash(&r.seen)).fold(0, u64::wrapping_add),
+            );
             let seen: Vec<&[u8]> = readers.iter().map(|reader| reader.seen.as_slice()).collect();
             if let Err(words) = look(&seen) {
                 self.find(words);

@@ -12,7 +12,7 @@ use alert::{SinkError, SinkSpec};
 use anyhow::Context;
 use checkpoint::{Location, StoreError};
 use clap::Args;
-use dataflow::{Cluster, Control, Custody, Job, RunError, Summary};
+use dataflow::{Beginning, Cluster, Control, Custody, Job, RunError, Summary};
 
 use super::load::{Loaded, load, say_all};
 use super::{ConfigArguments, REFUSED, Style, say};
@@ -46,6 +46,12 @@ pub(super) struct RunArguments {
     /// Give up after so many starts in a row that bring the job no further [default: never]
     #[arg(long, value_name = "COUNT")]
     max_restarts: Option<u64>,
+    /// Go on from this checkpoint; what came after it is given up (see `tidewatch checkpoints list`)
+    #[arg(long, value_name = "NUMBER", conflicts_with = "from_scratch")]
+    from: Option<u32>,
+    /// Begin at the beginning of the input; says what is given up. Outputs must be empty
+    #[arg(long)]
+    from_scratch: bool,
     /// Refuse a job without `[state]`
     #[arg(long, hide = true)]
     require_state: bool,
@@ -76,9 +82,14 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
     };
     if let Some(orders) = &orders {
         arguments.workers = orders.workers;
-        if let Some(state) = job.state.as_mut().filter(|_| orders.again) {
-            state.from = None;
-        }
+    }
+    let is_again = orders.as_ref().is_some_and(|orders| orders.again);
+    if let Some(state) = job.state.as_mut().filter(|_| !is_again) {
+        state.from = match arguments.from {
+            Some(number) => Beginning::Checkpoint(number),
+            None if arguments.from_scratch => Beginning::Scratch,
+            None => Beginning::Newest,
+        };
     }
     let cluster = match cluster(&arguments) {
         Ok(cluster) => cluster,
@@ -93,6 +104,13 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
     if let Err(words) = checked {
         say(&format!("error: {words}"));
         return Ok(ExitCode::from(REFUSED));
+    }
+    let is_first = cluster.process == 0 && orders.is_none();
+    if let Some(state) = job.state.as_ref().filter(|_| is_first) {
+        match given_up(&state.location, state.from) {
+            Ok(words) => words.iter().for_each(|words| say(words)),
+            Err(error) => return Ok(refuse_or_fail(&RunError::Store(error))),
+        }
     }
     match (&job.state, &reading.config) {
         (Some(state), Some(config)) if orders.is_none() && !arguments.no_supervise => {
@@ -158,6 +176,37 @@ fn run_here(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Words for what a start from elsewhere than the newest checkpoint gives up.
+fn given_up(location: &Location, from: Beginning) -> Result<Option<String>, StoreError> {
+    if from == Beginning::Newest {
+        return Ok(None);
+    }
+    let store = location.open()?;
+    let Some(newest) = store.numbers()?.last().copied() else { return Ok(None) };
+    let newest = store.manifest(newest)?;
+    let watermark = report::instant(newest.watermark).map_or_else(|| "none".to_owned(), format_instant);
+    let counts = newest.counts;
+    Ok(Some(match from {
+        Beginning::Checkpoint(number) => {
+            let since = store.manifest(number)?.counts;
+            format!(
+                "warning: goes on from checkpoint {number}: {} events and {} alerts of the checkpoints up to {} are given up",
+                counts.read.saturating_sub(since.read),
+                counts.alerts.saturating_sub(since.alerts),
+                newest.number
+            )
+        }
+        _ => format!(
+            "warning: begins from scratch: the state of {} events, {} alerts and {} rows that wait, watermark {watermark}, \
+             checkpoint {}, is given up",
+            counts.read,
+            counts.alerts,
+            newest.held.len(),
+            newest.number
+        ),
+    }))
+}
+
 /// Which records are left out for ever, which are suspected, and where to note what is in hand.
 fn custody(job: &Job, orders: Option<&Orders>) -> anyhow::Result<Custody> {
     let poison = match &job.state {
@@ -221,6 +270,9 @@ fn check_size(job: &Job, cluster: &Cluster) -> Result<(), String> {
 fn check_state(job: &Job, arguments: &RunArguments) -> Result<(), String> {
     let required = arguments.require_state || arguments.require_shared_state;
     match job.state.as_ref().map(|state| &state.location) {
+        None if arguments.from.is_some() || arguments.from_scratch => {
+            Err("the config has no [state], so there is no checkpoint to begin at".to_owned())
+        }
         None if required => Err("several machines need a state that all of them share\n\
                                  hint: set `state.dir` to `s3://BUCKET/NAME-OF-THE-JOB`"
             .to_owned()),

@@ -98,7 +98,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
             location: state.location.clone(),
             checkpoint_every: state.checkpoint_every,
             shards: state.shards,
-            from: None,
+            from: dataflow::Beginning::Newest,
         }),
         flow: Flow {
             ticks: config.flow.ticks,

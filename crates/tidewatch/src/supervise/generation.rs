@@ -54,6 +54,7 @@ impl Generation {
     pub(super) fn start(
         number: u64,
         workers: u32,
+        again: bool,
         suspects: &super::suspects::Suspects,
         events: Sender<Event>,
     ) -> anyhow::Result<Self> {
@@ -62,7 +63,7 @@ impl Generation {
         let orders = Orders {
             parent: std::process::id(),
             workers,
-            again: number > 0,
+            again,
             notes: path.clone(),
             suspects: suspects.to_read_alone(),
         };

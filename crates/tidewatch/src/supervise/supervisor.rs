@@ -35,6 +35,8 @@ pub(super) struct Supervisor<'a> {
     backoff: Backoff,
     /// Whether any process has read something since the command was given.
     has_read: bool,
+    /// Whether any has fenced the state: the next goes on from there, whatever the command says.
+    has_begun: bool,
     starts: u64,
     /// When the last process died, until the next one reads.
     died: Option<Instant>,
@@ -65,6 +67,7 @@ impl<'a> Supervisor<'a> {
             suspects: Suspects::default(),
             backoff: Backoff::default(),
             has_read: false,
+            has_begun: false,
             starts: 0,
             died: None,
         }
@@ -97,7 +100,7 @@ impl<'a> Supervisor<'a> {
     fn watch(&mut self) -> anyhow::Result<Option<End>> {
         let number = self.starts;
         self.starts += 1;
-        let mut generation = Generation::start(number, self.workers, &self.suspects, self.events.clone())?;
+        let mut generation = Generation::start(number, self.workers, self.has_begun, &self.suspects, self.events.clone())?;
         loop {
             match self.inbox.recv_timeout(LOOK) {
                 Ok(Event::Told(of, message)) if of == number => {
@@ -130,6 +133,7 @@ impl<'a> Supervisor<'a> {
 
     /// Looks whether a process has begun to read.
     fn hear(&mut self, generation: &Generation) {
+        self.has_begun |= generation.beat().is_some_and(|beat| beat.from.is_some());
         let Some((beat, at)) = generation.beat().and_then(|beat| Some((beat, beat.reading_at?))) else {
             return;
         };

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::sink::database::Failure;
+use crate::sink::table::Found;
 
 /// How long one statement may take. Behind it the server counts as away.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -69,16 +70,15 @@ impl Connection {
         }
     }
 
-    /// Names and types of the columns of a table, and the names of those in its primary key.
-    #[expect(clippy::type_complexity, reason = "two lists")]
-    pub(super) async fn columns(&self, table: &str) -> Result<(Vec<(String, String)>, Vec<String>), Failure> {
+    /// The columns of a table.
+    pub(super) async fn columns(&self, table: &str) -> Result<Found, Failure> {
         let query = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), \
              coalesce(a.attnum = ANY (i.indkey::int2[]), false) \
              FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary \
              WHERE a.attrelid = to_regclass(quote_ident($1)) AND a.attnum > 0 AND NOT a.attisdropped";
         let rows = within(self.client.query(query, &[&table])).await?;
         let primary = rows.iter().filter(|row| row.get(2)).map(|row| row.get(0)).collect();
-        Ok((rows.iter().map(|row| (row.get(0), row.get(1))).collect(), primary))
+        Ok(Found { columns: rows.iter().map(|row| (row.get(0), row.get(1))).collect(), primary })
     }
 }
 

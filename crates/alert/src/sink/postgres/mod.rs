@@ -52,7 +52,7 @@ impl Postgres {
         work: impl AsyncFnOnce(&mut Connection, &Place) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let Postgres { place, runtime, config, tls, connection, .. } = self;
-        let done = runtime.block_on(async {
+        runtime.block_on(async {
             let mut open = match connection.take() {
                 Some(open) if !open.is_closed() => open,
                 _ => Connection::open(config, tls).await?,
@@ -62,8 +62,7 @@ impl Postgres {
                 *connection = Some(open);
             }
             done
-        });
-        done
+        })
     }
 }
 
@@ -83,8 +82,7 @@ impl Database for Postgres {
             );
             connection.create(LEDGER, &ledger).await?;
             connection.create(table, &shape.create(table, type_of)).await?;
-            let (found, primary) = connection.columns(table).await?;
-            match shape.difference(&found, &primary, type_of) {
+            match shape.difference(&connection.columns(table).await?, type_of) {
                 Some(difference) => Err(place.shape_error(description, difference).into()),
                 None => Ok(()),
             }
