@@ -29,6 +29,8 @@ use crate::worker::{Here, Probes};
 const BEHIND: Duration = Duration::from_micros(100);
 /// How long a worker with nothing to read sleeps; a waker may end it.
 const IDLE: Duration = Duration::from_millis(5);
+/// Parcels for other processes that are sent together at most.
+const FAR_PARCELS: usize = 32;
 
 /// What the reading operator starts with.
 pub(crate) struct Reader {
@@ -76,6 +78,7 @@ pub(crate) fn read<'scope>(
         parts: OutputBuilder::from(parts),
         counts: Counts::default(),
         rejected: Vec::new(),
+        far: Vec::new(),
         epoch: Epoch::first_of(here.first_interval),
         ahead: VecDeque::new(),
         heard: reader.heard,
@@ -126,6 +129,8 @@ struct Reading {
     parts: Output<Part>,
     counts: Counts,
     rejected: Vec<Item>,
+    /// Parcels for other processes; empty between rounds.
+    far: Vec<Parcel>,
     epoch: Epoch,
     /// Ticks that the sinks have not taken yet.
     ahead: VecDeque<Epoch>,
@@ -210,11 +215,25 @@ impl Reading {
         self.counts += counts;
         self.rejected.extend(rejected.into_iter().map(Item::Rejected));
         self.here.control.add_read(counts.read);
-        if !parcels.is_empty() {
+        let (far, near): (Vec<Parcel>, Vec<Parcel>) =
+            parcels.into_iter().partition(|parcel| self.here.is_remote(parcel.to as usize));
+        if !near.is_empty() {
             let mut output = self.parcels.activate();
-            output.session(&capabilities[0]).give_iterator(parcels.into_iter());
+            output.session(&capabilities[0]).give_iterator(near.into_iter());
+        }
+        self.far.extend(far);
+        if self.turn + 1 == self.intakes.len() || self.far.len() >= FAR_PARCELS {
+            self.send_far(capabilities);
         }
         Ok(())
+    }
+
+    /// Sends on what goes to other processes: together, since each sending wakes two threads of the network.
+    fn send_far(&mut self, capabilities: &Capabilities) {
+        if !self.far.is_empty() {
+            let mut output = self.parcels.activate();
+            output.session(&capabilities[0]).give_iterator(self.far.drain(..));
+        }
     }
 
     /// Ends a round over the partitions.
@@ -313,6 +332,8 @@ impl Reading {
     }
 
     fn end(&mut self, capabilities: &mut Capabilities, drained: bool) -> Result<(), RunError> {
+        // Drained in the middle of a round: what was read belongs to this epoch.
+        self.send_far(capabilities);
         if self.here.keeps_state() {
             return self.cut(capabilities, true);
         }
