@@ -6,6 +6,7 @@ usage() {
   cat <<'HELP'
 Usage: scripts/postgres.sh start|crash|restart|stop|serve DIR
        scripts/postgres.sh query DIR DATABASE SQL
+       scripts/postgres.sh tls DIR CERTIFICATE KEY
        scripts/postgres.sh install
 
 Runs a server of its own on a free port of 127.0.0.1, with everything that it writes in DIR, and nothing
@@ -18,6 +19,8 @@ that outlives a stop. What `initdb`, `pg_ctl` belong to is found in PATH or wher
   serve DIR    start it, and stop it when standard input ends: a server that dies with whoever started it
   query DIR DATABASE SQL
                print the rows, columns divided by `|`
+  tls DIR CERTIFICATE KEY
+               let it speak TLS with these files from now on
   install      install the server with apt-get, if it is not there (as root)
 
 As root the server runs as the user `postgres`, since it refuses to run as root; DIR must then be in a
@@ -85,7 +88,7 @@ free_port() {
 
 launch() {
   # Durable as in production: tests are about what survives.
-  local options="-c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' -c ssl=off \
+  local options="-c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' \
     -c fsync=on -c full_page_writes=on -c max_connections=50 -c shared_buffers=64MB"
   (cd / && as_owner "$programs/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -o "$options" start) >/dev/null 2>&1
 }
@@ -136,7 +139,7 @@ case $verb in
     install_server
     exit 0
     ;;
-  start | crash | restart | stop | serve | query) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
+  start | crash | restart | stop | serve | query | tls) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
   *) fail 2 "unknown verb '$verb'; see --help" ;;
 esac
 case $verb in
@@ -146,6 +149,16 @@ case $verb in
     [[ $# -eq 4 ]] || fail 2 "query needs DIR DATABASE SQL; see --help"
     need_programs
     "$programs/psql" -X -A -t -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(cat "$dir/port")" -U tidewatch -d "$3" -c "$4"
+    ;;
+  tls)
+    [[ $# -eq 4 ]] || fail 2 "tls needs DIR CERTIFICATE KEY; see --help"
+    need_programs
+    # Through a pipe: the server's user may not be able to read them where they are.
+    as_owner tee "$dir/data/server.crt" <"$3" >/dev/null
+    as_owner tee "$dir/data/server.key" <"$4" >/dev/null
+    as_owner chmod 600 "$dir/data/server.key"
+    echo "ssl = on" | as_owner tee -a "$dir/data/postgresql.auto.conf" >/dev/null
+    (cd / && as_owner "$programs/pg_ctl" -D "$dir/data" reload) >/dev/null
     ;;
   crash)
     need_programs

@@ -33,7 +33,7 @@ case ${1:-} in
   --seeds | --replay)
     [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "$1 needs a number" >&2; exit 2; }
     if [[ $1 == --seeds ]]; then export TIDEWATCH_SIM_SEEDS=$2; else export TIDEWATCH_SIM_SEED=$2; fi
-    exec cargo test --locked -p dataflow --test simulation -- --exact "$every" --nocapture
+    exec cargo test --locked -p tidewatch --test simulation -- --exact "$every" --nocapture
     ;;
 esac
 [[ $# -gt 0 ]] || set -- --workspace --features tidewatch/full

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::Job;
 use testkit::podcast::Podcast;
-use serde_json::Value;
 use testkit::process::{Finished, Invocation, eventually};
 use testkit::random::{Random, seed};
 use testkit::workload::{generate, repository};
@@ -342,7 +342,8 @@ fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
     };
     let length = job.alerts().len() as u64;
     let older = list.as_array().expect("a list").iter().map(|one| shown(&one["checkpoint"]));
-    let older = older.filter(|shown| end(shown) < length).last().expect("a checkpoint before the last output");
+    let older =
+        older.filter(|shown| end(shown) < length).last().expect("a checkpoint before the last output");
     let number = older["checkpoint"].to_string();
     let again = fast(&folder.path().join("out"), &input);
     refused(again.invocation().args(["--from", &number]).run(), &["alerts.ndjson"]);

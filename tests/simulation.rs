@@ -14,7 +14,7 @@ use std::time::Duration;
 use alert::{AlertRule, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
 use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
-use dataflow::{Flow, Job, MeshSpec, StateSpec};
+use dataflow::{Beginning, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, RowSchema, Severity, SinkId};
 use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit};
@@ -139,7 +139,7 @@ impl Case {
             location: Location::Dir("/simulated".into()),
             checkpoint_every: Duration::from_micros(1_000 + random.below(12_000)),
             shards: *random.pick(&[8, 16, 64]),
-            from: None,
+            from: Beginning::Newest,
         });
         job.flow =
             Flow { ticks: 2 + random.below(6) as usize, tick: Duration::from_micros(500), sink_bytes: 4096 };

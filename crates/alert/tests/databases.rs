@@ -570,4 +570,34 @@ mod postgres {
         }
         open_fresh(&good, &deliverer(1)).unwrap();
     }
+
+    #[test]
+    fn with_tls_only_a_server_that_an_authority_that_is_believed_has_signed_gets_rows() {
+        let Some(database) = testkit::postgres::database_alone() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("server.pem"), folder.path().join("key.pem"));
+        let signed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        std::fs::write(&certificate, signed.cert.pem()).unwrap();
+        std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+        database.speak_tls(&certificate, &key);
+        let secure = |host: &str, authority: Option<PathBuf>| {
+            let mut spec = spec(&database, Duration::from_secs(5));
+            if let SinkKind::Postgres { url, ca, .. } = &mut spec.kind {
+                let address = database.url().replace("127.0.0.1", host) + "?sslmode=require";
+                (*url, *ca) = (alert::Secret::Text(address), authority);
+            }
+            open_fresh(&spec, &deliverer(1))
+        };
+        let mut sink = testkit::process::eventually("TLS", Duration::from_secs(10), || {
+            secure("localhost", Some(certificate.clone())).ok()
+        });
+        sink.deliver(1, alert("a").as_bytes()).unwrap();
+        let encrypted = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                         WHERE application_name = 'tidewatch'";
+        assert_eq!(database.query(encrypted), ["t"]);
+        // Nobody that the system believes has signed it; the certificate is for another name.
+        refused(secure("localhost", None));
+        refused(secure("127.0.0.1", Some(certificate.clone())));
+        refused(secure("localhost", Some(key)));
+    }
 }

@@ -239,11 +239,13 @@ impl Recovery {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(Vec::new()) };
         let numbers: Vec<u32> =
             store.numbers()?.into_iter().filter(|number| *number <= manifest.number).collect();
-        // One that was removed may be there again after a loss of power, without those that followed it.
-        let following = numbers.chunk_by(|before, after| before + 1 == *after).last().unwrap_or_default();
-        let whole = if self.world.has(Plant::TrustGaps) { &numbers } else { following };
-        let manifests = whole.iter().map(|number| store.manifest(*number)).collect::<Result<Vec<_>, _>>()?;
-        // What is older than a start from another checkpoint, or from scratch, belongs to another history.
+        let manifests =
+            numbers.iter().map(|number| store.manifest(*number)).collect::<Result<Vec<_>, _>>()?;
+        if self.world.has(Plant::TrustGaps) {
+            return Ok(manifests);
+        }
+        // What is older than a start from another checkpoint, or from scratch, belongs to another history; one
+        // that was removed may be there again after a loss of power, without those that followed it.
         let history = manifests.chunk_by(|before, after| after.follows == Some(before.number));
         Ok(history.last().unwrap_or_default().to_vec())
     }

@@ -145,6 +145,15 @@ impl Database {
         self.control("crash");
     }
 
+    /// Lets the server speak TLS with that certificate and key, in PEM, from a moment later on.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn speak_tls(&self, certificate: &Path, key: &Path) {
+        let done = script().arg("tls").arg(&self.server.folder).args([certificate, key]).status();
+        assert!(done.expect("scripts/postgres.sh").success(), "the server has no TLS");
+    }
+
     fn control(&self, verb: &str) {
         let done = script().arg(verb).arg(&self.server.folder).status().expect("scripts/postgres.sh");
         assert!(done.success(), "cannot {verb} the server");

@@ -207,11 +207,8 @@ impl Windows {
         let all = saving.chosen.as_ref().map_or(slice.rows(), Vec::len);
         let range = saving.next..all.min(saving.next + CHUNK_ROWS);
         saving.next = range.end;
-        let mut head = RowsHead {
-            slice: saving.slice,
-            widths: self.layout.widths().0.clone(),
-            ..RowsHead::default()
-        };
+        let mut head =
+            RowsHead { slice: saving.slice, widths: self.layout.widths().0.clone(), ..RowsHead::default() };
         let is_first = range.start == 0;
         let texts = !text_words(&self.layout).is_empty();
         let parts = match &saving.chosen {

@@ -24,7 +24,9 @@ struct Record {
 enum Then {
     Nothing,
     /// A snapshot is taken; a whole one if told so.
-    Snapshot { whole: bool },
+    Snapshot {
+        whole: bool,
+    },
     /// A snapshot is taken, and other windows go on from all snapshots since the last restart.
     Restart,
 }

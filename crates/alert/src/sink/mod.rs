@@ -214,6 +214,10 @@ pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn 
 
 /// How a database is opened.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "there is no database")
+)]
 enum Opening<'a> {
     /// For rows that come when they are due.
     AtOnce,

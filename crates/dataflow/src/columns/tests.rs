@@ -1,3 +1,5 @@
+//! Columns come back as they went, and damaged bytes never panic or allocate more than there is.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -11,7 +11,7 @@ use super::{Joining, Met, hosts};
 use crate::job::RunError;
 
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long one try to connect may take; a stop is noticed after it.
 const TRY: Duration = Duration::from_secs(2);
 

@@ -1,3 +1,5 @@
+//! Parcels come back as they went; damaged ones are refused.
+
 use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
 use proptest::prelude::*;
 use std::sync::Arc;

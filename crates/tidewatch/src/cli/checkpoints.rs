@@ -139,7 +139,9 @@ fn bytes(segments: &[Segment]) -> u64 {
 fn remark(manifest: &Manifest) -> &'static str {
     match manifest {
         Manifest { finished: true, .. } => "  finished",
-        Manifest { fence: true, number, follows, .. } if *follows != number.checked_sub(1) => "  start from an older one",
+        Manifest { fence: true, number, follows, .. } if *follows != number.checked_sub(1) => {
+            "  start from an older one"
+        }
         Manifest { fence: true, .. } => "  start of a generation",
         Manifest { follows: None, .. } => "  start from scratch",
         _ => "",

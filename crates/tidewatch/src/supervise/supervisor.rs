@@ -100,7 +100,8 @@ impl<'a> Supervisor<'a> {
     fn watch(&mut self) -> anyhow::Result<Option<End>> {
         let number = self.starts;
         self.starts += 1;
-        let mut generation = Generation::start(number, self.workers, self.has_begun, &self.suspects, self.events.clone())?;
+        let mut generation =
+            Generation::start(number, self.workers, self.has_begun, &self.suspects, self.events.clone())?;
         loop {
             match self.inbox.recv_timeout(LOOK) {
                 Ok(Event::Told(of, message)) if of == number => {

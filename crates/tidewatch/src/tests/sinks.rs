@@ -160,7 +160,8 @@ fn a_password_is_never_shown() {
     );
     let set = "sink.alerts.url=postgres://u:hunter2@h:port/d";
     let variable = ("DB", "hunter2");
-    let cases: [(String, &[&str], &[(&str, &str)]); 5] = [
+    type Case<'a> = (String, &'a [&'a str], &'a [(&'a str, &'a str)]);
+    let cases: [Case; 5] = [
         (with_sink(in_file), &[], &[]),
         (on_one_line, &[], &[]),
         (with_sink("type = \"postgres\""), &[set], &[]),
