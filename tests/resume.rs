@@ -342,8 +342,7 @@ fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
     };
     let length = job.alerts().len() as u64;
     let older = list.as_array().expect("a list").iter().map(|one| shown(&one["checkpoint"]));
-    let older =
-        older.filter(|shown| end(shown) < length).last().expect("a checkpoint before the last output");
+    let older = older.rev().find(|shown| end(shown) < length).expect("a checkpoint before the last output");
     let number = older["checkpoint"].to_string();
     let again = fast(&folder.path().join("out"), &input);
     refused(again.invocation().args(["--from", &number]).run(), &["alerts.ndjson"]);
