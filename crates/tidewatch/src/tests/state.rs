@@ -19,13 +19,12 @@ fn what_only_a_bucket_has_is_refused_for_a_directory() {
     check(
         &with_state("dir = \"state\"\nretry_for = \"1s\"\ns3_regoin = \"x\""),
         r#"
-error[E0106]: only a state in a bucket has `retry_for`
+error[E0301]: only a state in a bucket has `retry_for`
   --> job.toml:34:1
    |
 34 | retry_for = "1s"
    | ^^^^^^^^^ help: a bucket is `dir = "s3://BUCKET/NAME-OF-THE-JOB"`
-
-error[E0102]: unknown key `s3_regoin`
+error[E0102]: unknown key `s3_regoin` in `[state]`
   --> job.toml:35:1
    |
 35 | s3_regoin = "x"
