@@ -38,8 +38,10 @@ const PART: usize = 10 << 20;
 const PARTS_MAX: usize = 10_000;
 /// Parts that are written at the same time.
 const PARTS_AT_ONCE: usize = 4;
-/// A request without an answer is given up after this, and asked again.
+/// A request without an answer is given up after this, and asked again; earlier where less patience is asked
+/// for, but every request gets so much.
 const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST_MIN: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Blobs as objects below a prefix of a bucket.
@@ -208,7 +210,8 @@ fn client(bucket: &Bucket) -> io::Result<AmazonS3> {
         builder = builder.with_access_key_id(&keys.access).with_secret_access_key(&keys.secret);
     }
     let endpoint = builder.get_config_value(&S3Endpoint).or_else(|| builder.get_config_value(&Endpoint));
-    let mut options = ClientOptions::new().with_timeout(REQUEST).with_connect_timeout(CONNECT);
+    let timeout = bucket.retry_for.clamp(REQUEST_MIN, REQUEST);
+    let mut options = ClientOptions::new().with_timeout(timeout).with_connect_timeout(CONNECT);
     let allows = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true" || value == "1");
     if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.starts_with("http://")) {
         if !(allows || bucket.allow_http || is_here(&endpoint)) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::process::Invocation;
 use crate::served::{Served, serve};
+use crate::workload::repository;
 
 /// The bucket that is there.
 pub const BUCKET: &str = "tidewatch";
@@ -44,6 +45,12 @@ impl Server {
     /// Its address: `http://127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         self.0.answer()
+    }
+
+    /// Whether it is the full server. The one for machines without Go does not look at who asks, and hangs
+    /// while it is paused, where this one refuses connections.
+    pub fn is_full(&self) -> bool {
+        repository().join("target/s3/versitygw").exists()
     }
 
     /// What a program needs to know of it.

@@ -46,6 +46,14 @@ pub(crate) fn make_folder(location: &Location) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
 }
 
+/// Removes the folder of a state in a bucket, unless another run of the job has something in it.
+pub(crate) fn leave_folder(location: &Location) {
+    if let Location::S3(_) = location {
+        // It fails where there is something in it.
+        let _ = fs::remove_dir(folder(location));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +70,12 @@ mod tests {
         let made = make_folder(&one).unwrap();
         assert_eq!(made, make_folder(&one).unwrap(), "it may be there already");
         assert_eq!(fs::metadata(&made).unwrap().mode() & 0o777, 0o700);
-        fs::remove_dir(&made).unwrap();
+        fs::write(made.join("socket"), "").unwrap();
+        leave_folder(&one);
+        assert!(made.exists(), "another run has it");
+        fs::remove_file(made.join("socket")).unwrap();
+        leave_folder(&one);
+        assert!(!made.exists());
     }
 
     #[test]

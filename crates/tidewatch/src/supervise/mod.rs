@@ -100,5 +100,7 @@ pub(crate) fn supervise(plan: &Plan) -> anyhow::Result<ExitCode> {
         say(&format!("warning: `tidewatch ctl` will not reach this job: {}: {error}", path.display()));
         None
     });
-    Supervisor::new(plan, events, inbox, desk).run()
+    let end = Supervisor::new(plan, events, inbox, desk).run();
+    local::leave_folder(plan.state);
+    end
 }
