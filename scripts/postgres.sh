@@ -56,8 +56,9 @@ need_programs() {
 
 install_server() {
   [[ -z $(find_programs) ]] || return 0
-  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null \
-    || fail 3 "PostgreSQL is not installed, and only root can install it, with apt-get"
+  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+    fail 3 "PostgreSQL is not installed, and only root can install it, with apt-get"
+  fi
   # Debian would make and start a server on the usual port.
   local conf=/etc/postgresql-common/createcluster.d/tidewatch-tests.conf
   mkdir -p "$(dirname "$conf")"
