@@ -75,17 +75,8 @@ as_owner() {
   if [[ $(id -u) == 0 ]]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
 
-# Bash can only try to connect, so this leaves a moment in which another program may take the port.
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    taken "$port" || break
-  done
-  echo "$port"
-}
+# shellcheck source=scripts/ports.bash
+source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
 
 launch() {
   # Durable as in production: tests are about what survives.

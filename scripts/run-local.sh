@@ -56,9 +56,9 @@ if [[ ! -x $program ]]; then
   (cd "$root" && cargo build --release --locked -p tidewatch >&2)
 fi
 
-# A port that nobody listens on. Bash can only try to connect, so this leaves a moment in which
-# another program may take it; the job then ends with an error and can be started again.
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# A job whose port was taken in between ends with an error, and can be started again.
+# shellcheck source=scripts/ports.bash
+source "$root/scripts/ports.bash"
 hosts=$(mktemp)
 trap 'rm -f "$hosts"' EXIT
 port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))

@@ -56,17 +56,8 @@ install_server() {
   fail 3 "there is no S3 server here, and neither Go nor Python could bring one"
 }
 
-# Bash can only try to connect, so this leaves a moment in which another program may take the port.
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    taken "$port" || break
-  done
-  echo "$port"
-}
+# shellcheck source=scripts/ports.bash
+source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
 
 # Whether the process that was started is there, and still that process.
 alive() { [[ -n ${1:-} ]] && grep -qE 'versitygw|moto_server' "/proc/$1/cmdline" 2>/dev/null; }

@@ -46,17 +46,8 @@ install_server() {
   [[ $code -eq 0 ]] || fail 3 "apt-get could not install the SSH server"
 }
 
-# Bash can only try to connect, so this leaves a moment in which another program may take the port.
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    taken "$port" || break
-  done
-  echo "$port"
-}
+# shellcheck source=scripts/ports.bash
+source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
 
 configure() {
   ssh-keygen -q -t ed25519 -N '' -f "$dir/host"

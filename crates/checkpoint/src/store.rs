@@ -325,16 +325,6 @@ impl Store {
     fn settle(&self, folder: &str) -> Result<(), StoreError> {
         self.disk.settle(folder).map_err(self.io_error("make durable", folder))
     }
-
-    /// Removes every checkpoint and segment.
-    ///
-    /// # Errors
-    /// If something cannot be removed.
-    pub fn clear(&self) -> Result<(), StoreError> {
-        self.remove_others(CHECKPOINTS, &|_| false)?;
-        self.settle(CHECKPOINTS)?;
-        self.remove_others(SEGMENTS, &|_| false)
-    }
 }
 
 fn segment_name(name: &str) -> String {
@@ -514,7 +504,6 @@ mod tests {
         }
         fs::write(dir.path().join("notes/topic-1.draft-7"), "half").unwrap();
         store.sweep().unwrap();
-        store.clear().unwrap();
         let mut found: Vec<Bytes> = notes("topic").unwrap();
         found.sort();
         assert_eq!(found, ["one", "two"]);
