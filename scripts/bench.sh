@@ -13,7 +13,8 @@ The whole takes some 20 minutes and 6 GB of disk; do not use the machine meanwhi
   --quick        a tenth of the events, fewer repeats: to try the script, not to compare versions
   --json FILE    the figures as JSON as well
   --cold         also time a release build from nothing (5 to 10 minutes more)
-  --only NAME,.. only these: reference, scale, keys, windows, latency, checkpoint, start
+  --only NAME,.. only these: reference, scale, keys, windows, latency, checkpoint,
+                 recovery, start
   --repeat N     runs of each command, of which the median counts [default: 5, quick: 3]
 
 Environment:

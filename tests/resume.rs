@@ -161,8 +161,65 @@ fn another_window_or_key_on_the_same_state_is_refused_and_another_rate_is_not() 
     );
     let other = folder.path().join("other.ndjson");
     refused(fast(&out, &input).set("sink.alerts.path", other.display()).invocation().run(), &["alerts"]);
+    refused(fast(&out, &input).set("state.shards", 512).invocation().run(), &["state.shards = 1024", "512"]);
     assert!(job.alerts() == before, "a refused job has written");
     fast(&out, &input).set("source.events.rate", 1_000_000).run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
+fn a_source_that_no_longer_holds_the_position_is_refused_and_the_job_never_jumps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    let before = job.alerts();
+    let events = std::fs::read(&input.file).expect("events");
+    let other_first_line = [b"x", &events[1..]].concat();
+    for (changed, word) in [(&events[..events.len() / 2], "shorter"), (&other_first_line, "changed")] {
+        std::fs::write(&input.file, changed).expect("write");
+        refused(fast(&out, &input).invocation().run(), &["events.ndjson", word]);
+        assert!(job.alerts() == before, "a refused job has written");
+    }
+    std::fs::write(&input.file, &events).expect("write");
+    fast(&out, &input).run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
+fn a_job_that_dies_in_its_first_interval_goes_on_with_the_file_as_long_as_it_was_at_its_first_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = slow(&out, &input).set("state.checkpoint_every", "\"1h\"");
+    let running = job.invocation().start();
+    let says = || job.about(&["checkpoints", "show", "--format", "json"]).run().text();
+    eventually("the plan", SOON, || says().contains("\"checkpoint\":0").then_some(()));
+    running.kill();
+    let later = std::fs::read(&input.file).expect("events");
+    let longer = [&later[..], &later[..later.len() / 3]].concat();
+    std::fs::write(&input.file, longer).expect("write");
+    fast(&out, &input).workers(3).run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+    assert_eq!(job.report()["read"], 60_000, "what was added later is not of this job");
+}
+
+#[test]
+fn an_interval_in_which_nothing_happens_commits_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = fast(&folder.path().join("out"), &input).set("source.events.rate", 1);
+    let running = job.invocation().start();
+    let newest = || job.about(&["checkpoints", "list", "--format", "json"]).run().text();
+    let empty = eventually("two checkpoints with the same events", SOON, || {
+        let list: Value = serde_json::from_str(&newest()).ok()?;
+        let [.., before, after] = list.as_array()?.as_slice() else { return None };
+        let same = before["counts"] == after["counts"] && after["counts"]["read"].as_u64() > Some(0);
+        (same && after["starts_generation"] == false).then(|| after["bytes"].clone())
+    });
+    running.kill();
+    assert!(empty.as_u64() > Some(0) && job.alerts().is_empty());
+    fast(&folder.path().join("out"), &input).run();
     assert!(job.alerts() == input.alerts, "other alerts than the oracle");
 }
 
@@ -274,34 +331,20 @@ fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
-/// What `tidewatch checkpoints VERB` says of the job's state, as JSON.
-fn checkpoints(job: &Job, verb: &str, more: &[&str]) -> Finished {
-    Invocation::new(PROGRAM)
-        .args(["--format", "json", "checkpoints", verb])
-        .arg(repository().join("configs/podcast-reference.toml"))
-        .args(more)
-        .set("state.dir", job.state_path())
-        .run()
-}
-
-fn json(finished: Finished) -> Value {
-    serde_json::from_slice(&finished.expect_code(0).stdout).expect("JSON")
-}
-
 #[test]
 fn checkpoints_can_be_listed_shown_and_verified() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let job = stopped_half_way(&folder.path().join("out"), &input);
-    let list = json(checkpoints(&job, "list", &[]));
+    let list = job.ask(&["checkpoints", "list"]);
     let list = list.as_array().expect("a list");
     assert!(list.len() >= 3, "at least three are kept: {list:?}");
     let newest = &list[list.len() - 1];
     assert_eq!(newest["counts"]["read"], job.report()["read"]);
-    let shown = json(checkpoints(&job, "show", &[]));
+    let shown = job.ask(&["checkpoints", "show"]);
     assert_eq!(shown["checkpoint"], newest["checkpoint"]);
     assert_eq!(shown["partitions"].as_array().map(Vec::len), Some(LANES));
-    let verified = json(checkpoints(&job, "verify", &[]));
+    let verified = job.ask(&["checkpoints", "verify"]);
     assert_eq!(verified["damages"].as_array().map(Vec::len), Some(0));
 
     let segment = shown["segments"][0]["segment"].as_str().expect("a segment").to_owned();
@@ -309,7 +352,7 @@ fn checkpoints_can_be_listed_shown_and_verified() {
     let mut bytes = std::fs::read(&path).expect("a segment");
     *bytes.last_mut().expect("bytes") ^= 1;
     std::fs::write(&path, bytes).expect("write");
-    let damaged = checkpoints(&job, "verify", &[]).expect_code(3).text();
+    let damaged = job.about(&["--format", "json", "checkpoints", "verify"]).run().expect_code(3).text();
     assert!(damaged.contains(&segment), "{damaged}");
 }
 
@@ -334,8 +377,8 @@ fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let job = stopped_half_way(&folder.path().join("out"), &input);
-    let list = json(checkpoints(&job, "list", &[]));
-    let shown = |checkpoint: &Value| json(checkpoints(&job, "show", &["--number", &checkpoint.to_string()]));
+    let list = job.ask(&["checkpoints", "list"]);
+    let shown = |checkpoint: &Value| job.ask(&["checkpoints", "show", "--number", &checkpoint.to_string()]);
     let end = |shown: &Value| {
         let sink = &shown["sinks"][0];
         sink["before"].as_u64().expect("bytes") + sink["bytes"].as_u64().expect("bytes")

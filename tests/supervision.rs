@@ -63,14 +63,6 @@ fn first_delivery(job: &Job) {
     eventually("a first delivery", SOON, || (!job.alerts().is_empty()).then_some(()));
 }
 
-fn ctl(job: &Job, arguments: &[&str]) -> Invocation {
-    Invocation::new(PROGRAM)
-        .arg("ctl")
-        .args(arguments)
-        .arg(repository().join("configs/podcast-reference.toml"))
-        .set("state.dir", job.state_path())
-}
-
 #[test]
 fn a_worker_process_that_is_killed_is_started_again_and_the_output_is_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -148,15 +140,27 @@ fn victim(folder: &Path, input: &Input) -> (u64, String, Vec<u8>) {
 }
 
 fn check_poison(variable: &str, changes: &[(&str, &str)], processes: usize, workers: usize) {
+    check_poison_that(variable, |line| line.to_owned(), changes, processes, workers);
+}
+
+/// `names` says what the variable has to hold for that record to be the one.
+fn check_poison_that(
+    variable: &str,
+    names: impl Fn(&str) -> String,
+    changes: &[(&str, &str)],
+    processes: usize,
+    workers: usize,
+) {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let (offset, line, expected) = victim(folder.path(), &input);
+    let named = names(&line);
     let job = plan(&folder.path().join("out"), &input.file).with_quarantine();
     let mut job = job.processes(processes).workers(workers);
     for (name, value) in changes {
         job = job.set(name, value);
     }
-    let finished = job.invocation().env(variable, &line).run().expect_code(0);
+    let finished = job.invocation().env(variable, &named).run().expect_code(0);
     let rows = job.quarantine();
     assert_eq!(rows.len(), 1, "{rows:?}\n{}", finished.stderr);
     assert_eq!(rows[0]["reason"], "poison");
@@ -176,7 +180,7 @@ fn check_poison(variable: &str, changes: &[(&str, &str)], processes: usize, work
     std::fs::remove_file(job.alerts_path()).expect("remove");
     std::fs::remove_file(job.quarantine_path()).expect("remove");
     let job = job.processes(1);
-    job.invocation().arg("--no-supervise").env(variable, &line).run().expect_code(0);
+    job.invocation().arg("--no-supervise").env(variable, &named).run().expect_code(0);
     assert!(job.alerts() == expected && job.quarantine() == rows);
 }
 
@@ -193,6 +197,16 @@ fn a_record_that_makes_a_worker_panic_is_found_as_well() {
 }
 
 #[test]
+fn a_record_that_the_windows_fall_over_is_found_as_well() {
+    let name = |line: &str| {
+        let event: Value = serde_json::from_str(line).expect("an event");
+        let time = event["ts"].as_i64().expect("a time");
+        format!("{}@{}", event["user_id"].as_str().expect("a user"), time * 1000)
+    };
+    check_poison_that("TIDEWATCH_TEST_PANIC_IN_WINDOWS", name, &[], 1, 3);
+}
+
+#[test]
 fn a_record_that_holds_a_worker_up_for_ever_is_found_as_well() {
     check_poison("TIDEWATCH_TEST_STUCK", &[("supervise.hang_after", "\"700ms\"")], 1, 2);
 }
@@ -205,25 +219,23 @@ fn a_running_job_goes_on_with_other_numbers_of_workers_and_tells_the_pause() {
     let running = job.invocation().start();
     first_delivery(&job);
     for workers in ["3", "2"] {
-        let finished = ctl(&job, &["rescale", "-w", workers, "--format", "json"]).run().expect_code(0);
-        let answer: Value = serde_json::from_slice(&finished.stdout).expect("JSON");
+        let answer = job.ask(&["ctl", "rescale", "-w", workers]);
         assert_eq!(answer["to"].to_string(), workers);
         let pause = answer["pause_s"].as_f64().expect("a pause");
         assert!(pause > 0.0 && pause < 5.0, "{answer}");
-        let status = ctl(&job, &["status", "--format", "json"]).run().expect_code(0);
-        let status: Value = serde_json::from_slice(&status.stdout).expect("JSON");
+        let status = job.ask(&["ctl", "status"]);
         assert_eq!((status["workers"].to_string().as_str(), &status["state"]), (workers, &"running".into()));
         std::thread::sleep(Duration::from_millis(300));
     }
     for (workers, code) in [("0", 2), ("x", 2)] {
-        ctl(&job, &["rescale", "-w", workers]).run().expect_code(code);
+        job.about(&["ctl", "rescale", "-w", workers]).run().expect_code(code);
     }
     let finished = running.wait(SOON).expect_code(0);
     assert!(finished.stderr.contains("rescaled from 1 to 3 workers"), "{}", finished.stderr);
     assert!(finished.stderr.contains("rescaled from 3 to 2 workers"), "{}", finished.stderr);
     assert!(job.alerts() == input.alerts, "other alerts");
     assert_eq!(job.report()["read"], EVENTS);
-    let nobody = ctl(&job, &["status"]).run().expect_code(1);
+    let nobody = job.about(&["ctl", "status"]).run().expect_code(1);
     assert!(nobody.stderr.contains("no such job runs"), "{}", nobody.stderr);
 }
 
@@ -285,7 +297,7 @@ fn two_processes_are_started_again_and_meet_again_when_one_dies() {
         let length = job.alerts().len();
         eventually("the job goes on", SOON, || (job.alerts().len() > length).then_some(()));
     }
-    let refused = ctl(&job, &["rescale", "-w", "2"]).run().expect_code(3);
+    let refused = job.about(&["ctl", "rescale", "-w", "2"]).run().expect_code(3);
     assert!(refused.stderr.contains("2 processes"), "{}", refused.stderr);
     for process in running {
         process.wait(SOON).expect_code(0);

@@ -3,33 +3,19 @@
 //! A record has its partition, offset and first bytes; a row of features has none of them, and shows itself
 //! instead. The reasons are the codes of [`event::Reason`].
 
-use event::{Due, OutputRow, Reason, Rejected, SinkId, Window};
+use event::{Due, OutputRow, Place, Reason, Rejected, SinkId, Watermark, Window};
 
 use crate::json::append_string;
 
-/// The quarantine row of a record, in its place of the order (`seen`, partition, offset).
-///
-/// `partitions` are the names of the job's partitions, by ordinal.
-pub fn quarantine_row(rejected: &Rejected, partitions: &[String], sink: SinkId) -> OutputRow {
+/// The quarantine row of a record of that partition, whose offsets belong to that series, in its place.
+pub fn quarantine_row(rejected: &Rejected, partition: &str, series: u32, sink: SinkId) -> OutputRow {
     let mut line = Vec::with_capacity(rejected.raw.len() + rejected.detail.len() + 96);
     append_head(rejected.reason, &rejected.detail, &mut line);
-    match partitions.get(rejected.partition as usize) {
-        Some(name) => append_string(name, &mut line),
-        None => append_string(&rejected.partition.to_string(), &mut line),
-    }
+    append_string(partition, &mut line);
     line.extend_from_slice(format!(r#","offset":{},"raw":"#, rejected.offset).as_bytes());
     append_raw(&rejected.raw, &mut line);
-    let due = Due {
-        due: rejected.seen,
-        class: 1,
-        operator: 0,
-        window_end: 0,
-        window_start: 0,
-        key: rejected.partition.to_be_bytes().to_vec(),
-        rule: 0,
-        sequence: rejected.offset,
-    };
-    OutputRow { due, sink, line }
+    let place = Place { seen: Watermark(rejected.seen), series, offset: rejected.offset };
+    OutputRow { due: place.into(), sink, line }
 }
 
 /// The quarantine row of a row of features, which is `raw`, in the place of its window's results.
@@ -80,15 +66,14 @@ fn append_raw(raw: &[u8], line: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn rejected(seen: i64, partition: u32, offset: u64, raw: &[u8]) -> Rejected {
+    fn rejected(seen: i64, offset: u64, raw: &[u8]) -> Rejected {
         let detail = "no `\"` here".to_owned();
-        Rejected { seen, partition, offset, reason: Reason::Malformed, detail, raw: raw.to_vec() }
+        Rejected { seen, partition: 1, offset, reason: Reason::Malformed, detail, raw: raw.to_vec() }
     }
 
     #[test]
     fn a_record_is_shown_with_its_place_and_bad_utf_8_replaced() {
-        let row =
-            quarantine_row(&rejected(0, 1, 42, b"{\"a\": \xFF\0"), &["f#0".into(), "f#1".into()], SinkId(3));
+        let row = quarantine_row(&rejected(0, 42, b"{\"a\": \xFF\0"), "f#1", 0, SinkId(3));
         assert_eq!(
             String::from_utf8(row.line).unwrap(),
             r#"{"reason":"malformed","detail":"no `\"` here","partition":"f#1","offset":42,"raw":"{\"a\": \ufffd\u0000"}"#
@@ -101,8 +86,8 @@ mod tests {
     fn records_stand_in_the_order_of_what_their_partition_had_seen() {
         let sorted = [(i64::MIN, 9, 9), (-5, 0, 7), (3, 0, 256), (3, 1, 2), (3, 256, 0), (4, 0, 0)];
         let rows: Vec<Due> = sorted
-            .map(|(seen, partition, offset)| {
-                quarantine_row(&rejected(seen, partition, offset, b""), &[], SinkId(0)).due
+            .map(|(seen, series, offset)| {
+                quarantine_row(&rejected(seen, offset, b""), "f", series, SinkId(0)).due
             })
             .into();
         assert!(rows.is_sorted());
@@ -110,9 +95,9 @@ mod tests {
 
     #[test]
     fn no_more_than_the_first_kibibyte_is_shown() {
-        let row = quarantine_row(&rejected(0, 0, 0, &[b'x'; 5000]), &[], SinkId(0));
+        let row = quarantine_row(&rejected(0, 0, &[b'x'; 5000]), "f", 0, SinkId(0));
         let value: serde_json::Value = serde_json::from_slice(&row.line).unwrap();
         assert_eq!(value["raw"].as_str().unwrap().len(), 1024);
-        assert_eq!(value["partition"], "0");
+        assert_eq!(value["partition"], "f");
     }
 }

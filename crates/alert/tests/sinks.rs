@@ -156,6 +156,24 @@ fn at_once_goes_on_at_the_end() {
 }
 
 #[test]
+fn at_once_cuts_off_a_line_that_a_dead_process_has_begun_since_it_comes_again() {
+    let (_folder, path) = in_new_folder();
+    let long = "x".repeat(200_000);
+    for (found, kept) in [
+        ("one\ntw", "one\n"),
+        ("tw", ""),
+        ("", ""),
+        (&*format!("one\n{long}"), "one\n"),
+        (&*format!("{long}\n{{\"a"), &*format!("{long}\n")),
+    ] {
+        fs::write(&path, found).unwrap();
+        let mut sink = resume_at_once(&spec(&path)).unwrap();
+        sink.write(b"two\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}two\n"));
+    }
+}
+
+#[test]
 fn a_missing_folder_is_named_and_not_created() {
     let (folder, _) = in_new_folder();
     let path = folder.path().join("none/out.ndjson");

@@ -61,7 +61,7 @@ pub trait Disk: Debug + Send + Sync {
 
 /// The calls to a file system that durability rests on, so that a test can lose or fail any of them.
 pub trait Files: Debug + Send + Sync {
-    /// Makes a directory and those above it.
+    /// Makes a directory and those above it, whose names are then durable.
     ///
     /// # Errors
     /// As the system says.
@@ -115,9 +115,28 @@ pub trait Files: Debug + Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalFiles;
 
+impl LocalFiles {
+    /// Makes the name of a directory durable.
+    fn sync_parent(self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(parent) if parent == Path::new("") => self.sync_dir(Path::new(".")),
+            Some(parent) => self.sync_dir(parent),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Files for LocalFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+        fs::create_dir_all(dir)?;
+        made.iter().try_for_each(|path| self.sync_parent(path))?;
+        // Also the last that was there: whoever made it may have died before its name was durable. Or it was
+        // made long ago, in a place that this process may not open.
+        match dir.ancestors().nth(made.len()).map(|path| self.sync_parent(path)) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, path: &Path, pieces: &[Bytes]) -> io::Result<()> {

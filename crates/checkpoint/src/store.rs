@@ -298,28 +298,34 @@ impl Store {
     pub fn retained(&self) -> Result<Retained, StoreError> {
         let manifests = self.numbers()?.into_iter().map(|number| self.manifest(number));
         let kept = manifests.map(|manifest| manifest.map(|m| Kept::of(&m))).collect::<Result<_, _>>()?;
-        Ok(Retained { kept })
+        Ok(Retained { kept, gone: BTreeSet::new() })
     }
 
     /// Notes a checkpoint that was committed, and removes those beyond the newest few, with the segments
-    /// that none of the others needs.
+    /// that none of the others needs. What fails can be tried again.
     ///
     /// # Errors
     /// If something cannot be removed.
     pub fn retain(&self, retained: &mut Retained, manifest: &Manifest) -> Result<(), StoreError> {
-        retained.kept.push_back(Kept::of(manifest));
-        let mut gone = BTreeSet::new();
+        if retained.kept.back().is_none_or(|newest| newest.number < manifest.number) {
+            retained.kept.push_back(Kept::of(manifest));
+        }
         while retained.kept.iter().filter(|kept| !kept.fence).count() > KEEP {
-            let Some(oldest) = retained.kept.pop_front() else { break };
+            let Some(oldest) = retained.kept.front() else { break };
             // First the manifests, and for good, so that none ever names what is gone.
             self.remove(&manifest_name(oldest.number))?;
-            gone.extend(oldest.segments);
+            retained.gone.extend(retained.kept.pop_front().into_iter().flat_map(|oldest| oldest.segments));
         }
-        gone.retain(|name| !retained.needs(name));
+        let Retained { kept, gone } = retained;
+        gone.retain(|name| !kept.iter().any(|kept| kept.segments.contains(name)));
         if !gone.is_empty() {
             self.settle(CHECKPOINTS)?;
         }
-        gone.iter().try_for_each(|name| self.remove(&segment_name(name)))
+        while let Some(name) = gone.first() {
+            self.remove(&segment_name(name))?;
+            gone.pop_first();
+        }
+        Ok(())
     }
 
     fn settle(&self, folder: &str) -> Result<(), StoreError> {
@@ -344,6 +350,8 @@ fn manifest_number(name: &str) -> Option<u32> {
 #[derive(Debug, Default)]
 pub struct Retained {
     kept: VecDeque<Kept>,
+    /// Segments of checkpoints that were removed, which are to be removed as well unless others need them.
+    gone: BTreeSet<String>,
 }
 
 #[derive(Debug)]

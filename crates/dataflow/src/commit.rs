@@ -124,7 +124,7 @@ impl Committing {
     /// Takes the next step that a checkpoint needs.
     fn advance(&mut self, checkpoint: &mut Checkpoint) -> Result<Step, RunError> {
         let Some(manifest) = &checkpoint.manifest else {
-            self.sync_live();
+            self.sync_live()?;
             let outbox = self.write_outbox(checkpoint.cut.number, &checkpoint.outbox)?;
             checkpoint.segments.extend(outbox);
             checkpoint.manifest = Some(self.describe(checkpoint));
@@ -181,12 +181,16 @@ impl Committing {
         Ok(())
     }
 
-    fn sync_live(&self) {
+    /// Has what was put out at once made durable.
+    fn sync_live(&self) -> Result<(), RunError> {
         let (done, finished) = channel();
         self.syncs.iter().for_each(|orders| orders.send(Order::Sync(done.clone())));
         drop(done);
         // Ends when every sink has answered, or is gone with its failure.
-        while finished.recv().is_ok() {}
+        if finished.iter().count() < self.syncs.len() {
+            return Err(RunError::Died("a sink has failed; its lines are not to be counted as put out".into()));
+        }
+        Ok(())
     }
 
     /// Writes what sinks are to be given, under a name that no attempt before had.

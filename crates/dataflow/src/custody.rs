@@ -1,10 +1,11 @@
 //! Which records are in hand, for whoever outlives this process, and which are not to be touched.
 //!
 //! A record can end the process: by a panic, a stack that overflows, more memory than there is. Decoding and
-//! transforming it are one call, so the process notes before that call which bytes of which partition are in
-//! hand, and takes the note back after it. A note is a write of 24 bytes to a file, at a place of the
-//! partition's own: it costs one system call a block, needs no sync (the page cache outlives a process), and
-//! whoever has the file reads after a death what was in hand.
+//! transforming it are one call, taking it into the windows is another. The process notes before each such
+//! call which bytes of which partition are in hand, and takes the note back after it. A note is a write of 32
+//! bytes to a file, at a place of the partition's own, or of the windows of a worker: it costs one system call
+//! a block, needs no sync (the page cache outlives a process), and whoever has the file reads after a death
+//! what was in hand.
 //!
 //! A block has thousands of records. What was in hand at a death comes back as *suspects*: inside those every
 //! record is read by a call of its own ([`ingest::Caution`]), and one partition at a time while there are
@@ -64,7 +65,7 @@ pub struct InHand {
     pub fell: bool,
 }
 
-const NOTE_BYTES: usize = 24;
+const NOTE_BYTES: usize = 32;
 const HELD: u64 = 1;
 const FELL: u64 = 2;
 
@@ -85,10 +86,10 @@ impl Custody {
         let word = |note: &[u8], at: usize| {
             note[8 * at..].first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes))
         };
-        let notes = (0u32..).zip(bytes.chunks_exact(NOTE_BYTES));
-        let held = notes.filter(|(_, note)| word(note, 0) != 0).map(|(partition, note)| InHand {
-            partition,
-            offsets: word(note, 1)..word(note, 2),
+        let notes = bytes.chunks_exact(NOTE_BYTES);
+        let held = notes.filter(|note| word(note, 0) != 0).map(|note| InHand {
+            partition: word(note, 1) as u32,
+            offsets: word(note, 2)..word(note, 3),
             fell: word(note, 0) == FELL,
         });
         Ok(held.collect())
@@ -96,15 +97,22 @@ impl Custody {
 
     /// What the reader of a partition has to heed, and where it notes what is in hand.
     pub(crate) fn of_partition(&self, ordinal: u32, name: &str) -> (Caution, Option<Arc<Slot>>) {
+        let slot = self.slot(ordinal as usize);
         let poison = self.poison.iter().filter(|poison| poison.partition == name);
         let suspects = self.suspects.iter().filter(|suspect| suspect.partition == ordinal);
-        let slot = self.notes.as_ref().map(|notes| {
-            let at = u64::from(ordinal) * NOTE_BYTES as u64;
-            Arc::new(Slot { notes: Arc::clone(notes), at, held: AtomicBool::new(false) })
-        });
-        let witness = slot.clone().map(|slot| slot as Arc<dyn Witness>);
+        let witness = slot.clone().map(|slot| Arc::new(OfPartition { slot, ordinal }) as Arc<dyn Witness>);
         let offsets = suspects.map(|suspect| suspect.offsets.clone()).collect();
         (Caution::new(poison.map(|poison| poison.offset).collect(), offsets, witness), slot)
+    }
+
+    /// Where the windows of a worker note what is in hand.
+    pub(crate) fn of_windows(&self, worker: usize, partitions: usize) -> Option<Arc<Slot>> {
+        self.slot(partitions + worker)
+    }
+
+    fn slot(&self, index: usize) -> Option<Arc<Slot>> {
+        let notes = self.notes.clone()?;
+        Some(Arc::new(Slot { notes, at: (index * NOTE_BYTES) as u64, held: AtomicBool::new(false) }))
     }
 
     /// Waits until no other partition has records in hand, if that matters.
@@ -125,7 +133,8 @@ pub fn partition_names(job: &Job) -> Result<Vec<String>, RunError> {
     Ok(names)
 }
 
-/// Where a partition notes what is in hand.
+/// Where a partition, or the windows of a worker, note what is in hand.
+#[derive(Debug)]
 pub(crate) struct Slot {
     notes: Arc<File>,
     at: u64,
@@ -138,6 +147,12 @@ impl Slot {
         Watch(self)
     }
 
+    /// Notes that these records of a partition are in hand.
+    pub(crate) fn in_hand(&self, partition: u32, offsets: Range<u64>) {
+        self.held.store(true, Ordering::Relaxed);
+        self.write(&[HELD, u64::from(partition), offsets.start, offsets.end]);
+    }
+
     /// A note that cannot be written is one that is missing: the record is then not found, the job runs.
     fn write(&self, words: &[u64]) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -145,10 +160,15 @@ impl Slot {
     }
 }
 
-impl Witness for Slot {
+/// A slot and the partition that has it.
+struct OfPartition {
+    slot: Arc<Slot>,
+    ordinal: u32,
+}
+
+impl Witness for OfPartition {
     fn in_hand(&self, offsets: Range<u64>) {
-        self.held.store(true, Ordering::Relaxed);
-        self.write(&[HELD, offsets.start, offsets.end]);
+        self.slot.in_hand(self.ordinal, offsets);
     }
 }
 
@@ -174,19 +194,26 @@ mod tests {
         let slots: Vec<_> = (0..4).map(|ordinal| custody.of_partition(ordinal, "p").1.unwrap()).collect();
         let leave = |watch: Watch<'_>| std::mem::forget(watch);
         let watch = slots[3].watch();
-        slots[3].in_hand(7..9);
+        slots[3].in_hand(3, 7..9);
         leave(watch);
         let watch = slots[1].watch();
-        slots[1].in_hand(20..21);
+        slots[1].in_hand(1, 20..21);
         drop(watch);
         let fallen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _watch = slots[2].watch();
-            slots[2].in_hand(5..6);
+            slots[2].in_hand(2, 5..6);
             std::panic::resume_unwind(Box::new("fell"));
         }));
         assert!(fallen.is_err());
+        let windows = custody.of_windows(1, slots.len()).unwrap();
+        let watch = windows.watch();
+        windows.in_hand(0, 30..40);
+        leave(watch);
         let in_hand = |partition, offsets, fell| InHand { partition, offsets, fell };
-        assert_eq!(Custody::read_notes(&notes).unwrap(), [in_hand(2, 5..6, true), in_hand(3, 7..9, false)]);
+        assert_eq!(
+            Custody::read_notes(&notes).unwrap(),
+            [in_hand(2, 5..6, true), in_hand(3, 7..9, false), in_hand(0, 30..40, false)]
+        );
     }
 
     #[test]

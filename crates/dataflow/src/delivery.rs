@@ -16,6 +16,7 @@ use timely::dataflow::operators::Capability;
 
 use crate::commit::{Committer, Committing};
 use crate::job::RunError;
+use crate::space::Patience;
 use crate::worker::Here;
 use crate::world::{After, Lane};
 
@@ -200,16 +201,18 @@ impl LiveSink {
         let progress = Arc::clone(&written);
         let name = format!("sink-{}", open.name);
         let mut sink = open.sink;
+        let mut patience = Patience::new(here);
         let work = move |order: &mut Order| {
             let after = match obey(sink.as_mut(), order) {
                 Ok(bytes) => {
+                    patience.over();
                     progress.fetch_add(bytes, Ordering::AcqRel);
                     After::Done
                 }
-                Err(error) => {
-                    note(&failure, error.into());
+                Err(error) => patience.after(error.into()).unwrap_or_else(|error| {
+                    note(&failure, error);
                     After::Stop
-                }
+                }),
             };
             activate();
             after

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Counts, Decoded, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
+use event::{Counts, Decoded, Place, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
 use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
@@ -90,9 +90,13 @@ impl Intake {
         self.partition.position()
     }
 
-    /// What the global watermark counts it with: a finished partition holds nothing back.
-    pub(crate) fn watermark(&self) -> Watermark {
-        if self.finished { Watermark::FINISHED } else { self.watermark.watermark() }
+    /// Where it goes on. A finished partition holds nothing back.
+    pub(crate) fn place(&self, here: &Here) -> Place {
+        if self.finished {
+            return Place::END;
+        }
+        let series = here.partitions[self.ordinal as usize].series;
+        Place { seen: self.watermark.watermark(), series, offset: self.position().offset }
     }
 
     /// The watermark that its records have reached.
@@ -159,13 +163,17 @@ impl Intake {
             inputs: transformed.inputs,
             behind: None,
         };
+        let block = match (records.offsets.first(), records.offsets.last()) {
+            (Some(first), Some(last)) => *first..last + 1,
+            _ => 0..0,
+        };
         let behind: Vec<(u32, i64)> = behind.into_iter().map(|(row, seen)| (marked.row(row), seen)).collect();
         let (ahead, behind) = part(columns, &records, transformed.kept.as_deref(), &behind);
         for columns in [Some(ahead), behind].into_iter().flatten() {
             for (to, columns) in self.router.deal(columns) {
                 let content = Content::Columns(Box::new(columns));
                 let content = if here.is_remote(to as usize) { content.into_bytes() } else { content };
-                turn.parcels.push(Parcel { to, partition: self.ordinal, content });
+                turn.parcels.push(Parcel { to, partition: self.ordinal, block: block.clone(), content });
             }
         }
         turn

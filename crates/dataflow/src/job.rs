@@ -253,17 +253,18 @@ pub enum RunError {
     /// The job was asked to drain before it had begun.
     #[error("told to stop while waiting for the other processes")]
     Stopped,
-    /// A peer died, or a part of the program panicked.
+    /// Another process of the job has died.
+    #[error("{0}")]
+    Lost(String),
+    /// A thread of this process panicked.
+    #[error("{0}")]
+    Panicked(String),
+    /// A part of this process is gone.
     #[error("{0}")]
     Died(String),
 }
 
 impl RunError {
-    /// Whether a thread of this process panicked, as opposed to one of another, or to an error.
-    pub fn is_panic(&self) -> bool {
-        matches!(self, RunError::Died(words) if words.starts_with("internal error"))
-    }
-
     /// Whether there was no space, which may come back.
     pub(crate) fn is_full(&self) -> bool {
         match self {
@@ -283,7 +284,11 @@ impl RunError {
             | RunError::NotRepeatable(_)
             | RunError::Snapshot(_)
             | RunError::MeshRefused(_) => true,
-            RunError::Mesh(_) | RunError::Stopped | RunError::Died(_) => false,
+            RunError::Mesh(_)
+            | RunError::Stopped
+            | RunError::Lost(_)
+            | RunError::Panicked(_)
+            | RunError::Died(_) => false,
         }
     }
 }

@@ -23,6 +23,7 @@ mod columns;
 mod commit;
 mod custody;
 mod delivery;
+mod fault;
 mod graph;
 mod intake;
 mod job;

@@ -1,8 +1,10 @@
 //! What moves along the edges of the graph.
 
+use std::ops::Range;
+
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
-use event::{Counts, OutputRow, Rejected, Watermark, key_hash};
+use event::{Counts, OutputRow, Place, Rejected, key_hash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
@@ -15,6 +17,8 @@ pub(crate) struct Parcel {
     pub(crate) to: u32,
     /// Ordinal of the partition.
     pub(crate) partition: u32,
+    /// Offsets of the block that they were read in: from the first up to behind the last.
+    pub(crate) block: Range<u64>,
     /// The records.
     pub(crate) content: Content,
 }
@@ -154,8 +158,8 @@ pub(crate) struct Mark {
     pub(crate) to: u32,
     /// Whose partitions.
     pub(crate) from: u32,
-    /// The least watermark among them.
-    pub(crate) watermark: Watermark,
+    /// The least of the places where they go on; the least watermark among them is its `seen`.
+    pub(crate) place: Place,
     /// Whether this is the worker's last mark before a cut.
     pub(crate) cut: bool,
     /// Whether the worker was asked to drain: then all are.

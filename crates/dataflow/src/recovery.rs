@@ -94,22 +94,28 @@ impl Recovery {
         self.manifest.as_ref().map_or(0, |manifest| manifest.number)
     }
 
+    /// What the checkpoint that the job goes on from says of a partition; `None` if there is no checkpoint.
+    pub(crate) fn source_state(&self, info: &PartitionInfo) -> Result<Option<&SourceState>, RunError> {
+        let Some(manifest) = &self.manifest else { return Ok(None) };
+        match manifest.sources.iter().find(|state| state.partition == info.id) {
+            Some(state) => Ok(Some(state)),
+            None => Err(RunError::Snapshot(format!(
+                "checkpoint {} has no position for partition {}; \
+                 the source must stay as it was when the job was first started",
+                manifest.number, info.id
+            ))),
+        }
+    }
+
     /// Where a partition is read on, and its watermark.
     pub(crate) fn partition(
         &self,
         info: &PartitionInfo,
         bound: i64,
     ) -> Result<(Position, PartitionWatermark), RunError> {
-        let Some(manifest) = &self.manifest else {
+        let Some(state) = self.source_state(info)? else {
             return Ok((info.start.clone(), PartitionWatermark::new(bound)));
         };
-        let state = manifest.sources.iter().find(|state| state.partition == info.id).ok_or_else(|| {
-            RunError::Snapshot(format!(
-                "checkpoint {} has no position for partition {}; \
-                 the source must stay as it was when the job was first started",
-                manifest.number, info.id
-            ))
-        })?;
         let position = decode(Kind::Position, &state.position)
             .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", info.id)))?;
         if self.world.has(Plant::ForgetWatermark) {

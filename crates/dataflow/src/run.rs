@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use checkpoint::{Kind, SourceState, StoreError, encode};
-use event::{Epoch, Watermark};
+use event::{Epoch, Place, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
@@ -29,7 +29,7 @@ use crate::pace::Pace;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, recover};
 use crate::space::Space;
-use crate::worker::{Here, Outcome};
+use crate::worker::{Here, Known, Outcome};
 use crate::world::World;
 
 /// How long a worker sleeps at most before it looks whether another has failed.
@@ -195,9 +195,9 @@ pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, 
         return Ok(Lead::Finished(summary));
     }
     let manifest = recovery.manifest.clone();
-    let sources = partitions.iter().map(|(_, _, info)| {
-        let known = manifest.as_ref().and_then(|m| m.sources.iter().find(|state| state.partition == info.id));
-        known.cloned().map_or_else(|| first_state(info), Ok)
+    let sources = partitions.iter().map(|(_, _, info)| match recovery.source_state(info)? {
+        Some(state) => Ok(state.clone()),
+        None => first_state(info),
     });
     let sources = sources.collect::<Result<Vec<_>, RunError>>()?;
     let peers = cluster.workers * cluster.hosts.len().max(1);
@@ -265,7 +265,7 @@ impl Start {
             job: Arc::clone(&self.job),
             control: Arc::clone(&self.control),
             outcome: Arc::clone(&self.outcome),
-            partitions: Arc::new(self.partitions.iter().map(|(_, _, info)| info.id.clone()).collect()),
+            partitions: Arc::new(self.known()),
             worker: worker.index(),
             peers: worker.peers(),
             threads: self.threads,
@@ -282,9 +282,13 @@ impl Start {
         if let Err(error) = built {
             here.outcome.fail(error);
         }
+        // Beside the one of its reading: a worker may have nothing to read, or nothing more.
+        let pulse = here.control.vitals().pulse();
         while !here.outcome.has_failed() && worker.has_dataflows() {
+            pulse.beat();
             worker.step_or_park(Some(PARK));
         }
+        drop(pulse);
         if here.outcome.has_failed() {
             // What is left of the dataflow must not be stepped again: some of it is gone.
             worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
@@ -307,7 +311,7 @@ impl Start {
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let marks = self.first_marks(here.peers);
         let store = self.recovery.store.clone();
-        let keyed = Keyed { windows, marks: marks.clone(), store, heard };
+        let keyed = Keyed { windows, marks: marks.iter().map(|place| place.seen).collect(), store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,
@@ -317,10 +321,20 @@ impl Start {
         Ok(())
     }
 
+    /// What every worker knows of the partitions.
+    fn known(&self) -> Vec<Known> {
+        let known = self.partitions.iter().enumerate().map(|(ordinal, (_, number, info))| Known {
+            name: info.id.clone(),
+            series: ordinal as u32 - number + info.series,
+        });
+        known.collect()
+    }
+
     /// A worker without partitions holds nothing back; the others have not said anything yet.
-    fn first_marks(&self, peers: usize) -> Vec<Watermark> {
+    fn first_marks(&self, peers: usize) -> Vec<Place> {
         let reads = |worker| worker < self.partitions.len();
-        (0..peers).map(|worker| if reads(worker) { Watermark::NONE } else { Watermark::FINISHED }).collect()
+        let first = |worker| if reads(worker) { Place::first_at(Watermark::NONE) } else { Place::END };
+        (0..peers).map(first).collect()
     }
 
     /// Opens the partitions that a worker reads: every so many-th of all.
@@ -364,7 +378,7 @@ fn watch_panics(outcome: &Arc<Outcome>) {
             outcome.fail_lost(words);
         } else {
             let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
-            outcome.fail(RunError::Died(format!("internal error{place}: {words}")));
+            outcome.fail(RunError::Panicked(format!("internal error{place}: {words}")));
         }
     }));
 }

@@ -10,14 +10,22 @@ use crate::job::{Control, Job, RunError};
 use crate::space::Space;
 use crate::world::World;
 
+/// What every worker knows of a partition.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    /// Ordinal of the first partition with which it shares one sequence of offsets.
+    pub(crate) series: u32,
+}
+
 /// A worker's place in the cluster, and what it shares with the others of its process.
 #[derive(Clone)]
 pub(crate) struct Here {
     pub(crate) job: Arc<Job>,
     pub(crate) control: Arc<Control>,
     pub(crate) outcome: Arc<Outcome>,
-    /// Names of all partitions, by ordinal.
-    pub(crate) partitions: Arc<Vec<String>>,
+    /// All partitions, by ordinal.
+    pub(crate) partitions: Arc<Vec<Known>>,
     pub(crate) worker: usize,
     pub(crate) peers: usize,
     /// Threads in each process.
@@ -79,10 +87,10 @@ impl Outcome {
     /// Turns a connection that ended too early into a failure.
     pub(crate) fn fail_lost(&self, words: &str) {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.fail(RunError::Died(match lost {
-            Some(peer) => format!("lost {peer}: the process has died, so this one ends too"),
-            None => words.to_owned(),
-        }));
+        self.fail(match lost {
+            Some(peer) => RunError::Lost(format!("lost {peer}: the process has died, so this one ends too")),
+            None => RunError::Lost(words.to_owned()),
+        });
     }
 
     /// Takes the failure out.

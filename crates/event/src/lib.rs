@@ -38,7 +38,7 @@ pub use detected::{Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeveri
 pub use epoch::Epoch;
 pub use expression::{Evaluation, Expression, RowFailure};
 pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
-pub use output::{Due, OutputRow, SinkId};
+pub use output::{Due, OutputRow, Place, SinkId};
 pub use quarantine::{Reason, Rejected};
 pub use records::{Decoded, Records, RejectedRecord};
 pub use rows::Rows;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Watermark;
+
 /// Ordinal of a sink among the job's sinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SinkId(pub u16);
@@ -28,6 +30,47 @@ pub struct Due {
     pub rule: u16,
     /// Sequence or revision within the key.
     pub sequence: u64,
+}
+
+/// Where a record stands among all that a job reads, in an order that is the same for any number of workers:
+/// what records cause goes out in it.
+///
+/// A partition's places only grow, so that the least of the places where the partitions go on bounds all
+/// that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// Its partition's watermark just before it.
+    pub seen: Watermark,
+    /// Ordinal of the first of the partitions that share one sequence of offsets, as the lanes of a file do.
+    pub series: u32,
+    /// Its offset in that sequence.
+    pub offset: u64,
+}
+
+impl Place {
+    /// Behind every record: where a finished partition goes on.
+    pub const END: Place = Place { seen: Watermark::FINISHED, series: u32::MAX, offset: u64::MAX };
+
+    /// Before every record that is read when the watermark has come so far.
+    pub fn first_at(seen: Watermark) -> Place {
+        Place { seen, series: 0, offset: 0 }
+    }
+}
+
+impl From<Place> for Due {
+    /// The place of what a record causes by itself.
+    fn from(place: Place) -> Due {
+        Due {
+            due: place.seen.0,
+            class: 1,
+            operator: 0,
+            window_end: 0,
+            window_start: 0,
+            key: place.series.to_be_bytes().to_vec(),
+            rule: 0,
+            sequence: place.offset,
+        }
+    }
 }
 
 /// One row for one sink: where it stands, and its bytes without a line end.

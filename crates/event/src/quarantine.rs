@@ -56,7 +56,7 @@ impl fmt::Display for Reason {
 /// One quarantined record, with where it stood.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rejected {
-    /// Its partition's watermark just before it. First of the order (`seen`, partition, offset).
+    /// Its partition's watermark just before it.
     pub seen: i64,
     /// Ordinal of the partition among all of the job's.
     pub partition: u32,

@@ -85,7 +85,7 @@ impl Job {
     /// The command line of this plan.
     pub fn invocation(&self) -> Invocation {
         let workers = self.workers.to_string();
-        let mut invocation = if self.processes > 1 {
+        let invocation = if self.processes > 1 {
             Invocation::new(repository().join("scripts/run-local.sh"))
                 .env("TIDEWATCH_BIN", &self.program)
                 .args(["-p", &self.processes.to_string(), "-w", &workers])
@@ -93,11 +93,25 @@ impl Job {
         } else {
             Invocation::new(&self.program).arg("run").arg(&self.config).args(["-w", &workers])
         };
-        invocation = invocation.arg("--report").arg(self.report_path());
-        for (name, value) in &self.settings {
-            invocation = invocation.set(name, value);
-        }
-        invocation
+        self.configured(invocation.arg("--report").arg(self.report_path()))
+    }
+
+    /// Another subcommand on this job's config and settings, such as `checkpoints list` or `ctl status`.
+    pub fn about(&self, verb: &[&str]) -> Invocation {
+        self.configured(Invocation::new(&self.program).args(verb).arg(&self.config))
+    }
+
+    /// What such a subcommand says in JSON.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ask(&self, verb: &[&str]) -> Value {
+        let said = self.about(verb).args(["--format", "json"]).run().expect_code(0).stdout;
+        serde_json::from_slice(&said).expect("an answer in JSON")
+    }
+
+    fn configured(&self, invocation: Invocation) -> Invocation {
+        self.settings.iter().fold(invocation, |invocation, (name, value)| invocation.set(name, value))
     }
 
     /// Runs it to its end, which must be a good one.

@@ -42,10 +42,10 @@ impl Default for Podcast {
 pub struct Quarantined {
     /// Its lane's watermark just before it, in microseconds.
     pub seen: i64,
-    /// Its lane.
-    pub lane: usize,
     /// Position of its line in the file.
     pub offset: u64,
+    /// Its lane.
+    pub lane: usize,
     /// Why.
     pub reason: Reason,
     /// Its first bytes.

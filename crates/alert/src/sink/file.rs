@@ -22,6 +22,8 @@ pub(super) struct FileSink {
     /// The same file, to be written at a place of our choice; only if it is regular.
     placed: Option<File>,
     length: u64,
+    /// Bytes that were written of lines whose writing failed.
+    partial: usize,
 }
 
 impl FileSink {
@@ -51,10 +53,29 @@ impl FileSink {
         };
         let placed = regular.then(|| OpenOptions::new().write(true).open(path)).transpose();
         let placed = placed.map_err(|source| failed(name, path, "open", source))?;
-        if before.is_none() {
-            sync_folder(path).map_err(|source| failed(name, path, "make durable", source))?;
+        if regular {
+            match sync_folder(path) {
+                // Whoever created it may have died before its name was durable; but it may also lie in a
+                // folder that others made and that cannot be opened.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && before.is_some() => {}
+                synced => synced.map_err(|source| failed(name, path, "make durable", source))?,
+            }
         }
-        Ok(FileSink { name: name.to_owned(), path: path.to_owned(), file, regular, placed, length })
+        let (name, path) = (name.to_owned(), path.to_owned());
+        Ok(FileSink { name, path, file, regular, placed, length, partial: 0 })
+    }
+
+    /// An output that goes on at its end, for lines that come when they are due. A last line without an end,
+    /// which a process has left that died within a write, is cut off: it comes again.
+    pub(super) fn resume_at_once(name: &str, path: &Path) -> Result<Self, SinkError> {
+        let mut sink = Self::append(name, path)?;
+        if let Some(placed) = &sink.placed {
+            let whole = end_of_last_line(&sink.file, sink.length)
+                .map_err(|source| failed(name, path, "read", source))?;
+            placed.set_len(whole).map_err(|source| failed(name, path, "write to", source))?;
+            sink.length = whole;
+        }
+        Ok(sink)
     }
 
     /// An output that holds a part of what the last checkpoints put out, and now all of it.
@@ -74,14 +95,11 @@ impl FileSink {
             return Ok(sink);
         }
         sink.check_length(start, deliveries)?;
-        let mut to_skip = sink.check_overlap(start, deliveries)?;
-        for delivery in deliveries {
-            let skipped = to_skip.min(delivery.bytes.len());
-            to_skip -= skipped;
-            sink.deliver(delivery.number, &delivery.bytes[skipped..])?;
-        }
-        // What was there already may never have been made durable.
-        sink.sync()?;
+        sink.check_overlap(start, deliveries)?;
+        // What was there already is written again, since it may never have become durable: a sync that failed
+        // is forgotten by the system, and the next one succeeds without having written anything.
+        sink.length = start;
+        deliveries.iter().try_for_each(|delivery| sink.deliver(delivery.number, &delivery.bytes))?;
         Ok(sink)
     }
 
@@ -97,8 +115,8 @@ impl FileSink {
         Ok(())
     }
 
-    /// Compares the file from `start` on with what was put out. Returns how many bytes it has of it.
-    fn check_overlap(&mut self, start: u64, deliveries: &[Delivery]) -> Result<usize, SinkError> {
+    /// Compares the file from `start` on with what was put out.
+    fn check_overlap(&mut self, start: u64, deliveries: &[Delivery]) -> Result<(), SinkError> {
         let reading = |sink: &Self, source| failed(&sink.name, &sink.path, "read", source);
         self.file.seek(SeekFrom::Start(start)).map_err(|source| reading(self, source))?;
         let mut buffer = vec![0; COMPARE_BYTES];
@@ -113,14 +131,15 @@ impl FileSink {
             }
             at += len as u64;
         }
-        Ok((at - start) as usize)
+        Ok(())
     }
 }
 
 impl Sink for FileSink {
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        write_all(&mut self.file, lines)
+        write_all(&mut self.file, lines, &mut self.partial)
             .map_err(|source| failed(&self.name, &self.path, "write to", source))?;
+        self.partial = 0;
         self.length += lines.len() as u64;
         Ok(())
     }
@@ -159,6 +178,22 @@ fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Where the last line of a file ends that has an end.
+fn end_of_last_line(file: &File, length: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; COMPARE_BYTES];
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(COMPARE_BYTES as u64);
+        let bytes = &mut buffer[..(end - start) as usize];
+        file.read_exact_at(bytes, start)?;
+        if let Some(newline) = memchr::memrchr(b'\n', bytes) {
+            return Ok(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// Makes the name of a new file durable, which syncing the file does not.

@@ -113,7 +113,8 @@ pub trait Sink: Send {
     /// Writes whole lines, each with its `\n`, through to the operating system.
     ///
     /// # Errors
-    /// If they could not be written; then a part of them may have been.
+    /// If they could not be written; then a part of them may have been. To try again is to call it with the
+    /// same lines: it goes on behind that part.
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError>;
 
     /// Makes durable what was written, where that means anything.
@@ -207,7 +208,7 @@ pub fn resume_exactly_once(
 pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink>, SinkError> {
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
-        SinkKind::File { path } => Ok(Box::new(FileSink::append(&spec.name, path)?)),
+        SinkKind::File { path } => Ok(Box::new(FileSink::resume_at_once(&spec.name, path)?)),
         _ => open_database(spec, deliverer, Opening::AtOnce),
     }
 }
@@ -258,12 +259,13 @@ fn open_database(
 /// How long to wait for a reader that is slow, when its pipe was set not to block.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
 
-/// Writes everything, also to a pipe that another program has set not to block.
-fn write_all(target: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match target.write(bytes) {
+/// Writes everything, also to a pipe that another program has set not to block. `done` is how much of it was
+/// written in an attempt before, and now.
+fn write_all(target: &mut impl Write, bytes: &[u8], done: &mut usize) -> io::Result<()> {
+    while let Some(rest) = bytes.get(*done..).filter(|rest| !rest.is_empty()) {
+        match target.write(rest) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
+            Ok(written) => *done += written,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(RETRY_AFTER),
             Err(error) => return Err(error),
@@ -297,7 +299,7 @@ mod tests {
             }
         }
         let mut slow = Slow(Vec::new(), 0);
-        write_all(&mut slow, b"one\ntwo\n").unwrap();
+        write_all(&mut slow, b"one\ntwo\n", &mut 0).unwrap();
         assert_eq!(slow.0, b"one\ntwo\n");
     }
 }

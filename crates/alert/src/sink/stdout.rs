@@ -13,12 +13,14 @@ pub(super) struct StdoutSink {
     /// The same open file as standard output, without the buffer that searches every write for a line end.
     output: File,
     length: u64,
+    /// Bytes that were written of lines whose writing failed.
+    partial: usize,
 }
 
 impl StdoutSink {
     pub(super) fn open(name: &str) -> Result<Self, SinkError> {
         match io::stdout().as_fd().try_clone_to_owned() {
-            Ok(output) => Ok(StdoutSink { name: name.to_owned(), output: output.into(), length: 0 }),
+            Ok(output) => Ok(StdoutSink { name: name.to_owned(), output: output.into(), length: 0, partial: 0 }),
             Err(source) => Err(failed(name, "open", source)),
         }
     }
@@ -26,7 +28,9 @@ impl StdoutSink {
 
 impl Sink for StdoutSink {
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        write_all(&mut self.output, lines).map_err(|source| failed(&self.name, "write to", source))?;
+        write_all(&mut self.output, lines, &mut self.partial)
+            .map_err(|source| failed(&self.name, "write to", source))?;
+        self.partial = 0;
         self.length += lines.len() as u64;
         Ok(())
     }

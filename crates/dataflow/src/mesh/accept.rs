@@ -86,7 +86,7 @@ impl Joining<'_> {
             let Some(peer) = peer else { continue };
             if peer.has_left(GLANCE, self.timeout).unwrap_or(true) {
                 let name = self.name(process);
-                return Err(RunError::Died(format!("lost {name}: it left while others were awaited")));
+                return Err(RunError::Lost(format!("lost {name}: it left while others were awaited")));
             }
         }
         self.outcome.take().map_or(Ok(()), Err)

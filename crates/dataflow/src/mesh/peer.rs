@@ -39,7 +39,7 @@ struct Whose {
 
 impl Whose {
     fn fail(&self, error: &io::Error) {
-        self.outcome.fail(RunError::Died(format!("lost {}: {error}", self.name)));
+        self.outcome.fail(RunError::Lost(format!("lost {}: {error}", self.name)));
     }
 }
 

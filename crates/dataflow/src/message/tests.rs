@@ -37,7 +37,7 @@ fn parts(columns: &Columns) -> impl PartialEq + std::fmt::Debug + '_ {
 }
 
 fn parcel(content: Content) -> Vec<u8> {
-    let parcel = Parcel { to: 1, partition: 2, content };
+    let parcel = Parcel { to: 1, partition: 2, block: 70..80, content };
     checkpoint::encode(checkpoint::Kind::Outbox, &parcel).unwrap()
 }
 
@@ -52,8 +52,8 @@ fn a_parcel_comes_back_the_same_whether_made_into_bytes_before_or_as_it_is_sent(
         let content = || Content::Columns(Box::new(columns.clone()));
         let bytes = parcel(content().into_bytes());
         assert_eq!(bytes, parcel(content()));
-        let Parcel { to, partition, content } = unpacked(&bytes);
-        assert_eq!((to, partition), (1, 2));
+        let Parcel { to, partition, block, content } = unpacked(&bytes);
+        assert_eq!((to, partition, block), (1, 2, 70..80));
         assert!(
             matches!(content, Content::Columns(_)),
             "made into columns straight from the network's buffer"

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use checkpoint::{Segment, SourceState, Store};
-use event::{Counts, Epoch, OutputRow, Watermark};
+use event::{Counts, Due, Epoch, OutputRow, Place, Watermark};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
@@ -20,7 +20,7 @@ use crate::delivery::{Cut, Delivery, OpenSink, Plan};
 use crate::job::{RunError, Summary};
 use crate::message::{Item, Mark, Part};
 use crate::plant::Plant;
-use crate::worker::Here;
+use crate::worker::{Here, Known};
 
 /// The worker that delivers.
 const WRITER: u64 = 0;
@@ -30,7 +30,8 @@ pub(crate) struct Writer {
     pub(crate) sinks: Vec<OpenSink>,
     pub(crate) store: Option<Store>,
     pub(crate) plan: Plan,
-    pub(crate) marks: Vec<Watermark>,
+    /// Where the partitions of each worker go on.
+    pub(crate) marks: Vec<Place>,
     pub(crate) watermark: Watermark,
     pub(crate) counts: Counts,
     pub(crate) held: Vec<OutputRow>,
@@ -117,8 +118,10 @@ struct Arrived {
 
 struct Writing {
     delivery: Delivery,
-    marks: Vec<Watermark>,
+    marks: Vec<Place>,
     watermark: Watermark,
+    /// Every row that stands before it is here.
+    reached: Due,
     counts: Counts,
     /// Rows that are not due yet, in canonical order.
     held: BinaryHeap<Reverse<OutputRow>>,
@@ -146,6 +149,7 @@ impl Writing {
             delivery,
             marks: writer.marks,
             watermark: writer.watermark,
+            reached: Place::first_at(writer.watermark).into(),
             counts: writer.counts,
             held: writer.held.into_iter().map(Reverse).collect(),
             sources: writer.sources,
@@ -185,8 +189,9 @@ impl Writing {
             self.give_rest();
         }
         self.here.control.set_totals(&self.counts, self.watermark);
-        self.commit(parts);
+        // First the lines, so that a checkpoint makes those durable that it counts as put out.
         self.delivery.flush();
+        self.commit(parts);
         for number in self.delivery.committed() {
             self.here.control.vitals().committed_up_to(number);
             self.committing.remove(&number);
@@ -203,7 +208,8 @@ impl Writing {
                 Item::Counts(counts) => self.counts += counts,
                 Item::Rejected(rejected) => {
                     if let Some(sink) = self.here.job.quarantine {
-                        let row = alert::quarantine_row(&rejected, &self.here.partitions, sink);
+                        let Known { name, series } = &self.here.partitions[rejected.partition as usize];
+                        let row = alert::quarantine_row(&rejected, name, *series, sink);
                         self.held.push(Reverse(row));
                     }
                 }
@@ -211,11 +217,15 @@ impl Writing {
         }
         for mark in arrived.marks {
             let held = &mut self.marks[mark.from as usize];
-            *held = mark.watermark.max(*held);
+            *held = mark.place.max(*held);
             self.cut |= mark.cut;
         }
-        self.watermark = self.marks.iter().copied().min().unwrap_or(self.watermark).max(self.watermark);
-        while self.held.peek().is_some_and(|Reverse(row)| is_due(row, self.watermark)) {
+        // After a restart the marks are behind what was reached before it, for a while.
+        if let Some(place) = self.marks.iter().min().filter(|place| place.seen >= self.watermark) {
+            self.watermark = place.seen;
+            self.reached = Due::from(*place);
+        }
+        while self.held.peek().is_some_and(|Reverse(row)| row.due < self.reached) {
             if let Some(Reverse(row)) = self.held.pop()
                 && self.delivery.give(row)
             {
@@ -303,9 +313,4 @@ impl Writing {
         }
         done || failed
     }
-}
-
-/// Rows that the watermark drives are due when it reaches them, rows that a record drives when it is past.
-fn is_due(row: &OutputRow, watermark: Watermark) -> bool {
-    row.due.due < watermark.0 || (row.due.class == 0 && row.due.due == watermark.0)
 }

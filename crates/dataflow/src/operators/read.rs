@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use checkpoint::{Kind, SourceState, encode};
-use event::{Counts, Epoch, Watermark};
+use event::{Counts, Epoch, Place};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -265,10 +265,10 @@ impl Reading {
 
     /// Says how far the partitions have come.
     fn tick(&mut self, capabilities: &Capabilities, cut: bool) {
-        let watermark = self.intakes.iter().map(Intake::watermark).min().unwrap_or(Watermark::FINISHED);
+        let place = self.intakes.iter().map(|intake| intake.place(&self.here)).min().unwrap_or(Place::END);
         let drain = self.here.control.is_draining();
         let from = self.here.worker as u32;
-        let marks = (0..self.here.peers as u32).map(|to| Mark { to, from, watermark, cut, drain });
+        let marks = (0..self.here.peers as u32).map(|to| Mark { to, from, place, cut, drain });
         self.marks.activate().session(&capabilities[1]).give_iterator(marks);
         let counts = std::mem::take(&mut self.counts);
         if counts != Counts::default() || !self.rejected.is_empty() {

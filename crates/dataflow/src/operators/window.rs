@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use checkpoint::Store;
 use event::{Counts, Epoch, Reason, Rejected, Rows, Watermark};
@@ -20,6 +21,8 @@ use timely::scheduling::Activator;
 use window::{Arrival, Arrivals, Windows};
 
 use super::{Output, all_reached, is_past, wake};
+use crate::custody::Slot;
+use crate::fault::Faults;
 use crate::job::RunError;
 use crate::message::{Columns, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
@@ -80,6 +83,8 @@ pub(crate) fn window<'scope>(
         ticks: BTreeMap::new(),
         counts: Counts::default(),
         late: Vec::new(),
+        slot: here.control.custody().of_windows(here.worker, here.partitions.len()),
+        faults: Faults::of_environment(),
         cut: None,
         saving: false,
         snapshots: keyed.store.map(|store| {
@@ -136,6 +141,9 @@ struct Windowing {
     ticks: BTreeMap<Epoch, Tick>,
     counts: Counts,
     late: Vec<Rejected>,
+    /// Where they note which records are in hand.
+    slot: Option<Arc<Slot>>,
+    faults: Faults,
     /// The right to put out the part of the cut that comes next.
     cut: Option<Capability<u64>>,
     /// Whether a snapshot is being taken; the windows stay as they are until it is.
@@ -159,10 +167,17 @@ impl Windowing {
 
     fn insert(&mut self, parcel: Parcel) {
         let partition = parcel.partition;
+        // Until they are in, they are to blame for whatever happens.
+        let slot = self.slot.clone();
+        let _watch = slot.as_ref().map(|slot| {
+            slot.in_hand(partition, parcel.block);
+            slot.watch()
+        });
         let Some(columns) = parcel.content.into_columns() else {
             return self.here.outcome.fail(RunError::Died("a parcel from another process is damaged".into()));
         };
         let Columns { keys, hashes, times, offsets, inputs, behind } = columns;
+        self.faults.meet(&keys, &times);
         let arrivals = Arrivals {
             keys: &keys,
             hashes: &hashes,
@@ -248,7 +263,7 @@ impl Windowing {
         let mut cut = false;
         for mark in tick.marks.drain(..) {
             let held = &mut self.marks[mark.from as usize];
-            *held = mark.watermark.max(*held);
+            *held = mark.place.seen.max(*held);
             cut |= mark.cut;
             if mark.drain {
                 self.here.control.drain();

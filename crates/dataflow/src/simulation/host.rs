@@ -218,7 +218,10 @@ impl Host {
 
     pub(crate) fn partitions(&self) -> Vec<PartitionInfo> {
         let numbers = 0..self.outside.inputs.len();
-        let info = |number| PartitionInfo { id: format!("simulated#{number}"), start: Position::stdin(0) };
+        let info = |number| {
+            let (id, start) = (format!("simulated#{number}"), Position::stdin(0));
+            PartitionInfo { id, series: number as u32, start }
+        };
         numbers.map(info).collect()
     }
 

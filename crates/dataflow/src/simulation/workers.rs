@@ -102,7 +102,7 @@ impl Workers {
             Ok(more) if granted => puppet.over = !more,
             _ => {
                 puppet.over = true;
-                self.outcome.fail(RunError::Died(format!("worker {worker} panicked")));
+                self.outcome.fail(RunError::Panicked(format!("worker {worker} panicked")));
             }
         }
     }

@@ -30,6 +30,7 @@ pub(super) fn partitions(path: &Path, lanes: u32) -> Result<Vec<PartitionInfo>, 
     let (_, origin) = first_start(path, lanes, CHUNK_BYTES)?;
     let info = |lane| PartitionInfo {
         id: format!("{}#{lane}", path.display()),
+        series: 0,
         start: Position { offset: origin.lane_start(lane), origin: Origin::File(origin) },
     };
     Ok((0..lanes).map(info).collect())

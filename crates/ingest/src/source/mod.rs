@@ -62,6 +62,9 @@ impl SourceKind {
 pub struct PartitionInfo {
     /// `FILE#lane`, `stdin` or `generate#lane`: as quarantine rows name it.
     pub id: String,
+    /// The number in its source of the first partition with which it shares one sequence of offsets: 0 for
+    /// each lane of a file, whose offsets are those of the file; else its own.
+    pub series: u32,
     /// Where it starts. Handing this to [`open`] keeps what was found now, as the length of a file that is
     /// still written to, the same for all partitions and for the life of the job.
     pub start: Position,
@@ -110,7 +113,9 @@ pub trait Partition: Send {
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
         SourceKind::File { path, lanes } => file::partitions(path, *lanes),
-        SourceKind::Stdin => Ok(vec![PartitionInfo { id: "stdin".to_owned(), start: Position::stdin(0) }]),
+        SourceKind::Stdin => {
+            Ok(vec![PartitionInfo { id: "stdin".to_owned(), series: 0, start: Position::stdin(0) }])
+        }
         SourceKind::Generate(generate) => generate::partitions(generate),
     }
 }

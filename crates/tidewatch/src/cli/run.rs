@@ -334,7 +334,8 @@ fn ending(error: &RunError) -> Ending {
         _ if is_broken_pipe(error) => Ending::Finished,
         // To start the job again would only take the state away from the run that has it now.
         RunError::Store(StoreError::Taken { .. }) => Ending::Hopeless,
-        _ if error.is_panic() => Ending::Panicked,
+        RunError::Panicked(_) => Ending::Panicked,
+        RunError::Lost(_) => Ending::Bereft,
         _ => Ending::Failed,
     }
 }

@@ -55,6 +55,8 @@ pub(crate) enum Ending {
     Drained,
     /// It failed.
     Failed,
+    /// Another process of the job has died.
+    Bereft,
     /// A thread of the process panicked.
     Panicked,
     /// It failed, and to start again makes no sense.

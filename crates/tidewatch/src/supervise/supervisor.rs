@@ -163,7 +163,9 @@ impl<'a> Supervisor<'a> {
             Some(code @ (0 | 2 | 3 | 130)) => return Ok(Next::Leave(code as u8)),
             _ => {}
         }
-        if self.stopping || end.ending == Some(Ending::Hopeless) || (code.is_some() && !self.has_read) {
+        // What fails before anything was read will not be better next time, unless another process was to blame.
+        let is_barren = code.is_some() && !self.has_read && end.ending != Some(Ending::Bereft);
+        if self.stopping || end.ending == Some(Ending::Hopeless) || is_barren {
             if code.is_none() {
                 say_death(end, "it was told to stop; the same command goes on from the last checkpoint");
             }

@@ -91,9 +91,7 @@ impl Bench {
         let state = self.folder.join("state");
         remove(&alerts)?;
         remove(&report)?;
-        if state.exists() {
-            std::fs::remove_dir_all(&state)?;
-        }
+        remove(&state)?;
         let text = |path: &Path| path.display().to_string();
         let mut command = if plan.processes > 1 {
             let script = text(&repository().join("scripts/run-local.sh"));
@@ -153,8 +151,13 @@ pub(crate) fn check_equal(a: &Path, b: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn remove(file: &Path) -> std::io::Result<()> {
-    if file.exists() { std::fs::remove_file(file) } else { Ok(()) }
+/// Removes a file, or a folder with all that is in it, if it is there.
+pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
+    match path {
+        path if path.is_dir() => std::fs::remove_dir_all(path),
+        path if path.exists() => std::fs::remove_file(path),
+        _ => Ok(()),
+    }
 }
 
 /// Medians of several runs of one command, each on its own.

@@ -10,10 +10,11 @@ use testkit::workload::repository;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
 use crate::figure::{Figures, Target};
+use crate::recovery::recovery;
 
 /// The groups, in the order in which they run.
-pub(crate) const NAMES: [&str; 7] =
-    ["reference", "scale", "keys", "windows", "latency", "checkpoint", "start"];
+pub(crate) const NAMES: [&str; 8] =
+    ["reference", "scale", "keys", "windows", "latency", "checkpoint", "recovery", "start"];
 
 /// Runs one of [`NAMES`].
 pub(crate) fn run(name: &str, bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
@@ -24,6 +25,7 @@ pub(crate) fn run(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()
         "windows" => windows(bench, figures),
         "latency" => latency(bench, figures),
         "checkpoint" => checkpoint(bench, figures),
+        "recovery" => recovery(bench, figures),
         "start" => start(bench, figures),
         other => Err(format!("no figures {other}").into()),
     }
@@ -228,19 +230,26 @@ fn checkpoint(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     std::fs::write(&stateless, without_table(&config, "state"))?;
     let every_second = Plan::reference(&input).set("state.checkpoint_every", "\"1s\"");
     let none = Plan { config: stateless, state: false, ..Plan::reference(&input) };
-    let (mut with, mut without) = (Vec::new(), Vec::new());
-    for _ in 0..bench.repeat.div_ceil(2) {
-        with.push(bench.run(&every_second)?.usage);
-        without.push(bench.run(&none)?.usage);
+    for (workers, name) in [(1, "1 worker"), (2, "2 workers")] {
+        let (every_second, none) = (every_second.clone().workers(workers), none.clone().workers(workers));
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..bench.repeat {
+            with.push(bench.run(&every_second)?.usage);
+            without.push(bench.run(&none)?.usage);
+        }
+        let (with, without) = (Median::of(&with), Median::of(&without));
+        figures.detail(format!("checkpoint every second, {name}"), with.to_json());
+        figures.detail(format!("no checkpoints, {name}"), without.to_json());
+        // A run that ends within the second has no checkpoint but the last one: its ratio says nothing.
+        let checkpoints = with.wall_s.floor();
+        let target = |target| if checkpoints >= 2.0 { target } else { Target::None };
+        let every_second = format!("a checkpoint every second over none, {users} users, {name}");
+        figures.add(format!("checkpoints of that run, {name}, about"), checkpoints, "", Target::None);
+        let cpu = with.cpu_s / without.cpu_s;
+        figures.add(format!("CPU per event, {every_second}"), cpu, "", target(Target::AtMost(1.1)));
+        let speed = without.wall_s / with.wall_s;
+        figures.add(format!("events/s, {every_second}"), speed, "", target(Target::AtLeast(0.95)));
     }
-    let (with, without) = (Median::of(&with), Median::of(&without));
-    figures.detail("checkpoint every second", with.to_json());
-    figures.detail("no checkpoints", without.to_json());
-    // A run that ends within the second has no checkpoint but the last one: its ratio says nothing.
-    let checkpoints = with.wall_s.floor();
-    let target = if checkpoints >= 2.0 { Target::AtMost(1.1) } else { Target::None };
-    figures.add("checkpoints of that run, about", checkpoints, "", Target::None);
-    figures.add("CPU per event, a checkpoint every second over none", with.cpu_s / without.cpu_s, "", target);
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 mod bench;
 mod figure;
 mod groups;
+mod recovery;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
