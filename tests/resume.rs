@@ -396,3 +396,21 @@ fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
     assert!(job.alerts() == input.alerts);
     refused(again.invocation().args(["--from", "999"]).run(), &["no checkpoint 999"]);
 }
+
+#[test]
+fn to_look_at_the_checkpoints_of_a_job_that_was_not_started_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    std::fs::write(&input, "").expect("write");
+    let job = Job::reference(PROGRAM, folder.path().join("out"), &input);
+    for verb in ["list", "show", "verify"] {
+        refused(job.about(&["checkpoints", verb]).run(), &["there is no state", "has not been started"]);
+        assert!(!job.state_path().exists());
+    }
+    // A folder that was made for it, and which the job has not used.
+    std::fs::create_dir(job.state_path()).expect("create");
+    for verb in ["list", "show", "verify"] {
+        refused(job.about(&["checkpoints", verb]).run(), &["there is no state", "has not been started"]);
+        assert!(std::fs::read_dir(job.state_path()).expect("the folder").next().is_none());
+    }
+}

@@ -2,6 +2,7 @@
 //! that nothing happened to.
 
 use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -349,6 +350,144 @@ fn a_second_ctrl_c_leaves_at_once_and_takes_the_worker_process_along() {
     running.signal(Signal::SIGINT);
     running.wait(SOON).expect_code(130);
     assert!(!is_alive(worker));
+}
+
+#[test]
+fn a_job_that_cannot_write_its_report_says_so_and_ends_with_a_failure_and_is_not_started_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = plan(&folder.path().join("out"), &input.file);
+    symlink("/dev/full", job.report_path()).expect("a device without space");
+    for _ in 0..2 {
+        let finished = job.invocation().start().wait(SOON).expect_code(1);
+        assert!(finished.stderr.contains("write the report"), "{}", finished.stderr);
+        assert!(!finished.stderr.contains("going on"), "{}", finished.stderr);
+        assert!(job.alerts() == input.alerts, "other alerts");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_does_not_end_a_job_that_is_rescaled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    symlink("/dev/full", job.report_path()).expect("a device without space");
+    let running = job.invocation().start();
+    first_delivery(&job);
+    assert_eq!(job.ask(&["ctl", "rescale", "-w", "2"])["to"], 2);
+    running.wait(SOON).expect_code(1);
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn a_state_that_keeps_the_process_waiting_at_its_start_is_not_taken_for_a_hang() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = plan(&folder.path().join("out"), &input.file).set("supervise.hang_after", "\"1s\"");
+    // A note that can be read only once somebody writes it, as one in a store that is away.
+    let note = br#"{"partition":"another","offset":0}"#;
+    checkpoint::Store::open(&job.state_path()).expect("a state").note("poison", note).expect("a note");
+    let notes = std::fs::read_dir(job.state_path().join("notes")).expect("notes");
+    let path = notes.map(|entry| entry.expect("an entry").path()).next().expect("the note");
+    std::fs::remove_file(&path).expect("remove");
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    let running = job.invocation().start();
+    std::thread::sleep(Duration::from_secs(3));
+    std::fs::write(&path, note).expect("write");
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(!finished.stderr.contains("hangs"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn a_process_that_cannot_be_started_for_a_while_is_started_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    let temporary = folder.path().join("tmp");
+    let begin = || job.invocation().env("TMPDIR", &temporary).start();
+    // What never worked is not repeated.
+    let finished = begin().wait(SOON).expect_code(1);
+    assert!(finished.stderr.contains("create a file for notes"), "{}", finished.stderr);
+    std::fs::create_dir(&temporary).expect("create");
+    let running = begin();
+    first_delivery(&job);
+    std::fs::remove_dir_all(&temporary).expect("remove");
+    let worker = worker_of(running.id(), None);
+    send(worker, Signal::SIGKILL);
+    eventually("its end", SOON, || (!is_alive(worker)).then_some(()));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(job.ask(&["ctl", "status"])["state"], "waiting to start again");
+    std::fs::create_dir(&temporary).expect("create");
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(finished.stderr.contains("create a file for notes"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("trying again in"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn a_poisonous_record_that_cannot_be_noted_at_once_is_noted_before_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let (offset, line, expected) = victim(folder.path(), &input);
+    let job = plan(&folder.path().join("out"), &input.file).with_quarantine();
+    let job = job.set("supervise.hang_after", "\"2s\"");
+    let running = job.invocation().env("TIDEWATCH_TEST_STUCK", &line).start();
+    let status = || {
+        let finished = job.about(&["ctl", "status", "--format", "json"]).run();
+        serde_json::from_slice::<Value>(&finished.stdout).unwrap_or_default()
+    };
+    eventually("the third process reads", SOON, || {
+        let status = status();
+        (status["restarts"] == 2 && status["state"] == "running").then_some(())
+    });
+    // While it holds the record, the place for notes goes away.
+    let (notes, away) = (job.state_path().join("notes"), job.state_path().join("away"));
+    std::fs::rename(&notes, &away).expect("rename");
+    std::fs::write(&notes, "").expect("write");
+    eventually("the third death", SOON, || (status()["state"] == "waiting to start again").then_some(()));
+    std::thread::sleep(Duration::from_secs(1));
+    std::fs::remove_file(&notes).expect("remove");
+    std::fs::rename(&away, &notes).expect("rename");
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(finished.stderr.contains("tried again before the next start"), "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("; going on").count(), 3, "{}", finished.stderr);
+    let rows = job.quarantine();
+    assert_eq!((rows.len(), &rows[0]["offset"]), (1, &Value::from(offset)), "{}", finished.stderr);
+    assert!(job.alerts() == expected, "other alerts than without the record");
+}
+
+#[test]
+fn a_job_that_cannot_run_with_another_number_of_workers_goes_on_with_the_one_it_had() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    // Address space for some threads and not for a thousand.
+    let limited = folder.path().join("limited");
+    let script = format!("#!/bin/sh\nulimit -v 1500000\nexec '{PROGRAM}' \"$@\"\n");
+    std::fs::write(&limited, script).expect("write");
+    std::fs::set_permissions(&limited, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    let job = Job::reference(&limited, folder.path().join("out"), &input.file)
+        .set("source.events.lanes", 3)
+        .set("source.events.rate", 10_000)
+        .set("state.checkpoint_every", "\"100ms\"")
+        .workers(2);
+    let running = job.invocation().start();
+    first_delivery(&job);
+    let asked = Instant::now();
+    let failed = job.about(&["ctl", "rescale", "-w", "1000"]).run().expect_code(1);
+    assert!(
+        failed.stderr.contains("not rescaled to 1000 workers, the job goes on with 2: "),
+        "{}",
+        failed.stderr
+    );
+    assert!(asked.elapsed() < SOON / 2, "{:?}", asked.elapsed());
+    let status = eventually("the job goes on", SOON, || {
+        let status = job.ask(&["ctl", "status"]);
+        (status["state"] == "running").then_some(status)
+    });
+    assert_eq!(status["workers"], 2);
+    running.wait(SOON).expect_code(0);
+    assert!(job.alerts() == input.alerts, "other alerts");
 }
 
 fn shell_words(job: &Job) -> String {

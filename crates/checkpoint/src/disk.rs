@@ -200,8 +200,12 @@ impl<F: Files> LocalDisk<F> {
             files.sync_dir(&folder)?;
         }
         files.sync_dir(dir)?;
-        let drafts = crate::store::nonce();
-        Ok(LocalDisk { dir: dir.to_owned(), files, drafts })
+        Ok(Self::existing(dir, files))
+    }
+
+    /// A directory that is there, with its folders.
+    pub fn existing(dir: &Path, files: F) -> Self {
+        LocalDisk { dir: dir.to_owned(), files, drafts: crate::store::nonce() }
     }
 
     fn folder(&self, path: &Path) -> PathBuf {

@@ -20,19 +20,25 @@
 mod chain;
 mod codec;
 mod disk;
+mod error;
 mod location;
 mod manifest;
+mod retention;
 #[cfg(feature = "s3")]
 mod s3;
 mod segment;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use chain::Chain;
 pub use codec::{CodecError, Frame, Kind, decode, encode};
 pub use disk::{Disk, Files, LocalDisk, LocalFiles};
+pub use error::{StoreError, is_full};
 pub use location::{Bucket, Keys, Location};
 pub use manifest::{Manifest, SinkState, SourceState};
+pub use retention::{Retained, Survey};
 #[cfg(feature = "s3")]
 pub use s3::S3Disk;
 pub use segment::{Chunk, Operator, Segment, SegmentBuilder, Writer};
-pub use store::{Retained, Store, StoreError, is_full, nonce};
+pub use store::{Store, nonce};

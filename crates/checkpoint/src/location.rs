@@ -104,6 +104,17 @@ impl Location {
         }
     }
 
+    /// Opens the store that is there to look at it, and makes nothing. `None` for a directory that holds none.
+    ///
+    /// # Errors
+    /// As [`Location::open`].
+    pub fn open_existing(&self) -> Result<Option<Store>, StoreError> {
+        match self {
+            Location::Dir(dir) => Store::open_existing(dir),
+            Location::S3(_) => self.open().map(Some),
+        }
+    }
+
     /// The same as a path, as [`Store::dir`] has it; only for people where it is not a directory.
     pub fn path(&self) -> PathBuf {
         match self {

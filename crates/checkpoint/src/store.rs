@@ -1,4 +1,5 @@
-//! The store of a job's durable state: what is written in which order, what is kept, what is refused.
+//! The store of a job's durable state: what is written in which order, what is refused. What is kept is
+//! decided in `retention`.
 //!
 //! ```text
 //! segments/NAME                 written once, durable before a manifest names them
@@ -6,7 +7,6 @@
 //! notes/TOPIC-HASH              what was found out for good; never removed
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,84 +14,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::{Chunk, CodecError, Disk, Frame, Kind, LocalDisk, LocalFiles, Manifest, Segment, decode, encode};
+use crate::{
+    Chunk, CodecError, Disk, Frame, Kind, LocalDisk, LocalFiles, Manifest, Segment, StoreError, decode,
+    encode,
+};
 
-const SEGMENTS: &str = "segments";
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const SEGMENTS: &str = "segments";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const NOTES: &str = "notes";
-/// Checkpoints that are kept, fences not counted; more than a sink could need to catch up.
-const KEEP: usize = 3;
-
-/// Why durable state cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system said no.
-    #[error("{action} {path}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file is damaged, or of another version.
-    #[error(
-        "{path}: {source}; restore this file, or start from an older checkpoint by removing newer manifests"
-    )]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: CodecError,
-    },
-    /// A file that a manifest names is not there, or shorter than it was.
-    #[error(
-        "{path} is missing or cut off, but checkpoint {number} needs it; restore it, or start with an empty state"
-    )]
-    Part {
-        /// Which file.
-        path: PathBuf,
-        /// Which checkpoint.
-        number: u32,
-    },
-    /// There is no such checkpoint.
-    #[error("there is no checkpoint {number} in {dir}; `tidewatch checkpoints list` shows those that are")]
-    Unknown {
-        /// Which checkpoint.
-        number: u32,
-        /// Where.
-        dir: PathBuf,
-    },
-    /// Somebody else committed that checkpoint: a newer generation has taken over.
-    #[error(
-        "checkpoint {number} was already committed by another run in {dir}, which has taken over; \
-         only one run may use a state directory"
-    )]
-    Taken {
-        /// Which checkpoint.
-        number: u32,
-        /// Where.
-        dir: PathBuf,
-    },
-}
-
-impl StoreError {
-    /// Whether the state is refused, as opposed to a failure of the run.
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, StoreError::Damaged { .. } | StoreError::Part { .. } | StoreError::Unknown { .. })
-    }
-
-    /// Whether there was no space, which may come back.
-    pub fn is_full(&self) -> bool {
-        matches!(self, StoreError::Io { source, .. } if is_full(source))
-    }
-}
-
-/// Whether the system says that there is no space, or that a quota is used up.
-pub fn is_full(error: &io::Error) -> bool {
-    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
-}
 
 /// The durable state of one job.
 #[derive(Debug, Clone)]
@@ -110,6 +40,21 @@ impl Store {
         let disk =
             disk.map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
         Ok(Store { disk: Arc::new(disk), dir: dir.to_owned() })
+    }
+
+    /// Opens a local directory to look at what is there, and makes nothing; `None` if no store was ever there.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn open_existing(dir: &Path) -> Result<Option<Self>, StoreError> {
+        match std::fs::metadata(dir.join(CHECKPOINTS)) {
+            Ok(_) => {
+                let disk = Arc::new(LocalDisk::existing(dir, LocalFiles));
+                Ok(Some(Store { disk, dir: dir.to_owned() }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Io { action: "open", path: dir.to_owned(), source }),
+        }
     }
 
     /// A store on any disk. `dir` is how people call it.
@@ -197,7 +142,7 @@ impl Store {
     /// # Errors
     /// If they cannot be listed or read, or one is damaged.
     pub fn notes(&self, topic: &str) -> Result<Vec<(PathBuf, Bytes)>, StoreError> {
-        let mut names = self.disk.list(NOTES).map_err(self.io_error("list", NOTES))?;
+        let mut names = self.list(NOTES)?;
         names.sort();
         let mut notes = Vec::new();
         for name in names {
@@ -207,7 +152,7 @@ impl Store {
             let note = self.disk.read(&name, None).map_err(self.io_error("read", &name))?;
             let path = self.disk.place(&name);
             if xxhash_rust::xxh3::xxh3_64(&note) != hash {
-                return Err(StoreError::Damaged { path, source: CodecError::Checksum });
+                return Err(StoreError::Note { path, source: CodecError::Checksum });
             }
             notes.push((path, note));
         }
@@ -243,8 +188,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be listed.
     pub fn numbers(&self) -> Result<Vec<u32>, StoreError> {
-        let names = self.disk.list(CHECKPOINTS).map_err(self.io_error("list", CHECKPOINTS))?;
-        let mut numbers: Vec<u32> = names.iter().filter_map(|name| manifest_number(name)).collect();
+        let mut numbers: Vec<u32> =
+            self.list(CHECKPOINTS)?.iter().filter_map(|name| manifest_number(name)).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -268,110 +213,54 @@ impl Store {
         &self.dir
     }
 
-    /// Removes segments that no checkpoint names, and drafts: what runs that died have left. Only for a run
-    /// that has the store to itself.
+    /// Reads the manifest of a checkpoint that may be damaged, or gone: then it is `None`.
     ///
     /// # Errors
-    /// If the store cannot be listed or a manifest cannot be read, or nothing can be removed.
-    pub fn sweep(&self) -> Result<(), StoreError> {
-        let retained = self.retained()?;
-        self.remove_others(SEGMENTS, &|name| retained.needs(name))?;
-        self.remove_others(CHECKPOINTS, &|name| manifest_number(name).is_some())
-    }
-
-    fn remove_others(&self, folder: &str, keep: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
-        let names = self.disk.list(folder).map_err(self.io_error("list", folder))?;
-        for name in names.iter().filter(|name| !keep(name)) {
-            self.remove(&format!("{folder}/{name}"))?;
+    /// If the store cannot be read.
+    pub fn readable(&self, number: u32) -> Result<Option<Manifest>, StoreError> {
+        match self.manifest(number) {
+            Err(StoreError::Damaged { .. } | StoreError::Unknown { .. }) => Ok(None),
+            read => read.map(Some),
         }
-        Ok(())
     }
 
-    fn remove(&self, name: &str) -> Result<(), StoreError> {
+    /// The newest checkpoint that can be read.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn newest_readable(&self) -> Result<Option<Manifest>, StoreError> {
+        for number in self.numbers()?.into_iter().rev() {
+            if let Some(manifest) = self.readable(number)? {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.disk.list(folder).map_err(self.io_error("list", folder))
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StoreError> {
         self.disk.remove(name).map_err(self.io_error("remove", name))
     }
 
-    /// The checkpoints that are there, with the segments that they need.
-    ///
-    /// # Errors
-    /// If a manifest cannot be read.
-    pub fn retained(&self) -> Result<Retained, StoreError> {
-        let manifests = self.numbers()?.into_iter().map(|number| self.manifest(number));
-        let kept = manifests.map(|manifest| manifest.map(|m| Kept::of(&m))).collect::<Result<_, _>>()?;
-        Ok(Retained { kept, gone: BTreeSet::new() })
-    }
-
-    /// Notes a checkpoint that was committed, and removes those beyond the newest few, with the segments
-    /// that none of the others needs. What fails can be tried again.
-    ///
-    /// # Errors
-    /// If something cannot be removed.
-    pub fn retain(&self, retained: &mut Retained, manifest: &Manifest) -> Result<(), StoreError> {
-        if retained.kept.back().is_none_or(|newest| newest.number < manifest.number) {
-            retained.kept.push_back(Kept::of(manifest));
-        }
-        while retained.kept.iter().filter(|kept| !kept.fence).count() > KEEP {
-            let Some(oldest) = retained.kept.front() else { break };
-            // First the manifests, and for good, so that none ever names what is gone.
-            self.remove(&manifest_name(oldest.number))?;
-            retained.gone.extend(retained.kept.pop_front().into_iter().flat_map(|oldest| oldest.segments));
-        }
-        let Retained { kept, gone } = retained;
-        gone.retain(|name| !kept.iter().any(|kept| kept.segments.contains(name)));
-        if !gone.is_empty() {
-            self.settle(CHECKPOINTS)?;
-        }
-        while let Some(name) = gone.first() {
-            self.remove(&segment_name(name))?;
-            gone.pop_first();
-        }
-        Ok(())
-    }
-
-    fn settle(&self, folder: &str) -> Result<(), StoreError> {
+    pub(crate) fn settle(&self, folder: &str) -> Result<(), StoreError> {
         self.disk.settle(folder).map_err(self.io_error("make durable", folder))
     }
 }
 
-fn segment_name(name: &str) -> String {
+pub(crate) fn segment_name(name: &str) -> String {
     format!("{SEGMENTS}/{name}")
 }
 
-fn manifest_name(number: u32) -> String {
+pub(crate) fn manifest_name(number: u32) -> String {
     format!("{CHECKPOINTS}/{number:010}")
 }
 
 /// The number of a file of the folder of manifests, if it is one.
-fn manifest_number(name: &str) -> Option<u32> {
+pub(crate) fn manifest_number(name: &str) -> Option<u32> {
     name.parse().ok().filter(|number| format!("{number:010}") == name)
-}
-
-/// The checkpoints of a store, and which segments they need, oldest first.
-#[derive(Debug, Default)]
-pub struct Retained {
-    kept: VecDeque<Kept>,
-    /// Segments of checkpoints that were removed, which are to be removed as well unless others need them.
-    gone: BTreeSet<String>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    number: u32,
-    fence: bool,
-    segments: BTreeSet<String>,
-}
-
-impl Kept {
-    fn of(manifest: &Manifest) -> Self {
-        let segments = manifest.segments.iter().map(|segment| segment.name.clone()).collect();
-        Kept { number: manifest.number, fence: manifest.fence, segments }
-    }
-}
-
-impl Retained {
-    fn needs(&self, name: &str) -> bool {
-        self.kept.iter().any(|kept| kept.segments.contains(name))
-    }
 }
 
 /// A number that no other run has.
@@ -380,158 +269,4 @@ pub fn nonce() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Operator, SegmentBuilder, Writer};
-    use event::{Counts, Watermark};
-    use std::fs;
-
-    fn manifest(number: u32, segment: &Segment) -> Manifest {
-        Manifest {
-            number,
-            generation: 1,
-            peers: 1,
-            fence: false,
-            follows: number.checked_sub(1),
-            committed_at: 0,
-            job: "job".into(),
-            identity: vec![],
-            shards: 8,
-            segments: vec![segment.clone()],
-            sources: vec![],
-            watermark: Watermark(5),
-            held: vec![],
-            counts: Counts::default(),
-            sinks: vec![],
-            finished: false,
-        }
-    }
-
-    fn segment(store: &Store, name: &str) -> Segment {
-        let mut builder = SegmentBuilder::new(Operator::Window, Writer { worker: 0, peers: 1 });
-        let parts = vec![Bytes::from(format!("bulk of {name}"))];
-        builder.push(3, Frame::new(Kind::State, "state", parts).unwrap());
-        let (segment, pieces) = builder.finish(name.to_owned());
-        store.write_segment(&segment, &pieces).unwrap();
-        segment
-    }
-
-    fn read(store: &Store, segment: &Segment) -> Result<(String, Vec<Bytes>), StoreError> {
-        let (offset, chunk) = segment.live().next().unwrap();
-        store.read_chunk(1, segment, offset, &chunk, Kind::State)
-    }
-
-    #[test]
-    fn a_checkpoint_is_committed_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let part = segment(&store, "a");
-        store.commit(&manifest(0, &part)).unwrap();
-        assert!(matches!(store.commit(&manifest(0, &part)), Err(StoreError::Taken { number: 0, .. })));
-        assert_eq!(store.manifest(0).unwrap(), manifest(0, &part));
-    }
-
-    #[test]
-    fn a_number_whose_checkpoint_was_removed_is_not_free_for_whoever_slept_so_long() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let part = segment(&store, "a");
-        for number in [4, 5, 6] {
-            store.commit(&manifest(number, &part)).unwrap();
-        }
-        assert!(matches!(store.commit(&manifest(3, &part)), Err(StoreError::Taken { number: 3, .. })));
-    }
-
-    #[test]
-    fn old_checkpoints_go_and_the_segments_that_newer_ones_share_stay() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let shared = segment(&store, "shared");
-        let own = segment(&store, "own");
-        store.commit(&manifest(0, &own)).unwrap();
-        for number in 1..5 {
-            store.commit(&manifest(number, &shared)).unwrap();
-        }
-        let mut retained = store.retained().unwrap();
-        store.commit(&manifest(5, &shared)).unwrap();
-        store.retain(&mut retained, &manifest(5, &shared)).unwrap();
-        assert_eq!(store.numbers().unwrap(), [3, 4, 5]);
-        assert_eq!(read(&store, &shared).unwrap().0, "state");
-        assert!(!dir.path().join("segments/own").exists());
-    }
-
-    #[test]
-    fn fences_do_not_push_out_the_checkpoints_before_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let part = segment(&store, "a");
-        let mut retained = Retained::default();
-        for number in 0..8 {
-            let manifest = Manifest { fence: number >= 3, ..manifest(number, &part) };
-            store.commit(&manifest).unwrap();
-            store.retain(&mut retained, &manifest).unwrap();
-        }
-        assert_eq!(store.numbers().unwrap().len(), 8);
-        store.commit(&manifest(8, &part)).unwrap();
-        store.retain(&mut retained, &manifest(8, &part)).unwrap();
-        assert_eq!(store.numbers().unwrap().len(), 8);
-    }
-
-    #[test]
-    fn a_damaged_cut_off_missing_or_swapped_part_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let part = segment(&store, "part");
-        let other = segment(&store, "trap");
-        let path = dir.path().join("segments/part");
-        let whole = fs::read(&path).unwrap();
-        let mut bytes = whole.clone();
-        *bytes.last_mut().unwrap() ^= 1;
-        fs::write(&path, &bytes).unwrap();
-        assert!(read(&store, &part).unwrap_err().to_string().contains("segments/part"));
-        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert!(matches!(read(&store, &part), Err(StoreError::Part { number: 1, .. })));
-        assert!(store.check_segment(1, &part).is_err());
-        fs::copy(dir.path().join("segments/trap"), &path).unwrap();
-        assert!(matches!(read(&store, &part), Err(StoreError::Damaged { .. })), "whole, but another");
-        assert!(read(&store, &other).is_ok());
-        fs::remove_file(&path).unwrap();
-        assert!(matches!(read(&store, &part), Err(StoreError::Part { .. })));
-    }
-
-    #[test]
-    fn notes_stay_whole_whatever_is_swept_and_a_damaged_one_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let notes = |topic| store.notes(topic).map(|notes| notes.into_iter().map(|(_, note)| note).collect());
-        for note in ["one", "two", "one"] {
-            store.note("topic", note.as_bytes()).unwrap();
-        }
-        fs::write(dir.path().join("notes/topic-1.draft-7"), "half").unwrap();
-        store.sweep().unwrap();
-        let mut found: Vec<Bytes> = notes("topic").unwrap();
-        found.sort();
-        assert_eq!(found, ["one", "two"]);
-        assert_eq!(notes("top").unwrap(), Vec::<Bytes>::new());
-        let (path, _) = store.notes("topic").unwrap().remove(0);
-        fs::write(&path, "three").unwrap();
-        assert!(notes("topic").unwrap_err().to_string().contains(&path.display().to_string()));
-    }
-
-    #[test]
-    fn what_dead_runs_left_is_swept() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let part = segment(&store, "part");
-        segment(&store, "orphan");
-        store.commit(&manifest(0, &part)).unwrap();
-        fs::write(dir.path().join("checkpoints/0000000001.draft-1"), "x").unwrap();
-        store.sweep().unwrap();
-        let left = |folder| fs::read_dir(dir.path().join(folder)).unwrap().count();
-        assert_eq!((left("segments"), left("checkpoints")), (1, 1));
-        assert!(read(&store, &part).is_ok());
-    }
 }

@@ -93,8 +93,9 @@ pub(crate) struct Committing {
     world: World,
     plan: Plan,
     store: Store,
-    /// The checkpoints that are kept.
-    retained: Retained,
+    /// The checkpoints that are kept, once the first of this run was committed. Read on this lane: a worker
+    /// that waits for a store that is away would be taken for one that hangs.
+    retained: Option<Retained>,
     sinks: Vec<(usize, OpenSink)>,
     /// How the last checkpoint described each sink.
     states: Vec<SinkState>,
@@ -111,19 +112,18 @@ impl Committing {
         sinks: Vec<(usize, OpenSink)>,
         states: Vec<SinkState>,
         syncs: Vec<Lane<Order>>,
-        failure: &Failure,
     ) -> Self {
-        let retained = store.retained().unwrap_or_else(|error| {
-            note(failure, error.into());
-            Retained::default()
-        });
         let (job, world) = (Arc::clone(&here.job), here.world.clone());
-        Committing { job, world, plan, store, retained, sinks, states, syncs }
+        Committing { job, world, plan, store, retained: None, sinks, states, syncs }
     }
 
     /// Takes the next step that a checkpoint needs.
     fn advance(&mut self, checkpoint: &mut Checkpoint) -> Result<Step, RunError> {
         let Some(manifest) = &checkpoint.manifest else {
+            let is_empty = checkpoint.outbox.iter().all(Bytes::is_empty) && !checkpoint.cut.finished;
+            if is_empty && self.world.has(Plant::SkipEmpty) {
+                return Ok(Step::Last);
+            }
             self.sync_live()?;
             let outbox = self.write_outbox(checkpoint.cut.number, &checkpoint.outbox)?;
             checkpoint.segments.extend(outbox);
@@ -140,7 +140,11 @@ impl Committing {
         }
         let manifest = manifest.clone();
         self.deliver(checkpoint)?;
-        self.store.retain(&mut self.retained, &manifest)?;
+        let retained = match &mut self.retained {
+            Some(retained) => retained,
+            unread => unread.insert(self.store.retained()?),
+        };
+        self.store.retain(retained, &manifest)?;
         Ok(Step::Last)
     }
 
@@ -188,7 +192,9 @@ impl Committing {
         drop(done);
         // Ends when every sink has answered, or is gone with its failure.
         if finished.iter().count() < self.syncs.len() {
-            return Err(RunError::Died("a sink has failed; its lines are not to be counted as put out".into()));
+            return Err(RunError::Died(
+                "a sink has failed; its lines are not to be counted as put out".into(),
+            ));
         }
         Ok(())
     }

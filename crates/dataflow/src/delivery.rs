@@ -99,7 +99,7 @@ impl Delivery {
             live.push(Some(sink));
         }
         let committer = store.map(|store| {
-            let work = Committing::new(here, plan, store, durable, states, syncs, &failure);
+            let work = Committing::new(here, plan, store, durable, states, syncs);
             Committer::start(here, work, activate, Arc::clone(&failure))
         });
         let sink_bytes = here.job.flow.sink_bytes;

@@ -1,6 +1,7 @@
 //! What a job is, what a cluster is, and what came of a run.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ pub struct Control {
     quarantined: AtomicU64,
     watermark: AtomicI64,
     vitals: Vitals,
-    custody: Custody,
+    custody: OnceLock<Custody>,
 }
 
 /// How far a job is, as this process sees it.
@@ -134,9 +135,9 @@ pub struct Progress {
 }
 
 impl Control {
-    /// The same for a process that heeds, and notes, which records end it.
-    pub fn with_custody(custody: Custody) -> Self {
-        Control { custody, ..Control::default() }
+    /// Has the process heed, and note, which records end it. Only before the run, and once.
+    pub fn set_custody(&self, custody: Custody) {
+        self.custody.get_or_init(|| custody);
     }
 
     /// Signs of life of this process.
@@ -145,7 +146,7 @@ impl Control {
     }
 
     pub(crate) fn custody(&self) -> &Custody {
-        &self.custody
+        self.custody.get_or_init(Custody::default)
     }
 
     /// Asks the job to stop reading, take a checkpoint, close no window and end.
@@ -244,7 +245,7 @@ pub enum RunError {
     /// A snapshot does not fit.
     #[error("the state does not fit the job: {0}")]
     Snapshot(String),
-    /// The processes did not find each other.
+    /// The processes did not find each other, and it is not known that they ever will.
     #[error("{0}")]
     Mesh(String),
     /// The processes do not belong together, or may not talk like that.
@@ -253,7 +254,7 @@ pub enum RunError {
     /// The job was asked to drain before it had begun.
     #[error("told to stop while waiting for the other processes")]
     Stopped,
-    /// Another process of the job has died.
+    /// Another process of the job has died, or is there and not ready, or of another generation.
     #[error("{0}")]
     Lost(String),
     /// A thread of this process panicked.

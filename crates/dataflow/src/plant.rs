@@ -48,12 +48,18 @@ pub enum Plant {
     TrustGaps,
     /// A number that is free again, since its checkpoint was removed, is taken for the next one.
     SkipLook,
+    /// What was committed and not delivered is not delivered after a restart either.
+    ForgetOutbox,
+    /// Positions of partitions are asked for when the next interval has begun.
+    LatePosition,
+    /// An interval that puts out nothing is not committed.
+    SkipEmpty,
 }
 
 #[cfg(feature = "simulation")]
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 20] = [
+    pub const ALL: [Plant; 23] = [
         Plant::OffsetOffByOne,
         Plant::FoldEarly,
         Plant::OutputBeforeCommit,
@@ -74,5 +80,8 @@ impl Plant {
         Plant::SkipSettle,
         Plant::TrustGaps,
         Plant::SkipLook,
+        Plant::ForgetOutbox,
+        Plant::LatePosition,
+        Plant::SkipEmpty,
     ];
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alert::{Deliverer, Delivery, SinkSpec};
-use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, Writer, decode};
+use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
 use window::{ASIDES, KEYS, Windows};
 
 use crate::delivery::OpenSink;
-use crate::job::{Beginning, Job, RunError};
+use crate::job::{Beginning, Job, RunError, Summary};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -21,7 +21,7 @@ pub(crate) struct Recovery {
     /// The checkpoint that the job goes on from.
     pub(crate) manifest: Option<Arc<Manifest>>,
     /// The newest checkpoint that there is.
-    newest: Option<u32>,
+    pub(crate) newest: Option<u32>,
     /// Which start of the job this is, counted from 1; 0 if it keeps no state.
     pub(crate) generation: u64,
     pub(crate) world: World,
@@ -50,10 +50,39 @@ pub(crate) fn recover(job: &Job, from: Beginning, world: &World) -> Result<Recov
     }
     let generation = match (&manifest, newest) {
         (Some(manifest), Some(newest)) if newest == manifest.number => manifest.generation + 1,
-        (_, Some(newest)) => store.manifest(newest)?.generation + 1,
-        (_, None) => 1,
+        (_, newest) => next_generation(&store, newest)?,
     };
     Ok(Recovery { store: Some(store), manifest, newest, generation, world })
+}
+
+/// A generation that is later than all before it, even if the newest manifests cannot be read: each
+/// generation takes a number, so there are no more of them than numbers.
+fn next_generation(store: &Store, newest: Option<u32>) -> Result<u64, StoreError> {
+    let Some(newest) = newest else { return Ok(1) };
+    let (number, generation) =
+        store.newest_readable()?.map_or((0, 1), |manifest| (manifest.number, manifest.generation));
+    Ok(generation + u64::from(newest.saturating_sub(number)) + 1)
+}
+
+/// What another process than the first finds before the first has told it anything: the totals, if there is
+/// nothing to do.
+///
+/// The first may have fenced the state already, or not. So this looks only at what the first would find in
+/// any case, and leaves to it what else there is to refuse.
+pub(crate) fn find_finished(job: &Job, world: &World) -> Result<Option<Summary>, RunError> {
+    let from = job.state.as_ref().map(|state| state.from).unwrap_or_default();
+    let found = match from {
+        // Nothing is finished that begins anew.
+        Beginning::Scratch => return Ok(None),
+        Beginning::Newest | Beginning::Checkpoint(_) => recover(job, from, world),
+    };
+    match (found, from) {
+        (Ok(recovery), _) => Ok(recovery.finished()),
+        // The first process has begun meanwhile, and removed what it does not need.
+        (Err(RunError::Store(StoreError::Unknown { .. })), _) => Ok(None),
+        (Err(RunError::Store(StoreError::Part { .. })), Beginning::Checkpoint(_)) => Ok(None),
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
@@ -84,6 +113,13 @@ fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
 }
 
 impl Recovery {
+    /// The totals of a job that is finished.
+    pub(crate) fn finished(&self) -> Option<Summary> {
+        let manifest = self.manifest.as_ref().filter(|manifest| manifest.finished)?;
+        let (counts, watermark) = (manifest.counts, manifest.watermark);
+        Some(Summary { counts, finished: true, watermark, already_finished: true })
+    }
+
     /// Number of the interval that is read first.
     pub(crate) fn first_interval(&self) -> u32 {
         self.manifest.as_ref().map_or(1, |manifest| manifest.number + 1)
@@ -188,7 +224,7 @@ impl Recovery {
         let (Some(store), Some(state)) = (&self.store, &job.state) else { return Ok(()) };
         let before = self.manifest.as_deref();
         if before.is_some() && self.world.has(Plant::SkipFence) {
-            return Ok(store.sweep()?);
+            return Ok(());
         }
         let segments = before.map(|manifest| manifest.segments.as_slice()).unwrap_or_default();
         let segments = segments.iter().filter(|segment| segment.operator == Operator::Window);
@@ -197,7 +233,11 @@ impl Recovery {
             generation: self.generation,
             peers: peers as u32,
             fence: before.is_some(),
-            follows: before.map(|manifest| manifest.number),
+            follows: before.map(|manifest| match manifest.follows {
+                // Nothing was put out since, and fences are not kept.
+                Some(repeated) if manifest.fence => repeated,
+                _ => manifest.number,
+            }),
             committed_at: self.world.wall(),
             job: job.name.clone(),
             identity: job.identity.clone(),
@@ -210,8 +250,10 @@ impl Recovery {
             sinks: sinks.iter().map(|open| open.state(0)).collect(),
             finished: false,
         };
+        // All is read before the fence: what cannot be read must not be found out when it has given something up.
+        let survey = store.survey()?;
         store.commit(&manifest)?;
-        store.sweep()?;
+        store.sweep(&survey)?;
         self.newest = Some(manifest.number);
         self.manifest = Some(Arc::new(manifest));
         Ok(())
@@ -241,19 +283,25 @@ impl Recovery {
     }
 
     /// The checkpoints whose outboxes are still there, up to the one that the job goes on from, oldest first.
+    ///
+    /// What does not follow one another belongs to another history: that before a start from another
+    /// checkpoint or from scratch, one that a loss of power has brought back, one that cannot be read.
     fn last_manifests(&self) -> Result<Vec<Manifest>, RunError> {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(Vec::new()) };
-        let numbers: Vec<u32> =
-            store.numbers()?.into_iter().filter(|number| *number <= manifest.number).collect();
-        let manifests =
-            numbers.iter().map(|number| store.manifest(*number)).collect::<Result<Vec<_>, _>>()?;
-        if self.world.has(Plant::TrustGaps) {
-            return Ok(manifests);
+        let trusts = self.world.has(Plant::TrustGaps);
+        let mut manifests = vec![Manifest::clone(manifest)];
+        for number in store.numbers()?.into_iter().rev().filter(|number| *number < manifest.number) {
+            let after = &manifests[manifests.len() - 1];
+            if after.follows != Some(number) && !trusts {
+                continue;
+            }
+            match store.readable(number)? {
+                Some(before) if trusts || is_followed(&before, after) => manifests.push(before),
+                _ => break,
+            }
         }
-        // What is older than a start from another checkpoint, or from scratch, belongs to another history; one
-        // that was removed may be there again after a loss of power, without those that followed it.
-        let history = manifests.chunk_by(|before, after| after.follows == Some(before.number));
-        Ok(history.last().unwrap_or_default().to_vec())
+        manifests.reverse();
+        Ok(manifests)
     }
 
     fn open_sink(&self, job: &Job, spec: &SinkSpec, manifests: &[Manifest]) -> Result<OpenSink, RunError> {
@@ -296,4 +344,10 @@ impl Recovery {
         }
         Ok(deliveries)
     }
+}
+
+/// Whether a checkpoint is the one that the other follows, and not another of that number: a run that was
+/// long thought dead may have taken it once it was free again. Only a fence follows another generation.
+fn is_followed(before: &Manifest, after: &Manifest) -> bool {
+    after.fence || before.generation == after.generation
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkpoint::{Kind, SourceState, StoreError, encode};
+use checkpoint::{Kind, Manifest, SourceState, StoreError, encode};
 use event::{Epoch, Place, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
@@ -27,13 +27,15 @@ use crate::operators::read::Reader;
 use crate::operators::window::Keyed;
 use crate::pace::Pace;
 use crate::plant::Plant;
-use crate::recovery::{Recovery, recover};
+use crate::recovery::{Recovery, find_finished, recover};
 use crate::space::Space;
 use crate::worker::{Here, Known, Outcome};
 use crate::world::World;
 
 /// How long a worker sleeps at most before it looks whether another has failed.
 const PARK: Duration = Duration::from_millis(20);
+/// How often a start tries to fence the state.
+const FENCES_MAX: usize = 5;
 /// Polling for a moment is cheaper than parking when work is about to come.
 const SPIN: Duration = Duration::from_micros(20);
 
@@ -56,7 +58,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
             Lead::Finished(summary) => return Ok(summary),
             Lead::Led(led) => Some(*led),
         },
-        _ => match finished(&recover(&job, Beginning::Newest, &world)?) {
+        _ => match find_finished(&job, &world)? {
             Some(summary) => return Ok(summary),
             None => None,
         },
@@ -65,7 +67,8 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
         generation: recovery.generation,
         checkpoint: recovery.checkpoint(),
     });
-    let (builders, others, agreed) = match allocate(&job, &cluster, mesh, known, &outcome, &control) {
+    let begun = mesh.is_some() && has_begun(&job, led.as_ref(), &world)?;
+    let (builders, others, agreed) = match allocate(&job, &cluster, mesh, known, begun, &outcome, &control) {
         Err(RunError::Stopped) => return Ok(stopped()),
         allocated => allocated?,
     };
@@ -96,17 +99,10 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     let writer = Mutex::new(writer);
     let work = move |worker: &mut Worker| start.work(worker, &writer);
     let config = WorkerConfig::default().progress_mode(ProgressMode::Eager).idle_spin(SPIN);
-    let guards = execute_from(builders, others, config, work).map_err(RunError::Mesh)?;
+    let guards = execute_from(builders, others, config, work).map_err(RunError::Died)?;
     finish(guards, &outcome)?;
     let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).take();
     Ok(summary.unwrap_or(Summary { finished: true, ..stopped() }))
-}
-
-/// The totals of a job that is finished.
-fn finished(recovery: &Recovery) -> Option<Summary> {
-    let manifest = recovery.manifest.as_ref().filter(|manifest| manifest.finished)?;
-    let (counts, watermark) = (manifest.counts, manifest.watermark);
-    Some(Summary { counts, finished: true, watermark, already_finished: true })
 }
 
 /// All partitions of all sources, with the number of their source and their number in it.
@@ -143,6 +139,7 @@ fn allocate(
     cluster: &Cluster,
     mesh: Option<Mesh>,
     known: Option<Agreed>,
+    begun: bool,
     outcome: &Arc<Outcome>,
     control: &Control,
 ) -> Result<Allocated, RunError> {
@@ -152,12 +149,24 @@ fn allocate(
         let builders = threads.into_iter().map(AllocatorBuilder::Process).collect();
         return Ok((builders, Box::new(()), known.unwrap_or_default()));
     };
-    let Joined { sockets, agreed } = mesh.join(fingerprint(job), known, outcome, control)?;
+    let Joined { sockets, agreed } = mesh.join(fingerprint(job), known, begun, outcome, control)?;
     let failed = |error: std::io::Error| RunError::Mesh(format!("set up the mesh: {error}"));
     let (builders, guard) =
         initialize_networking_from_sockets(threads, sockets, cluster.process, cluster.workers, hooks)
             .map_err(failed)?;
     Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard), agreed))
+}
+
+/// Whether the job has read anything since it was first started.
+fn has_begun(job: &Job, led: Option<&Led>, world: &World) -> Result<bool, RunError> {
+    let reads = |manifest: &Manifest| manifest.counts.read > 0;
+    match (led, &job.state) {
+        (Some(led), _) => Ok(led.recovery.manifest.as_deref().is_some_and(reads)),
+        (None, Some(state)) => {
+            Ok(world.open_store(&state.location)?.newest_readable()?.as_ref().is_some_and(reads))
+        }
+        (None, None) => Ok(false),
+    }
 }
 
 /// Tells jobs apart that processes of one cluster must share.
@@ -187,11 +196,25 @@ pub(crate) enum Lead {
 }
 
 /// What the first process does before the others may go on: completes the sinks, fences the state.
+///
+/// Somebody may commit between the look and the fence: a process that is about to find out that it is dead,
+/// or a server that carries out late what it was asked for. Then what was looked at is old, and all is done
+/// again. Whoever loses again and again is not alone.
 pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
+    for _ in 1..FENCES_MAX {
+        match try_to_lead(job, cluster, world) {
+            Err(RunError::Store(StoreError::Taken { .. })) => {}
+            led => return led,
+        }
+    }
+    try_to_lead(job, cluster, world)
+}
+
+fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
     let partitions = partitions(job, world)?;
     let mut recovery = recover(job, job.state.as_ref().map(|state| state.from).unwrap_or_default(), world)?;
     let sinks = recovery.open_sinks(job)?;
-    if let Some(summary) = finished(&recovery) {
+    if let Some(summary) = recovery.finished() {
         return Ok(Lead::Finished(summary));
     }
     let manifest = recovery.manifest.clone();
@@ -220,15 +243,21 @@ pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, 
 
 /// What the other processes do: they go on from where the first one does.
 fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
-    let recovery = recover(job, Beginning::Checkpoint(agreed.checkpoint), world);
-    let recovery = recovery.map_err(|error| match error {
-        RunError::Store(StoreError::Unknown { number, dir }) => RunError::MeshRefused(format!(
-            "process 0 goes on from checkpoint {number}, which is not in {}; \
-             `state.dir` must be a path that all processes share",
-            dir.display()
-        )),
-        other => other,
-    })?;
+    let recovery = match recover(job, Beginning::Checkpoint(agreed.checkpoint), world) {
+        Err(RunError::Store(StoreError::Unknown { number, dir })) => {
+            let newest = recover(job, Beginning::Scratch, world)?.newest;
+            Err(if newest > Some(number) {
+                RunError::Lost(format!("process 0 was started again: checkpoint {number} was its last one's"))
+            } else {
+                RunError::MeshRefused(format!(
+                    "process 0 goes on from checkpoint {number}, which is not in {}; \
+                     `state.dir` must be a path that all processes share",
+                    dir.display()
+                ))
+            })
+        }
+        recovered => recovered,
+    }?;
     Ok(Led { recovery, partitions: partitions(job, world)?, writer: None, summary: Arc::default() })
 }
 

@@ -167,10 +167,10 @@ fn write(store: &Store, writer: Writer, order: &Order) -> Result<Option<Segment>
         attempt => format!("{}-{attempt}", order.name),
     };
     let mut builder = SegmentBuilder::new(Operator::Window, writer);
-    for StateChunk { label, head, parts, .. } in &order.chunks {
-        let frame = Frame::new(Kind::State, head, parts.clone())
+    for chunk in &order.chunks {
+        let frame = Frame::new(Kind::State, &chunk.head, chunk.packed_parts())
             .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
-        builder.push(*label, frame);
+        builder.push(chunk.label, frame);
     }
     if builder.is_empty() {
         return Ok(None);

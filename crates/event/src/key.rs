@@ -265,6 +265,31 @@ mod tests {
         assert_eq!(key_hash(b""), 0x2d06_8005_38d3_94c2);
     }
 
+    /// A long key: 26 letters ten times, more than the hash takes at once.
+    fn long_key() -> Vec<u8> {
+        (b'a'..=b'z').cycle().take(260).collect()
+    }
+
+    // If one of these numbers changes, state that is on a disk belongs to other shards and workers than those
+    // that look for it, and is lost in silence: that needs another version of the checkpoint's format.
+    #[test]
+    fn keys_keep_their_hashes_shards_and_workers_for_ever() {
+        let long = long_key();
+        let pinned: [(&[u8], u64, u32, [usize; 4]); 4] = [
+            (b"", 0x2d06_8005_38d3_94c2, 180, [0, 0, 0, 1]),
+            (b"user-7", 0xb1de_7a36_4def_053e, 711, [0, 1, 2, 4]),
+            ("ü".as_bytes(), 0x5da8_1d07_0ce0_9f6e, 374, [0, 0, 1, 2]),
+            (&long, 0xa94e_7bf8_5486_aeb3, 677, [0, 1, 1, 4]),
+        ];
+        for (key, hash, shard, workers) in pinned {
+            let name = String::from_utf8_lossy(key);
+            assert_eq!(key_hash(key), hash, "{name}");
+            let of = Shard::of(hash, 1024);
+            assert_eq!(of, Shard(shard), "{name}");
+            assert_eq!([1, 2, 3, 7].map(|peers| of.worker(1024, peers)), workers, "{name}");
+        }
+    }
+
     #[test]
     fn the_order_of_composite_keys_is_the_order_of_their_tuples() {
         let shape = KeyShape::new(vec![DataType::Varchar, DataType::Bigint]).unwrap();

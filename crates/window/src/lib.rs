@@ -30,6 +30,7 @@
 mod aggregate;
 mod aside;
 mod keys;
+mod packed;
 mod restore;
 mod slice;
 mod slicing;

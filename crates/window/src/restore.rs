@@ -9,7 +9,8 @@ use event::{Watermark, key_hash};
 
 use crate::Windows;
 use crate::aggregate::{Layout, Widths, text_words};
-use crate::snapshot::{ChunkHead, RowsHead, SnapshotError};
+use crate::packed::unpack;
+use crate::snapshot::{CHUNK_ROWS, ChunkHead, RowsHead, SnapshotError};
 
 /// What is known of a slot of the worker that wrote a chain.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +52,9 @@ impl Restoration<'_> {
     /// If it was written for other aggregates or refers to what it does not have.
     pub fn take(&mut self, head: ChunkHead, parts: &[Bytes]) -> Result<(), SnapshotError> {
         match head {
-            ChunkHead::Keys => self.take_keys(parts).ok_or(SnapshotError::Inconsistent("keys")),
+            ChunkHead::Keys(count) => {
+                self.take_keys(count, parts).ok_or(SnapshotError::Inconsistent("keys"))
+            }
             ChunkHead::Rows(head) => {
                 self.fit_widths(&head)?;
                 self.take_rows(&head, parts).ok_or(SnapshotError::Inconsistent("rows"))
@@ -65,16 +68,13 @@ impl Restoration<'_> {
     }
 
     /// `None` if the chunk is not whole.
-    fn take_keys(&mut self, parts: &[Bytes]) -> Option<()> {
-        let [slots, ends, keys] = parts else { return None };
-        let (slots, ends) = (numbers::<4>(slots)?, numbers::<8>(ends)?);
-        if slots.len() != ends.len() {
-            return None;
-        }
-        let mut start = 0;
-        for (slot, end) in slots.map(u32::from_le_bytes).zip(ends.map(u64::from_le_bytes)) {
-            let key = keys.get(start..end as usize)?;
-            start = end as usize;
+    fn take_keys(&mut self, count: u64, parts: &[Bytes]) -> Option<()> {
+        let [slots, lengths, keys] = parts else { return None };
+        let count = rows(count)?;
+        let mut rest = &keys[..];
+        for (slot, length) in unpack(slots, count, 1)?.into_iter().zip(unpack(lengths, count, 1)?) {
+            let (key, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            rest = behind;
             let known = match (self.owns)(key_hash(key)) {
                 true => Known::Key { start: self.keys.len(), len: key.len() as u32 },
                 false => Known::Foreign,
@@ -82,13 +82,13 @@ impl Restoration<'_> {
             if matches!(known, Known::Key { .. }) {
                 self.keys.extend_from_slice(key);
             }
-            let slot = slot as usize;
+            let slot = u32::try_from(slot).ok()? as usize;
             if self.slots.len() <= slot {
                 self.slots.resize(slot + 1, Known::Nothing);
             }
             self.slots[slot] = known;
         }
-        Some(())
+        rest.is_empty().then_some(())
     }
 
     /// Makes cells as wide as those of the chunk.
@@ -109,14 +109,11 @@ impl Restoration<'_> {
     fn take_rows(&mut self, head: &RowsHead, parts: &[Bytes]) -> Option<()> {
         let [slots, words] = parts else { return None };
         let from = Layout::new(self.windows.layout.aggregates().to_vec(), Widths(head.widths.clone()));
-        let (slots, words) = (numbers::<4>(slots)?, numbers::<8>(words)?);
-        if words.len() != slots.len() * from.stride() {
-            return None;
-        }
-        let words: Vec<u64> = words.map(u64::from_le_bytes).collect();
+        let count = rows(head.rows)?;
+        let (slots, words) = (unpack(slots, count, 1)?, unpack(words, count, from.stride())?);
         let (mut own, mut places) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
-        for (place, slot) in slots.map(u32::from_le_bytes).enumerate() {
-            if let Some(slot) = self.slot(slot)? {
+        for (place, slot) in slots.into_iter().enumerate() {
+            if let Some(slot) = self.slot(u32::try_from(slot).ok()?)? {
                 own.push(slot);
                 places.push(place as u32);
             }
@@ -181,10 +178,9 @@ impl Restoration<'_> {
     }
 }
 
-/// A part that holds numbers of `N` bytes; `None` if it does not.
-fn numbers<const N: usize>(part: &Bytes) -> Option<impl ExactSizeIterator<Item = [u8; N]>> {
-    let (numbers, rest) = part.as_chunks::<N>();
-    rest.is_empty().then(|| numbers.iter().copied())
+/// How many rows or keys a chunk holds, unless it cannot hold so many.
+fn rows(count: u64) -> Option<usize> {
+    usize::try_from(count).ok().filter(|count| *count <= CHUNK_ROWS)
 }
 
 impl Windows {

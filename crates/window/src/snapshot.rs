@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Windows;
 use crate::aggregate::{Exact, text_words};
 use crate::aside::Aside;
+use crate::packed::pack;
 
 /// Label of chunks of keys.
 pub const KEYS: i64 = i64::MIN;
@@ -25,7 +26,7 @@ pub const KEYS: i64 = i64::MIN;
 pub const ASIDES: i64 = i64::MIN + 1;
 
 /// Rows or keys of a chunk: what is copied in one go, some milliseconds at most.
-const CHUNK_ROWS: usize = 1 << 16;
+pub(crate) const CHUNK_ROWS: usize = 1 << 16;
 
 /// A snapshot that does not fit the job, or was damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +47,8 @@ pub enum SnapshotError {
 /// What a chunk holds beside its parts in bulk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ChunkHead {
-    /// Parts: slots, the end of each key among the bytes, the keys' bytes.
-    Keys,
+    /// Parts: slots, the length of each key, the keys' bytes.
+    Keys(u64),
     /// Parts: slots, rows of words. Rows replace those of earlier chunks of the same slice and slot.
     Rows(RowsHead),
     /// All records that are set aside.
@@ -62,6 +63,7 @@ pub struct Asides(pub(crate) Vec<((i64, u32, u64), Aside)>);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowsHead {
     pub(crate) slice: i64,
+    pub(crate) rows: u64,
     pub(crate) widths: Vec<bool>,
     /// Texts that words refer to.
     pub(crate) texts: Vec<String>,
@@ -78,8 +80,28 @@ pub struct StateChunk {
     pub supersedes: bool,
     /// What it holds.
     pub head: ChunkHead,
-    /// What it holds in bulk: little-endian numbers and bytes.
-    pub parts: Vec<Bytes>,
+    /// What it holds in bulk: little-endian numbers and bytes, as they lie in memory.
+    parts: Vec<Bytes>,
+}
+
+impl StateChunk {
+    /// What it holds in bulk in the form that is written. Takes its time: not for the worker's thread.
+    pub fn packed_parts(&self) -> Vec<Bytes> {
+        let packed = |part: &Bytes, stride| Bytes::from(pack(part.as_chunks::<8>().0, stride));
+        match (&self.head, self.parts.as_slice()) {
+            (ChunkHead::Keys(_), [slots, lengths, keys]) => {
+                vec![packed_slots(slots), packed_slots(lengths), keys.clone()]
+            }
+            (ChunkHead::Rows(head), [slots, words]) => {
+                vec![packed_slots(slots), packed(words, words.len() / 8 / (head.rows as usize).max(1))]
+            }
+            _ => self.parts.clone(),
+        }
+    }
+}
+
+fn packed_slots(slots: &Bytes) -> Bytes {
+    Bytes::from(pack(slots.as_chunks::<4>().0, 1))
 }
 
 /// A snapshot that is being taken.
@@ -136,13 +158,14 @@ where
 impl Windows {
     /// Numbers of the slices that hold records, ascending.
     pub fn slices(&self) -> impl Iterator<Item = i64> {
-        self.slices.keys().copied()
+        self.slices.range(self.expired..).map(|(number, _)| *number)
     }
 
     /// Begins the snapshot of a cut: of what has changed since the last one, or of everything if `whole`.
     /// Keys that only the snapshots of the cuts `again` hold are among it. Until [`Windows::next_chunk`]
     /// has given `None`, nothing may be taken in and no window be closed.
     pub fn begin_snapshot(&mut self, cut: u32, again: &[u32], whole: bool) {
+        self.expire();
         if whole {
             self.slices.values_mut().for_each(|slice| slice.forget_saved());
         }
@@ -186,13 +209,15 @@ impl Windows {
 
     fn keys_chunk(&self, slots: Vec<u32>) -> StateChunk {
         let mut keys = Vec::with_capacity(slots.len() * 16);
-        let mut ends = Vec::with_capacity(slots.len());
+        let mut lengths: Vec<u32> = Vec::with_capacity(slots.len());
         for slot in &slots {
+            let start = keys.len();
             self.keys.append_key(*slot, &mut keys);
-            ends.push(keys.len() as u64);
+            lengths.push((keys.len() - start) as u32);
         }
-        let parts = vec![bytes_of(slots), bytes_of(ends), keys.into()];
-        StateChunk { label: KEYS, supersedes: false, head: ChunkHead::Keys, parts }
+        let head = ChunkHead::Keys(slots.len() as u64);
+        let parts = vec![bytes_of(slots), bytes_of(lengths), keys.into()];
+        StateChunk { label: KEYS, supersedes: false, head, parts }
     }
 
     fn asides_chunk(&self) -> StateChunk {
@@ -209,6 +234,7 @@ impl Windows {
         saving.next = range.end;
         let mut head =
             RowsHead { slice: saving.slice, widths: self.layout.widths().0.clone(), ..RowsHead::default() };
+        head.rows = range.len() as u64;
         let is_first = range.start == 0;
         let texts = !text_words(&self.layout).is_empty();
         let parts = match &saving.chosen {

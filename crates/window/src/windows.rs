@@ -63,6 +63,9 @@ pub struct Windows {
     floor: i64,
     /// The window whose rows are being emitted.
     closing: Option<Closing>,
+    /// No window needs slices below this number any more; they go before the next one closes, so that rows
+    /// do not wait for that.
+    pub(crate) expired: i64,
     /// The snapshot that is being taken.
     pub(crate) saving: Option<Saving>,
     result_schema: Arc<Schema>,
@@ -102,6 +105,7 @@ impl Windows {
             closed: Watermark::NONE,
             floor: i64::MIN,
             closing: None,
+            expired: i64::MIN,
             saving: None,
             result_schema: Arc::new(Schema::new(fields)),
             scratch: Scratch::default(),
@@ -314,6 +318,7 @@ impl Windows {
         emit: &mut dyn FnMut(Rows),
     ) -> bool {
         if watermark <= self.closed {
+            self.expire();
             return true;
         }
         let mut rest = rows_max;
@@ -323,12 +328,13 @@ impl Windows {
                 if self.closing.is_some() {
                     return false;
                 }
-                self.expire(self.slicing.slices_of(closing.number + 1).start);
+                self.expired = self.slicing.slices_of(closing.number + 1).start;
                 self.floor = closing.number + 1;
             }
             let floor = self.floor.max(self.slicing.first_window_due_after(self.closed.0));
             let due = |number: &i64| self.slicing.window(*number).due() <= watermark.0;
             let Some(number) = self.next_window(floor).filter(due) else { break };
+            self.expire();
             self.begin_close(number);
         }
         self.seal(watermark);
@@ -339,7 +345,7 @@ impl Windows {
 
     /// The first window not below `floor` that holds a record.
     fn next_window(&self, floor: i64) -> Option<i64> {
-        let slice = self.slices.first_key_value().map(|(number, _)| *number);
+        let slice = self.slices.range(self.expired..).next().map(|(number, _)| *number);
         let of_slices =
             slice.map(|number| self.slicing.first_window_of(self.slicing.start_of_slice(number)).max(floor));
         let of_asides = self.asides.first_key_value().map(|((window, ..), _)| *window);
@@ -362,9 +368,10 @@ impl Windows {
         self.closing = Some(Closing { number, slot: 0 });
     }
 
-    /// Lets slices below `number` go.
-    fn expire(&mut self, number: i64) {
-        while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < number) {
+    /// Lets slices go that no window needs any more.
+    pub(crate) fn expire(&mut self) {
+        let expired = self.expired;
+        while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < expired) {
             let (number, slice) = oldest.remove_entry();
             self.running.expire(&self.layout, number, &slice);
             for slot in slice.slots.iter() {

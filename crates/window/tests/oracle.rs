@@ -195,7 +195,7 @@ impl Chain {
         let mut restoration = windows.restore(owns);
         for keys in [true, false] {
             for (_, chunk) in self.chunks.iter().filter(|(_, chunk)| (chunk.label == KEYS) == keys) {
-                restoration.take(chunk.head.clone(), &chunk.parts).expect("its own chunk");
+                restoration.take(chunk.head.clone(), &chunk.packed_parts()).expect("its own chunk");
             }
         }
     }
@@ -255,6 +255,7 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
             chain = Chain::default();
         }
     }
+    windows.advance(Watermark::FINISHED, &mut |_| panic!("all windows are closed"));
     assert_eq!(windows.keys(), 0, "nothing is left behind");
     (rows, late)
 }

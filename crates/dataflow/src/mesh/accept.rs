@@ -47,11 +47,9 @@ impl Joining<'_> {
                 looked = Instant::now();
             }
             if Instant::now() >= self.until {
-                let name = self.name(missing);
-                return Err(RunError::Mesh(format!(
-                    "{name} did not connect in time{}",
-                    door.turned_away_words()
-                )));
+                let words =
+                    format!("{} did not connect in time{}", self.name(missing), door.turned_away_words());
+                return Err(self.in_vain(words, || self.listens(missing)));
             }
             if !came {
                 thread::sleep(PAUSE);
@@ -69,7 +67,7 @@ impl Joining<'_> {
         match result {
             Ok(met) => self.add(met.greeting.process as usize, met),
             Err(Refusal::Misfit(misfit @ (Misfit::Newer { .. } | Misfit::Checkpoint { .. }))) => {
-                Err(RunError::Mesh(misfit.to_string()))
+                Err(RunError::Lost(misfit.to_string()))
             }
             // Those who belong here come again or came already.
             Err(refusal) => {

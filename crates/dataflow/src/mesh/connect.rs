@@ -46,9 +46,9 @@ impl Joining<'_> {
             };
             match verdict(&refusal) {
                 Verdict::Refused => return Err(RunError::MeshRefused(self.words(process, &refusal))),
-                Verdict::Over => return Err(RunError::Mesh(refusal.to_string())),
+                Verdict::Over => return Err(RunError::Lost(refusal.to_string())),
                 Verdict::Again if Instant::now() >= self.until => {
-                    return Err(RunError::Mesh(self.words(process, &refusal)));
+                    return Err(self.in_vain(self.words(process, &refusal), || is_busy(&refusal)));
                 }
                 Verdict::Again => thread::sleep(PAUSE),
             }
@@ -63,19 +63,36 @@ impl Joining<'_> {
     }
 
     fn try_to_meet(&self, process: usize) -> Result<Met, Refusal> {
-        let host = &self.hosts[process];
-        let addresses = hosts::addresses(host, self.meeting.loopback_only)?;
+        let socket = self.reach_out(process).map_err(Refusal::Broken)?;
+        self.meeting.connect(socket, &self.hosts[process], &self.own)
+    }
+
+    /// Connects to whoever listens where that process should.
+    fn reach_out(&self, process: usize) -> io::Result<TcpStream> {
+        let addresses = hosts::addresses(&self.hosts[process], self.meeting.loopback_only)?;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
         for address in addresses {
             match TcpStream::connect_timeout(&address, TRY) {
                 // A port that nobody listens on may be connected to itself.
                 Ok(socket) if socket.local_addr()? == socket.peer_addr()? => {}
-                Ok(socket) => return self.meeting.connect(socket, host, &self.own),
+                Ok(socket) => return Ok(socket),
                 Err(error) => last = error,
             }
         }
-        Err(last.into())
+        Err(last)
     }
+
+    /// Whether somebody listens where that process should: it does from its start, and comes once it has
+    /// what it waits for.
+    pub(super) fn listens(&self, process: usize) -> bool {
+        self.reach_out(process).is_ok()
+    }
+}
+
+/// Whether it is there, and only not ready: it listens from its start, but answers nobody before it has what
+/// it waits for, as a database; or it was left over by another generation, and is started again.
+fn is_busy(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Silent | Refusal::Misfit(Misfit::Older { .. }))
 }
 
 /// What a refusal means to the one that connects.
@@ -90,7 +107,9 @@ enum Verdict {
 
 fn verdict(refusal: &Refusal) -> Verdict {
     match refusal {
-        Refusal::Broken(_) | Refusal::HungUp | Refusal::Stranger | Refusal::Taken(_) => Verdict::Again,
+        Refusal::Broken(_) | Refusal::Silent | Refusal::HungUp | Refusal::Stranger | Refusal::Taken(_) => {
+            Verdict::Again
+        }
         Refusal::Certificate(_) | Refusal::Version(_) | Refusal::Token => Verdict::Refused,
         Refusal::Misfit(Misfit::Older { .. }) => Verdict::Again,
         Refusal::Misfit(Misfit::Newer { .. } | Misfit::Checkpoint { .. }) => Verdict::Over,

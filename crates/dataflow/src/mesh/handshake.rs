@@ -24,6 +24,8 @@ const ACCEPTS: &[u8] = b"tidewatch mesh: the one that accepts";
 pub(super) enum Refusal {
     #[error("{0}")]
     Broken(io::Error),
+    #[error("it did not say who it is in time")]
+    Silent,
     #[error("the certificates do not fit: {0}")]
     Certificate(io::Error),
     #[error("it hung up; is it a tidewatch process, and has either both or none of the two `mesh.tls`?")]
@@ -46,6 +48,7 @@ impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             _ if is_certificate(&error) => Refusal::Certificate(error),
+            io::ErrorKind::TimedOut => Refusal::Silent,
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 Refusal::HungUp
             }

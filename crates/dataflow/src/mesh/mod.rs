@@ -105,15 +105,18 @@ pub(crate) fn open(cluster: &Cluster, spec: &MeshSpec) -> Result<Option<Mesh>, R
 
 impl Mesh {
     /// Joins this process with all others, which run the job of that hash. Process 0 says what is agreed on,
-    /// the others learn it.
+    /// the others learn it. `begun` says whether the job has read anything since it was first started.
     ///
     /// # Errors
-    /// If somebody does not come in time, leaves, or does not belong here; [`RunError::Stopped`] if the job is
-    /// told to stop meanwhile.
+    /// If somebody does not belong here; [`RunError::Stopped`] if the job is told to stop meanwhile;
+    /// [`RunError::Lost`] for what may pass: somebody leaves, is of another generation, or does not come in
+    /// time although the job has begun or somebody listens there; [`RunError::Mesh`] if nothing says that the
+    /// one that does not come is where the host file has it.
     pub(crate) fn join(
         self,
         job: u64,
         known: Option<Agreed>,
+        begun: bool,
         outcome: &Arc<Outcome>,
         control: &Control,
     ) -> Result<Joined, RunError> {
@@ -136,6 +139,7 @@ impl Mesh {
             meeting: Arc::new(meeting),
             timeout,
             until: Instant::now() + patience,
+            begun,
             outcome,
             control,
         };
@@ -159,6 +163,8 @@ struct Joining<'a> {
     timeout: Duration,
     /// When its patience ends.
     until: Instant,
+    /// Whether the job has ever read anything, so that the others were once where they are said to be.
+    begun: bool,
     outcome: &'a Arc<Outcome>,
     control: &'a Control,
 }
@@ -174,9 +180,14 @@ impl Joining<'_> {
         let theirs = Duration::from_millis(met.greeting.timeout.into());
         let bounds = Bounds { own: self.timeout, theirs };
         let peer = Peer::new(met.socket, met.session, &name, bounds, self.outcome)
-            .map_err(|error| RunError::Mesh(format!("join {name}: {error}")))?;
+            .map_err(|error| RunError::Lost(format!("join {name}: {error}")))?;
         self.sockets[process] = Some(peer);
         Ok(())
+    }
+
+    /// The end of the patience. `is_there` says whether that process was seen to be at its place.
+    fn in_vain(&self, words: String, is_there: impl FnOnce() -> bool) -> RunError {
+        if self.begun || is_there() { RunError::Lost(words) } else { RunError::Mesh(words) }
     }
 }
 

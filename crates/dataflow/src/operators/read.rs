@@ -318,6 +318,11 @@ impl Reading {
     fn cut(&mut self, capabilities: &mut Capabilities, last: bool) -> Result<(), RunError> {
         self.tick(capabilities, true);
         self.here.control.cut_made();
+        if self.here.world.has(Plant::LatePosition) && !last {
+            let next = self.epoch.next_interval().0;
+            let later: Capabilities = capabilities.iter().map(|held| held.delayed(&next)).collect();
+            self.poll(&later)?;
+        }
         let mut states = Vec::with_capacity(self.intakes.len());
         for intake in &self.intakes {
             states.push(self.source_state(intake)?);

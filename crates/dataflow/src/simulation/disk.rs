@@ -238,6 +238,9 @@ impl Files for SimulatedFiles {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // Not under the lock: it does something on the disk.
+        let rival = lock(&self.host.rival).take();
+        rival.into_iter().for_each(|act| act());
         self.host.operate(Operation::Link)?;
         let mut disk = lock(&self.host.outside.disk);
         if disk.names.contains_key(to) {

@@ -21,6 +21,9 @@ use super::source::SimulatedPartition;
 use crate::plant::Plant;
 use crate::world::After;
 
+/// How far the clock for people may be wrong, in microseconds: a year, in either direction.
+const WRONG: u64 = 365 * 86_400 * 1_000_000;
+
 /// What all hosts of a simulation share, and what outlives each of them.
 pub(crate) struct Outside {
     pub(crate) disk: Mutex<SimulatedDisk>,
@@ -93,7 +96,12 @@ pub(crate) struct Host {
     pub(crate) opening: AtomicBool,
     /// What is to go wrong.
     pub(crate) fault: Mutex<Fault>,
+    /// What somebody else does just before it next creates a manifest.
+    pub(crate) rival: Mutex<Option<Rival>>,
 }
+
+/// What a host does while another one is in the middle of something.
+pub(crate) type Rival = Box<dyn FnOnce() + Send>;
 
 impl fmt::Debug for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,6 +163,7 @@ impl Host {
             dead: AtomicBool::new(false),
             opening: AtomicBool::new(false),
             fault: Mutex::default(),
+            rival: Mutex::default(),
         })
     }
 
@@ -204,8 +213,9 @@ impl Host {
         self.outside.base + Duration::from_micros(self.outside.micros())
     }
 
+    /// Jumps each time it is asked.
     pub(crate) fn wall(&self) -> i64 {
-        self.outside.micros() as i64
+        self.outside.micros() as i64 + self.outside.random().below(2 * WRONG) as i64 - WRONG as i64
     }
 
     pub(crate) fn nonce(&self) -> u64 {

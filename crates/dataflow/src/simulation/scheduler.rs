@@ -188,6 +188,7 @@ impl<'a> Scheduler<'a> {
             lock(&host.fault).fails_in = Some((operation, None));
             lock(&host.fault).by_space = full;
         }
+        self.let_zombie_race(&host);
         self.trace.note("start", self.hosts, workers * 2 + u64::from(bytes));
         match Workers::start(&self.scenario.job, &host, workers as usize, bytes) {
             Ok(Started::Finished(summary)) => {
@@ -195,6 +196,8 @@ impl<'a> Scheduler<'a> {
                 return false;
             }
             Ok(Started::Workers(live)) => {
+                // Whoever was older has done this before the new generation had fenced the state.
+                self.observe_commits();
                 self.run.rescales += u64::from(self.workers != 0 && self.workers != workers);
                 self.workers = workers;
                 self.live = Some(live);
@@ -202,7 +205,8 @@ impl<'a> Scheduler<'a> {
                 self.look_after();
             }
             Err(error) => {
-                let expected = host.is_dead() || self.is_expected(&host, &error);
+                // Who commits before a start does makes it look again, and does not end it.
+                let expected = host.is_dead() || (self.is_expected(&host, &error) && !is_taken(&error));
                 host.kill();
                 host.clear();
                 self.lose_power(true);
@@ -213,6 +217,24 @@ impl<'a> Scheduler<'a> {
             }
         }
         true
+    }
+
+    /// May have what is left of the last generation go on just before the next one fences the state.
+    fn let_zombie_race(&mut self, host: &Host) {
+        let Some((zombie, _)) = self.zombie.as_ref().filter(|_| self.random.one_in(2)) else { return };
+        let (zombie, steps) = (Arc::clone(&zombie.host), 1 + self.random.below(8));
+        let mut random = Random::new(self.random.bits());
+        self.trace.note("race", zombie.number, steps);
+        let race = move || {
+            for _ in 0..steps {
+                let lanes = zombie.busy_lanes();
+                if lanes.is_empty() {
+                    return;
+                }
+                zombie.run_lane(lanes[random.below(lanes.len() as u64) as usize]);
+            }
+        };
+        *lock(&host.rival) = Some(Box::new(race));
     }
 
     /// The generation has ended by itself: the job is finished, or was told to stop.
@@ -348,12 +370,11 @@ impl<'a> Scheduler<'a> {
 
     /// Whether somebody made it fail: a fault, a full disk, or another generation.
     fn is_expected(&self, host: &Host, error: &RunError) -> bool {
-        let is_taken = matches!(error, RunError::Store(checkpoint::StoreError::Taken { .. }));
-        lock(&host.fault).has_failed || error.is_full() || (is_taken && self.run.zombies > 0)
+        lock(&host.fault).has_failed || error.is_full() || (is_taken(error) && self.run.zombies > 0)
     }
 
-    /// Looks at what has changed outside.
-    fn observe(&mut self, look: &mut Look<'_>) {
+    /// Looks at the manifests that came to be.
+    fn observe_commits(&mut self) {
         let committed: Vec<Committed> = lock(&self.outside.disk).committed[self.committed..].to_vec();
         self.committed += committed.len();
         for commit in committed {
@@ -373,6 +394,11 @@ impl<'a> Scheduler<'a> {
             }
             self.last = Some(commit);
         }
+    }
+
+    /// Looks at what has changed outside.
+    fn observe(&mut self, look: &mut Look<'_>) {
+        self.observe_commits();
         let delivered = std::mem::take(&mut *lock(&self.outside.delivered));
         for delivered in delivered {
             if self.strays.contains(&delivered) {
@@ -402,6 +428,11 @@ impl<'a> Scheduler<'a> {
     fn may_repeat(&self, commit: Committed) -> bool {
         self.last.is_some_and(|last| last.number == commit.number && last.host < commit.host)
     }
+}
+
+/// Whether somebody else has committed what this one was to commit.
+fn is_taken(error: &RunError) -> bool {
+    matches!(error, RunError::Store(checkpoint::StoreError::Taken { .. }))
 }
 
 fn words(error: &RunError) -> String {

@@ -1,5 +1,6 @@
 //! `tidewatch checkpoints`: what a job's state holds, and whether it is whole. Never changes anything.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use checkpoint::{Kind, Location, Manifest, Operator, Segment, Store, StoreError};
@@ -55,28 +56,48 @@ pub(super) fn run(arguments: CheckpointsArguments, style: &Style) -> anyhow::Res
         return Ok(refuse("the config has no [state], so the job has no checkpoints"));
     };
     let location = &state.location;
-    // To open a directory would make it.
-    if matches!(location, Location::Dir(dir) if !dir.is_dir()) {
-        return Ok(refuse_absent(location));
-    }
-    let result = location.open().and_then(|store| {
-        let numbers = match which.number {
-            Some(number) => vec![number],
-            None => store.numbers()?,
-        };
-        match arguments.verb {
-            Verb::List(_) => list(&store, &numbers, style),
-            Verb::Show(_) => show(&store, numbers.last().copied(), style),
-            Verb::Verify(_) => verify(&store, &numbers, style),
-        }
-    });
-    match result {
+    let said = match location.open_existing() {
+        Ok(Some(store)) => say_of(&arguments.verb, &store, style),
+        Ok(None) => return Ok(refuse_absent(location)),
+        Err(error) => Err(error),
+    };
+    match said {
         Ok(Said { data, whole }) => {
             put(&data)?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
         }
         Err(error) if error.is_refusal() => Ok(refuse(&error.to_string())),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn say_of(verb: &Verb, store: &Store, style: &Style) -> Result<Said, StoreError> {
+    match verb {
+        Verb::List(which) => list(store, &Asked::of(store, which)?, style),
+        Verb::Show(which) => show(store, Asked::of(store, which)?.numbers.last().copied(), style),
+        Verb::Verify(which) => verify(store, &Asked::of(store, which)?, style),
+    }
+}
+
+/// The checkpoints that are looked at.
+struct Asked {
+    numbers: Vec<u32>,
+    /// Whether it is one, which was asked for by its number.
+    by_number: bool,
+}
+
+impl Asked {
+    fn of(store: &Store, which: &Which) -> Result<Self, StoreError> {
+        Ok(match which.number {
+            Some(number) => Asked { numbers: vec![number], by_number: true },
+            None => Asked { numbers: store.numbers()?, by_number: false },
+        })
+    }
+
+    /// Whether a checkpoint may be left out, of which something is missing: a job that runs removes the oldest
+    /// while they are looked at, which is no damage.
+    fn is_gone(&self, store: &Store, number: u32) -> Result<bool, StoreError> {
+        Ok(!self.by_number && !store.numbers()?.contains(&number))
     }
 }
 
@@ -101,9 +122,15 @@ impl Said {
     }
 }
 
-fn list(store: &Store, numbers: &[u32], style: &Style) -> Result<Said, StoreError> {
-    let manifests = numbers.iter().map(|number| store.manifest(*number));
-    let manifests = manifests.collect::<Result<Vec<_>, _>>()?;
+fn list(store: &Store, asked: &Asked, style: &Style) -> Result<Said, StoreError> {
+    let mut manifests = Vec::new();
+    for number in &asked.numbers {
+        match store.manifest(*number) {
+            Ok(manifest) => manifests.push(manifest),
+            Err(_) if asked.is_gone(store, *number)? => {}
+            Err(error) => return Err(error),
+        }
+    }
     if style.format == OutputFormat::Json {
         return Ok(Said::json(&manifests.iter().map(summary).collect()));
     }
@@ -228,46 +255,73 @@ fn details(manifest: &Manifest) -> Value {
     details
 }
 
-fn verify(store: &Store, numbers: &[u32], style: &Style) -> Result<Said, StoreError> {
+fn verify(store: &Store, asked: &Asked, style: &Style) -> Result<Said, StoreError> {
+    let mut verified = Vec::new();
+    let mut chunks = BTreeMap::new();
     let mut damages = Vec::new();
-    let (mut chunks, mut bytes) = (0u64, 0u64);
-    let mut seen = std::collections::BTreeSet::new();
-    for number in numbers {
-        let manifest = match store.manifest(*number) {
-            Ok(manifest) => manifest,
-            Err(error) if error.is_refusal() => {
-                damages.push((*number, error.to_string()));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        for segment in &manifest.segments {
-            for (offset, chunk) in segment.live() {
-                let error = read(store, &manifest, segment, offset, &chunk).err();
-                if seen.insert((segment.name.clone(), offset)) {
-                    chunks += 1;
-                    bytes += chunk.length;
-                }
-                damages.extend(error.map(|error| (*number, error.to_string())));
-            }
+    for number in &asked.numbers {
+        let found = look_at(store, *number)?;
+        if !found.damages.is_empty() && asked.is_gone(store, *number)? {
+            continue;
         }
+        verified.push(*number);
+        chunks.extend(found.chunks);
+        damages.extend(found.damages.into_iter().map(|words| (*number, words)));
     }
     let whole = damages.is_empty();
+    let (count, bytes) = (chunks.len(), chunks.values().sum::<u64>());
     let data = if style.format == OutputFormat::Json {
         let damages = damages.iter().map(|(number, words)| json!({ "checkpoint": number, "damage": words }));
         let damages: Vec<Value> = damages.collect();
         format!(
             "{}\n",
-            json!({ "checkpoints": numbers, "chunks": chunks, "bytes": bytes, "damages": damages })
+            json!({ "checkpoints": verified, "chunks": count, "bytes": bytes, "damages": damages })
         )
     } else {
         let found = damages.iter().map(|(number, words)| format!("checkpoint {number}: {words}\n"));
-        let count = numbers.len();
-        let sum = format!("{count} checkpoints, {chunks} chunks, {:.1} MB: ", bytes as f64 / 1e6);
+        let sum = format!("{} checkpoints, {count} chunks, {:.1} MB: ", verified.len(), bytes as f64 / 1e6);
         let end = if whole { "whole".to_owned() } else { format!("{} damages", damages.len()) };
         format!("{}{sum}{end}\n", found.collect::<String>())
     };
     Ok(Said { data, whole })
+}
+
+/// What was found in a checkpoint.
+#[derive(Default)]
+struct Found {
+    /// Length of each chunk that it needs, by segment and offset: checkpoints share them.
+    chunks: BTreeMap<(String, u64), u64>,
+    damages: Vec<String>,
+}
+
+impl Found {
+    /// Takes note of a damage. Whatever else goes wrong ends the look.
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match result {
+            Err(error) if error.is_refusal() => {
+                self.damages.push(error.to_string());
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
+    }
+}
+
+/// Reads all that a checkpoint needs, and looks whether its segments are as long as a job that goes on from
+/// it wants them.
+fn look_at(store: &Store, number: u32) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    let Some(manifest) = found.note(store.manifest(number))? else { return Ok(found) };
+    for segment in &manifest.segments {
+        if found.note(store.check_segment(number, segment))?.is_none() {
+            continue;
+        }
+        for (offset, chunk) in segment.live() {
+            found.chunks.insert((segment.name.clone(), offset), chunk.length);
+            found.note(read(store, &manifest, segment, offset, &chunk))?;
+        }
+    }
+    Ok(found)
 }
 
 fn read(
@@ -283,5 +337,93 @@ fn read(
             store.read_chunk::<ChunkHead>(number, segment, offset, chunk, Kind::State).map(drop)
         }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::Path;
+
+    use checkpoint::{Frame, SegmentBuilder, Writer};
+    use event::{Counts, Watermark};
+
+    use super::*;
+    use crate::cli::Colour;
+
+    const STYLE: Style =
+        Style { format: OutputFormat::Json, color: Colour::Never, quiet: false, verbose: false };
+
+    /// Commits a checkpoint with a segment of two chunks, of which the second is no longer needed.
+    fn commit(store: &Store, number: u32) {
+        let mut builder = SegmentBuilder::new(Operator::Outbox, Writer { worker: 0, peers: 1 });
+        builder.push(0, Frame::new(Kind::Outbox, &(), vec![]).unwrap());
+        builder.push(1, Frame::new(Kind::Outbox, &(), vec![]).unwrap());
+        let (mut segment, pieces) = builder.finish(format!("segment-{number}"));
+        store.write_segment(&segment, &pieces).unwrap();
+        segment.chunks[1].live = false;
+        let manifest = Manifest {
+            number,
+            follows: number.checked_sub(1),
+            generation: 1,
+            peers: 1,
+            fence: false,
+            committed_at: 0,
+            job: "job".into(),
+            identity: vec![],
+            shards: 8,
+            segments: vec![segment],
+            sources: vec![],
+            watermark: Watermark(5),
+            held: vec![],
+            counts: Counts::default(),
+            sinks: vec![],
+            finished: false,
+        };
+        store.commit(&manifest).unwrap();
+    }
+
+    /// What a job that runs does with its oldest checkpoint.
+    fn retire(dir: &Path, number: u32) {
+        fs::remove_file(dir.join(format!("checkpoints/{number:010}"))).unwrap();
+        fs::remove_file(dir.join(format!("segments/segment-{number}"))).unwrap();
+    }
+
+    fn asked(numbers: &[u32], by_number: bool) -> Asked {
+        Asked { numbers: numbers.to_vec(), by_number }
+    }
+
+    #[test]
+    fn a_checkpoint_that_a_running_job_removes_while_they_are_read_is_left_out_and_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        (0..3).for_each(|number| commit(&store, number));
+        let all = asked(&[0, 1, 2], false);
+        retire(dir.path(), 0);
+        let said = verify(&store, &all, &STYLE).unwrap();
+        assert!(said.whole && said.data.contains(r#""checkpoints":[1,2]"#), "{}", said.data);
+        let said = list(&store, &all, &STYLE).unwrap();
+        assert_eq!(said.data.matches("committed_at").count(), 2, "{}", said.data);
+        // Whoever names it wants to know.
+        let said = verify(&store, &asked(&[0], true), &STYLE).unwrap();
+        assert!(!said.whole && said.data.contains("there is no checkpoint 0"), "{}", said.data);
+        assert!(list(&store, &asked(&[0], true), &STYLE).is_err());
+    }
+
+    #[test]
+    fn a_segment_that_is_missing_or_cut_is_a_damage_even_where_no_chunk_is_needed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        (0..2).for_each(|number| commit(&store, number));
+        let all = asked(&[0, 1], false);
+        assert!(verify(&store, &all, &STYLE).unwrap().whole);
+        let path = dir.path().join("segments/segment-1");
+        let length = fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+        let said = verify(&store, &all, &STYLE).unwrap();
+        assert!(!said.whole && said.data.contains("segment-1 is missing or cut off"), "{}", said.data);
+        fs::remove_file(&path).unwrap();
+        let said = verify(&store, &all, &STYLE).unwrap();
+        assert_eq!(said.data.matches("segment-1").count(), 1, "said once: {}", said.data);
     }
 }

@@ -15,7 +15,7 @@ use clap::Args;
 use dataflow::{Beginning, Cluster, Control, Custody, Job, RunError, Summary};
 
 use super::load::{Loaded, load, say_all};
-use super::{ConfigArguments, REFUSED, Style, say};
+use super::{ConfigArguments, REFUSED, Style, chain, say};
 use crate::config::duration::format_instant;
 use crate::progress::Progress;
 use crate::supervise::child::{self, Link};
@@ -98,8 +98,10 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
             return Ok(ExitCode::from(2));
         }
     };
+    // Whoever started this process has looked; a folder that is gone since is no reason to leave the job.
+    let report = arguments.report.as_deref().filter(|_| orders.is_none());
     let checked = check_size(&job, &cluster)
-        .and_then(|()| check_report(arguments.report.as_deref()))
+        .and_then(|()| check_report(report))
         .and_then(|()| check_state(&job, &arguments));
     if let Err(words) = checked {
         say(&format!("error: {words}"));
@@ -138,13 +140,15 @@ fn run_here(
     arguments: &RunArguments,
     style: &Style,
 ) -> anyhow::Result<ExitCode> {
-    let control = Arc::new(Control::with_custody(custody(&job, orders.as_ref())?));
+    let control = Arc::new(Control::default());
     let is_supervised = orders.is_some();
+    // Before anything is asked of the state: a store that is away is waited for, which is not to hang.
     let link = is_supervised.then(|| Link::open(&control)).transpose()?;
     let _signals = match is_supervised {
         true => signals::drain_on_termination(&control)?,
         false => signals::drain_on_signals(&control)?,
     };
+    control.set_custody(custody(&job, orders.as_ref())?);
     let started = Instant::now();
     let job = Arc::new(job);
     let is_first = cluster.process == 0;
@@ -155,25 +159,30 @@ fn run_here(
         Ok(summary) => summary,
         Err(error) => {
             if let Some(link) = link {
-                link.close(ending(&error));
+                link.fail(&words(&error), ending(&error));
             }
             return Ok(refuse_or_fail(&error));
         }
     };
     // The totals of the whole job are known to the first process alone.
+    let mut code = ExitCode::SUCCESS;
     if is_first {
-        if let Some(path) = &arguments.report {
-            report::write(path, &job, &summary)?;
-        }
         if !style.quiet {
             say(&closing_words(&job, &summary, started));
         }
         remind_of_quarantine(&job, &summary);
+        if let Some(path) = &arguments.report
+            && let Err(error) = report::write(path, &job, &summary)
+        {
+            say(&format!("error: {}; all else that the job puts out is there", chain(&error)));
+            code = ExitCode::FAILURE;
+        }
     }
+    // The run itself has ended well, whatever became of its report: to start it again would not help.
     if let Some(link) = link {
         link.close(if summary.finished { Ending::Finished } else { Ending::Drained });
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Words for what a start from elsewhere than the newest checkpoint gives up.
@@ -182,8 +191,8 @@ fn given_up(location: &Location, from: Beginning) -> Result<Option<String>, Stor
         return Ok(None);
     }
     let store = location.open()?;
-    let Some(newest) = store.numbers()?.last().copied() else { return Ok(None) };
-    let newest = store.manifest(newest)?;
+    // One that cannot be read is given up too; how much it held nobody knows.
+    let Some(newest) = store.newest_readable()? else { return Ok(None) };
     let watermark = report::instant(newest.watermark).map_or_else(|| "none".to_owned(), format_instant);
     let counts = newest.counts;
     Ok(Some(match from {
@@ -305,6 +314,15 @@ pub(super) fn refuse_or_fail(error: &RunError) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
+    say(&format!("error: {}", words(error)));
+    if let Some(hint) = hint(error) {
+        say(&format!("hint: {hint}"));
+    }
+    if error.is_refusal() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+}
+
+/// An error with its causes, on one line.
+fn words(error: &RunError) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -315,11 +333,7 @@ pub(super) fn refuse_or_fail(error: &RunError) -> ExitCode {
         }
         cause = inner.source();
     }
-    say(&format!("error: {words}"));
-    if let Some(hint) = hint(error) {
-        say(&format!("hint: {hint}"));
-    }
-    if error.is_refusal() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+    words
 }
 
 /// Whoever read the rows has seen enough, as `head`.
@@ -336,6 +350,7 @@ fn ending(error: &RunError) -> Ending {
         RunError::Store(StoreError::Taken { .. }) => Ending::Hopeless,
         RunError::Panicked(_) => Ending::Panicked,
         RunError::Lost(_) => Ending::Bereft,
+        RunError::Mesh(_) => Ending::Alone,
         _ => Ending::Failed,
     }
 }
@@ -344,9 +359,10 @@ fn hint(error: &RunError) -> Option<String> {
     match error {
         RunError::Source(error) => error.hint().map(str::to_owned),
         RunError::Sink(error) => error.hint().map(str::to_owned),
-        RunError::Store(error) if error.is_refusal() => {
-            Some("start afresh with another `state.dir` and an empty output".to_owned())
-        }
+        RunError::Store(error) if error.is_refusal() => Some(
+            "`tidewatch checkpoints list` shows what there is; `--from-scratch` needs an empty output"
+                .to_owned(),
+        ),
         _ => None,
     }
 }

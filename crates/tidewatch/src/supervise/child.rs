@@ -72,6 +72,13 @@ impl Link {
         Ok(Link { socket, beats: Some((stop, thread)) })
     }
 
+    /// Tells why the run has failed, and how it ended.
+    pub(crate) fn fail(self, why: &str, ending: Ending) {
+        // A supervisor that is gone does not want to know.
+        let _ = link::write(&self.socket, &Message::Failed(why.to_owned()));
+        self.close(ending);
+    }
+
     /// Tells how the run ended, after a last beat.
     pub(crate) fn close(mut self, ending: Ending) {
         if let Some((stop, thread)) = self.beats.take() {

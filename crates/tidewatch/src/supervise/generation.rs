@@ -31,6 +31,7 @@ pub(super) struct Generation {
     notes_path: PathBuf,
     started: Instant,
     beat: Option<Beat>,
+    failure: Option<String>,
     ending: Option<Ending>,
     looked: Instant,
     silent: Duration,
@@ -40,8 +41,10 @@ pub(super) struct Generation {
 pub(super) struct End {
     pub(super) status: ExitStatus,
     pub(super) ran: Duration,
-    /// Its last words, if it had any.
+    /// Its last signs of life, if there were any.
     pub(super) beat: Option<Beat>,
+    /// Why its run has failed, if it said so.
+    pub(super) failure: Option<String>,
     /// How its run has ended, if it said so.
     pub(super) ending: Option<Ending>,
     /// Records that it had in hand, as far as they may be to blame.
@@ -49,8 +52,11 @@ pub(super) struct End {
 }
 
 impl Generation {
-    /// Starts a process, whose number tells its messages from those of others. Has to be called by the main thread: on Linux the child dies with the thread that
-    /// started it.
+    /// Starts a process, whose number tells its messages from those of others. Has to be called by the main
+    /// thread: on Linux the child dies with the thread that started it.
+    ///
+    /// # Errors
+    /// If the system refuses a file, a socket, a thread or a process, as it may for a while.
     pub(super) fn start(
         number: u64,
         workers: u32,
@@ -67,21 +73,13 @@ impl Generation {
             notes: path.clone(),
             suspects: suspects.to_read_alone(),
         };
-        let child = command(&orders, its_end).spawn().context("start the worker process");
+        // The process comes last, so that whatever fails leaves none behind that nobody would reap.
+        let child = listen(number, &link, events)
+            .and_then(|()| command(&orders, its_end).spawn().context("start the worker process"));
         if child.is_err() {
             let _ = fs::remove_file(&path);
         }
         let child = child?;
-        let incoming = link.try_clone().context("share a socket")?;
-        std::thread::Builder::new()
-            .name("link".to_owned())
-            .spawn(move || {
-                link::read(incoming, |message: Message| {
-                    let _ = events.send(Event::Told(number, message));
-                });
-                let _ = events.send(Event::Gone(number));
-            })
-            .context("start a thread")?;
         let now = Instant::now();
         Ok(Generation {
             child,
@@ -90,6 +88,7 @@ impl Generation {
             notes_path: path,
             started: now,
             beat: None,
+            failure: None,
             ending: None,
             looked: now,
             silent: Duration::ZERO,
@@ -114,6 +113,7 @@ impl Generation {
         self.silent = Duration::ZERO;
         match message {
             Message::Beat(beat) => self.beat = Some(beat),
+            Message::Failed(why) => self.failure = Some(why),
             Message::Ended(ending) => self.ending = Some(ending),
         }
     }
@@ -159,8 +159,22 @@ impl Generation {
             // Any other error is not the fault of what is in hand.
             _ => in_hand.into_iter().filter(|note| note.fell).collect(),
         };
-        Ok(End { status, ran: self.started.elapsed(), beat: self.beat, ending: self.ending, in_hand })
+        let Generation { started, beat, failure, ending, .. } = self;
+        Ok(End { status, ran: started.elapsed(), beat, failure, ending, in_hand })
     }
+}
+
+/// Hands on what the process of that number tells, until its end of the link is closed.
+fn listen(number: u64, link: &UnixStream, events: Sender<Event>) -> anyhow::Result<()> {
+    let incoming = link.try_clone().context("share a socket")?;
+    let hand_on = move || {
+        link::read(incoming, |message: Message| {
+            let _ = events.send(Event::Told(number, message));
+        });
+        let _ = events.send(Event::Gone(number));
+    };
+    let thread = std::thread::Builder::new().name("link".to_owned()).spawn(hand_on);
+    thread.map(drop).context("start a thread")
 }
 
 /// The command line of this process once more, with orders.

@@ -41,6 +41,8 @@ impl Orders {
 pub(crate) enum Message {
     /// Several times a second.
     Beat(Beat),
+    /// Why the run has failed, for people.
+    Failed(String),
     /// The run has ended, and the process is about to.
     Ended(Ending),
 }
@@ -55,12 +57,21 @@ pub(crate) enum Ending {
     Drained,
     /// It failed.
     Failed,
-    /// Another process of the job has died.
+    /// Another process of the job has died, or is there and not ready.
     Bereft,
+    /// Another process of the job did not come, and perhaps never will.
+    Alone,
     /// A thread of the process panicked.
     Panicked,
     /// It failed, and to start again makes no sense.
     Hopeless,
+}
+
+impl Ending {
+    /// Whether another process of the job has caused it: by its death, its state or its absence.
+    pub(crate) fn is_by_others(self) -> bool {
+        matches!(self, Ending::Bereft | Ending::Alone)
+    }
 }
 
 /// Signs of life.

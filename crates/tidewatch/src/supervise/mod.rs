@@ -9,8 +9,12 @@
 //! | ends with 0, 2, 3 or 130 | the same exit code: the job is done, drained, or refused |
 //! | is killed, crashes, or fails after it has read something | it is started again |
 //! | fails before anything was read since the command was given | exit code 1: what never worked is not repeated |
+//! | fails because another process of the job is gone or not ready | it is started again |
+//! | ends well, but cannot write its report | exit code 1 |
 //! | finds that another run has taken the state over | exit code 1 |
 //! | says nothing, or a worker does not move, for `supervise.hang_after` | it is killed, and started again |
+//! | has the number of workers of a rescale, and ends before it reads | the old number is started again |
+//! | cannot be started, although one could before | tried again after such a moment |
 //!
 //! Without `[state]` there is nothing to go on from, so that a restart would repeat or lose data: such a job
 //! runs in the process that the user started, and so does one with `--no-supervise`.
@@ -26,6 +30,7 @@ pub(crate) mod child;
 pub(crate) mod desk;
 mod generation;
 pub(crate) mod link;
+mod past;
 pub(crate) mod poison;
 mod rescale;
 mod supervisor;
@@ -82,7 +87,7 @@ enum Event {
 /// Runs a job in processes of its own until it is done, refused or given up.
 ///
 /// # Errors
-/// If the system refuses processes, sockets or threads.
+/// If the system refuses the first process, or sockets or threads to watch it.
 pub(crate) fn supervise(plan: &Plan) -> anyhow::Result<ExitCode> {
     let (events, inbox) = channel();
     let signals = events.clone();

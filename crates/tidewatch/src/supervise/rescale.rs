@@ -23,8 +23,14 @@ impl Rescale {
         Rescale { from, to, client, stopped_at: None }
     }
 
+    /// The new number.
     pub(super) fn workers(&self) -> u32 {
         self.to
+    }
+
+    /// The old number.
+    pub(super) fn before(&self) -> u32 {
+        self.from
     }
 
     /// The process with the old number has ended; it stopped to read then, if it said so.
@@ -49,6 +55,14 @@ impl Rescale {
         }
         let data = json!({"from": from, "to": to, "pause_s": pause, "load_s": load});
         self.client.answer(&Answer::Done { data, words });
+    }
+
+    /// The process with the new number has ended before it read anything.
+    pub(super) fn take_back(self, why: &str) {
+        let Rescale { from, to, .. } = &self;
+        let words = format!("not rescaled to {to} workers, the job goes on with {from}: {why}");
+        say(&format!("error: {words}"));
+        self.fail(&words);
     }
 
     pub(super) fn fail(self, why: &str) {

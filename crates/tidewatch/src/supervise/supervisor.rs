@@ -11,9 +11,10 @@ use super::backoff::Backoff;
 use super::desk::{Answer, Client, Desk, Request};
 use super::generation::{End, Generation};
 use super::link::Ending;
+use super::past::Past;
 use super::rescale::Rescale;
 use super::suspects::Suspects;
-use super::words::{self, say, say_death};
+use super::words::{self, say};
 use super::{Event, Plan, poison};
 use crate::signals;
 
@@ -32,11 +33,13 @@ pub(super) struct Supervisor<'a> {
     interrupts: u32,
     rescale: Option<Rescale>,
     suspects: Suspects,
+    /// Records, by number of their partition and offset, that are yet to be noted as poison.
+    poison: Vec<(u32, u64)>,
     backoff: Backoff,
-    /// Whether any process has read something since the command was given.
-    has_read: bool,
-    /// Whether any has fenced the state: the next goes on from there, whatever the command says.
-    has_begun: bool,
+    past: Past,
+    /// Whether there was ever a process: what never worked is not tried again.
+    has_started: bool,
+    /// Counts the processes, and the attempts to start one.
     starts: u64,
     /// When the last process died, until the next one reads.
     died: Option<Instant>,
@@ -65,9 +68,10 @@ impl<'a> Supervisor<'a> {
             interrupts: 0,
             rescale: None,
             suspects: Suspects::default(),
+            poison: Vec::new(),
             backoff: Backoff::default(),
-            has_read: false,
-            has_begun: false,
+            past: Past::default(),
+            has_started: false,
             starts: 0,
             died: None,
         }
@@ -76,12 +80,16 @@ impl<'a> Supervisor<'a> {
     /// Runs the job to its end.
     ///
     /// # Errors
-    /// If the system refuses processes, sockets or threads.
+    /// If the system refuses the first process, or what there is to watch it.
     pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         loop {
-            let next = match self.watch()? {
-                Some(end) => self.judge(&end)?,
-                None => Next::Leave(signals::INTERRUPTED),
+            let next = match self.start() {
+                Ok(generation) => match self.watch(generation)? {
+                    Some(end) => self.judge(&end),
+                    None => Next::Leave(signals::INTERRUPTED),
+                },
+                Err(error) if !self.has_started => return Err(error),
+                Err(error) => self.start_later(&error),
             };
             let left = match next {
                 Next::Leave(code) => Some(code),
@@ -96,12 +104,19 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Starts a process and watches it to its end; `None` if the user does not want to wait for that.
-    fn watch(&mut self) -> anyhow::Result<Option<End>> {
-        let number = self.starts;
+    /// Starts a process. Records that are poison are noted before, or it would die of them as well.
+    fn start(&mut self) -> anyhow::Result<Generation> {
+        self.put_away()?;
         self.starts += 1;
-        let mut generation =
-            Generation::start(number, self.workers, self.has_begun, &self.suspects, self.events.clone())?;
+        let (again, events) = (self.past.has_begun(), self.events.clone());
+        let generation = Generation::start(self.starts, self.workers, again, &self.suspects, events)?;
+        self.has_started = true;
+        Ok(generation)
+    }
+
+    /// Watches a process to its end; `None` if the user does not want to wait for that.
+    fn watch(&mut self, mut generation: Generation) -> anyhow::Result<Option<End>> {
+        let number = self.starts;
         loop {
             match self.inbox.recv_timeout(LOOK) {
                 Ok(Event::Told(of, message)) if of == number => {
@@ -134,11 +149,13 @@ impl<'a> Supervisor<'a> {
 
     /// Looks whether a process has begun to read.
     fn hear(&mut self, generation: &Generation) {
-        self.has_begun |= generation.beat().is_some_and(|beat| beat.from.is_some());
+        if generation.beat().is_some_and(|beat| beat.from.is_some()) {
+            self.past.begins();
+        }
         let Some((beat, at)) = generation.beat().and_then(|beat| Some((beat, beat.reading_at?))) else {
             return;
         };
-        self.has_read = true;
+        self.past.reads();
         if let Some(died) = self.died.take()
             && !self.plan.quiet
         {
@@ -151,71 +168,103 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Decides what follows from the end of a process.
-    fn judge(&mut self, end: &End) -> anyhow::Result<Next> {
+    fn judge(&mut self, end: &End) -> Next {
         let code = end.status.code();
-        match code {
-            Some(0) if self.rescale.is_some() && !self.stopping && end.ending != Some(Ending::Finished) => {
-                self.go_on_rescaled(end);
-                return Ok(Next::Again(Duration::ZERO));
+        let rescales = self.rescale.is_some() && !self.stopping;
+        let is_drained = match (code, end.ending) {
+            (Some(0), ending) => ending != Some(Ending::Finished),
+            // It could not write its report.
+            (Some(1), ending) => ending == Some(Ending::Drained),
+            _ => false,
+        };
+        if rescales && is_drained {
+            self.go_on_rescaled(end);
+            return Next::Again(Duration::ZERO);
+        }
+        match (code, end.ending) {
+            // The process with the new number has not read anything, or the rescale would be over.
+            (code, _) if self.has_changed_workers() && rescales && !matches!(code, Some(0 | 130)) => {
+                let why = end.failure.clone().unwrap_or_else(|| words::death(end));
+                self.take_back(&why);
+                return self.start_over(end);
             }
             // Ctrl-C reaches a child that has just been started before it is deaf to it.
-            None if self.stopping && end.beat.is_none() => return Ok(Next::Leave(0)),
-            Some(code @ (0 | 2 | 3 | 130)) => return Ok(Next::Leave(code as u8)),
+            (None, _) if self.stopping && end.beat.is_none() => return Next::Leave(0),
+            (Some(code @ (0 | 2 | 3 | 130)), _) => return Next::Leave(code as u8),
+            (Some(_), Some(Ending::Finished | Ending::Drained)) => return Next::Leave(1),
             _ => {}
         }
-        // What fails before anything was read will not be better next time, unless another process was to blame.
-        let is_barren = code.is_some() && !self.has_read && end.ending != Some(Ending::Bereft);
-        if self.stopping || end.ending == Some(Ending::Hopeless) || is_barren {
+        let may_pass =
+            self.past.may_pass(end.ending) || code.is_none() && end.ending != Some(Ending::Hopeless);
+        if self.stopping || !may_pass {
             if code.is_none() {
-                say_death(end, "it was told to stop; the same command goes on from the last checkpoint");
+                let then = "it was told to stop; the same command goes on from the last checkpoint";
+                say(&format!("error: {}; {then}", words::death(end)));
             }
-            return Ok(Next::Leave(1));
+            return Next::Leave(1);
         }
         self.start_over(end)
     }
 
     /// After a death: finds what there is to find, and decides when to start again.
-    fn start_over(&mut self, end: &End) -> anyhow::Result<Next> {
-        self.died.get_or_insert_with(Instant::now);
+    fn start_over(&mut self, end: &End) -> Next {
         if self.rescale.is_some() {
             self.go_on_rescaled(end);
         }
         let committed = end.beat.as_ref().is_some_and(|beat| beat.committed > beat.from);
-        let delay = self.backoff.after(end.ran, committed);
-        let in_vain = self.backoff.in_vain();
-        if self.plan.max_restarts.is_some_and(|max| in_vain > max) {
-            let times = in_vain - 1;
-            say_death(
-                end,
-                &format!("given up after {times} starts in a row that brought the job no further"),
-            );
-            return Ok(Next::Leave(1));
-        }
-        if self.desk.as_ref().is_some_and(|desk| !desk.is_ours()) {
-            say_death(end, "another run has taken over the state, so it is not started again");
-            return Ok(Next::Leave(1));
-        }
-        let poison = self.suspects.died(end.in_hand.clone());
         let checkpoint = end.beat.as_ref().and_then(|beat| beat.committed);
         let from = checkpoint.map(|number| format!(" from checkpoint {number} or later")).unwrap_or_default();
-        say_death(end, &format!("going on{from} in {:.1} s", delay.as_secs_f64()));
-        self.put_away(&poison)?;
-        Ok(Next::Again(delay))
+        let next = self.again_after(end.ran, committed, &words::death(end), &format!("going on{from}"));
+        self.poison.extend(self.suspects.died(end.ending, end.in_hand.clone()));
+        if matches!(next, Next::Again(_))
+            && let Err(error) = self.put_away()
+        {
+            say(&format!("error: {error:#}; tried again before the next start"));
+        }
+        next
     }
 
-    /// Writes down which records are not to be read any more.
-    fn put_away(&self, records: &[(u32, u64)]) -> anyhow::Result<()> {
-        if records.is_empty() {
+    /// After a start that failed, as while there is no memory, no process, no space, or the state is away.
+    fn start_later(&mut self, error: &anyhow::Error) -> Next {
+        if self.has_changed_workers() {
+            self.take_back(&format!("{error:#}"));
+        }
+        self.again_after(Duration::ZERO, false, &format!("{error:#}"), "trying again")
+    }
+
+    /// Decides whether, and after which delay, the next process is started, and says so.
+    fn again_after(&mut self, ran: Duration, committed: bool, what: &str, then: &str) -> Next {
+        self.died.get_or_insert_with(Instant::now);
+        let delay = self.backoff.after(ran, committed);
+        let in_vain = self.backoff.in_vain();
+        let given_up = if self.plan.max_restarts.is_some_and(|max| in_vain > max) {
+            format!("given up after {} starts in a row that brought the job no further", in_vain - 1)
+        } else if self.desk.as_ref().is_some_and(|desk| !desk.is_ours()) {
+            "another run has taken over the state, so it is not started again".to_owned()
+        } else {
+            say(&format!("error: {what}; {then} in {:.1} s", delay.as_secs_f64()));
+            return Next::Again(delay);
+        };
+        say(&format!("error: {what}; {given_up}"));
+        Next::Leave(1)
+    }
+
+    /// Writes down which records are not to be read any more; those that cannot be noted now are kept.
+    fn put_away(&mut self) -> anyhow::Result<()> {
+        if self.poison.is_empty() {
             return Ok(());
         }
         let names = partition_names(self.plan.job).context("name the partitions")?;
-        for (partition, offset) in records {
-            let Some(partition) = names.get(*partition as usize).cloned() else { continue };
-            say(&format!(
-                "error: the record at offset {offset} of {partition} ended the process three times; \
-                 it goes to quarantine from now on"
-            ));
-            poison::add(self.plan.state, &Poison { partition, offset: *offset })?;
+        while let Some((partition, offset)) = self.poison.last().copied() {
+            if let Some(partition) = names.get(partition as usize).cloned() {
+                let what = format!("the record at offset {offset} of {partition}");
+                poison::add(self.plan.state, &Poison { partition, offset })
+                    .with_context(|| format!("note that {what} is to be left out"))?;
+                say(&format!(
+                    "error: {what} ended the process three times; it goes to quarantine from now on"
+                ));
+            }
+            self.poison.pop();
         }
         Ok(())
     }
@@ -273,6 +322,19 @@ impl<'a> Supervisor<'a> {
                 self.rescale = Some(Rescale::new(self.workers, workers, client));
                 generation.drain();
             }
+        }
+    }
+
+    /// Whether a rescale is under way whose old process has ended.
+    fn has_changed_workers(&self) -> bool {
+        self.rescale.as_ref().is_some_and(Rescale::has_stopped)
+    }
+
+    /// Goes back to the number of workers from before a rescale that failed.
+    fn take_back(&mut self, why: &str) {
+        if let Some(rescale) = self.rescale.take() {
+            self.workers = rescale.before();
+            rescale.take_back(why);
         }
     }
 

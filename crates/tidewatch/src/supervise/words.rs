@@ -18,8 +18,8 @@ pub(super) fn say(words: &str) {
     let _ = io::stderr().write_all(format!("{clear}{words}\n").as_bytes());
 }
 
-/// Says how a process ended, and what follows.
-pub(super) fn say_death(end: &End, then: &str) {
+/// How a process ended.
+pub(super) fn death(end: &End) -> String {
     use std::os::unix::process::ExitStatusExt;
     let how = match (end.status.code(), end.status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),
@@ -29,7 +29,7 @@ pub(super) fn say_death(end: &End, then: &str) {
         },
         (None, None) => "ended".to_owned(),
     };
-    say(&format!("error: the worker process {how}; {then}"));
+    format!("the worker process {how}")
 }
 
 /// An answer that is all words.

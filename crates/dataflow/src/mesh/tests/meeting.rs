@@ -62,7 +62,9 @@ fn a_process_of_an_older_generation_ends_and_the_newer_ones_join_without_it() {
     let first = first.start();
     let older = Process { known: Some(Agreed { generation: 6, checkpoint: 3 }), ..second.clone() };
     let error = older.join().map(|_| ()).unwrap_err();
-    assert!(!error.is_refusal() && error.to_string().contains("generation 6, which has ended"), "{error}");
+    assert!(
+        matches!(error, RunError::Lost(_)) && error.to_string().contains("generation 6, which has ended")
+    );
     joined(second.start());
     joined(first);
 }
@@ -75,8 +77,10 @@ fn a_process_that_meets_a_newer_generation_ends_and_the_newer_one_waits_for_its_
     let newer = Some(Agreed { generation: 8, checkpoint: 5 });
     let asked = Instant::now();
     let second = Process { known: newer, ..second }.start();
-    let said = words(older.join().unwrap());
-    assert!(said.contains("generation 7, which has ended"), "{said}");
+    let error = older.join().unwrap().map(|_| ()).unwrap_err();
+    assert!(
+        matches!(error, RunError::Lost(_)) && error.to_string().contains("generation 7, which has ended")
+    );
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     let first = Process { known: newer, ..first }.start();
     assert_eq!(Some(joined(second).agreed), newer);
@@ -121,4 +125,61 @@ fn a_job_that_is_told_to_stop_waits_for_nobody() {
         assert!(matches!(started.join().unwrap(), Err(RunError::Stopped)));
         assert!(asked.elapsed() < SOON);
     }
+}
+
+/// Two processes of which the second waits for the first, and not for long.
+fn one_that_waits() -> (Process, Process) {
+    let [first, mut second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    second.patience = Duration::from_millis(300);
+    (first, second)
+}
+
+#[test]
+fn one_that_never_comes_is_an_error_unless_the_job_has_begun() {
+    let (mut first, second) = one_that_waits();
+    first.patience = second.patience;
+    for process in [first, second] {
+        let error = process.clone().join().map(|_| ()).unwrap_err();
+        assert!(matches!(error, RunError::Mesh(_)), "{error:?}");
+        let error = Process { begun: true, ..process }.join().map(|_| ()).unwrap_err();
+        assert!(matches!(error, RunError::Lost(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn one_that_listens_and_is_not_ready_may_come_later() {
+    let (mut first, second) = one_that_waits();
+    // It listens from its start, but answers nobody while it waits, as for a database.
+    let not_ready = first.open();
+    let mut mesh = second.open();
+    mesh.meeting.deadline = Duration::from_millis(100);
+    let error = mesh.join(JOB, None, false, &second.outcome, &second.control).map(|_| ()).unwrap_err();
+    assert!(matches!(&error, RunError::Lost(words) if words.contains("did not say who it is")), "{error:?}");
+    drop(not_ready);
+    // And so does one with a higher number, which is the one that connects.
+    first.patience = second.patience;
+    let not_ready = second.open();
+    let error = first.join().map(|_| ()).unwrap_err();
+    assert!(matches!(&error, RunError::Lost(words) if words.contains("process 1 at")), "{error:?}");
+    drop(not_ready);
+}
+
+#[test]
+fn somebody_else_who_listens_at_the_place_of_a_process_is_an_error() {
+    let (first, second) = one_that_waits();
+    let other = TcpListener::bind(&first.hosts[0]).unwrap();
+    let answers = thread::spawn(move || {
+        while let Ok((mut socket, _)) = other.accept() {
+            let mut heard = [0; 12];
+            if socket.read_exact(&mut heard).is_err()
+                || socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err()
+            {
+                return;
+            }
+        }
+    });
+    let error = second.join().map(|_| ()).unwrap_err();
+    assert!(matches!(&error, RunError::Mesh(words) if words.contains("tidewatch process")), "{error:?}");
+    drop(answers);
 }

@@ -1,5 +1,6 @@
 //! Processes that meet over real sockets of this machine, with strangers among them.
 
+mod fuzz;
 mod liveness;
 mod meeting;
 mod secure;
@@ -37,6 +38,7 @@ struct Process {
     spec: MeshSpec,
     job: u64,
     known: Option<Agreed>,
+    begun: bool,
     patience: Duration,
     control: Arc<Control>,
     outcome: Arc<Outcome>,
@@ -51,6 +53,7 @@ impl Process {
             spec: MeshSpec::default(),
             job: JOB,
             known: LEADER.filter(|_| process == 0),
+            begun: false,
             patience: Duration::from_secs(20),
             control: Arc::default(),
             outcome: Arc::default(),
@@ -77,7 +80,7 @@ impl Process {
     }
 
     fn join(self) -> Result<Joined, RunError> {
-        self.open().join(self.job, self.known, &self.outcome, &self.control)
+        self.open().join(self.job, self.known, self.begun, &self.outcome, &self.control)
     }
 
     fn start(&self) -> JoinHandle<Result<Joined, RunError>> {

@@ -61,7 +61,7 @@ fn a_stranger_is_let_go_at_its_deadline_however_slowly_it_talks() {
     let mut mesh = first.open();
     mesh.meeting.deadline = Duration::from_millis(300);
     let control = Arc::clone(&first.control);
-    let started = thread::spawn(move || mesh.join(JOB, LEADER, &first.outcome, &first.control));
+    let started = thread::spawn(move || mesh.join(JOB, LEADER, false, &first.outcome, &first.control));
     let mut socket = visit(&host);
     let asked = Instant::now();
     let slowly = |byte: &u8| {
