@@ -525,6 +525,29 @@ fn a_line_without_an_end_is_one_row_of_quarantine_in_flat_memory() {
 }
 
 #[test]
+fn a_file_of_which_no_line_fits_goes_to_quarantine_in_its_order_and_in_flat_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("bad.ndjson");
+    let bad = format!("{{\"user\":\"a\",\"ts\":\"not a time\",\"x\":\"{}\"}}\n", "y".repeat(160));
+    let count = (128 << 20) / bad.len();
+    std::fs::write(&input, bad.repeat(count)).expect("write");
+    let config = write_config(folder.path(), CONFIG);
+    let job = Job::new(PROGRAM, &config, folder.path().join("out")).workers(2).on(&input);
+    let job = job.with_alerts().with_quarantine();
+    let mut running = job.invocation().start();
+    let mut peak = 0;
+    eventually("the job has read the file", Duration::from_secs(120), || {
+        peak = memory(running.id(), "VmHWM").unwrap_or(0).max(peak);
+        (!running.is_running()).then_some(())
+    });
+    running.wait(Duration::from_secs(1)).expect_code(0);
+    let offsets: Vec<u64> = job.quarantine().iter().filter_map(|row| row["offset"].as_u64()).collect();
+    assert_eq!(offsets.len(), count);
+    assert!(offsets.is_sorted(), "lanes are no order of their own");
+    assert!(peak < 250 << 20, "{} MiB", peak >> 20);
+}
+
+#[test]
 fn a_time_beyond_its_range_does_not_close_the_windows_of_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = on_standard_input();

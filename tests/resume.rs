@@ -176,7 +176,7 @@ fn a_source_that_no_longer_holds_the_position_is_refused_and_the_job_never_jumps
     let before = job.alerts();
     let events = std::fs::read(&input.file).expect("events");
     let other_first_line = [b"x", &events[1..]].concat();
-    for (changed, word) in [(&events[..events.len() / 2], "shorter"), (&other_first_line, "changed")] {
+    for (changed, word) in [(&events[..events.len() / 2], "but had"), (&other_first_line, "other bytes")] {
         std::fs::write(&input.file, changed).expect("write");
         refused(fast(&out, &input).invocation().run(), &["events.ndjson", word]);
         assert!(job.alerts() == before, "a refused job has written");
@@ -266,6 +266,19 @@ fn an_output_that_was_cut_is_completed_from_the_checkpoint_or_refused_but_never_
 }
 
 #[test]
+fn a_sink_that_is_to_deliver_at_once_from_now_on_first_gets_what_the_last_checkpoint_owes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    let mut bytes = job.alerts();
+    bytes.pop();
+    std::fs::write(job.alerts_path(), &bytes).expect("write");
+    fast(&out, &input).set("sink.alerts.mode", "\"at_once\"").run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_refused_by_name_or_not_needed() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
@@ -295,6 +308,103 @@ fn a_damaged_checkpoint_is_refused_by_name_or_not_needed() {
         }
     }
     assert!(refusals > 0, "no file of the checkpoint matters");
+}
+
+/// The manifest of a checkpoint, after a bit of it was flipped.
+fn damaged_manifest(job: &Job, number: &Value) -> String {
+    let name = format!("{:010}", number.as_u64().expect("a number"));
+    let path = job.state_path().join("checkpoints").join(&name);
+    let mut bytes = std::fs::read(&path).expect("a manifest");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&path, bytes).expect("write");
+    name
+}
+
+/// Where the output of a checkpoint ends.
+fn output_end(job: &Job, number: &Value) -> u64 {
+    let shown = job.ask(&["checkpoints", "show", "--number", &number.to_string()]);
+    let sink = &shown["sinks"][0];
+    sink["before"].as_u64().expect("bytes") + sink["bytes"].as_u64().expect("bytes")
+}
+
+#[test]
+fn a_damaged_manifest_is_refused_only_where_it_is_needed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = stopped_half_way(&out, &input);
+    let list = job.ask(&["checkpoints", "list"]);
+    let numbers: Vec<Value> =
+        list.as_array().expect("a list").iter().map(|c| c["checkpoint"].clone()).collect();
+    let [oldest, .., older, newest] = numbers.as_slice() else { panic!("few checkpoints: {numbers:?}") };
+    let end = output_end(&job, older);
+    let (saved, alerts) = (folder.path().join("saved"), job.alerts());
+    copy_tree(&job.state_path(), &saved);
+    let restored = |length: u64| {
+        std::fs::remove_dir_all(job.state_path()).expect("remove");
+        copy_tree(&saved, &job.state_path());
+        std::fs::write(job.alerts_path(), &alerts[..length as usize]).expect("write");
+    };
+    let again = || fast(&out, &input).invocation();
+    let same = |what: &str| assert!(job.alerts() == input.alerts, "{what}: other alerts than the oracle");
+
+    let name = damaged_manifest(&job, newest);
+    refused(again().run(), &[&name, "--from NUMBER", "--from-scratch"]);
+    assert!(job.alerts() == alerts, "a refused job has written");
+    restored(end);
+    damaged_manifest(&job, newest);
+    again().args(["--from", &older.to_string()]).run().expect_code(0);
+    same("from the one before");
+    for damaged in [newest, oldest] {
+        restored(0);
+        damaged_manifest(&job, damaged);
+        again().arg("--from-scratch").run().expect_code(0);
+        same("from scratch");
+    }
+    restored(alerts.len() as u64);
+    damaged_manifest(&job, oldest);
+    again().run().expect_code(0);
+    same("from the newest");
+}
+
+#[test]
+fn several_processes_begin_from_scratch_or_elsewhere_whatever_the_newest_checkpoint_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = fast(&folder.path().join("out"), &input).processes(2);
+    job.run();
+    let newest = job.ask(&["checkpoints", "show"])["checkpoint"].clone();
+    let finished = job.invocation().args(["--from", &newest.to_string()]).run().expect_code(0);
+    assert!(finished.stderr.contains("already finished"), "{}", finished.stderr);
+    for is_damaged in [false, true] {
+        std::fs::remove_file(job.alerts_path()).expect("remove the output");
+        if is_damaged {
+            let newest = job.ask(&["checkpoints", "show"])["checkpoint"].clone();
+            damaged_manifest(&job, &newest);
+        }
+        job.invocation().arg("--from-scratch").run().expect_code(0);
+        assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+    }
+}
+
+#[test]
+fn starts_that_come_no_further_do_not_fill_the_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = slow(&out, &input).set("state.checkpoint_every", "\"1h\"");
+    let says = || job.about(&["checkpoints", "show", "--format", "json"]).run().text();
+    for start in 0..6 {
+        let running = job.invocation().start();
+        let begun = format!("\"checkpoint\":{start}");
+        eventually("a start", SOON, || says().replace(": ", ":").contains(&begun).then_some(()));
+        running.kill();
+    }
+    let left = files_below(&job.state_path().join("checkpoints"));
+    assert!(left.len() <= 3, "{left:?}");
+    fast(&out, &input).run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
 }
 
 #[test]
@@ -378,19 +488,15 @@ fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
     let input = input(folder.path());
     let job = stopped_half_way(&folder.path().join("out"), &input);
     let list = job.ask(&["checkpoints", "list"]);
-    let shown = |checkpoint: &Value| job.ask(&["checkpoints", "show", "--number", &checkpoint.to_string()]);
-    let end = |shown: &Value| {
-        let sink = &shown["sinks"][0];
-        sink["before"].as_u64().expect("bytes") + sink["bytes"].as_u64().expect("bytes")
-    };
     let length = job.alerts().len() as u64;
-    let older = list.as_array().expect("a list").iter().map(|one| shown(&one["checkpoint"]));
-    let older = older.rev().find(|shown| end(shown) < length).expect("a checkpoint before the last output");
-    let number = older["checkpoint"].to_string();
+    let older = list.as_array().expect("a list").iter().map(|one| &one["checkpoint"]);
+    let older = older.rev().find(|number| output_end(&job, number) < length);
+    let older = older.expect("a checkpoint before the last output");
+    let number = older.to_string();
     let again = fast(&folder.path().join("out"), &input);
     refused(again.invocation().args(["--from", &number]).run(), &["alerts.ndjson"]);
     let file = std::fs::OpenOptions::new().write(true).open(job.alerts_path()).expect("the output");
-    file.set_len(end(&older)).expect("take the output back");
+    file.set_len(output_end(&job, older)).expect("take the output back");
     let finished = again.invocation().args(["--from", &number]).run().expect_code(0);
     assert!(finished.stderr.contains("are given up"), "{}", finished.stderr);
     assert!(job.alerts() == input.alerts);

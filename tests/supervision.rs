@@ -1,7 +1,7 @@
 //! A job that is supervised: whatever happens to its process, it goes on, and ends with the bytes of a run
 //! that nothing happened to.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -271,7 +271,9 @@ fn a_job_that_comes_no_further_is_given_up_after_so_many_starts_if_one_says_so()
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let (_, line, _) = victim(folder.path(), &input);
-    let job = plan(&folder.path().join("out"), &input.file);
+    // No checkpoint on the way, however slow the machine is: that would be progress.
+    let job =
+        plan(&folder.path().join("out"), &input.file).set("state.checkpoint_every", "\"1h\"");
     let give_up =
         |count: &str| job.invocation().args(["--max-restarts", count]).env("TIDEWATCH_TEST_POISON", &line);
     let finished = give_up("1").run().expect_code(1);
@@ -326,7 +328,6 @@ fn ctrl_c_in_a_terminal_counts_once_although_it_reaches_both_processes() {
     let mut terminal = running.stdout.take().expect("a terminal");
     std::thread::spawn(move || terminal.read_to_end(&mut Vec::new()));
     first_delivery(&job);
-    use std::io::Write;
     running.stdin.as_mut().expect("a keyboard").write_all(&[3]).expect("Ctrl-C");
     // Drained, not left at once: the code is 0 and not 130.
     running.wait(SOON).expect_code(0);
@@ -379,22 +380,55 @@ fn a_report_that_cannot_be_written_does_not_end_a_job_that_is_rescaled() {
     assert!(job.alerts() == input.alerts, "other alerts");
 }
 
+/// Puts a pipe in the place of a file, which gives what the file held after a moment, as a store that is away.
+fn slow(path: &Path, moment: Duration) {
+    let bytes = std::fs::read(path).expect("a file");
+    std::fs::remove_file(path).expect("remove");
+    assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
+    let path = path.to_owned();
+    std::thread::spawn(move || {
+        // Each time somebody has opened it; at the end nobody does any more.
+        while let Ok(mut pipe) = std::fs::OpenOptions::new().write(true).open(&path) {
+            std::thread::sleep(moment);
+            let _ = pipe.write_all(&bytes);
+            drop(pipe);
+            // Until the reader has seen the end of it.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+}
+
+fn first_file(folder: &Path) -> PathBuf {
+    let files = std::fs::read_dir(folder).expect("a folder");
+    files.map(|entry| entry.expect("an entry").path()).min().expect("a file")
+}
+
 #[test]
 fn a_state_that_keeps_the_process_waiting_at_its_start_is_not_taken_for_a_hang() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let job = plan(&folder.path().join("out"), &input.file).set("supervise.hang_after", "\"1s\"");
-    // A note that can be read only once somebody writes it, as one in a store that is away.
     let note = br#"{"partition":"another","offset":0}"#;
     checkpoint::Store::open(&job.state_path()).expect("a state").note("poison", note).expect("a note");
-    let notes = std::fs::read_dir(job.state_path().join("notes")).expect("notes");
-    let path = notes.map(|entry| entry.expect("an entry").path()).next().expect("the note");
-    std::fs::remove_file(&path).expect("remove");
-    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    slow(&first_file(&job.state_path().join("notes")), Duration::from_secs(3));
+    let finished = job.invocation().start().wait(SOON).expect_code(0);
+    assert!(!finished.stderr.contains("hangs"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn a_store_whose_checkpoints_are_slow_to_read_does_not_hold_a_worker_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let job = paced(&out, &input);
     let running = job.invocation().start();
-    std::thread::sleep(Duration::from_secs(3));
-    std::fs::write(&path, note).expect("write");
-    let finished = running.wait(SOON).expect_code(0);
+    first_delivery(&job);
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+    slow(&first_file(&job.state_path().join("checkpoints")), Duration::from_secs(2));
+    let job = plan(&out, &input.file).set("supervise.hang_after", "\"1s\"");
+    let finished = job.invocation().start().wait(SOON).expect_code(0);
     assert!(!finished.stderr.contains("hangs"), "{}", finished.stderr);
     assert!(job.alerts() == input.alerts, "other alerts");
 }

@@ -167,6 +167,32 @@ fn pure_crates_do_no_io_start_no_threads_and_read_no_clock() {
     none(&offences);
 }
 
+/// The files that may read the clock that may jump, each in one place: to show a time, never to wait for one.
+const SHOW_A_TIME: [&str; 3] = [
+    "crates/dataflow/src/vitals.rs",
+    "crates/dataflow/src/world.rs",
+    "crates/tidewatch/src/supervise/rescale.rs",
+];
+
+#[test]
+fn the_clock_that_may_jump_is_read_only_where_a_time_is_shown() {
+    let mut offences = Vec::new();
+    for path in LAYERS.iter().filter(|(name, _)| *name != "testkit").flat_map(|(name, _)| sources(name)) {
+        let (name, text) = (shown(&path), read(&path));
+        let may_show = SHOW_A_TIME.contains(&name.as_str());
+        let mut readings = 0;
+        for (number, line) in shipped(&text) {
+            readings += line.matches("SystemTime::now").count();
+            let names_it = line.contains("SystemTime") && (!may_show || readings > 1);
+            let waits = line.contains(".wall()") && !line.contains("committed_at:") && !may_show;
+            if names_it || waits {
+                offences.push(format!("{name}:{number}: take a clock that never jumps: {}", line.trim()));
+            }
+        }
+    }
+    none(&offences);
+}
+
 #[test]
 fn nothing_in_pure_crates_walks_a_hash_map() {
     let mut offences = Vec::new();

@@ -21,6 +21,9 @@ pub(crate) struct Turn {
     pub(crate) parcels: Vec<Parcel>,
     pub(crate) counts: Counts,
     pub(crate) rejected: Vec<Rejected>,
+    /// Bytes that records take on their way which are carried along to be shown: rejected ones, and those that
+    /// may be late.
+    pub(crate) shown_bytes: usize,
     /// Whether there may be more at once.
     pub(crate) polled: bool,
 }
@@ -150,6 +153,8 @@ impl Intake {
 
         let marked = Marked::of(&records, &transformed.failures);
         turn.rejected = self.reject(&records, rejected, &transformed.failures, &marked);
+        let shown = turn.rejected.iter().map(|row| row.raw.len() + row.detail.len() + size_of::<Rejected>());
+        turn.shown_bytes = shown.sum();
         let behind = self.watermark.mark(marked.times(&records));
         let columns = Columns {
             keys: transformed.keys,
@@ -169,6 +174,9 @@ impl Intake {
         };
         let behind: Vec<(u32, i64)> = behind.into_iter().map(|(row, seen)| (marked.row(row), seen)).collect();
         let (ahead, behind) = part(columns, &records, transformed.kept.as_deref(), &behind);
+        if let Some(Behind { raw, .. }) = behind.as_ref().and_then(|columns| columns.behind.as_ref()) {
+            turn.shown_bytes += raw.iter().map(|raw| raw.len() + size_of::<Rejected>()).sum::<usize>();
+        }
         for columns in [Some(ahead), behind].into_iter().flatten() {
             for (to, columns) in self.router.deal(columns) {
                 let content = Content::Columns(Box::new(columns));

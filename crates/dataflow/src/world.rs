@@ -193,7 +193,13 @@ impl World {
         match self {
             World::Real => match spec.mode {
                 _ if deliveries.is_empty() => open_fresh(spec, deliverer),
-                Mode::AtOnce => resume_at_once(spec, deliverer),
+                Mode::AtOnce => {
+                    // Before its mode was changed it got its lines from checkpoints: the last are completed.
+                    if deliveries.last().is_some_and(|last| last.start > 0 || !last.bytes.is_empty()) {
+                        drop(alert::resume_exactly_once(spec, deliverer, deliveries)?);
+                    }
+                    resume_at_once(spec, deliverer)
+                }
                 Mode::ExactlyOnce => alert::resume_exactly_once(spec, deliverer, deliveries),
             },
             #[cfg(feature = "simulation")]

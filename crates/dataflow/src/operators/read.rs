@@ -29,6 +29,9 @@ use crate::worker::{Here, Probes};
 const BEHIND: Duration = Duration::from_micros(100);
 /// How long a worker with nothing to read sleeps; a waker may end it.
 const IDLE: Duration = Duration::from_millis(5);
+/// Bytes of records that are carried along to be shown (see [`Turn`]) beyond which no more is read before the
+/// sinks have taken some: they weigh ten times as much as records in columns.
+const SHOWN_BYTES: usize = 16 << 20;
 /// Parcels for other processes that are sent together at most.
 const FAR_PARCELS: usize = 32;
 
@@ -80,6 +83,7 @@ pub(crate) fn read<'scope>(
         rejected: Vec::new(),
         far: Vec::new(),
         epoch: Epoch::first_of(here.first_interval),
+        shown_bytes: 0,
         ahead: VecDeque::new(),
         heard: reader.heard,
         last_tick: here.world.now(),
@@ -132,8 +136,10 @@ struct Reading {
     /// Parcels for other processes; empty between rounds.
     far: Vec<Parcel>,
     epoch: Epoch,
-    /// Ticks that the sinks have not taken yet.
-    ahead: VecDeque<Epoch>,
+    /// Bytes of records to be shown since the last tick.
+    shown_bytes: usize,
+    /// Ticks that the sinks have not taken yet, with the bytes of records to be shown in each.
+    ahead: VecDeque<(Epoch, usize)>,
     heard: Rc<Cell<Epoch>>,
     last_tick: Instant,
     last_cut: Instant,
@@ -209,7 +215,9 @@ impl Reading {
 
     /// Polls the partition whose turn it is, and sends what it gave.
     fn poll(&mut self, capabilities: &Capabilities) -> Result<(), RunError> {
-        let Turn { parcels, counts, rejected, polled } = self.intakes[self.turn].poll(&self.here)?;
+        let Turn { parcels, counts, rejected, shown_bytes, polled } =
+            self.intakes[self.turn].poll(&self.here)?;
+        self.shown_bytes += shown_bytes;
         self.polled |= polled;
         self.moved |= polled;
         self.counts += counts;
@@ -277,7 +285,7 @@ impl Reading {
         }
         self.moved = false;
         self.last_tick = self.here.world.now();
-        self.ahead.push_back(self.epoch);
+        self.ahead.push_back((self.epoch, std::mem::take(&mut self.shown_bytes)));
     }
 
     fn advance(&mut self, capabilities: &mut Capabilities, to: Epoch) {
@@ -307,11 +315,12 @@ impl Reading {
     }
 
     fn is_far_ahead(&mut self) -> bool {
-        while self.ahead.front().is_some_and(|epoch| !self.probes.taken.less_equal(&epoch.0)) {
+        while self.ahead.front().is_some_and(|(epoch, _)| !self.probes.taken.less_equal(&epoch.0)) {
             self.ahead.pop_front();
             self.taken += 1;
         }
-        self.ahead.len() >= self.here.job.flow.ticks
+        let shown: usize = self.ahead.iter().map(|(_, bytes)| bytes).sum();
+        self.ahead.len() >= self.here.job.flow.ticks || shown >= SHOWN_BYTES
     }
 
     /// Ends an interval: the positions here and now are those of the checkpoint.

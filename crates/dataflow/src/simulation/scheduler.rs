@@ -35,6 +35,15 @@ enum Interruption {
     Fails,
 }
 
+/// What is left of an older generation.
+struct Leftover {
+    workers: Workers,
+    /// Decisions until it ends.
+    left: u64,
+    /// With how many of them left it wakes up. Whoever sleeps long finds numbers free again that it knows.
+    wakes_at: u64,
+}
+
 pub(super) struct Scheduler<'a> {
     scenario: &'a Scenario,
     outside: Arc<Outside>,
@@ -42,8 +51,7 @@ pub(super) struct Scheduler<'a> {
     trace: Trace,
     run: Run,
     live: Option<Workers>,
-    /// What is left of an older generation, and how many decisions it has.
-    zombie: Option<(Workers, u64)>,
+    zombie: Option<Leftover>,
     /// Decisions until the next interruption.
     until: u64,
     /// Decisions until the disk has space again.
@@ -221,8 +229,8 @@ impl<'a> Scheduler<'a> {
 
     /// May have what is left of the last generation go on just before the next one fences the state.
     fn let_zombie_race(&mut self, host: &Host) {
-        let Some((zombie, _)) = self.zombie.as_ref().filter(|_| self.random.one_in(2)) else { return };
-        let (zombie, steps) = (Arc::clone(&zombie.host), 1 + self.random.below(8));
+        let Some(zombie) = self.zombie.as_ref().filter(|_| self.random.one_in(2)) else { return };
+        let (zombie, steps) = (Arc::clone(&zombie.workers.host), 1 + self.random.below(8));
         let mut random = Random::new(self.random.bits());
         self.trace.note("race", zombie.number, steps);
         let race = move || {
@@ -278,9 +286,11 @@ impl<'a> Scheduler<'a> {
                 self.run.drains += 1;
             }
             Zombie => {
-                let live = self.live.take();
                 self.run.zombies += 1;
-                self.zombie = live.map(|live| (live, 10 + self.random.below(300)));
+                let awake = 10 + self.random.below(300);
+                let asleep = if self.random.one_in(2) { self.random.below(600) } else { 0 };
+                let zombie = |workers| Leftover { workers, left: awake + asleep, wakes_at: awake };
+                self.zombie = self.live.take().map(zombie);
             }
             Fails => {
                 let all = [Operation::Write, Operation::Sync, Operation::Link, Operation::Remove];
@@ -297,7 +307,8 @@ impl<'a> Scheduler<'a> {
 
     /// A worker steps, a lane goes on, or time jumps; of an older generation too, if there is one.
     fn go_on(&mut self) {
-        let of_zombie = self.zombie.is_some() && self.random.one_in(3);
+        let is_awake = self.zombie.as_ref().is_some_and(|zombie| zombie.left <= zombie.wakes_at);
+        let of_zombie = is_awake && self.random.one_in(3);
         let roll = self.random.below(100);
         if roll < 3 {
             let micros = if self.random.one_in(10) { 30_000_000 } else { 20_000 };
@@ -308,7 +319,7 @@ impl<'a> Scheduler<'a> {
         }
         let random = &mut self.random;
         let chosen = match (&mut self.zombie, &mut self.live) {
-            (Some((zombie, _)), _) if of_zombie => Some(zombie),
+            (Some(zombie), _) if of_zombie => Some(&mut zombie.workers),
             (_, live) => live.as_mut(),
         };
         let Some(workers) = chosen else { return };
@@ -327,9 +338,9 @@ impl<'a> Scheduler<'a> {
 
     /// Notices who has died, or failed.
     fn look_after(&mut self) {
-        if let Some((zombie, left)) = &mut self.zombie {
+        if let Some(Leftover { workers, left, .. }) = &mut self.zombie {
             *left = left.saturating_sub(1);
-            if *left == 0 || zombie.failure().is_some() || zombie.host.is_dead() {
+            if *left == 0 || workers.failure().is_some() || workers.host.is_dead() {
                 self.trace.note("zombie ends", *left, 0);
                 self.zombie = None;
             }
