@@ -101,7 +101,7 @@ fn stalled(job: &Job) {
 }
 
 fn said_once(finished: &Finished) {
-    for words in ["no space for a checkpoint", "there is space again"] {
+    for words in ["no space to go on", "there is space again"] {
         let times = finished.stderr.matches(words).count();
         assert_eq!(times, 1, "`{words}` was said {times} times:\n{}", finished.stderr);
     }
@@ -126,12 +126,22 @@ fn a_full_disk_under_the_state_makes_the_job_wait_and_not_end() {
 
 #[test]
 fn a_full_disk_under_the_output_makes_the_job_wait_and_leaves_no_torn_line() {
+    check_full_output("exactly_once");
+}
+
+#[test]
+fn a_full_disk_under_an_output_that_is_written_at_once_makes_the_job_wait_as_well() {
+    check_full_output("at_once");
+}
+
+fn check_full_output(mode: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let (job, expected) = job(folder.path());
     let out = folder.path().join("out");
     let Some(disk) = disk(&out, "32m") else { return };
     let alerts = out.join("alerts.ndjson");
     let job = job.set("sink.alerts.path", alerts.display());
+    let job = job.set("sink.alerts.mode", format!("\"{mode}\""));
     let seen = || std::fs::read(&alerts).unwrap_or_default();
     let mut running = alone(&job).start();
     eventually("a first delivery", SOON, || (!seen().is_empty()).then_some(()));

@@ -34,6 +34,8 @@ struct Network {
 
 impl Network {
     fn new() -> Result<Network, String> {
+        // What is missing then says the next command.
+        let _ = Command::new(repository().join("scripts/packages.sh")).args(["ip", "iproute2"]).output();
         let own = std::process::id();
         let names = [0, 1].map(|side| format!("tw{own}s{side}"));
         let subnet = own % 250 + 1;

@@ -557,5 +557,5 @@ fn a_disk_that_is_full_for_a_while_ends_no_run_and_stops_the_sources_in_time() {
     let (half, last) = (read[read.len() / 2], read[read.len() - 1]);
     assert!(half == last && last < case.read * 3 / 4, "it reads on while the disk is full: {read:?}");
     assert_eq!(run.said.len(), 2, "{:?}", run.said);
-    assert!(run.said[0].contains("no space for a checkpoint") && run.said[1].contains("space again"));
+    assert!(run.said[0].contains("no space to go on") && run.said[1].contains("space again"));
 }

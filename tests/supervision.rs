@@ -272,8 +272,7 @@ fn a_job_that_comes_no_further_is_given_up_after_so_many_starts_if_one_says_so()
     let input = input(folder.path());
     let (_, line, _) = victim(folder.path(), &input);
     // No checkpoint on the way, however slow the machine is: that would be progress.
-    let job =
-        plan(&folder.path().join("out"), &input.file).set("state.checkpoint_every", "\"1h\"");
+    let job = plan(&folder.path().join("out"), &input.file).set("state.checkpoint_every", "\"1h\"");
     let give_up =
         |count: &str| job.invocation().args(["--max-restarts", count]).env("TIDEWATCH_TEST_POISON", &line);
     let finished = give_up("1").run().expect_code(1);

@@ -379,6 +379,29 @@ fn every_script_and_config_that_a_page_names_exists() {
 }
 
 #[test]
+fn every_test_and_planted_mistake_that_the_page_of_traps_names_exists() {
+    let sources: String =
+        ["crates", "tests"].iter().flat_map(|folder| files(folder, "rs")).map(|p| read(&p)).collect();
+    let plants = read(&repository().join("crates/dataflow/src/plant.rs"));
+    let page = read(&repository().join("docs/traps.md"));
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #"));
+    let (mut offences, mut tests) = (Vec::new(), 0);
+    for word in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
+        let is_test = word.chars().next().is_some_and(char::is_lowercase);
+        tests += usize::from(is_test);
+        let exists = match is_test {
+            true => sources.contains(&format!("fn {word}(")),
+            false => plants.contains(&format!("    {word},\n")),
+        };
+        if !exists {
+            offences.push(word.to_owned());
+        }
+    }
+    assert!(tests > 21, "{tests} tests are named");
+    none(&offences);
+}
+
+#[test]
 fn every_link_between_pages_resolves() {
     let mut offences = Vec::new();
     for page in pages() {

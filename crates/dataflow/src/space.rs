@@ -1,5 +1,5 @@
-//! What happens when there is no space: a checkpoint waits for it, says so once, and the sources wait in turn
-//! once too much waits for the checkpoint.
+//! What happens when there is no space: a checkpoint or a sink waits for it, says so once, and the sources wait
+//! in turn once too much waits for it.
 //!
 //! Whatever failed is written again from memory, under another name; nothing whose sync failed is believed.
 //! Only a job that is told to stop gives up, after a while. Any other failure ends the run at once.
@@ -70,7 +70,7 @@ impl Patience {
         }
         if !std::mem::replace(&mut self.waits, true) && self.space.note(true) {
             self.world.say(&format!(
-                "warning: no space for a checkpoint: {error}\n\
+                "warning: no space to go on: {error}\n\
                  hint: make space; it is tried again every second, and nothing is lost meanwhile"
             ));
         }
@@ -80,7 +80,7 @@ impl Patience {
     /// Notes that what was to be written is written.
     pub(crate) fn over(&mut self) {
         if std::mem::take(&mut self.waits) && self.space.note(false) {
-            self.world.say("there is space again: checkpoints go on");
+            self.world.say("there is space again: the job goes on");
         }
     }
 }

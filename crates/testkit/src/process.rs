@@ -65,6 +65,15 @@ impl Invocation {
         self
     }
 
+    /// The same under another program, which takes a command line at its end, such as `strace`.
+    pub fn under(self, program: Invocation) -> Self {
+        let inner = self.command;
+        let mut outer = program.command;
+        outer.arg(inner.get_program()).args(inner.get_args());
+        outer.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Invocation { command: outer, ..self }
+    }
+
     /// What it reads from standard input; nothing without this.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());

@@ -92,10 +92,7 @@ fn wide<const N: usize>(number: &[u8; N]) -> u64 {
 }
 
 /// Appends the lowest `W` bytes of each number.
-fn cut<'a, const N: usize, const W: usize>(
-    numbers: impl Iterator<Item = &'a [u8; N]>,
-    packed: &mut Vec<u8>,
-) {
+fn cut<'a, const N: usize, const W: usize>(numbers: impl Iterator<Item = &'a [u8; N]>, packed: &mut Vec<u8>) {
     for number in numbers {
         let bytes: [u8; W] = std::array::from_fn(|at| if at < N { number[at] } else { 0 });
         packed.extend_from_slice(&bytes);

@@ -52,9 +52,7 @@ impl Restoration<'_> {
     /// If it was written for other aggregates or refers to what it does not have.
     pub fn take(&mut self, head: ChunkHead, parts: &[Bytes]) -> Result<(), SnapshotError> {
         match head {
-            ChunkHead::Keys(count) => {
-                self.take_keys(count, parts).ok_or(SnapshotError::Inconsistent("keys"))
-            }
+            ChunkHead::Keys(count) => self.take_keys(count, parts).ok_or(SnapshotError::Inconsistent("keys")),
             ChunkHead::Rows(head) => {
                 self.fit_widths(&head)?;
                 self.take_rows(&head, parts).ok_or(SnapshotError::Inconsistent("rows"))

@@ -20,7 +20,9 @@ pub(super) struct StdoutSink {
 impl StdoutSink {
     pub(super) fn open(name: &str) -> Result<Self, SinkError> {
         match io::stdout().as_fd().try_clone_to_owned() {
-            Ok(output) => Ok(StdoutSink { name: name.to_owned(), output: output.into(), length: 0, partial: 0 }),
+            Ok(output) => {
+                Ok(StdoutSink { name: name.to_owned(), output: output.into(), length: 0, partial: 0 })
+            }
             Err(source) => Err(failed(name, "open", source)),
         }
     }
