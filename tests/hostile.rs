@@ -565,6 +565,8 @@ fn a_time_beyond_its_range_does_not_close_the_windows_of_the_others() {
         Invocation::new(PROGRAM).arg("run").arg(&config).input(input.concat()).run().expect_code(0);
     let events: Vec<Value> = json_lines(&finished.stdout).iter().map(|row| row["events"].clone()).collect();
     assert_eq!(events, [1, 1]);
+    // Were the year 9999 an event, there would be two that are late and none in quarantine.
+    assert!(finished.stderr.contains("1 late, 1 quarantined"), "{}", finished.stderr);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use serde_json::Value;
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::Job;
 use testkit::podcast::Podcast;
-use testkit::process::{Finished, Invocation, eventually};
+use testkit::process::{Finished, eventually};
 use testkit::random::{Random, seed};
-use testkit::workload::{generate, repository};
+use testkit::workload::generate;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 

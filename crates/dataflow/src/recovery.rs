@@ -351,3 +351,64 @@ impl Recovery {
 fn is_followed(before: &Manifest, after: &Manifest) -> bool {
     after.fence || before.generation == after.generation
 }
+
+#[cfg(test)]
+mod tests {
+    use event::Counts;
+
+    use super::*;
+
+    fn manifest(number: u32, follows: Option<u32>, generation: u64, fence: bool) -> Manifest {
+        Manifest {
+            number,
+            generation,
+            peers: 1,
+            fence,
+            follows,
+            committed_at: 0,
+            job: "job".to_owned(),
+            identity: Vec::new(),
+            shards: 8,
+            segments: Vec::new(),
+            sources: Vec::new(),
+            watermark: Watermark::NONE,
+            held: Vec::new(),
+            counts: Counts::default(),
+            sinks: Vec::new(),
+            finished: false,
+        }
+    }
+
+    /// The history of the last of these checkpoints, and the generation of the next start.
+    fn check(manifests: &[Manifest], damaged: Option<u32>, history: &[u32], next: u64) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        manifests.iter().for_each(|manifest| store.commit(manifest).unwrap());
+        if let Some(number) = damaged {
+            std::fs::write(dir.path().join(format!("checkpoints/{number:010}")), "no manifest").unwrap();
+        }
+        let last = manifests.last().unwrap();
+        assert_eq!(next_generation(&store, Some(last.number)).unwrap(), next);
+        let manifest = Some(Arc::new(last.clone()));
+        let recovery =
+            Recovery { store: Some(store), manifest, newest: None, generation: 9, world: World::Real };
+        let found = recovery.last_manifests().unwrap();
+        assert_eq!(found.iter().map(|manifest| manifest.number).collect::<Vec<_>>(), history);
+    }
+
+    #[test]
+    fn a_history_goes_back_over_fences_as_far_as_each_checkpoint_follows_the_one_before() {
+        let real = |number: u32, generation| manifest(number, number.checked_sub(1), generation, false);
+        let fence = |number, follows, generation| manifest(number, Some(follows), generation, true);
+        let whole = [real(6, 1), real(7, 1), fence(8, 7, 2), real(9, 2), fence(12, 9, 5)];
+        check(&whole, None, &[6, 7, 8, 9, 12], 6);
+        check(&whole, Some(7), &[8, 9, 12], 6);
+        // Whoever committed what cannot be read has not had more generations than numbers.
+        check(&whole, Some(12), &[6, 7, 8, 9, 12], 2 + 3 + 1);
+        // What was given up by a start from 6 does not belong to it, nor what was there before one from scratch.
+        check(&[real(6, 1), real(7, 1), real(8, 1), fence(9, 6, 2)], None, &[6, 9], 3);
+        check(&[real(6, 1), manifest(7, None, 2, false), real(8, 2)], None, &[7, 8], 3);
+        // The fence 8 was removed, and one of its forerunners has taken its number since.
+        check(&[real(7, 1), real(8, 1), real(9, 2), real(10, 2)], None, &[9, 10], 3);
+    }
+}

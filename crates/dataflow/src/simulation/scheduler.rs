@@ -391,7 +391,8 @@ impl<'a> Scheduler<'a> {
         for commit in committed {
             self.run.checkpoints += 1;
             self.trace.note("commit", commit.number, commit.hash);
-            let is_late = self.live.as_ref().is_some_and(|live| commit.host < live.host.number);
+            let newest = self.live.as_ref().map(|live| live.host.number).max(self.last.map(|last| last.host));
+            let is_late = newest.is_some_and(|newest| commit.host < newest);
             if is_late && self.last.is_some_and(|last| last.number > commit.number) {
                 // It could only make what nobody will use.
                 self.strays.push((commit.host, commit.number));
