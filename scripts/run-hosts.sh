@@ -29,8 +29,11 @@ Environment:
   TIDEWATCH_ENV  a file on every machine, with a NAME=VALUE a line, that the program gets as its
                  environment: the place for what is secret, as AWS_SECRET_ACCESS_KEY
 
-Example:
-  TIDEWATCH_BIN=/opt/tidewatch scripts/run-hosts.sh hosts.txt configs/podcast.toml -w 4
+Hosts that are not loopback need [mesh] tls, or mesh.insecure = true, in the config. Without `:port` the
+ports are 2101, 2102, ... in the order of the lines.
+
+Example, of a config with [state] dir = "s3://..." and [mesh] tls = {...}:
+  TIDEWATCH_BIN=/opt/tidewatch scripts/run-hosts.sh hosts.txt job.toml -w 4
 HELP
 }
 

@@ -9,11 +9,12 @@ Usage: scripts/test.sh [FLAGS OF `cargo test`...]
        scripts/test.sh --replay SEED    replays one and prints its trace
 
 Runs all tests, documentation included; without flags, of the whole workspace with every connector.
-The servers that some need are installed by scripts/ where they are missing, bound to 127.0.0.1 and
-stopped again. Where that cannot be, the tests fail with CI=true and are announced as left out else.
+The servers and tools that some need are installed by scripts/ where they are missing (PostgreSQL only
+with CI=true), bound to 127.0.0.1 and stopped again. Where that cannot be, the tests fail with CI=true
+and are announced as left out else.
 
 Environment:
-  TIDEWATCH_KILLS  how often tests/resume.rs kills the job [default: 5]
+  TIDEWATCH_KILLS  how often tests/resume.rs kills the job [default: 20]
   TIDEWATCH_SEED   seed of the random tests [default: fixed]
   TIDEWATCH_SIM_SEEDS  how many seeds tests/simulation.rs runs [default: 300]
   TIDEWATCH_SIM_PLANT  with --replay: a mistake to plant in it, such as FoldEarly

@@ -75,6 +75,7 @@ fn whichever_call_to_the_file_system_fails_the_next_start_puts_out_what_is_missi
     }
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
+    let mut disturbed = String::new();
     for call in ["fdatasync", "fsync", "linkat", "unlink", "pwrite64"] {
         let mut failed = 0;
         for number in 1..=CALLS_MAX {
@@ -82,11 +83,12 @@ fn whichever_call_to_the_file_system_fails_the_next_start_puts_out_what_is_missi
             let (job, log) = (job(&out, &input), out.join("strace.log"));
             let inject = format!("inject={call}:error=EIO:when={number}");
             let finished = traced(&job, &log, &["-e", &format!("trace={call}"), "-e", &inject]);
-            let is_injected = std::fs::read_to_string(&log).expect("a log").contains("(INJECTED)");
-            if !is_injected {
+            let log = std::fs::read_to_string(&log).expect("a log");
+            let Some(injected) = log.lines().find(|line| line.contains("(INJECTED)")) else {
                 assert!(number > 2, "{call}: the program does not make such calls");
                 break;
-            }
+            };
+            disturbed.push_str(&format!("{injected}\n"));
             failed += 1;
             assert_eq!(finished.code(), Some(1), "{call} {number} is believed: {}", finished.stderr);
             assert!(finished.stderr.contains("error: "), "{call} {number}: {}", finished.stderr);
@@ -96,6 +98,28 @@ fn whichever_call_to_the_file_system_fails_the_next_start_puts_out_what_is_missi
         }
         eprintln!("{call}: {failed} calls have failed, one at a time");
     }
+    // Of each thread the n-th call is counted: the first that comes so far has the fault.
+    for place in ["/segments/", "/segments>", "/checkpoints/", "/checkpoints>", "alerts.ndjson"] {
+        assert!(disturbed.contains(place), "no call to {place} has failed:\n{disturbed}");
+    }
+}
+
+#[test]
+fn a_sync_of_an_output_written_at_once_that_fails_for_want_of_space_is_not_tried_again_and_believed() {
+    if !can_trace() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    let (job, log) = (job(&out, &input).set("sink.alerts.mode", "\"at_once\""), folder.path().join("log"));
+    let alerts = job.alerts_path().display().to_string();
+    let only = ["-P", &alerts, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=ENOSPC:when=1"];
+    let finished = traced(&job, &log, &only).expect_code(1);
+    assert!(std::fs::read_to_string(&log).expect("a log").contains("(INJECTED)"));
+    assert!(finished.stderr.contains("No space left"), "{}", finished.stderr);
+    let seen = job.ask(&["checkpoints", "show"])["counts"]["alerts"].as_u64();
+    assert_eq!(seen, Some(0), "a checkpoint counts lines as put out that may be lost");
 }
 
 #[test]

@@ -209,6 +209,11 @@ impl LiveSink {
                     progress.fetch_add(bytes, Ordering::AcqRel);
                     After::Done
                 }
+                // Nothing whose sync failed is believed: the next sync may succeed without having written it.
+                Err(error) if matches!(order, Order::Sync(_)) => {
+                    note(&failure, error.into());
+                    After::Stop
+                }
                 Err(error) => patience.after(error.into()).unwrap_or_else(|error| {
                     note(&failure, error);
                     After::Stop

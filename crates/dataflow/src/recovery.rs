@@ -55,6 +55,12 @@ pub(crate) fn recover(job: &Job, from: Beginning, world: &World) -> Result<Recov
     Ok(Recovery { store: Some(store), manifest, newest, generation, world })
 }
 
+/// The number of the newest checkpoint, if there is any.
+pub(crate) fn newest_number(job: &Job, world: &World) -> Result<Option<u32>, RunError> {
+    let Some(state) = &job.state else { return Ok(None) };
+    Ok(world.open_store(&state.location)?.numbers()?.last().copied())
+}
+
 /// A generation that is later than all before it, even if the newest manifests cannot be read: each
 /// generation takes a number, so there are no more of them than numbers.
 fn next_generation(store: &Store, newest: Option<u32>) -> Result<u64, StoreError> {

@@ -27,7 +27,7 @@ use crate::operators::read::Reader;
 use crate::operators::window::Keyed;
 use crate::pace::Pace;
 use crate::plant::Plant;
-use crate::recovery::{Recovery, find_finished, recover};
+use crate::recovery::{Recovery, find_finished, newest_number, recover};
 use crate::space::Space;
 use crate::worker::{Here, Known, Outcome};
 use crate::world::World;
@@ -202,8 +202,11 @@ pub(crate) enum Lead {
 /// again. Whoever loses again and again is not alone.
 pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
     for _ in 1..FENCES_MAX {
+        let before = newest_number(job, world)?;
         match try_to_lead(job, cluster, world) {
             Err(RunError::Store(StoreError::Taken { .. })) => {}
+            // An output that is ahead of what was looked at, say, or a part that has just been removed.
+            Err(error) if error.is_refusal() && newest_number(job, world)? != before => {}
             led => return led,
         }
     }

@@ -63,8 +63,8 @@ pub struct Windows {
     floor: i64,
     /// The window whose rows are being emitted.
     closing: Option<Closing>,
-    /// No window needs slices below this number any more; they go before the next one closes, so that rows
-    /// do not wait for that.
+    /// No window needs slices below this number any more; they go with the next call that emits nothing, so
+    /// that rows do not wait for that, or at the latest before the next window closes.
     pub(crate) expired: i64,
     /// The snapshot that is being taken.
     pub(crate) saving: Option<Saving>,
@@ -336,6 +336,10 @@ impl Windows {
             let Some(number) = self.next_window(floor).filter(due) else { break };
             self.expire();
             self.begin_close(number);
+        }
+        // Not while rows of this call wait to be taken on.
+        if rest == rows_max {
+            self.expire();
         }
         self.seal(watermark);
         self.closed = watermark;

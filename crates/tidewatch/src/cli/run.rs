@@ -148,7 +148,17 @@ fn run_here(
         true => signals::drain_on_termination(&control)?,
         false => signals::drain_on_signals(&control)?,
     };
-    control.set_custody(custody(&job, orders.as_ref())?);
+    match custody(&job, orders.as_ref()) {
+        Ok(custody) => control.set_custody(custody),
+        Err(error) => {
+            if let Some(link) = link {
+                link.fail(&chain(&error), Ending::Failed);
+            }
+            let is_damaged = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_refusal);
+            say(&format!("error: {}", chain(&error)));
+            return Ok(if is_damaged { ExitCode::from(REFUSED) } else { ExitCode::FAILURE });
+        }
+    }
     let started = Instant::now();
     let job = Arc::new(job);
     let is_first = cluster.process == 0;

@@ -183,7 +183,12 @@ impl<'a> Supervisor<'a> {
         }
         match (code, end.ending) {
             // The process with the new number has not read anything, or the rescale would be over.
-            (code, _) if self.has_changed_workers() && rescales && !matches!(code, Some(0 | 130)) => {
+            (code, ending)
+                if self.has_changed_workers()
+                    && rescales
+                    && !matches!(code, Some(0 | 2 | 3 | 130))
+                    && ending != Some(Ending::Hopeless) =>
+            {
                 let why = end.failure.clone().unwrap_or_else(|| words::death(end));
                 self.take_back(&why);
                 return self.start_over(end);
