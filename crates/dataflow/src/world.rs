@@ -191,8 +191,8 @@ impl World {
         deliveries: &[Delivery],
     ) -> Result<Box<dyn Sink>, SinkError> {
         match self {
+            World::Real if deliveries.is_empty() => open_fresh(spec, deliverer),
             World::Real => match spec.mode {
-                _ if deliveries.is_empty() => open_fresh(spec, deliverer),
                 Mode::AtOnce => {
                     // Before its mode was changed it got its lines from checkpoints: the last are completed.
                     if deliveries.last().is_some_and(|last| last.start > 0 || !last.bytes.is_empty()) {

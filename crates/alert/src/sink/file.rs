@@ -1,7 +1,8 @@
 //! A file as a sink, and how it is completed after a crash. Pipes and devices with a name work too.
 //!
-//! A regular file is only ever appended to. After a crash it may end anywhere inside of what the last
-//! checkpoints put out, since they are delivered after their commit: that tail is compared and completed.
+//! What a regular file holds stays as it is, and more is written behind it. After a crash it may end anywhere
+//! inside of what the last checkpoints put out, since they are delivered after their commit: that tail is
+//! compared, written again in its place, and completed.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -24,6 +25,8 @@ pub(super) struct FileSink {
     length: u64,
     /// Bytes that were written of lines whose writing failed.
     partial: usize,
+    /// Where the file is to be cut before anything is written to it.
+    cut: Option<u64>,
 }
 
 impl FileSink {
@@ -62,17 +65,18 @@ impl FileSink {
             }
         }
         let (name, path) = (name.to_owned(), path.to_owned());
-        Ok(FileSink { name, path, file, regular, placed, length, partial: 0 })
+        Ok(FileSink { name, path, file, regular, placed, length, partial: 0, cut: None })
     }
 
     /// An output that goes on at its end, for lines that come when they are due. A last line without an end,
-    /// which a process has left that died within a write, is cut off: it comes again.
+    /// which a process has left that died within a write, is cut off with the first write: it comes again. Not
+    /// before, since a start may still fail, and whoever writes now may be alive.
     pub(super) fn resume_at_once(name: &str, path: &Path) -> Result<Self, SinkError> {
         let mut sink = Self::append(name, path)?;
-        if let Some(placed) = &sink.placed {
+        if sink.regular {
             let whole = end_of_last_line(&sink.file, sink.length)
                 .map_err(|source| failed(name, path, "read", source))?;
-            placed.set_len(whole).map_err(|source| failed(name, path, "write to", source))?;
+            sink.cut = Some(whole).filter(|whole| *whole < sink.length);
             sink.length = whole;
         }
         Ok(sink)
@@ -137,8 +141,12 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        write_all(&mut self.file, lines, &mut self.partial)
-            .map_err(|source| failed(&self.name, &self.path, "write to", source))?;
+        let failed = |source| failed(&self.name, &self.path, "write to", source);
+        if let Some(whole) = self.cut {
+            self.file.set_len(whole).map_err(failed)?;
+            self.cut = None;
+        }
+        write_all(&mut self.file, lines, &mut self.partial).map_err(failed)?;
         self.partial = 0;
         self.length += lines.len() as u64;
         Ok(())

@@ -200,7 +200,7 @@ impl<'a> Supervisor<'a> {
             _ => {}
         }
         let may_pass =
-            self.past.may_pass(end.ending) || code.is_none() && end.ending != Some(Ending::Hopeless);
+            self.past.may_pass(end.ending) || (code.is_none() && end.ending != Some(Ending::Hopeless));
         if self.stopping || !may_pass {
             if code.is_none() {
                 let then = "it was told to stop; the same command goes on from the last checkpoint";

@@ -154,17 +154,20 @@ fn write_distinct_keys(file: &Path, count: u64) -> Result<(), Failure> {
 /// CPU = a x events + b x rows, over windows of several sizes.
 fn windows(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     let (events, input) = reference_events(bench)?;
-    let mut points = Vec::new();
-    for minutes in [5, 10, 30, 60] {
-        let plan = Plan::reference(&input).set("window.size", format!("\"{minutes}m\""));
-        let mut usages = Vec::new();
-        let mut rows = 0.0;
-        for _ in 0..bench.repeat.div_ceil(2) {
+    let sizes = [5, 10, 30, 60];
+    let mut usages: [Vec<Usage>; 4] = Default::default();
+    let mut rows = [0.0; 4];
+    for _ in 0..bench.repeat {
+        for (of, minutes) in sizes.iter().enumerate() {
+            let plan = Plan::reference(&input).set("window.size", format!("\"{minutes}m\""));
             let run = bench.run(&plan)?;
-            rows = run.report["windows"].as_f64().ok_or("the report has no number of windows")?;
-            usages.push(run.usage);
+            rows[of] = run.report["windows"].as_f64().ok_or("the report has no number of windows")?;
+            usages[of].push(run.usage);
         }
-        let cpu = Median::of(&usages).cpu_s;
+    }
+    let mut points = Vec::new();
+    for ((minutes, usages), rows) in sizes.iter().zip(&usages).zip(rows) {
+        let cpu = Median::of(usages).cpu_s;
         figures.detail(format!("window of {minutes} minutes"), json!({ "rows": rows, "cpu_s": cpu }));
         points.push((rows, cpu));
     }
