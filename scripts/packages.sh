@@ -26,9 +26,9 @@ esac
 [[ $# -eq 2 ]] || fail 2 "which command, of which package? See --help"
 PATH=$PATH:/usr/sbin:/sbin
 command -v "$1" >/dev/null && exit 0
-# Several tests may ask at the same time, and apt-get has room for one.
-exec 9>"${TMPDIR:-/tmp}/tidewatch-packages.lock"
-flock 9
+# shellcheck source=scripts/install.bash
+source "$(dirname "${BASH_SOURCE[0]}")/install.bash"
+lock_install
 command -v "$1" >/dev/null && exit 0
 if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
   fail 3 "there is no $1, and only root can install $2, with apt-get"

@@ -54,7 +54,13 @@ need_programs() {
   [[ -n $programs ]] || fail 3 "there is no PostgreSQL here; 'scripts/postgres.sh install' as root installs it"
 }
 
-install_server() {
+# shellcheck source=scripts/install.bash
+source "$(dirname "${BASH_SOURCE[0]}")/install.bash"
+
+# In a shell of its own, which has the lock no longer than it takes.
+install_server() (
+  [[ -z $(find_programs) ]] || return 0
+  lock_install
   [[ -z $(find_programs) ]] || return 0
   if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
     fail 3 "PostgreSQL is not installed, and only root can install it, with apt-get"
@@ -68,7 +74,7 @@ install_server() {
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
   } >&2 || { rm -f "$conf"; fail 3 "apt-get could not install PostgreSQL"; }
   rm -f "$conf"
-}
+)
 
 # Whom the server runs as.
 as_owner() {

@@ -25,7 +25,13 @@ fail() {
 
 find_server() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin command -v sshd || true; }
 
-install_server() {
+# shellcheck source=scripts/install.bash
+source "$(dirname "${BASH_SOURCE[0]}")/install.bash"
+
+# In a shell of its own, which has the lock no longer than it takes.
+install_server() (
+  [[ -z $(find_server) ]] || return 0
+  lock_install
   [[ -z $(find_server) ]] || return 0
   if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
     fail 3 "there is no SSH server, and only root can install one, with apt-get"
@@ -44,7 +50,7 @@ install_server() {
   } >&2 || code=3
   [[ -z $made ]] || rm -f "$policy"
   [[ $code -eq 0 ]] || fail 3 "apt-get could not install the SSH server"
-}
+)
 
 # shellcheck source=scripts/ports.bash
 source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
