@@ -497,6 +497,18 @@ fn standard_input_is_read_by_the_same_rules() {
     check_corpus(&cases, &written, &json_lines(&job.alerts()), &job.quarantine(), &job.report());
 }
 
+/// Runs a job to its end; gives the most memory that it had.
+fn run_and_watch_memory(job: &Job) -> u64 {
+    let mut running = job.invocation().start();
+    let mut peak = 0;
+    eventually("the job has read the file", Duration::from_secs(120), || {
+        peak = memory(running.id(), "VmHWM").unwrap_or(0).max(peak);
+        (!running.is_running()).then_some(())
+    });
+    running.wait(Duration::from_secs(1)).expect_code(0);
+    peak
+}
+
 #[test]
 fn a_line_without_an_end_is_one_row_of_quarantine_in_flat_memory() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -508,13 +520,7 @@ fn a_line_without_an_end_is_one_row_of_quarantine_in_flat_memory() {
     let config = write_config(folder.path(), CONFIG);
     let job =
         Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts().with_quarantine();
-    let mut running = job.invocation().start();
-    let mut peak = 0;
-    eventually("the job has read the file", Duration::from_secs(120), || {
-        peak = memory(running.id(), "VmHWM").unwrap_or(0).max(peak);
-        (!running.is_running()).then_some(())
-    });
-    running.wait(Duration::from_secs(1)).expect_code(0);
+    let peak = run_and_watch_memory(&job);
     let reasons: Vec<Value> = job.quarantine().iter().map(|row| row["reason"].clone()).collect();
     assert_eq!(reasons, ["too_long"]);
     let quarantined = &job.quarantine()[0];
@@ -534,13 +540,7 @@ fn a_file_of_which_no_line_fits_goes_to_quarantine_in_its_order_and_in_flat_memo
     let config = write_config(folder.path(), CONFIG);
     let job = Job::new(PROGRAM, &config, folder.path().join("out")).workers(2).on(&input);
     let job = job.with_alerts().with_quarantine();
-    let mut running = job.invocation().start();
-    let mut peak = 0;
-    eventually("the job has read the file", Duration::from_secs(120), || {
-        peak = memory(running.id(), "VmHWM").unwrap_or(0).max(peak);
-        (!running.is_running()).then_some(())
-    });
-    running.wait(Duration::from_secs(1)).expect_code(0);
+    let peak = run_and_watch_memory(&job);
     let offsets: Vec<u64> = job.quarantine().iter().filter_map(|row| row["offset"].as_u64()).collect();
     assert_eq!(offsets.len(), count);
     assert!(offsets.is_sorted(), "lanes are no order of their own");
