@@ -87,7 +87,7 @@ pub(crate) fn read<'scope>(
         ahead: VecDeque::new(),
         heard: reader.heard,
         last_tick: here.world.now(),
-        last_cut: first_last_cut(here),
+        last_cut: here.world.now(),
         behind: BEHIND,
         taken: 0,
         pulse: here.control.vitals().pulse(),
@@ -114,15 +114,6 @@ pub(crate) fn read<'scope>(
         }
     });
     Read { parcels: parcel_stream, marks: mark_stream, items: item_stream, parts: part_stream }
-}
-
-/// When the interval that is read first is taken to have begun. After a restart most of it is over: whoever
-/// waits for output has waited already, and what is read twice after one more death is less.
-fn first_last_cut(here: &Here) -> Instant {
-    let now = here.world.now();
-    let every =
-        here.job.state.as_ref().filter(|_| here.first_interval > 1).map(|state| state.checkpoint_every);
-    every.and_then(|every| now.checked_sub(every * 3 / 4)).unwrap_or(now)
 }
 
 /// Parcel, mark, item and part: the order of the outputs.
