@@ -1,6 +1,6 @@
 //! The segments in which one worker has saved its state, and which of their chunks are still needed.
 //!
-//! A snapshot writes what has changed into a new segment. Older segments stay as long as one of their
+//! A snapshot writes what has changed into new segments. Older segments stay as long as one of their
 //! chunks holds something that no later one does; then the store lets them go.
 
 use crate::Segment;
@@ -9,44 +9,31 @@ use crate::Segment;
 const SEGMENTS_MAX: usize = 64;
 
 /// One worker's segments, oldest first, each with the number of its cut.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chain {
     segments: Vec<(u32, Segment)>,
-    /// The label of chunks that do not keep a segment: they are written again instead.
-    movable: i64,
 }
 
 impl Chain {
-    /// An empty chain. Chunks of the label `movable` alone do not keep a segment.
-    pub fn new(movable: i64) -> Self {
-        Chain { segments: Vec::new(), movable }
-    }
-
     /// Whether so many segments are needed that a whole snapshot is worth its cost.
     pub fn is_long(&self) -> bool {
         self.segments.len() >= SEGMENTS_MAX
     }
 
-    /// Lets chunks go of which there is no more, and then the segments without any. Returns the cuts whose
-    /// movable chunks the next segment must hold again.
-    pub fn retire(&mut self, exists: impl Fn(i64) -> bool) -> Vec<u32> {
-        let movable = self.movable;
-        self.kill(|label| label != movable && !exists(label));
-        let is_kept = |segment: &Segment| segment.live().any(|(_, chunk)| chunk.label != movable);
-        let mut again = Vec::new();
-        self.segments.retain(|(cut, segment)| {
-            let kept = is_kept(segment);
-            if !kept {
-                again.push(*cut);
-            }
-            kept
-        });
-        again
+    /// Lets chunks go of labels of which there is no more, and then the segments without any.
+    pub fn retire(&mut self, exists: impl Fn(i64) -> bool) {
+        self.kill(|_, label| !exists(label));
+        self.segments.retain(|(_, segment)| segment.live().next().is_some());
+    }
+
+    /// Lets the chunks of a label that these cuts wrote go: the next segment holds what is left of them.
+    pub fn release(&mut self, label: i64, cuts: &[u32]) {
+        self.kill(|cut, found| found == label && cuts.contains(&cut));
     }
 
     /// Lets all chunks of the labels go: the next segment holds all that they say.
     pub fn supersede(&mut self, labels: &[i64]) {
-        self.kill(|label| labels.contains(&label));
+        self.kill(|_, label| labels.contains(&label));
     }
 
     /// Lets everything go: the next segment holds all there is.
@@ -54,9 +41,9 @@ impl Chain {
         self.segments.clear();
     }
 
-    fn kill(&mut self, is_dead: impl Fn(i64) -> bool) {
-        for chunk in self.segments.iter_mut().flat_map(|(_, segment)| &mut segment.chunks) {
-            chunk.live &= !is_dead(chunk.label);
+    fn kill(&mut self, is_dead: impl Fn(u32, i64) -> bool) {
+        for (cut, segment) in &mut self.segments {
+            segment.chunks.iter_mut().for_each(|chunk| chunk.live &= !is_dead(*cut, chunk.label));
         }
     }
 
@@ -67,7 +54,8 @@ impl Chain {
 
     /// The segments that are needed, oldest first.
     pub fn segments(&self) -> Vec<Segment> {
-        self.segments.iter().map(|(_, segment)| segment.clone()).collect()
+        let needed = self.segments.iter().filter(|(_, segment)| segment.live().next().is_some());
+        needed.map(|(_, segment)| segment.clone()).collect()
     }
 }
 
@@ -94,24 +82,36 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_goes_with_its_last_chunk_and_its_keys_are_written_again() {
-        let mut chain = Chain::new(KEYS);
-        chain.push(4, segment(&[KEYS, 10, 11]));
+    fn a_segment_goes_with_its_last_chunk() {
+        let mut chain = Chain::default();
+        chain.push(4, segment(&[KEYS]));
+        chain.push(4, segment(&[10, 11]));
         chain.push(5, segment(&[11, 12]));
-        assert_eq!(chain.retire(|label| label > 10), Vec::<u32>::new());
-        assert_eq!(live(&chain), [vec![KEYS, 11], vec![11, 12]]);
-        assert_eq!(chain.retire(|label| label > 11), [4]);
-        assert_eq!(live(&chain), [vec![12]]);
+        chain.retire(|label| label == KEYS || label > 10);
+        assert_eq!(live(&chain), [vec![KEYS], vec![11], vec![11, 12]]);
+        chain.retire(|label| label == KEYS || label > 11);
+        assert_eq!(live(&chain), [vec![KEYS], vec![12]]);
+    }
+
+    #[test]
+    fn what_is_written_again_goes_from_the_cuts_that_had_it() {
+        let mut chain = Chain::default();
+        chain.push(4, segment(&[KEYS]));
+        chain.push(4, segment(&[7]));
+        chain.push(5, segment(&[KEYS]));
+        chain.release(KEYS, &[4]);
+        chain.retire(|_| true);
+        assert_eq!(live(&chain), [vec![7], vec![KEYS]]);
     }
 
     #[test]
     fn what_is_written_whole_replaces_older_chunks() {
-        let mut chain = Chain::new(KEYS);
-        chain.push(1, segment(&[KEYS, 7]));
+        let mut chain = Chain::default();
+        chain.push(1, segment(&[7]));
         chain.push(2, segment(&[7, 8]));
         chain.supersede(&[7]);
         chain.push(3, segment(&[7]));
-        assert_eq!(chain.retire(|_| true), [1]);
+        chain.retire(|_| true);
         assert_eq!(live(&chain), [vec![8], vec![7]]);
     }
 }

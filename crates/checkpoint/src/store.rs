@@ -80,6 +80,11 @@ impl Store {
         })
     }
 
+    /// Removes a segment that nobody will name. If that fails, the next start does it.
+    pub fn discard(&self, segment: &Segment) {
+        let _ = self.disk.remove(&segment_name(&segment.name));
+    }
+
     /// Reads a chunk of a segment and checks it: the value and the parts of its frame.
     ///
     /// # Errors

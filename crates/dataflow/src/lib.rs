@@ -25,6 +25,7 @@ mod custody;
 mod delivery;
 mod fault;
 mod graph;
+mod held;
 mod intake;
 mod job;
 mod mesh;

@@ -30,7 +30,7 @@ pub enum Plant {
     SkipSync,
     /// The names in a directory are not synced.
     SkipSyncDir,
-    /// Keys whose segment goes are not written again.
+    /// The segment of a cut's keys goes at the next cut, though they are not written again.
     LoseKeys,
     /// A sync that failed is tried again and believed.
     BelieveFailedSync,

@@ -20,7 +20,7 @@ const TURN: Duration = Duration::from_millis(2);
 
 /// What is to be written.
 struct Order {
-    name: String,
+    interval: u32,
     chunks: Vec<StateChunk>,
     /// How often there was no space for it.
     attempt: u32,
@@ -40,7 +40,7 @@ struct Cut {
 pub(crate) struct SnapshotWriter {
     /// Has one order at a time.
     orders: Option<Lane<Order>>,
-    written: Receiver<Result<Option<Segment>, RunError>>,
+    written: Receiver<Result<Vec<Segment>, RunError>>,
     /// The segments that say what the windows held at the last cut.
     chain: Chain,
     /// The chunks of the snapshot that is being taken.
@@ -55,9 +55,10 @@ impl SnapshotWriter {
     pub(crate) fn spawn(store: Store, here: &Here, activate: Box<dyn Fn() + Send>) -> Self {
         let (done, written) = channel();
         let writer = Writer { worker: here.worker as u32, peers: here.peers as u32 };
+        let nonce = here.nonce;
         let mut patience = Patience::new(here);
         let work = move |order: &mut Order| {
-            let written = match write(&store, writer, order) {
+            let written = match write(&store, writer, nonce, order) {
                 Err(error) => match patience.after(error.into()) {
                     Ok(again) => {
                         order.attempt += 1;
@@ -65,7 +66,7 @@ impl SnapshotWriter {
                     }
                     Err(error) => Err(error),
                 },
-                Ok(segment) => Ok(segment),
+                Ok(segments) => Ok(segments),
             };
             patience.over();
             let failed = written.is_err();
@@ -80,7 +81,7 @@ impl SnapshotWriter {
         SnapshotWriter {
             orders: orders.ok(),
             written,
-            chain: Chain::new(KEYS),
+            chain: Chain::default(),
             taking: None,
             cuts: VecDeque::new(),
             here: here.clone(),
@@ -97,15 +98,16 @@ impl SnapshotWriter {
     pub(crate) fn begin(&mut self, interval: u32, windows: &mut Windows, capability: Capability<u64>) {
         let live: Vec<i64> = windows.slices().collect();
         // Records that are set aside are few, and written again each time.
-        let mut again = self.chain.retire(|label| live.binary_search(&label).is_ok());
-        if self.here.world.has(Plant::LoseKeys) {
-            again.clear();
-        }
+        self.chain.retire(|label| label == KEYS || live.binary_search(&label).is_ok());
         let whole = self.chain.is_long();
         if whole {
             self.chain.clear();
         }
-        windows.begin_snapshot(interval, &again, whole);
+        let mut again = windows.begin_snapshot(interval, whole);
+        if self.here.world.has(Plant::LoseKeys) {
+            again.push(interval.saturating_sub(1));
+        }
+        self.chain.release(KEYS, &again);
         self.taking = Some((Vec::new(), Cut { interval, shared: Vec::new(), capability }));
     }
 
@@ -126,10 +128,9 @@ impl SnapshotWriter {
         let superseded = chunks.iter().filter(|chunk| chunk.supersedes).map(|chunk| chunk.label);
         self.chain.supersede(&superseded.chain([ASIDES]).collect::<Vec<_>>());
         cut.shared = self.chain.segments();
-        let name = format!("{:010}-w{:03}-{:016x}", cut.interval, self.here.worker, self.here.nonce);
         // Without the lane the run has failed already.
         if let Some(orders) = &self.orders {
-            orders.send(Order { name, chunks, attempt: 0 });
+            orders.send(Order { interval: cut.interval, chunks, attempt: 0 });
             self.cuts.push_back(cut);
         }
         true
@@ -142,9 +143,9 @@ impl SnapshotWriter {
     pub(crate) fn written(&mut self) -> Result<Option<Durable>, RunError> {
         match self.written.try_recv() {
             Ok(written) => {
-                let segment = written?;
+                let segments = written?;
                 let Some(mut cut) = self.cuts.pop_front() else { return Ok(None) };
-                if let Some(segment) = segment {
+                for segment in segments {
                     self.chain.push(cut.interval, segment.clone());
                     cut.shared.push(segment);
                 }
@@ -159,23 +160,31 @@ impl SnapshotWriter {
     }
 }
 
-/// Writes a segment, unless nothing has changed. Each attempt has a name of its own: what is there of an
-/// earlier one is not to be believed.
-fn write(store: &Store, writer: Writer, order: &Order) -> Result<Option<Segment>, StoreError> {
-    let name = match order.attempt {
-        0 => order.name.clone(),
-        attempt => format!("{}-{attempt}", order.name),
-    };
-    let mut builder = SegmentBuilder::new(Operator::Window, writer);
-    for chunk in &order.chunks {
-        let frame = Frame::new(Kind::State, &chunk.head, chunk.packed_parts())
-            .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
-        builder.push(chunk.label, frame);
+/// Writes the segments of a cut: one of keys and one of everything else, of which nothing stays as long as keys
+/// do. None where nothing has changed.
+fn write(store: &Store, writer: Writer, nonce: u64, order: &Order) -> Result<Vec<Segment>, StoreError> {
+    let mut written = Vec::new();
+    for (letter, keys) in [('k', true), ('w', false)] {
+        // Each attempt has names of its own: what is there of an earlier one is not to be believed.
+        let attempt = if order.attempt == 0 { String::new() } else { format!("-{}", order.attempt) };
+        let Order { interval, .. } = order;
+        let name = format!("{interval:010}-{letter}{:03}-{nonce:016x}{attempt}", writer.worker);
+        let mut builder = SegmentBuilder::new(Operator::Window, writer);
+        for chunk in order.chunks.iter().filter(|chunk| (chunk.label == KEYS) == keys) {
+            let frame = Frame::new(Kind::State, &chunk.head, chunk.packed_parts())
+                .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
+            builder.push(chunk.label, frame);
+        }
+        if builder.is_empty() {
+            continue;
+        }
+        let (segment, pieces) = builder.finish(name);
+        if let Err(error) = store.write_segment(&segment, &pieces) {
+            // What nobody will name only takes space, which may be what is missing.
+            written.iter().for_each(|segment| store.discard(segment));
+            return Err(error);
+        }
+        written.push(segment);
     }
-    if builder.is_empty() {
-        return Ok(None);
-    }
-    let (segment, pieces) = builder.finish(name);
-    store.write_segment(&segment, &pieces)?;
-    Ok(Some(segment))
+    Ok(written)
 }

@@ -3,6 +3,8 @@
 //! Open addressing over buckets of 8 bytes; keys up to 16 bytes are held inline, so that a look-up costs
 //! two cache lines. The look-ups of a batch go through in passes, whose loads overlap.
 
+use std::collections::BTreeMap;
+
 use arrow_array::BinaryArray;
 
 const EMPTY: u64 = 0;
@@ -41,6 +43,9 @@ const NEVER: u32 = u32::MAX;
 /// Among the keys that the next snapshot must hold.
 const NEXT: u32 = u32::MAX - 1;
 
+/// Snapshots that may hold keys; beyond them small ones are written again as one.
+const SNAPSHOTS_MAX: usize = 8;
+
 /// Which snapshot holds the key of each slot.
 #[derive(Debug, Default)]
 struct Saves {
@@ -48,6 +53,16 @@ struct Saves {
     at: Vec<u32>,
     /// Slots at `NEXT`.
     next: Vec<u32>,
+    /// The cuts at which keys were written that are still there.
+    cuts: BTreeMap<u32, Written>,
+}
+
+/// Keys that the snapshot of a cut holds.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    keys: usize,
+    /// Those of them that are still there.
+    live: usize,
 }
 
 impl Saves {
@@ -59,6 +74,33 @@ impl Saves {
             self.at[slot as usize] = NEXT;
             self.next.push(slot);
         }
+    }
+
+    fn forget(&mut self, slot: u32) {
+        let Some(at) = self.at.get_mut(slot as usize) else { return };
+        if let Some(written) = self.cuts.get_mut(at) {
+            written.live -= 1;
+            *at = NEVER;
+        }
+    }
+
+    /// Takes out the cuts whose keys had better be written again: those most of whose keys are gone and,
+    /// where there are many, the small new ones, so that a key is written again the less often the more there are.
+    fn take_wasteful(&mut self) -> Vec<u32> {
+        let wasteful = self.cuts.iter().filter(|(_, written)| written.live * 2 < written.keys);
+        let mut taken: Vec<u32> = wasteful.map(|(cut, _)| *cut).collect();
+        if self.cuts.len() - taken.len() >= SNAPSHOTS_MAX {
+            let mut merged = 0;
+            for (place, (cut, written)) in self.cuts.iter().rev().enumerate() {
+                if place >= 2 && written.live > 2 * merged {
+                    break;
+                }
+                merged += written.live;
+                taken.push(*cut);
+            }
+        }
+        self.cuts.retain(|cut, _| !taken.contains(cut));
+        taken
     }
 }
 
@@ -76,25 +118,34 @@ impl Keys {
         }
     }
 
-    /// The slots whose keys the snapshot of a cut must hold: new ones, and those that only the snapshots
-    /// of the cuts `again` hold; all of them at first, and if `whole`.
-    pub(crate) fn save(&mut self, cut: u32, again: &[u32], whole: bool) -> Vec<u32> {
+    /// The slots whose keys the snapshot of a cut must hold: new ones, and those of older cuts whose keys had
+    /// better be written again; all of them at first, and if `whole`. And those older cuts, whose keys the
+    /// snapshots do not need any more.
+    pub(crate) fn save(&mut self, cut: u32, whole: bool) -> (Vec<u32>, Vec<u32>) {
         let is_whole = whole || self.saves.is_none();
-        let Saves { at, next } = self.saves.get_or_insert_default();
-        let mut slots = std::mem::take(next);
+        let saves = self.saves.get_or_insert_default();
+        let mut slots = std::mem::take(&mut saves.next);
+        let again;
         if is_whole {
-            at.resize(self.entries.len(), NEVER);
+            saves.at.resize(self.entries.len(), NEVER);
+            again = std::mem::take(&mut saves.cuts).into_keys().collect();
             slots = (0..self.entries.len() as u32).collect();
-        } else if !again.is_empty() {
-            let slots_again = at.iter().zip(0..).filter(|(at, _)| again.contains(at));
-            slots.extend(slots_again.map(|(_, slot)| slot));
+        } else {
+            again = saves.take_wasteful();
+            if !again.is_empty() {
+                let slots_again = saves.at.iter().zip(0..).filter(|(at, _)| again.contains(at));
+                slots.extend(slots_again.map(|(_, slot)| slot));
+            }
         }
         slots.retain(|slot| {
             let used = self.entries[*slot as usize].references > 0;
-            at[*slot as usize] = if used { cut } else { NEVER };
+            saves.at[*slot as usize] = if used { cut } else { NEVER };
             used
         });
-        slots
+        if !slots.is_empty() {
+            saves.cuts.insert(cut, Written { keys: slots.len(), live: slots.len() });
+        }
+        (slots, again)
     }
 
     /// The slot of a key, which is new if need be.
@@ -281,6 +332,9 @@ impl Keys {
             self.arena_garbage += len;
         }
         self.free.push(slot);
+        if let Some(saves) = &mut self.saves {
+            saves.forget(slot);
+        }
         if self.arena_garbage > 4096 && self.arena_garbage * 2 > self.arena.len() {
             self.compact_arena();
         }
@@ -363,6 +417,51 @@ mod tests {
             table.append_key(*slot, &mut out);
             assert_eq!(&out, key);
         }
+    }
+
+    /// Saves at a cut; returns how many keys were written, and the cuts that are not needed any more.
+    fn save(table: &mut Keys, cut: u32) -> (usize, Vec<u32>) {
+        let (slots, again) = table.save(cut, false);
+        (slots.len(), again)
+    }
+
+    fn add(table: &mut Keys, names: std::ops::Range<u32>) -> Vec<u32> {
+        let keys: Vec<Vec<u8>> = names.map(|name| name.to_string().into_bytes()).collect();
+        let slots = slots_of(table, &keys);
+        slots.iter().for_each(|slot| table.refer(*slot));
+        slots
+    }
+
+    #[test]
+    fn a_key_is_written_once_until_most_of_those_beside_it_are_gone() {
+        let mut table = Keys::new(7);
+        let slots = add(&mut table, 0..10);
+        assert_eq!(save(&mut table, 1), (10, vec![]));
+        add(&mut table, 10..13);
+        assert_eq!(save(&mut table, 2), (3, vec![]));
+        assert_eq!(save(&mut table, 3), (0, vec![]));
+        slots[..5].iter().for_each(|slot| assert!(table.release(*slot)));
+        assert_eq!(save(&mut table, 4), (0, vec![]), "half of them are there");
+        table.release(slots[5]);
+        // One that is gone and comes again is a new key.
+        add(&mut table, 0..1);
+        assert_eq!(save(&mut table, 5), (4 + 1, vec![1]));
+        assert_eq!(save(&mut table, 6), (0, vec![]));
+    }
+
+    #[test]
+    fn keys_that_trickle_in_stay_in_few_snapshots_and_are_seldom_written_again() {
+        let mut table = Keys::new(7);
+        add(&mut table, 0..10_000);
+        let (mut written, mut snapshots) = (0, 0_i64);
+        for cut in 0..300 {
+            let (keys, again) = save(&mut table, cut);
+            written += keys;
+            snapshots += 1 - again.len() as i64;
+            assert!(snapshots <= SNAPSHOTS_MAX as i64);
+            add(&mut table, 10_000 + cut * 10..10_010 + cut * 10);
+        }
+        assert!(written < 10_000 + 3_000 * 8, "{written}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 /// Set in the width of a column whose numbers are signed.
 const SIGNED: u8 = 0x80;
+/// Rows that are packed in one go: they stay in the nearest cache.
+const BLOCK_ROWS: usize = 512;
 
 /// Rows of `stride` little-endian numbers of `N` bytes: for each column its width, then its numbers. No rows are no
 /// bytes.
@@ -17,20 +19,33 @@ pub(crate) fn pack<const N: usize>(numbers: &[[u8; N]], stride: usize) -> Vec<u8
     }
     let columns = widths(numbers, stride);
     let bytes: usize = columns.iter().map(|width| 1 + rows * usize::from(width & !SIGNED)).sum();
-    let mut packed = Vec::with_capacity(bytes);
-    for (column, width) in columns.into_iter().enumerate() {
-        packed.push(width);
-        let numbers = numbers.iter().skip(column).step_by(stride).take(rows);
-        match width & !SIGNED {
-            0 => {}
-            1 => cut::<N, 1>(numbers, &mut packed),
-            2 => cut::<N, 2>(numbers, &mut packed),
-            3 => cut::<N, 3>(numbers, &mut packed),
-            4 => cut::<N, 4>(numbers, &mut packed),
-            5 => cut::<N, 5>(numbers, &mut packed),
-            6 => cut::<N, 6>(numbers, &mut packed),
-            7 => cut::<N, 7>(numbers, &mut packed),
-            _ => cut::<N, 8>(numbers, &mut packed),
+    let mut packed = vec![0; bytes];
+    let mut rest = packed.as_mut_slice();
+    let mut places = Vec::with_capacity(stride);
+    for width in columns {
+        rest[0] = width;
+        let width = usize::from(width & !SIGNED);
+        let (column, behind) = rest[1..].split_at_mut(rows * width);
+        places.push((width, column));
+        rest = behind;
+    }
+    // A block at a time, so that its rows come from memory once and not once a column.
+    for block in numbers[..rows * stride].chunks(BLOCK_ROWS * stride) {
+        for (at, (width, column)) in places.iter_mut().enumerate() {
+            let numbers = block.iter().skip(at).step_by(stride);
+            let (now, later) = std::mem::take(column).split_at_mut(block.len() / stride * *width);
+            *column = later;
+            match width {
+                0 => {}
+                1 => cut::<N, 1>(numbers, now),
+                2 => cut::<N, 2>(numbers, now),
+                3 => cut::<N, 3>(numbers, now),
+                4 => cut::<N, 4>(numbers, now),
+                5 => cut::<N, 5>(numbers, now),
+                6 => cut::<N, 6>(numbers, now),
+                7 => cut::<N, 7>(numbers, now),
+                _ => cut::<N, 8>(numbers, now),
+            }
         }
     }
     packed
@@ -91,11 +106,10 @@ fn wide<const N: usize>(number: &[u8; N]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Appends the lowest `W` bytes of each number.
-fn cut<'a, const N: usize, const W: usize>(numbers: impl Iterator<Item = &'a [u8; N]>, packed: &mut Vec<u8>) {
-    for number in numbers {
-        let bytes: [u8; W] = std::array::from_fn(|at| if at < N { number[at] } else { 0 });
-        packed.extend_from_slice(&bytes);
+/// Writes the lowest `W` bytes of each number.
+fn cut<'a, const N: usize, const W: usize>(numbers: impl Iterator<Item = &'a [u8; N]>, packed: &mut [u8]) {
+    for (number, place) in numbers.zip(packed.as_chunks_mut::<W>().0) {
+        *place = std::array::from_fn(|at| if at < N { number[at] } else { 0 });
     }
 }
 
@@ -136,7 +150,7 @@ mod tests {
         #[test]
         fn what_is_unpacked_is_what_was_packed(
             stride in 1usize..6,
-            numbers in prop::collection::vec(number(), 0..200),
+            numbers in prop::collection::vec(number(), 0..4000),
         ) {
             let rows = numbers.len() / stride;
             let numbers = &numbers[..rows * stride];

@@ -162,17 +162,18 @@ impl Windows {
     }
 
     /// Begins the snapshot of a cut: of what has changed since the last one, or of everything if `whole`.
-    /// Keys that only the snapshots of the cuts `again` hold are among it. Until [`Windows::next_chunk`]
-    /// has given `None`, nothing may be taken in and no window be closed.
-    pub fn begin_snapshot(&mut self, cut: u32, again: &[u32], whole: bool) {
+    /// Returns the cuts whose chunks of keys are not needed any more, since this snapshot has what is left
+    /// of them. Until [`Windows::next_chunk`] has given `None`, nothing may be taken in and no window be closed.
+    pub fn begin_snapshot(&mut self, cut: u32, whole: bool) -> Vec<u32> {
         self.expire();
         if whole {
             self.slices.values_mut().for_each(|slice| slice.forget_saved());
         }
         let unsaved = self.slices.iter().filter(|(_, slice)| !slice.is_saved());
         let slices = unsaved.map(|(number, _)| *number).collect();
-        let keys = self.keys.save(cut, again, whole);
+        let (keys, again) = self.keys.save(cut, whole);
         self.saving = Some(Saving { keys, slices, rows: None, asides: !self.asides.is_empty() });
+        again
     }
 
     /// The next chunk of the snapshot, keys before the rows that name them.

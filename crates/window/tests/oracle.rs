@@ -176,10 +176,8 @@ impl Chain {
         self.cut += 1;
         let live: Vec<i64> = windows.slices().collect();
         self.chunks.retain(|(_, chunk)| chunk.label == KEYS || live.contains(&chunk.label));
-        let needed = |cut: u32| self.chunks.iter().any(|(of, c)| *of == cut && c.label != KEYS);
-        let again: Vec<u32> = (0..self.cut).filter(|cut| !needed(*cut)).collect();
-        self.chunks.retain(|(cut, _)| !again.contains(cut));
-        windows.begin_snapshot(self.cut, &again, whole);
+        let again = windows.begin_snapshot(self.cut, whole);
+        self.chunks.retain(|(cut, chunk)| chunk.label != KEYS || !again.contains(cut));
         if whole {
             self.chunks.clear();
         }

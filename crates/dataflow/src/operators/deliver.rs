@@ -1,7 +1,6 @@
 //! The one writer: puts lines in canonical order, gives them to the sinks, and turns cuts into checkpoints.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use checkpoint::{Segment, SourceState, Store};
@@ -17,6 +16,7 @@ use timely::progress::frontier::MutableAntichain;
 
 use super::{all_reached, is_past, reached, wake};
 use crate::delivery::{Cut, Delivery, OpenSink, Plan};
+use crate::held::Held;
 use crate::job::{RunError, Summary};
 use crate::message::{Item, Mark, Part};
 use crate::plant::Plant;
@@ -123,8 +123,8 @@ struct Writing {
     /// Every row that stands before it is here.
     reached: Due,
     counts: Counts,
-    /// Rows that are not due yet, in canonical order.
-    held: BinaryHeap<Reverse<OutputRow>>,
+    /// Rows that are not due yet.
+    held: Held,
     sources: Vec<SourceState>,
     summary: Arc<std::sync::Mutex<Option<Summary>>>,
     epochs: BTreeMap<Epoch, Arrived>,
@@ -151,7 +151,7 @@ impl Writing {
             watermark: writer.watermark,
             reached: Place::first_at(writer.watermark).into(),
             counts: writer.counts,
-            held: writer.held.into_iter().map(Reverse).collect(),
+            held: writer.held.into_iter().collect(),
             sources: writer.sources,
             summary: writer.summary,
             epochs: BTreeMap::new(),
@@ -204,13 +204,13 @@ impl Writing {
     fn apply(&mut self, arrived: Arrived) {
         for item in arrived.items {
             match item {
-                Item::Row(row) => self.held.push(Reverse(row)),
+                Item::Row(row) => self.held.push(row),
                 Item::Counts(counts) => self.counts += counts,
                 Item::Rejected(rejected) => {
                     if let Some(sink) = self.here.job.quarantine {
                         let Known { name, series } = &self.here.partitions[rejected.partition as usize];
                         let row = alert::quarantine_row(&rejected, name, *series, sink);
-                        self.held.push(Reverse(row));
+                        self.held.push(row);
                     }
                 }
             }
@@ -225,10 +225,8 @@ impl Writing {
             self.watermark = place.seen;
             self.reached = Due::from(*place);
         }
-        while self.held.peek().is_some_and(|Reverse(row)| row.due < self.reached) {
-            if let Some(Reverse(row)) = self.held.pop()
-                && self.delivery.give(row)
-            {
+        while let Some(row) = self.held.next_before(&self.reached) {
+            if self.delivery.give(row) {
                 self.here.control.ask_for_cut();
             }
         }
@@ -244,7 +242,7 @@ impl Writing {
     /// At the end of a drained job that keeps no state: nothing can come before what still waits for its
     /// turn, and nobody will put it out later.
     fn give_rest(&mut self) {
-        while let Some(Reverse(row)) = self.held.pop() {
+        while let Some(row) = self.held.next() {
             self.delivery.give(row);
         }
     }
@@ -252,13 +250,11 @@ impl Writing {
     /// What the checkpoint of the interval that is over says of this operator.
     fn freeze(&mut self) -> Cut {
         let finished = self.watermark == Watermark::FINISHED;
-        let mut held: Vec<OutputRow> = self.held.iter().map(|Reverse(row)| row.clone()).collect();
-        held.sort_unstable();
         Cut {
             number: self.interval,
             watermark: self.watermark,
             counts: self.counts,
-            held,
+            held: self.held.rows(),
             outbox: self.delivery.take_outbox(),
             finished,
         }

@@ -18,7 +18,7 @@ use crate::figure::{Figures, Target};
 /// How long one step of the job may take before the bench gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two faults: some checkpoints, so that the job is well again.
-const WELL: Duration = Duration::from_secs(4);
+const WELL: Duration = Duration::from_secs(2);
 
 /// The figures of faults.
 pub(crate) fn recovery(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
@@ -27,7 +27,8 @@ pub(crate) fn recovery(bench: &Bench, figures: &mut Figures) -> Result<(), Failu
     let folder = bench.folder.join("recovery");
     remove(&folder)?;
     let fast = Job::reference(&bench.program, folder, &input).set("state.checkpoint_every", "\"1s\"");
-    let paced = fast.clone().workers(2).set("source.events.rate", events / 80);
+    // A window closes every second, so that each checkpoint has output: half a minute for all that follows.
+    let paced = fast.clone().workers(2).set("source.events.rate", events / 40);
     let running = paced.invocation().start();
     // The windows of ten minutes take a quarter of this file.
     eventually("a quarter of the input", PATIENCE, || (read(&newest(&paced)?)? > events / 4).then_some(()));
