@@ -7,11 +7,12 @@ usage() {
 Usage: scripts/run-hosts.sh [--shared-dir] HOSTS CONFIG [FLAGS OF `tidewatch run`...]
 
 HOSTS has one `[user@]host[:port]` per line; empty lines and lines that start with # are skipped.
-Every machine needs the program and CONFIG (and what it reads) at the same path, and a [state] that
-all of them share: `dir = "s3://BUCKET/JOB"`. Without one the job is refused, and so it is with a
-directory, unless all hosts are this machine or --shared-dir says that all of them see the same one.
+Every machine needs the program and CONFIG (and what it reads) at the same path. A [state] must be one
+that all of them share: `dir = "s3://BUCKET/JOB"`. A directory is refused, unless all hosts are this
+machine or --shared-dir says that all of them see the same one.
 
-Each process is supervised on its machine: when one dies, all of them go on from the last checkpoint.
+With [state] each process is supervised on its machine: when one dies, all of them go on from the last
+checkpoint. Without it the others end with an error, and the job begins anew.
 The processes talk to one another on the ports, so those must be open between the machines and to
 nobody else.
 
@@ -23,7 +24,8 @@ Standard input is no source here.
   --shared-dir   the state's directory is on a file system that all machines share
 
 Environment:
-  TIDEWATCH_SSH  the ssh command with its options, as `ssh -F FILE` [default: ssh -o BatchMode=yes]
+  TIDEWATCH_SSH  the ssh command with its options, as `ssh -F FILE`
+                 [default: ssh -o BatchMode=yes -o ServerAliveInterval=10]
   TIDEWATCH_BIN  the program on every machine [default: tidewatch, from the path there]
   TIDEWATCH_DIR  the folder to work in on every machine [default: this repository's path]
   TIDEWATCH_ENV  a file on every machine, with a NAME=VALUE a line, that the program gets as its
@@ -50,7 +52,7 @@ case ${1:-} in
 esac
 require=--require-shared-state
 if [[ ${1:-} == --shared-dir ]]; then
-  require=--require-state
+  require=
   shift
 fi
 [[ ${1:-} != -* ]] || fail "unknown flag $1 before the hosts; see --help"
@@ -60,7 +62,8 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=${TIDEWATCH_DIR:-$root}
 program=${TIDEWATCH_BIN:-tidewatch}
-read -ra ssh <<<"${TIDEWATCH_SSH:-ssh -o BatchMode=yes}"
+# A machine that is gone must not be waited for until the network gives up.
+read -ra ssh <<<"${TIDEWATCH_SSH:-ssh -o BatchMode=yes -o ServerAliveInterval=10}"
 
 is_here() {
   case $1 in
@@ -87,7 +90,7 @@ while read -r line || [[ -n $line ]]; do
 done <"$1"
 [[ ${#logins[@]} -gt 0 ]] || fail "no host in $1"
 # All hosts that are this machine see the same directories.
-[[ $elsewhere -eq 1 ]] || require=--require-state
+[[ $elsewhere -eq 1 ]] || require=
 shift
 
 # What runs on a machine. Signals come as words on its standard input: without a terminal, ssh passes
@@ -107,7 +110,7 @@ remote='
   cluster=
   [ "$(wc -l <"$hosts")" -eq 1 ] || cluster="--hosts $hosts --process $process"
   exec 3<&0
-  "$program" run "$@" "$require" $cluster </dev/null 3<&- &
+  "$program" run "$@" $require $cluster </dev/null 3<&- &
   job=$!
   (
     while read -r signal <&3; do kill "-$signal" "$job"; done

@@ -95,7 +95,7 @@ serve() {
   port=$(free_port)
   configure
   # The folder without which it refuses to run as root; Debian makes it when its own service starts.
-  [[ $(id -u) != 0 || -d /run/sshd ]] || mkdir -m 0755 /run/sshd
+  [[ $(id -u) != 0 || -d /run/sshd ]] || mkdir -p -m 0755 /run/sshd
   "$server" -D -e -f "$dir/sshd_config" </dev/null >/dev/null 2>"$dir/log" &
   pid=$!
   until taken "$port"; do

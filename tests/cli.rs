@@ -63,8 +63,11 @@ fn a_config_that_is_not_there_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let finished = tidewatch(["check", "none.toml"]).in_folder(folder.path()).run().expect_code(3);
     assert!(finished.stderr.contains("none.toml"), "{}", finished.stderr);
-    let finished = tidewatch(["check"]).in_folder(folder.path()).run().expect_code(3);
-    assert!(finished.stderr.contains("tidewatch.toml"), "{}", finished.stderr);
+    for verb in ["check", "run"] {
+        let finished = tidewatch([verb]).in_folder(folder.path()).run().expect_code(3);
+        let words = &finished.stderr;
+        assert!(words.contains("tidewatch.toml") && words.contains("`tidewatch run CONFIG`"), "{words}");
+    }
 }
 
 #[test]
@@ -128,6 +131,12 @@ fn a_check_in_json_has_message_file_line_and_help() {
     let found: Value = serde_json::from_slice(&finished.stdout).expect("JSON on stdout");
     let text = found.to_string();
     assert!(text.contains("out_of_ordr") && text.contains("changed.toml") && text.contains("line"), "{text}");
+    let finished = tidewatch(["check", "none.toml", "--format", "json"]).run().expect_code(3);
+    let found: Value = serde_json::from_slice(&finished.stdout).expect("JSON on stdout");
+    assert_eq!((&found["config"], &found["ok"]), (&"none.toml".into(), &false.into()), "{found}");
+    let diagnostic = &found["diagnostics"][0];
+    assert_eq!(diagnostic["code"], "E0108");
+    assert!(diagnostic["message"].as_str().is_some_and(|words| words.contains("none.toml")), "{found}");
     let fine = tidewatch(["check", "configs/podcast.toml", "--format", "json"]).run().expect_code(0);
     assert!(serde_json::from_slice::<Value>(&fine.stdout).is_ok(), "{}", fine.text());
 }
@@ -156,6 +165,107 @@ fn an_input_that_is_not_there_ends_the_run_with_its_name() {
         "{}",
         finished.stderr
     );
+}
+
+/// A job of one row, without a state.
+const SMALL: &str = r#"
+[source.events]
+path = "events.ndjson"
+[event]
+key = "user_id"
+time = { field = "ts", unit = "ms" }
+[window]
+type = "tumbling"
+size = "1m"
+[features]
+events = "count(*)"
+[sink.alerts]
+path = "alerts"
+format = "plain"
+columns = ["user_id", "events"]
+"#;
+
+/// Writes the config of a small job and its input into a folder.
+fn write_small(folder: &Path) -> PathBuf {
+    let event = "{\"user_id\":\"u\",\"ts\":1700000000000}\n";
+    std::fs::write(folder.join("events.ndjson"), event).expect("write");
+    let config = folder.join("job.toml");
+    std::fs::write(&config, SMALL).expect("write");
+    config
+}
+
+/// A small job whose outputs are in `out`.
+fn small_job(folder: &Path) -> Job {
+    let config = write_small(folder);
+    Job::new(PROGRAM, config, folder.join("out")).on(&folder.join("events.ndjson")).with_alerts()
+}
+
+/// The program refuses, in one sentence that says this.
+fn refused(invocation: Invocation, what: &str) {
+    let words = invocation.run().expect_code(3).stderr;
+    assert_eq!(words.matches("error: ").count(), 1, "{words}");
+    assert_eq!(words.matches(what).count(), 1, "{words}");
+    assert!(words.contains("hint: "), "{words}");
+}
+
+#[test]
+fn a_state_or_an_output_that_cannot_be_one_is_refused_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = small_job(folder.path());
+    let file = folder.path().join("events.ndjson");
+    let in_file = file.join("state");
+    for dir in [Path::new("/dev/null"), &file, &in_file] {
+        refused(job.clone().set("state.dir", dir.display()).invocation(), "is not a directory");
+    }
+    let into_folder = job.clone().set("sink.alerts.path", folder.path().display());
+    refused(into_folder.invocation(), "is a folder");
+    refused(into_folder.with_state().invocation(), "is a folder");
+}
+
+#[test]
+fn a_device_that_is_full_ends_the_run_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = small_job(folder.path()).set("sink.alerts.path", "/dev/full");
+    for job in [job.clone(), job.with_state()] {
+        let finished = job.invocation().start().wait(SOON);
+        assert_eq!(finished.code(), Some(1), "{}", finished.stderr);
+        assert!(finished.stderr.contains("the device `/dev/full` takes no more"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_report_is_never_written_over_a_file_of_the_job() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_small(folder.path());
+    std::fs::create_dir(folder.path().join("out")).expect("create");
+    for file in ["events.ndjson", "./events.ndjson", "out/../alerts", "job.toml"] {
+        let before = std::fs::read(folder.path().join(file)).ok();
+        let job = tidewatch(["run", "job.toml", "--report", file]).in_folder(folder.path());
+        refused(job, "the report would overwrite");
+        assert_eq!(std::fs::read(folder.path().join(file)).ok(), before, "{file}");
+    }
+}
+
+#[test]
+fn two_outputs_are_one_file_however_their_paths_are_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_small(folder.path());
+    for other in ["./alerts", "x/../alerts", &folder.path().join("alerts").display().to_string()] {
+        let job = tidewatch(["check", "job.toml"]).in_folder(folder.path());
+        let finished = job.set("sink.quarantine.path", other).run().expect_code(3);
+        assert!(finished.stderr.contains("has the file of sink `alerts`"), "{other}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_job_goes_on_with_the_same_output_whose_path_is_written_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_small(folder.path());
+    std::fs::create_dir(folder.path().join("out")).expect("create");
+    for output in ["out/alerts", "./out//alerts"] {
+        let job = tidewatch(["run", "job.toml"]).in_folder(folder.path());
+        job.set("sink.alerts.path", output).set("state.dir", "state").run().expect_code(0);
+    }
 }
 
 #[test]

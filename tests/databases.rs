@@ -147,7 +147,7 @@ fn refused(finished: Finished, words: &[&str]) {
 fn ci_builds_what_it_tests() {
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!ci, "CI must run these tests with `--features tidewatch/full`");
-    eprintln!("LEFT OUT: tests with PostgreSQL, which `--features tidewatch/full` brings");
+    testkit::left_out::announce("tests with PostgreSQL, which `--features tidewatch/full` brings");
 }
 
 #[test]

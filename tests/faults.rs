@@ -57,7 +57,7 @@ fn disk(at: &Path, size: &str) -> Option<Disk> {
         Ok(disk) => Some(disk),
         Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("cannot mount: {why}"),
         Err(why) => {
-            eprintln!("LEFT OUT: a disk that is full; it needs the right to mount: {why}");
+            testkit::left_out::announce(&format!("a disk that is full; it needs the right to mount: {why}"));
             None
         }
     }
@@ -118,6 +118,21 @@ fn a_full_disk_under_the_state_makes_the_job_wait_and_not_end() {
     assert!(running.is_running(), "a full disk ended the run");
     let seen = job.alerts();
     assert!(expected.starts_with(&seen) && seen.len() < expected.len());
+    disk.free();
+    let finished = running.wait(SOON).expect_code(0);
+    said_once(&finished);
+    assert!(job.alerts() == expected, "the output is another");
+}
+
+#[test]
+fn a_job_that_begins_on_a_full_disk_waits_for_space_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (job, expected) = job(folder.path());
+    let Some(disk) = disk(&job.state_path(), "8m") else { return };
+    disk.fill();
+    let mut running = job.invocation().start();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(running.is_running(), "a full disk ended the run");
     disk.free();
     let finished = running.wait(SOON).expect_code(0);
     said_once(&finished);

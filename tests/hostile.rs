@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::job::{Job, json_lines};
+use testkit::lanes;
 use testkit::process::{Invocation, eventually, memory};
+use testkit::random::{Random, seed};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
@@ -531,6 +533,30 @@ fn a_line_without_an_end_is_one_row_of_quarantine_in_flat_memory() {
 }
 
 #[test]
+fn a_time_that_is_declared_a_timestamptz_is_the_time_and_a_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    let times =
+        ["2023-11-14T22:10:20Z", "2023-11-14T23:13:20.5+01:00", "2023-11-14 22:11:00", "2023-11-14T22:00:00"];
+    let lines = times.map(|time| format!("{}\n", json!({"user": "a", "ts": time})));
+    std::fs::write(&input, lines.concat()).expect("write");
+    let text = CONFIG
+        .replace("unit = \"ms\" }", "unit = \"rfc3339\" }")
+        .replace("out_of_order = \"0s\"", "out_of_order = \"1h\"")
+        .replace("v = \"double\"", "v = \"double\"\nts = \"timestamptz\"")
+        .replace("v = \"first(v)\"", "v = \"max(ts)\"")
+        .replace("n = \"first(n)\"", "n = \"count(*) FILTER (WHERE ts = event_time AND minute(ts) > 10)\"");
+    let config = write_config(folder.path(), &text);
+    let job =
+        Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts().with_quarantine();
+    job.run();
+    let row = &json_lines(&job.alerts())[0];
+    assert_eq!((&row["events"], &row["v"], &row["n"]), (&json!(3), &json!(1_700_000_000_500_i64), &json!(2)));
+    let quarantine = job.quarantine();
+    assert_eq!((quarantine.len(), &quarantine[0]["reason"]), (1, &json!("type")), "no zone, and a T");
+}
+
+#[test]
 fn a_file_of_which_no_line_fits_goes_to_quarantine_in_its_order_and_in_flat_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = folder.path().join("bad.ndjson");
@@ -545,6 +571,58 @@ fn a_file_of_which_no_line_fits_goes_to_quarantine_in_its_order_and_in_flat_memo
     assert_eq!(offsets.len(), count);
     assert!(offsets.is_sorted(), "lanes are no order of their own");
     assert!(peak < 250 << 20, "{} MiB", peak >> 20);
+}
+
+/// Where each line without a time stands in quarantine: by its lane's watermark before it, then source, then
+/// offset. The bound is 0 s, so that a watermark is the largest time so far less one.
+fn order_of_quarantine(sources: &[(&Path, &str)], lanes: usize) -> Vec<(String, u64)> {
+    let mut rows = Vec::new();
+    for (source, (path, file)) in sources.iter().enumerate() {
+        for (number, lane) in lanes::cut(file.as_bytes(), lanes, lanes::CHUNK).iter().enumerate() {
+            let mut seen = i64::MIN;
+            for line in lane {
+                let value: Value = serde_json::from_str(&file[line.bytes.clone()]).expect("a line of ours");
+                match value["ts"].as_i64() {
+                    Some(time) => seen = seen.max(time * 1000 - 1),
+                    None => rows.push(((seen, source, line.offset), format!("{}#{number}", path.display()))),
+                }
+            }
+        }
+    }
+    rows.sort_unstable();
+    rows.into_iter().map(|((.., offset), partition)| (partition, offset)).collect()
+}
+
+#[test]
+fn quarantine_of_several_sources_stands_by_watermark_source_and_offset_for_any_number_of_workers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut random = Random::new(seed(5));
+    let mut file = || {
+        let line = |random: &mut Random| {
+            let time = 1_700_000_000_000 + random.below(40) * 50_000;
+            let time = if random.chance(0.4) { json!("no time") } else { json!(time) };
+            format!("{}\n", json!({"user": "a", "ts": time, "x": "y".repeat(900)}))
+        };
+        (0..4000).map(|_| line(&mut random)).collect::<String>()
+    };
+    let (first, second) = (file(), file());
+    // The order is that of the config, not of the names.
+    let text = CONFIG.replace("[source.events]\ntype = \"file\"\npath = \"set by the test\"\n", "");
+    let (z, a) = (folder.path().join("z.ndjson"), folder.path().join("a.ndjson"));
+    let source =
+        |name: &str, path: &Path| format!("[source.{name}]\npath = \"{}\"\nlanes = 2\n", path.display());
+    let config = write_config(folder.path(), &[text, source("z", &z), source("a", &a)].concat());
+    std::fs::write(&z, &first).expect("write");
+    std::fs::write(&a, &second).expect("write");
+    let expected = order_of_quarantine(&[(&z, &first), (&a, &second)], 2);
+    for workers in [1, 2, 4] {
+        let job = Job::new(PROGRAM, &config, folder.path().join(workers.to_string())).workers(workers);
+        let job = job.with_alerts().with_quarantine();
+        job.run();
+        let place = |row: &Value| Some((row["partition"].as_str()?.to_owned(), row["offset"].as_u64()?));
+        let found: Vec<_> = job.quarantine().iter().filter_map(place).collect();
+        assert!(found == expected, "{workers} workers");
+    }
 }
 
 #[test]

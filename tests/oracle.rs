@@ -78,7 +78,7 @@ impl Key {
     }
 }
 
-fn config(key: Key, size_s: i64, slide_s: i64) -> String {
+fn config(key: Key, window: &str) -> String {
     let names = |names: &[&str]| names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
     let mut columns = key.fields().to_vec();
     columns.extend(["window_start", "window_end"]);
@@ -107,9 +107,7 @@ w2 = "w * 2"
 [transform.where]
 sane = "n IS NULL OR n < 900"
 [window]
-type = "{kind}"
-size = "{size_s}s"
-{slide}
+{window}
 [sink.alerts]
 type = "file"
 path = "set by the test"
@@ -118,8 +116,6 @@ columns = [{columns}]
 [features]
 "#,
         keys = names(key.fields()),
-        kind = if size_s == slide_s { "tumbling" } else { "sliding" },
-        slide = if size_s == slide_s { String::new() } else { format!("slide = \"{slide_s}s\"") },
         columns = names(&columns),
     );
     for (name, sql, _) in features() {
@@ -175,9 +171,9 @@ fn record(line: &[u8], key: Key) -> Record {
     record
 }
 
-/// Whether an output value is what the oracle says; means and deviations to 12 digits.
+/// Whether an output value is what the oracle says; deviations to 12 digits.
 fn agrees(function: Function, expected: &Value, found: &Json) -> bool {
-    let rounded = matches!(function, Function::Avg | Function::Variance | Function::Stddev);
+    let rounded = matches!(function, Function::Variance | Function::Stddev);
     match expected {
         Value::Null => found.is_null(),
         Value::Bool(bool) => found.as_bool() == Some(*bool),
@@ -190,10 +186,11 @@ fn agrees(function: Function, expected: &Value, found: &Json) -> bool {
     }
 }
 
-fn check(key: Key, size_s: i64, slide_s: i64, random: &mut Random) {
+/// Runs a job with `[window]` as given and compares it with the oracle's windows, in seconds.
+fn check(key: Key, window: &str, windows: oracle::Windows, random: &mut Random) {
     let folder = tempfile::tempdir().expect("a folder");
     let (config_path, input) = (folder.path().join("job.toml"), folder.path().join("events.ndjson"));
-    std::fs::write(&config_path, config(key, size_s, slide_s)).expect("write the config");
+    std::fs::write(&config_path, config(key, window)).expect("write the config");
     let file = write_lines(random, 12_000);
     std::fs::write(&input, &file).expect("write the events");
     let cut = lanes::cut(file.as_bytes(), lanes::LANES, lanes::CHUNK);
@@ -203,8 +200,9 @@ fn check(key: Key, size_s: i64, slide_s: i64, random: &mut Random) {
         .map(|lane| lane.iter().map(|line| record(&file.as_bytes()[line.bytes.clone()], key)).collect())
         .collect();
     let aggregates: Vec<Aggregate> = features().into_iter().map(|(.., aggregate)| aggregate).collect();
-    let (size, slide) = (size_s * 1_000_000, slide_s * 1_000_000);
-    let expected = oracle::Job { bound: 5_000_000, size, slide, aggregates }.run(&partitions);
+    let [size, slide, offset] = [windows.size, windows.slide, windows.offset].map(|s| s * 1_000_000);
+    let windows = oracle::Windows { size, slide, offset, ..windows };
+    let expected = oracle::Job { bound: 5_000_000, windows, aggregates }.run(&partitions);
     assert!(!expected.late.is_empty() && expected.filtered > 100);
 
     let run = |workers: usize| {
@@ -221,7 +219,7 @@ fn check(key: Key, size_s: i64, slide_s: i64, random: &mut Random) {
         job.alerts()
     };
     let alerts = run(1);
-    check_rows(&alerts, &expected.rows, &format!("{key:?} {size_s}/{slide_s}"));
+    check_rows(&alerts, &expected.rows, &format!("{key:?} {window}"));
     assert!(alerts == run(3), "{key:?}: other bytes with three workers");
 }
 
@@ -242,26 +240,61 @@ fn check_rows(alerts: &[u8], expected: &[oracle::Row], job: &str) {
     }
 }
 
+/// How far the clock of Kathmandu is ahead of UTC, ever since 1986.
+const KATHMANDU_S: i64 = 5 * 3_600 + 45 * 60;
+
 #[test]
 fn sliding_windows_of_text_keys_agree_with_the_oracle() {
-    check(Key::Text, 60, 10, &mut Random::new(seed(1)));
+    let window = "type = 'sliding'\nsize = '60s'\nslide = '10s'";
+    check(Key::Text, window, oracle::Windows::sliding(60, 10), &mut Random::new(seed(1)));
 }
 
 #[test]
 fn tumbling_windows_of_integer_keys_agree_with_the_oracle() {
-    check(Key::Int, 30, 30, &mut Random::new(seed(2)));
+    let window = "type = 'tumbling'\nsize = '30s'";
+    check(Key::Int, window, oracle::Windows::sliding(30, 30), &mut Random::new(seed(2)));
 }
 
 #[test]
 fn sliding_windows_of_composite_keys_agree_with_the_oracle() {
-    check(Key::Both, 120, 60, &mut Random::new(seed(3)));
+    let window = "type = 'sliding'\nsize = '120s'\nslide = '60s'";
+    check(Key::Both, window, oracle::Windows::sliding(120, 60), &mut Random::new(seed(3)));
+}
+
+#[test]
+fn windows_that_end_within_a_slide_agree_with_the_oracle() {
+    let window = "type = 'sliding'\nsize = '70s'\nslide = '20s'\noffset = '-7s'";
+    let windows = oracle::Windows { offset: -7, ..oracle::Windows::sliding(70, 20) };
+    check(Key::Text, window, windows, &mut Random::new(seed(4)));
+}
+
+#[test]
+fn windows_with_gaps_between_them_agree_with_the_oracle() {
+    let window = "type = 'sliding'\nsize = '20s'\nslide = '45s'\noffset = '3s'";
+    let windows = oracle::Windows { offset: 3, ..oracle::Windows::sliding(20, 45) };
+    check(Key::Int, window, windows, &mut Random::new(seed(5)));
+}
+
+#[test]
+fn windows_that_grow_agree_with_the_oracle() {
+    let window = "type = 'cumulate'\nsize = '120s'\nstep = '15s'";
+    let windows = oracle::Windows { grows: true, ..oracle::Windows::sliding(120, 15) };
+    check(Key::Both, window, windows, &mut Random::new(seed(6)));
+}
+
+#[test]
+fn windows_on_the_clock_of_kathmandu_agree_with_the_oracle() {
+    let window = "type = 'sliding'\nsize = '90s'\nslide = '35s'\nzone = 'Asia/Kathmandu'";
+    let windows = oracle::Windows { offset: -KATHMANDU_S, ..oracle::Windows::sliding(90, 35) };
+    check(Key::Text, window, windows, &mut Random::new(seed(7)));
 }
 
 #[test]
 fn a_sum_that_overflows_puts_the_row_into_quarantine_and_not_the_job_to_its_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let (config_path, input) = (folder.path().join("job.toml"), folder.path().join("events.ndjson"));
-    let config = config(Key::Text, 60, 60).replace("sane = \"n IS NULL OR n < 900\"\n", "");
+    let window = "type = 'tumbling'\nsize = '60s'";
+    let config = config(Key::Text, window).replace("sane = \"n IS NULL OR n < 900\"\n", "");
     std::fs::write(&config_path, config).expect("write the config");
     let line = |user: &str, n: i64| json!({"user": user, "number": 0, "ts": 1_700_000_000_000_i64, "n": n});
     let lines = [line("a", i64::MAX), line("a", 1), line("b", 5)].map(|line| format!("{line}\n")).concat();
@@ -275,6 +308,122 @@ fn a_sum_that_overflows_puts_the_row_into_quarantine_and_not_the_job_to_its_end(
     assert_eq!(quarantine.len(), 1, "{quarantine:?}");
     assert_eq!(quarantine[0]["reason"], "expression");
     assert_eq!(job.report()["windowed"], 3, "a row of features is no record");
+}
+
+const MEANS: &str = r#"
+name = "means"
+[source.events]
+path = "set by the test"
+[event]
+key = "user"
+time = { field = "ts", unit = "ms" }
+[event.fields]
+n = "bigint"
+d = "decimal(38,9)"
+e = "decimal(38,30)"
+v = "double"
+[window]
+type = "tumbling"
+size = "1m"
+[features]
+n = "avg(n)"
+d = "avg(d)"
+e = "avg(e)"
+v = "avg(v)"
+variance = "variance(v)"
+stddev = "stddev(v)"
+tenfold = "max(v) * 10"
+[sink.alerts]
+path = "set by the test"
+format = "plain"
+columns = ["user", "n", "d", "e", "v", "variance", "stddev", "tenfold"]
+"#;
+
+/// A job of `MEANS` on these lines; its rows.
+fn means(lines: &str) -> Vec<Json> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, input) = (folder.path().join("job.toml"), folder.path().join("events.ndjson"));
+    write(&config, MEANS);
+    write(&input, lines);
+    let job = Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts();
+    job.run();
+    json_lines(&job.alerts())
+}
+
+/// A decimal of that many digits behind the point, as it is written.
+fn decimal(digits: i128, scale: usize) -> String {
+    let text = format!("{:0width$}", digits.unsigned_abs(), width = scale + 1);
+    let (whole, rest) = text.split_at(text.len() - scale);
+    format!("{}{whole}.{rest}", if digits < 0 { "-" } else { "" })
+}
+
+#[test]
+fn a_mean_is_the_double_nearest_to_the_exact_sum_over_the_count_for_every_type() {
+    let mut random = Random::new(seed(4));
+    // Of any size, and of either sign.
+    let whole = |random: &mut Random, bits: u64| {
+        let value = (i128::from(random.bits()) << 64 | i128::from(random.bits())) >> (128 - bits);
+        value >> random.below(bits)
+    };
+    let mut lines = String::new();
+    let mut expected = Vec::new();
+    for user in 0..300 {
+        let count = 1 + random.below(9) as usize;
+        let mut values = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (n, d, e) = (whole(&mut random, 64), whole(&mut random, 126), whole(&mut random, 120));
+            let v = f64::from_bits(random.bits());
+            let v = if v.is_finite() { v } else { f64::MAX };
+            let (shown_d, shown_e) = (decimal(d, 9), decimal(e, 30));
+            writeln!(
+                lines,
+                "{{\"user\":\"u{user:03}\",\"ts\":1700000000000,\"n\":{n},\"d\":{shown_d},\"e\":{shown_e},\"v\":{v:e}}}"
+            )
+            .expect("a string");
+            values.0.push(n);
+            values.1.push(d);
+            values.2.push(e);
+            values.3.push(v);
+        }
+        let digits = oracle::exact::mean_of_digits;
+        expected.push([
+            digits(&values.0, 0),
+            digits(&values.1, 9),
+            digits(&values.2, 30),
+            oracle::exact::mean(&values.3),
+        ]);
+    }
+    let rows = means(&lines);
+    assert_eq!(rows.len(), expected.len());
+    for (row, expected) in rows.iter().zip(expected) {
+        let found = ["n", "d", "e", "v"].map(|name| row[name].as_f64());
+        assert_eq!(found, expected.map(Some), "{row}");
+    }
+}
+
+#[test]
+fn doubles_that_are_too_large_are_infinite_and_what_is_not_too_large_never_is() {
+    let line = |user: &str, v: &str| format!("{{\"user\":\"{user}\",\"ts\":1700000000000,\"v\":{v}}}\n");
+    let lines = [
+        line("apart", "1e200"),
+        line("apart", "-1e200"),
+        line("equal", "1e308"),
+        line("equal", "1e308"),
+        line("mixed", "1e80"),
+        line("mixed", "3e80"),
+        line("mixed", "1"),
+    ];
+    let rows = means(&lines.concat());
+    let about = |row: &Json, name: &str, expected: f64| {
+        let found = row[name].as_f64().unwrap_or(f64::NAN);
+        assert!((found - expected).abs() <= 1e-12 * expected, "{name} of {row}, not {expected:e}");
+    };
+    about(&rows[0], "stddev", 2f64.sqrt() * 1e200);
+    assert_eq!((&rows[0]["variance"], &rows[0]["v"]), (&json!("Infinity"), &json!(0.0)), "{}", rows[0]);
+    assert_eq!((&rows[1]["stddev"], &rows[1]["v"]), (&json!(0.0), &json!(1e308)), "{}", rows[1]);
+    assert_eq!(rows[1]["tenfold"], "Infinity", "as DuckDB has it: {}", rows[1]);
+    about(&rows[2], "variance", 7.0 / 3.0 * 1e160);
+    about(&rows[2], "stddev", (7.0f64 / 3.0).sqrt() * 1e80);
 }
 
 fn write(path: &Path, text: &str) {

@@ -91,7 +91,7 @@ fn network() -> Option<Network> {
             panic!("cannot make a network: {why}")
         }
         Err(why) => {
-            eprintln!("LEFT OUT: a network that is cut off; it needs namespaces: {why}");
+            testkit::left_out::announce(&format!("a network that is cut off; it needs namespaces: {why}"));
             None
         }
     }

@@ -145,6 +145,55 @@ fn a_peer_that_never_comes_or_a_port_that_is_taken_is_an_error_and_not_a_silence
     assert!(finished.stderr.contains(&taken.to_string()), "the address is named: {}", finished.stderr);
 }
 
+/// A process of a job, which is supervised.
+fn supervised(job: &Job, hosts: &Path, process: usize) -> Running {
+    job.invocation().arg("--hosts").arg(hosts).args(["--process", &process.to_string()]).start()
+}
+
+#[test]
+fn a_process_that_is_gone_with_its_supervisor_is_waited_for_and_then_the_others_end_and_name_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = long_job(folder.path()).set("mesh.rejoin_within", "\"3s\"");
+    let hosts = write_host_file(folder.path(), 2);
+    for victim in [1, 0] {
+        let before = job.alerts().len();
+        let mut processes = vec![supervised(&job, &hosts, 0), supervised(&job, &hosts, 1)];
+        eventually("a delivery", SECONDS, || (job.alerts().len() > before).then_some(()));
+        processes.remove(victim).kill();
+        let killed = Instant::now();
+        let survivor = processes.remove(0).wait(SECONDS).expect_code(1);
+        assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+        for words in [&format!("process {victim} at 127.0.0.1:"), "is gone", "start all processes again"] {
+            assert!(survivor.stderr.contains(words), "it said:\n{}", survivor.stderr);
+        }
+    }
+    let fast = job.clone().set("source.events.rate", 1_000_000);
+    for process in [supervised(&fast, &hosts, 0), supervised(&fast, &hosts, 1)] {
+        process.wait(SECONDS).expect_code(0);
+    }
+    assert_eq!(job.report()["read"], 60_000);
+}
+
+#[test]
+fn a_job_that_is_told_to_stop_while_it_waits_for_its_others_reports_the_totals_of_its_last_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = long_job(folder.path());
+    let running = job.invocation().start();
+    first_delivery(&job);
+    running.signal(Signal::SIGTERM);
+    running.wait(SECONDS).expect_code(0);
+    let report = job.report();
+    assert!(report["read"].as_u64() > Some(0) && report["finished"] == false, "{report}");
+    std::fs::remove_file(job.report_path()).expect("remove the report");
+    let hosts = write_host_file(folder.path(), 2);
+    let waiting = supervised(&job, &hosts, 0);
+    let generations = || job.ask(&["checkpoints", "show"])["generation"].as_u64();
+    eventually("it has fenced the state", SECONDS, || (generations() > Some(1)).then_some(()));
+    waiting.signal(Signal::SIGTERM);
+    waiting.wait(SECONDS).expect_code(0);
+    assert_eq!(job.report(), report);
+}
+
 #[test]
 fn a_process_number_that_no_line_of_the_host_file_has_is_wrong_usage() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -193,6 +242,30 @@ fn the_script_for_several_hosts_starts_a_process_per_line_and_passes_signals_on(
     running.wait(SECONDS).expect_code(0);
     script(1_000_000).run().expect_code(0);
     assert_eq!(job.report()["read"], 60_000);
+}
+
+#[test]
+fn the_script_for_several_hosts_runs_a_job_without_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shell = folder.path().join("shell");
+    std::fs::write(&shell, LOCAL_SHELL).expect("write");
+    make_executable(&shell);
+    let hosts = folder.path().join("hosts.txt");
+    let ports = free_ports(2);
+    std::fs::write(&hosts, format!("127.0.0.1:{}\n127.0.0.1:{}\n", ports[0], ports[1])).expect("write");
+    let settings = |invocation: Invocation| {
+        invocation.set("source.events.events", "30000").set("source.events.rate", "1000000")
+    };
+    let alone = settings(Invocation::new(PROGRAM).args(["run", "configs/podcast.toml"])).run().expect_code(0);
+    let script = Invocation::new(repository().join("scripts/run-hosts.sh"))
+        .env("TIDEWATCH_SSH", &shell)
+        .env("TIDEWATCH_BIN", PROGRAM)
+        .arg(&hosts)
+        .arg("configs/podcast.toml")
+        // As the script has it where not all hosts are this machine.
+        .arg("--require-shared-state");
+    let together = settings(script).run().expect_code(0);
+    assert!(!alone.stdout.is_empty() && together.stdout == alone.stdout, "other alerts than one process");
 }
 
 fn make_executable(file: &Path) {

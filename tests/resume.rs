@@ -161,10 +161,31 @@ fn another_window_or_key_on_the_same_state_is_refused_and_another_rate_is_not() 
     );
     let other = folder.path().join("other.ndjson");
     refused(fast(&out, &input).set("sink.alerts.path", other.display()).invocation().run(), &["alerts"]);
+    let may_change = ["rules, thresholds", "sinks may be added"];
+    refused(fast(&out, &input).set("window.size", "\"5m\"").invocation().run(), &may_change);
+    refused(
+        fast(&out, &input).set("name", "other").invocation().run(),
+        &["name = podcast-reference", "other"],
+    );
     refused(fast(&out, &input).set("state.shards", 512).invocation().run(), &["state.shards = 1024", "512"]);
     assert!(job.alerts() == before, "a refused job has written");
     fast(&out, &input).set("source.events.rate", 1_000_000).run();
     assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
+fn no_setting_of_a_generator_but_its_rate_may_change_under_a_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = Job::new(PROGRAM, "configs/podcast.toml", folder.path().join("out"))
+        .with_state()
+        .set("source.events.events", 5_000)
+        .set("source.events.rate", 0);
+    job.run();
+    for (setting, value) in [("events", "6000"), ("seed", "8"), ("users", "999"), ("anomalies", "0.5")] {
+        let other = job.clone().set(&format!("source.events.{setting}"), value);
+        refused(other.invocation().run(), &[&format!("{setting} {value}"), "set `sources` back"]);
+    }
+    job.set("source.events.rate", 1_000).run();
 }
 
 #[test]
@@ -265,6 +286,60 @@ fn an_output_that_was_cut_is_completed_from_the_checkpoint_or_refused_but_never_
     }
 }
 
+/// A job whose sink has delivered at once up to half of the input, and a torn line behind that.
+fn torn_at_once(folder: &Path, input: &Input) -> Job {
+    let job = slow(folder, input).set("sink.alerts.mode", "\"at_once\"");
+    let running = job.invocation().start();
+    eventually("some deliveries", SOON, || (job.alerts().len() > 100_000).then_some(()));
+    running.kill();
+    let mut bytes = job.alerts();
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    bytes.truncate(whole);
+    bytes.extend_from_slice(b"{\"rule\":\"torn");
+    std::fs::write(job.alerts_path(), bytes).expect("write");
+    job
+}
+
+#[test]
+fn a_sink_that_has_delivered_at_once_may_deliver_exactly_once_from_now_on_and_keeps_what_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    torn_at_once(&out, &input);
+    let job = slow(&out, &input);
+    let first = job.invocation().start();
+    let before = job.alerts().len();
+    eventually("a delivery", SOON, || (job.alerts().len() > before + 1000).then_some(()));
+    first.kill();
+    fast(&out, &input).run();
+    // What came after the last checkpoint of the first run comes once more, and nothing else.
+    let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let (found, expected) = (lines(&job.alerts()), lines(&input.alerts));
+    let again = found.len() - expected.len();
+    let from = (0..=expected.len()).find(|at| found[*at..] == expected[*at - again.min(*at)..]);
+    let from = from.expect("the answer from somewhere on");
+    assert!(found[..from] == expected[..from], "the answer up to there, and then a part of it again");
+}
+
+#[test]
+fn after_a_drain_the_mode_of_a_sink_may_change_to_and_fro_and_no_line_comes_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("out");
+    for mode in ["at_once", "exactly_once", "at_once", "exactly_once"] {
+        let job = slow(&out, &input).set("source.events.rate", 8_000);
+        let job = job.set("sink.alerts.mode", format!("\"{mode}\""));
+        let before = job.alerts().len();
+        let running = job.invocation().start();
+        eventually("a delivery", SOON, || (job.alerts().len() > before).then_some(()));
+        running.signal(Signal::SIGTERM);
+        running.wait(SOON).expect_code(0);
+    }
+    let job = fast(&out, &input);
+    job.run();
+    assert!(job.alerts() == input.alerts, "other alerts than the oracle");
+}
+
 #[test]
 fn a_sink_that_is_to_deliver_at_once_from_now_on_first_gets_what_the_last_checkpoint_owes_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -350,11 +425,20 @@ fn a_damaged_manifest_is_refused_only_where_it_is_needed() {
     let same = |what: &str| assert!(job.alerts() == input.alerts, "{what}: other alerts than the oracle");
 
     let name = damaged_manifest(&job, newest);
+    let listed = job.about(&["--format", "json", "checkpoints", "list"]).run().expect_code(3).text();
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
+    let found: Vec<&Value> = listed.iter().map(|one| &one["checkpoint"]).collect();
+    assert!(found.iter().copied().eq(&numbers), "a damaged one hides others: {listed:?}");
+    let damage = listed.last().and_then(|last| last["damage"].as_str()).unwrap_or_default().to_owned();
+    assert!(damage.contains(&name), "{damage}");
+    refused(job.about(&["checkpoints", "list"]).run(), &[]);
+    refused(job.about(&["checkpoints", "show"]).run(), &[&name, "checkpoints list"]);
     refused(again().run(), &[&name, "--from NUMBER", "--from-scratch"]);
     assert!(job.alerts() == alerts, "a refused job has written");
     restored(end);
     damaged_manifest(&job, newest);
-    again().args(["--from", &older.to_string()]).run().expect_code(0);
+    let finished = again().args(["--from", &older.to_string()]).run().expect_code(0);
+    assert!(finished.stderr.contains(&format!("what checkpoint {newest} holds")), "{}", finished.stderr);
     same("from the one before");
     for damaged in [newest, oldest] {
         restored(0);
@@ -494,7 +578,11 @@ fn a_job_goes_on_from_an_older_checkpoint_if_its_output_was_taken_back_too() {
     let older = older.expect("a checkpoint before the last output");
     let number = older.to_string();
     let again = fast(&folder.path().join("out"), &input);
-    refused(again.invocation().args(["--from", &number]).run(), &["alerts.ndjson"]);
+    let words = format!("truncate -s {} '", output_end(&job, older));
+    refused(
+        again.invocation().args(["--from", &number]).run(),
+        &["alerts.ndjson", &words, "unless it is refused"],
+    );
     let file = std::fs::OpenOptions::new().write(true).open(job.alerts_path()).expect("the output");
     file.set_len(output_end(&job, older)).expect("take the output back");
     let finished = again.invocation().args(["--from", &number]).run().expect_code(0);
@@ -513,6 +601,12 @@ fn to_look_at_the_checkpoints_of_a_job_that_was_not_started_makes_nothing() {
         refused(job.about(&["checkpoints", verb]).run(), &["there is no state", "has not been started"]);
         assert!(!job.state_path().exists());
     }
+    // A store that died before its first checkpoint.
+    std::fs::create_dir_all(job.state_path().join("checkpoints")).expect("create");
+    for verb in ["list", "show", "verify"] {
+        refused(job.about(&["checkpoints", verb]).run(), &["there is no state", "has not been started"]);
+    }
+    std::fs::remove_dir_all(job.state_path()).expect("remove");
     // A folder that was made for it, and which the job has not used.
     std::fs::create_dir(job.state_path()).expect("create");
     for verb in ["list", "show", "verify"] {

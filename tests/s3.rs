@@ -103,6 +103,15 @@ fn a_job_that_is_killed_again_and_again_ends_with_the_bytes_of_the_oracle() {
 }
 
 #[test]
+fn a_job_that_was_never_started_has_no_state_in_a_bucket_either() {
+    let Some(server) = server() else { return };
+    for verb in ["list", "show", "verify"] {
+        let refused = checkpoints(&server, verb, "never-started").expect_code(3);
+        assert!(refused.stderr.contains("has not been started"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_bucket_that_is_away_for_some_seconds_delays_a_job_and_does_not_end_it() {
     let Some(server) = server_alone() else { return };
     let folder = tempfile::tempdir().expect("a folder");

@@ -148,8 +148,7 @@ impl Case {
             (0..PARTITIONS).map(|_| partition(&mut random, keys)).collect();
         let oracle = oracle::Job {
             bound: BOUND,
-            size: size * 1_000_000,
-            slide: slide * 1_000_000,
+            windows: oracle::Windows::sliding(size * 1_000_000, slide * 1_000_000),
             aggregates: vec![
                 Aggregate::count(),
                 Aggregate::of(Function::Sum, 0),

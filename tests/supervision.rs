@@ -315,7 +315,7 @@ fn ctrl_c_in_a_terminal_counts_once_although_it_reaches_both_processes() {
     // `script` runs a command in a terminal of its own; what is typed comes through its input.
     let command = shell_words(&job);
     if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("left out: there is no `script` to make a terminal");
+        testkit::left_out::announce("there is no `script` to make a terminal");
         return;
     }
     let mut running = Invocation::new("script")
@@ -364,6 +364,50 @@ fn a_job_that_cannot_write_its_report_says_so_and_ends_with_a_failure_and_is_not
         assert!(!finished.stderr.contains("going on"), "{}", finished.stderr);
         assert!(job.alerts() == input.alerts, "other alerts");
     }
+}
+
+#[test]
+fn a_job_that_is_told_to_stop_before_its_next_start_reports_the_totals_of_its_last_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input);
+    let running = job.invocation().start();
+    first_delivery(&job);
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+    let report = job.report();
+    assert!(report["read"].as_u64() > Some(0), "{report}");
+    std::fs::remove_file(job.report_path()).expect("remove the report");
+    let job = job.set("state.checkpoint_every", "\"1h\"");
+    let running = job.invocation().start();
+    let mut last = None;
+    for _ in 0..6 {
+        let worker = worker_of(running.id(), last);
+        send(worker, Signal::SIGKILL);
+        last = Some(worker);
+    }
+    // The wait before the next start is three seconds by now.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(children(running.id()), Vec::<u32>::new());
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+    assert_eq!(job.report(), report);
+}
+
+#[test]
+fn a_running_job_can_be_asked_however_deep_its_state_lies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let deep = folder.path().join("a".repeat(120)).join("b".repeat(120));
+    let job = paced(&deep, &input);
+    let running = job.invocation().start();
+    first_delivery(&job);
+    assert_eq!(job.ask(&["ctl", "status"])["state"], "running");
+    job.about(&["ctl", "drain"]).run().expect_code(0);
+    let finished = running.wait(SOON).expect_code(0);
+    assert!(!finished.stderr.contains("will not reach"), "{}", finished.stderr);
+    let nobody = job.about(&["ctl", "status"]).run().expect_code(1);
+    assert!(nobody.stderr.contains("no such job runs"), "{}", nobody.stderr);
 }
 
 #[test]

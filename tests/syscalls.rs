@@ -34,7 +34,7 @@ fn can_trace() -> bool {
             panic!("cannot trace a process: {there:?} {traced:?}")
         }
         _ => {
-            eprintln!("LEFT OUT: calls that fail; it needs `strace` and the right to use it");
+            testkit::left_out::announce("calls that fail; it needs `strace` and the right to use it");
             false
         }
     }

@@ -65,6 +65,6 @@ pub use render::{Format, Output, Rendered, Renderer, plain_schema};
 pub use sink::check_url;
 pub use sink::{
     Deliverer, Delivery, Mode, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh,
-    resume_at_once, resume_exactly_once,
+    resume_after_at_once, resume_at_once, resume_exactly_once,
 };
 pub use summary::{Summary, SummaryError};

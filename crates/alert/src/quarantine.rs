@@ -57,8 +57,7 @@ fn append_head(reason: Reason, detail: &str, line: &mut Vec<u8>) {
 
 /// Appends the first bytes of what did not fit, and the end of the object.
 fn append_raw(raw: &[u8], line: &mut Vec<u8>) {
-    let raw = &raw[..raw.len().min(Rejected::RAW_BYTES_MAX)];
-    append_string(&String::from_utf8_lossy(raw), line);
+    append_string(&String::from_utf8_lossy(Rejected::head(raw)), line);
     line.push(b'}');
 }
 
@@ -99,5 +98,8 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&row.line).unwrap();
         assert_eq!(value["raw"].as_str().unwrap().len(), 1024);
         assert_eq!(value["partition"], "f");
+        let row = quarantine_row(&rejected(0, 0, "\u{E4}x".repeat(500).as_bytes()), "f", 0, SinkId(0));
+        let value: serde_json::Value = serde_json::from_slice(&row.line).unwrap();
+        assert_eq!(value["raw"].as_str().unwrap(), "\u{E4}x".repeat(341), "1023 bytes and a half character");
     }
 }

@@ -156,6 +156,19 @@ fn at_once_goes_on_at_the_end() {
 }
 
 #[test]
+fn a_file_that_has_delivered_at_once_delivers_exactly_once_behind_what_it_holds() {
+    let (_folder, path) = in_new_folder();
+    fs::write(&path, "one\ntwo\nthr").unwrap();
+    let mut sink = alert::resume_after_at_once(&spec(&path), &deliverer(), 3).unwrap();
+    assert_eq!((fs::read(&path).unwrap(), sink.length()), (b"one\ntwo\n".to_vec(), 8), "its whole lines");
+    sink.deliver(5, b"x\n").unwrap();
+    let fence = Delivery { number: 4, start: 8, bytes: vec![] };
+    let next = Delivery { number: 5, start: 8, bytes: b"x\n".to_vec() };
+    assert_eq!(resume_exactly_once(&spec(&path), &[fence, next]).unwrap().length(), 10);
+    assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\nx\n");
+}
+
+#[test]
 fn at_once_cuts_off_a_line_that_a_dead_process_has_begun_since_it_comes_again() {
     let (_folder, path) = in_new_folder();
     let long = "x".repeat(200_000);
@@ -185,8 +198,28 @@ fn a_missing_folder_is_named_and_not_created() {
 #[test]
 fn a_folder_is_no_file() {
     let (folder, _) = in_new_folder();
-    let error = open_fresh(&spec(folder.path())).err().expect("refused");
-    assert!(error.to_string().starts_with("sink `alerts`: cannot open"), "{error}");
+    let message = format!("sink `alerts`: `{}` is a folder", folder.path().display());
+    assert_eq!(refused(open_fresh(&spec(folder.path()))).to_string(), message);
+    fs::write(folder.path().join("file"), "").unwrap();
+    let error = refused(open_fresh(&spec(folder.path().join("file/out"))));
+    assert!(matches!(error, SinkError::NoFolder { .. }), "{error}");
+}
+
+#[test]
+fn a_device_that_is_full_has_no_space_to_wait_for() {
+    let mut sink = open_fresh(&spec("/dev/full")).unwrap();
+    let error = sink.write(b"one\n").unwrap_err();
+    assert!(matches!(error, SinkError::Device { .. }) && !error.is_refusal(), "{error}");
+    assert_eq!(error.to_string(), "sink `alerts`: the device `/dev/full` takes no more");
+}
+
+#[test]
+fn a_checkpoint_knows_a_file_by_its_path_however_that_is_written() {
+    let target = |path: &str| spec(path).kind.target();
+    assert_eq!(target("./b//./a"), "b/a");
+    assert_eq!(target("b/a"), "b/a");
+    // A folder that is a link has its parent elsewhere.
+    assert_eq!(target("b/../a"), "b/../a");
 }
 
 #[test]

@@ -104,14 +104,18 @@ impl Location {
         }
     }
 
-    /// Opens the store that is there to look at it, and makes nothing. `None` for a directory that holds none.
+    /// Opens the store that is there to look at it, and makes nothing. `None` where no checkpoint ever was: in a
+    /// directory that no store has used, or a bucket that holds none.
     ///
     /// # Errors
     /// As [`Location::open`].
     pub fn open_existing(&self) -> Result<Option<Store>, StoreError> {
         match self {
             Location::Dir(dir) => Store::open_existing(dir),
-            Location::S3(_) => self.open().map(Some),
+            Location::S3(_) => {
+                let store = self.open()?;
+                Ok((!store.numbers()?.is_empty()).then_some(store))
+            }
         }
     }
 

@@ -61,8 +61,8 @@ pub struct SinkState {
     pub name: String,
     /// What it writes to.
     pub target: String,
-    /// Bytes delivered before this checkpoint; 0 for a sink that delivers at once.
-    pub start: u64,
+    /// Bytes delivered before this checkpoint; none for a sink that delivers at once, which nobody counts.
+    pub start: Option<u64>,
     /// Bytes that this checkpoint delivers, which are in its outbox.
     pub length: u64,
 }

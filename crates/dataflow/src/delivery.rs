@@ -52,9 +52,19 @@ pub(crate) struct OpenSink {
 impl OpenSink {
     /// How a checkpoint that puts out so many bytes describes it.
     pub(crate) fn state(&self, length: u64) -> SinkState {
-        let start = if self.mode == Mode::ExactlyOnce { self.sink.length() } else { 0 };
+        let start = (self.mode == Mode::ExactlyOnce).then(|| self.sink.length());
         SinkState { name: self.name.clone(), target: self.target.clone(), start, length }
     }
+}
+
+/// What the checkpoints say of a sink that is to be opened.
+pub(crate) enum Before {
+    /// Nothing: it is new.
+    Nothing,
+    /// What the last ones put out to it, oldest first.
+    Deliveries(Vec<alert::Delivery>),
+    /// It got its lines when they were due, up to that checkpoint and perhaps beyond.
+    AtOnce(u32),
 }
 
 pub(crate) type Activate = Arc<dyn Fn() + Send + Sync>;

@@ -7,6 +7,7 @@ use event::{Counts, Decoded, Place, Reason, Records, Rejected, RejectedRecord, R
 use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
+use window::Coverage;
 
 use crate::custody::Slot;
 use crate::job::RunError;
@@ -40,6 +41,8 @@ pub(crate) struct Intake {
     share: Option<Share>,
     /// Whether some aggregate asks for offsets.
     offsets: bool,
+    /// Which times windows cover, if not all.
+    coverage: Option<Coverage>,
     /// Where it notes which records are in hand.
     slot: Option<Arc<Slot>>,
 }
@@ -69,6 +72,7 @@ impl Intake {
             router: Router::new(shards, here.peers),
             share: pace.map(Share::of),
             offsets,
+            coverage: here.job.window.coverage(),
             slot,
         }
     }
@@ -178,6 +182,7 @@ impl Intake {
             turn.shown_bytes += raw.iter().map(|raw| raw.len() + size_of::<Rejected>()).sum::<usize>();
         }
         for columns in [Some(ahead), behind].into_iter().flatten() {
+            let columns = self.covered(columns, &mut turn.counts);
             for (to, columns) in self.router.deal(columns) {
                 let content = Content::Columns(Box::new(columns));
                 let content = if here.is_remote(to as usize) { content.into_bytes() } else { content };
@@ -185,6 +190,20 @@ impl Intake {
             }
         }
         turn
+    }
+
+    /// The records that some window covers. The others are left out, as if by a filter.
+    fn covered(&self, columns: Columns, counts: &mut Counts) -> Columns {
+        let Some(coverage) = &self.coverage else { return columns };
+        let covers = |(row, time): (u32, &i64)| coverage.covers(*time).then_some(row);
+        let rows: Vec<u32> = (0..).zip(&columns.times).filter_map(covers).collect();
+        let between = (columns.times.len() - rows.len()) as u64;
+        if between == 0 {
+            return columns;
+        }
+        counts.filtered += between;
+        counts.accepted -= between;
+        pick(&columns, rows)
     }
 
     /// Quarantine rows, each with its partition's watermark just before it.

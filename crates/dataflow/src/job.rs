@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use alert::{Renderer, SinkError, SinkSpec};
-use checkpoint::{Location, StoreError};
+use checkpoint::{Location, Manifest, StoreError};
 use detect::Detection;
 use event::{Counts, SinkId, Watermark};
 use ingest::{DecodeSpec, IngestError, SourceSpec};
@@ -212,6 +212,20 @@ pub struct Summary {
     pub already_finished: bool,
 }
 
+impl Summary {
+    /// A job of which nothing was read yet.
+    pub fn of_nothing() -> Self {
+        let counts = Counts::default();
+        Summary { counts, finished: false, watermark: Watermark::NONE, already_finished: false }
+    }
+
+    /// A job that is where that checkpoint was taken, and does not go on.
+    pub fn at(manifest: &Manifest) -> Self {
+        let Manifest { counts, finished, watermark, .. } = *manifest;
+        Summary { counts, finished, watermark, already_finished: false }
+    }
+}
+
 /// Why a run did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -225,10 +239,7 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The state belongs to another job.
-    #[error(
-        "the state in {dir} was made with {name} = {found}, the job now has {wanted}; \
-         start with another `state.dir`, or set it back"
-    )]
+    #[error("the state in {dir} was made with {name} = {found}, the job now has {wanted}")]
     Identity {
         /// The state's directory.
         dir: PathBuf,
@@ -257,6 +268,9 @@ pub enum RunError {
     /// Another process of the job has died, or is there and not ready, or of another generation.
     #[error("{0}")]
     Lost(String),
+    /// Another process of the job was there before and does not come back.
+    #[error("{0}")]
+    Gone(String),
     /// A thread of this process panicked.
     #[error("{0}")]
     Panicked(String),
@@ -288,6 +302,7 @@ impl RunError {
             RunError::Mesh(_)
             | RunError::Stopped
             | RunError::Lost(_)
+            | RunError::Gone(_)
             | RunError::Panicked(_)
             | RunError::Died(_) => false,
         }

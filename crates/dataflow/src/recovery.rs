@@ -9,7 +9,7 @@ use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
 use window::{ASIDES, KEYS, Windows};
 
-use crate::delivery::OpenSink;
+use crate::delivery::{Before, OpenSink};
 use crate::job::{Beginning, Job, RunError, Summary};
 use crate::plant::Plant;
 use crate::world::World;
@@ -99,6 +99,10 @@ fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
         found: found.to_owned(),
         wanted: wanted.to_owned(),
     };
+    // Alerts are named after the job, and databases know by that name what they were given.
+    if manifest.job != job.name {
+        return Err(differs("name", &manifest.job, &job.name));
+    }
     if manifest.shards != state.shards {
         let (found, wanted) = (manifest.shards.to_string(), state.shards.to_string());
         return Err(differs("state.shards", &found, &wanted));
@@ -313,20 +317,15 @@ impl Recovery {
     fn open_sink(&self, job: &Job, spec: &SinkSpec, manifests: &[Manifest]) -> Result<OpenSink, RunError> {
         let target = spec.kind.target();
         let deliverer = Deliverer { job: job.name.clone(), generation: self.generation };
-        let deliveries = self.deliveries(spec, &target, manifests)?;
-        let sink = self.world.open_sink(spec, &deliverer, &deliveries)?;
+        let before = self.before(spec, &target, manifests)?;
+        let sink = self.world.open_sink(spec, &deliverer, &before)?;
         Ok(OpenSink { name: spec.name.clone(), target, mode: spec.mode, sink })
     }
 
-    /// What the last checkpoints put out to a sink, oldest first.
-    fn deliveries(
-        &self,
-        spec: &SinkSpec,
-        target: &str,
-        manifests: &[Manifest],
-    ) -> Result<Vec<Delivery>, RunError> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let mut deliveries = Vec::new();
+    /// What the last checkpoints say of a sink.
+    fn before(&self, spec: &SinkSpec, target: &str, manifests: &[Manifest]) -> Result<Before, RunError> {
+        let Some(store) = &self.store else { return Ok(Before::Nothing) };
+        let mut before = Before::Nothing;
         for manifest in manifests {
             let known = manifest.sinks.iter().enumerate().find(|(_, sink)| sink.name == spec.name);
             let Some((index, sink)) = known else { continue };
@@ -338,6 +337,11 @@ impl Recovery {
                     wanted: target.to_owned(),
                 });
             }
+            // What was put out before it delivered at once is part of what it holds.
+            let Some(start) = sink.start else {
+                before = Before::AtOnce(manifest.number);
+                continue;
+            };
             let outboxes = manifest.segments.iter().filter(|segment| segment.operator == Operator::Outbox);
             let mut chunks = outboxes.flat_map(|segment| segment.live().map(move |place| (segment, place)));
             let chunk = chunks.find(|(_, (_, chunk))| chunk.label == index as i64);
@@ -346,9 +350,13 @@ impl Recovery {
                 let ((), parts) = store.read_chunk(manifest.number, segment, offset, &chunk, Kind::Outbox)?;
                 bytes = parts.concat();
             }
-            deliveries.push(Delivery { number: manifest.number, start: sink.start, bytes });
+            let delivery = Delivery { number: manifest.number, start, bytes };
+            match &mut before {
+                Before::Deliveries(deliveries) => deliveries.push(delivery),
+                before => *before = Before::Deliveries(vec![delivery]),
+            }
         }
-        Ok(deliveries)
+        Ok(before)
     }
 }
 

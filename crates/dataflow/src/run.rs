@@ -28,9 +28,9 @@ use crate::operators::window::Keyed;
 use crate::pace::Pace;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
-use crate::space::Space;
+use crate::space::{Patience, Space};
 use crate::worker::{Here, Known, Outcome};
-use crate::world::World;
+use crate::world::{After, World};
 
 /// How long a worker sleeps at most before it looks whether another has failed.
 const PARK: Duration = Duration::from_millis(20);
@@ -56,7 +56,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     watch_panics(&outcome);
     // The first process leads: it fences the state before the others may read it.
     let led = match cluster.process {
-        0 => match lead(&job, &cluster, &world)? {
+        0 => match lead_once_there_is_space(&job, &cluster, &world, &control)? {
             Lead::Finished(summary) => return Ok(summary),
             Lead::Led(led) => Some(*led),
         },
@@ -71,7 +71,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     });
     let begun = mesh.is_some() && has_begun(&job, led.as_ref(), &world)?;
     let (builders, others, agreed) = match allocate(&job, &cluster, mesh, known, begun, &outcome, &control) {
-        Err(RunError::Stopped) => return Ok(stopped()),
+        Err(RunError::Stopped) => return Ok(stopped(led.as_ref())),
         allocated => allocated?,
     };
     let led = match led {
@@ -104,7 +104,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     let guards = execute_from(builders, others, config, work).map_err(RunError::Died)?;
     finish(guards, &outcome)?;
     let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(summary.unwrap_or(Summary { finished: true, ..stopped() }))
+    Ok(summary.unwrap_or(Summary { finished: true, ..stopped(None) }))
 }
 
 /// All partitions of all sources, with the number of their source and their number in it.
@@ -197,6 +197,30 @@ pub(crate) enum Lead {
     Led(Box<Led>),
 }
 
+/// Leads, and waits for space where there is none: a job that begins on a full disk is no worse off than one
+/// whose disk fills up later.
+fn lead_once_there_is_space(
+    job: &Job,
+    cluster: &Cluster,
+    world: &World,
+    control: &Arc<Control>,
+) -> Result<Lead, RunError> {
+    let mut patience = Patience::with(&Arc::default(), control, world);
+    loop {
+        match lead(job, cluster, world) {
+            Ok(led) => {
+                patience.over();
+                return Ok(led);
+            }
+            Err(error) => {
+                if let After::Again(delay) = patience.after(error)? {
+                    std::thread::sleep(delay);
+                }
+            }
+        }
+    }
+}
+
 /// What the first process does before the others may go on: completes the sinks, fences the state.
 ///
 /// Somebody may commit between the look and the fence: a process that is about to find out that it is dead,
@@ -272,10 +296,10 @@ fn first_state(info: &PartitionInfo) -> Result<SourceState, RunError> {
     Ok(SourceState { partition: info.id.clone(), position, watermark: Watermark::NONE })
 }
 
-/// A job that was told to stop before it began.
-fn stopped() -> Summary {
-    let counts = event::Counts::default();
-    Summary { counts, finished: false, watermark: Watermark::NONE, already_finished: false }
+/// A job that was told to stop before it began: it is where the checkpoint was that it would have gone on from.
+fn stopped(led: Option<&Led>) -> Summary {
+    let found = led.and_then(|led| led.recovery.manifest.as_deref());
+    found.map_or_else(Summary::of_nothing, Summary::at)
 }
 
 /// What every worker of this process starts from.
@@ -339,7 +363,7 @@ impl Start {
         let heard = Rc::new(Cell::new(Epoch::first_of(here.first_interval)));
         let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
         let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
-        let mut windows = Windows::new(self.job.window, aggregates.collect());
+        let mut windows = Windows::new(self.job.window.clone(), aggregates.collect());
         let before = here.world.now();
         self.recovery.restore(&mut windows, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));

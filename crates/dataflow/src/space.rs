@@ -43,11 +43,16 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// That of a lane of a worker.
     pub(crate) fn new(here: &Here) -> Self {
+        Patience::with(&here.space, &here.control, &here.world)
+    }
+
+    pub(crate) fn with(space: &Arc<Space>, control: &Arc<Control>, world: &World) -> Self {
         Patience {
-            space: Arc::clone(&here.space),
-            control: Arc::clone(&here.control),
-            world: here.world.clone(),
+            space: Arc::clone(space),
+            control: Arc::clone(control),
+            world: world.clone(),
             waits: false,
             stopping: None,
         }

@@ -10,11 +10,15 @@ use std::io;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use alert::{Deliverer, Delivery, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_at_once};
+use alert::{
+    Deliverer, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_after_at_once, resume_at_once,
+    resume_exactly_once,
+};
 use checkpoint::{Location, Store, StoreError};
 use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position, SourceSpec};
 use timely::scheduling::Activator;
 
+use crate::delivery::Before;
 use crate::plant::Plant;
 #[cfg(feature = "simulation")]
 use crate::simulation::host::{Host, SimulatedLane};
@@ -183,27 +187,32 @@ impl World {
         }
     }
 
-    /// Opens a sink, after these deliveries; without any it is a new one.
+    /// Opens a sink, after what the checkpoints say of it.
     pub(crate) fn open_sink(
         &self,
         spec: &SinkSpec,
         deliverer: &Deliverer,
-        deliveries: &[Delivery],
+        before: &Before,
     ) -> Result<Box<dyn Sink>, SinkError> {
         match self {
-            World::Real if deliveries.is_empty() => open_fresh(spec, deliverer),
-            World::Real => match spec.mode {
-                Mode::AtOnce => {
+            World::Real => match (before, spec.mode) {
+                (Before::Nothing, _) => open_fresh(spec, deliverer),
+                (Before::Deliveries(deliveries), Mode::ExactlyOnce) => {
+                    resume_exactly_once(spec, deliverer, deliveries)
+                }
+                (Before::Deliveries(deliveries), Mode::AtOnce) => {
                     // Before its mode was changed it got its lines from checkpoints: the last are completed.
-                    if deliveries.last().is_some_and(|last| last.start > 0 || !last.bytes.is_empty()) {
-                        drop(alert::resume_exactly_once(spec, deliverer, deliveries)?);
-                    }
+                    drop(resume_exactly_once(spec, deliverer, deliveries)?);
                     resume_at_once(spec, deliverer)
                 }
-                Mode::ExactlyOnce => alert::resume_exactly_once(spec, deliverer, deliveries),
+                (Before::AtOnce(_), Mode::AtOnce) => resume_at_once(spec, deliverer),
+                (Before::AtOnce(last), Mode::ExactlyOnce) => resume_after_at_once(spec, deliverer, *last),
             },
             #[cfg(feature = "simulation")]
-            World::Simulated(host) => host.open_sink(spec, deliverer, deliveries),
+            World::Simulated(host) => match before {
+                Before::Deliveries(deliveries) => host.open_sink(spec, deliverer, deliveries),
+                Before::Nothing | Before::AtOnce(_) => host.open_sink(spec, deliverer, &[]),
+            },
         }
     }
 }

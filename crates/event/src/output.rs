@@ -35,6 +35,10 @@ pub struct Due {
 /// Where a record stands among all that a job reads, in an order that is the same for any number of workers:
 /// what records cause goes out in it.
 ///
+/// Lanes of a file are ordered by their offsets and not by their numbers: while the watermarks of all of them
+/// stand still, as where nothing fits, what a lane of a high number causes would wait, in memory, for those of
+/// low numbers to end.
+///
 /// A partition's places only grow, so that the least of the places where the partitions go on bounds all
 /// that is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

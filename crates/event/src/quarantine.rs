@@ -66,11 +66,53 @@ pub struct Rejected {
     pub reason: Reason,
     /// The same in words, naming the field and the value.
     pub detail: String,
-    /// The first bytes of the record, at most [`Rejected::RAW_BYTES_MAX`].
+    /// The first bytes of the record: its [`Rejected::head`].
     pub raw: Vec<u8>,
 }
 
 impl Rejected {
     /// Bytes of a record that its quarantine row keeps.
     pub const RAW_BYTES_MAX: usize = 1024;
+
+    /// The bytes of a record that its quarantine row keeps. A character that the end would cut in two is left
+    /// out: it would look like bad UTF-8.
+    pub fn head(record: &[u8]) -> &[u8] {
+        let Some(head) = record.get(..Self::RAW_BYTES_MAX).filter(|head| head.len() < record.len()) else {
+            return record;
+        };
+        // All but the last byte of the longest character may stand before the end.
+        let is_cut = |bytes: &&[u8]| {
+            std::str::from_utf8(bytes).is_err_and(|e| e.valid_up_to() == 0 && e.error_len().is_none())
+        };
+        let cut = (1..char::MAX_LEN_UTF8).map(|len| &head[head.len() - len..]).find(is_cut);
+        &head[..head.len() - cut.map_or(0, <[u8]>::len)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head of `x` repeated, and then that; without the `x`.
+    fn head_at_end(xs: usize, end: &[u8]) -> Vec<u8> {
+        Rejected::head(&[&b"x".repeat(xs), end].concat())[xs..].to_vec()
+    }
+
+    #[test]
+    fn a_character_that_the_end_would_cut_is_left_out_and_bad_bytes_are_not() {
+        let emoji = "\u{1F600}y".as_bytes();
+        for cut in 1..4 {
+            assert_eq!(head_at_end(1024 - cut, emoji), b"", "{cut} bytes of it");
+        }
+        assert_eq!(head_at_end(1020, emoji), emoji[..4]);
+        assert_eq!(head_at_end(1022, "\u{E4}y".as_bytes()), "\u{E4}".as_bytes());
+        assert_eq!(head_at_end(1023, b"\xFFy"), b"\xFF");
+        assert_eq!(head_at_end(1022, b"\x9F\x98y"), b"\x9F\x98", "no character begins there");
+    }
+
+    #[test]
+    fn a_record_that_is_no_longer_than_that_is_kept_whole_whatever_it_ends_with() {
+        assert_eq!(head_at_end(1023, b"\xF0"), b"\xF0");
+        assert_eq!(head_at_end(0, b"{}"), b"{}");
+    }
 }

@@ -22,9 +22,10 @@ impl Records {
     pub fn raw(&self, row: usize) -> &[u8] {
         let start = (self.offsets[row] - self.base) as usize;
         let line = self.bytes.get(start..).unwrap_or_default();
-        let line = &line[..line.len().min(Rejected::RAW_BYTES_MAX)];
+        // As far as it takes to see whether the line goes on behind what is shown.
+        let line = &line[..line.len().min(Rejected::RAW_BYTES_MAX + 2)];
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        line.strip_suffix(b"\r").unwrap_or(line)
+        Rejected::head(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }
 

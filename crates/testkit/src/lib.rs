@@ -12,9 +12,9 @@
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
 //!
 //! ```
-//! use testkit::oracle::{Aggregate, Job, Record, Value};
+//! use testkit::oracle::{Aggregate, Job, Record, Value, Windows};
 //!
-//! let job = Job { bound: 5, size: 10, slide: 10, aggregates: vec![Aggregate::count()] };
+//! let job = Job { bound: 5, windows: Windows::sliding(10, 10), aggregates: vec![Aggregate::count()] };
 //! let at = |time| Record::new("a", time, vec![]);
 //! // 20 moves the watermark to 14, so [0, 10) is closed when 9 comes: 9 is late.
 //! let outcome = job.run(&[vec![at(1), at(20), at(9)]]);
@@ -27,6 +27,7 @@ pub mod arrival;
 pub mod hosts;
 pub mod job;
 pub mod lanes;
+pub mod left_out;
 pub mod oracle;
 pub mod podcast;
 pub mod postgres;

@@ -8,7 +8,7 @@ use event::{AggregateFunction, Reason};
 use serde_json::Value as Json;
 
 use crate::lanes::{self, Line};
-use crate::oracle::{Aggregate, Job, Record, Row, Value};
+use crate::oracle::{Aggregate, Job, Record, Row, Value, Windows};
 
 /// How the job is set; the default is that of `configs/podcast-reference.toml`.
 #[derive(Debug, Clone)]
@@ -105,8 +105,7 @@ impl Podcast {
         let count = Aggregate::count();
         Job {
             bound: self.bound_ms * 1_000,
-            size: self.size_ms * 1_000,
-            slide: self.slide_ms * 1_000,
+            windows: Windows::sliding(self.size_ms * 1_000, self.slide_ms * 1_000),
             aggregates: vec![
                 count,
                 Aggregate::of(AggregateFunction::Sum, LISTEN_S).filtered(LISTEN),

@@ -83,7 +83,7 @@ impl Server {
         let Some(address) = address.trim().strip_suffix("/postgres") else {
             let code = script.wait().expect("the end of the script").code();
             assert!(code == Some(MISSING) && !must_be, "scripts/postgres.sh ended with {code:?}");
-            eprintln!("LEFT OUT: tests with PostgreSQL, which is not installed here");
+            crate::left_out::announce("tests with PostgreSQL, which is not installed here");
             return None;
         };
         Some(Server { address: address.to_owned(), script, folder })

@@ -39,7 +39,7 @@ pub fn serve(name: &str, what: &str) -> Option<Served> {
         let code = script.wait().expect("the end of the script").code();
         let must_be = std::env::var("CI").is_ok_and(|value| value == "true");
         assert!(code == Some(MISSING) && !must_be, "{} ended with {code:?}", path.display());
-        eprintln!("LEFT OUT: tests with {what}, which cannot be had here");
+        crate::left_out::announce(&format!("tests with {what}, which cannot be had here"));
         return None;
     }
     Some(Served { path, script, folder, answer: answer.trim().to_owned() })

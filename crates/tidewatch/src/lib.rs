@@ -43,6 +43,7 @@ pub mod job;
 mod local;
 mod progress;
 mod report;
+mod same;
 mod signals;
 mod supervise;
 mod usage;

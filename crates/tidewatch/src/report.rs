@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use checkpoint::Location;
 use dataflow::{Job, Summary};
 use event::Watermark;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,19 @@ pub(crate) fn write(path: &Path, job: &Job, summary: &Summary) -> anyhow::Result
     let beside = beside(path);
     fs::write(&beside, text).with_context(context)?;
     fs::rename(&beside, path).with_context(context)
+}
+
+/// Writes the report of a job that has no process: the totals are those of its newest checkpoint.
+///
+/// # Errors
+/// If the state cannot be read, or the file not be written.
+pub(crate) fn write_at_rest(path: &Path, job: &Job, state: &Location) -> anyhow::Result<()> {
+    let newest = state.open_existing().and_then(|store| match store {
+        Some(store) => store.newest_readable(),
+        None => Ok(None),
+    });
+    let newest = newest.context("read the totals for the report")?;
+    write(path, job, &newest.as_ref().map_or_else(Summary::of_nothing, Summary::at))
 }
 
 /// A name for the file while it is written, in the same folder.

@@ -3,6 +3,9 @@
 /// Microseconds of a day.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
 
+/// The Julian day of 1970-01-01.
+pub(crate) const JULIAN_EPOCH_DAYS: i64 = 2_440_588;
+
 /// A date: year, month 1 to 12, day 1 to 31.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Civil {
@@ -90,7 +93,13 @@ pub(crate) enum Part {
     DayOfWeek,
     IsoDayOfWeek,
     DayOfYear,
+    YearWeek,
+    Era,
+    /// Days since noon of the first of January 4713 BC, with a fraction.
+    Julian,
     Epoch,
+    /// Seconds between local time and UTC: 0, since all is in UTC.
+    Zone,
 }
 
 /// The usual names of parts, for suggestions.
@@ -112,6 +121,9 @@ pub(crate) const PARTS: &[&str] = &[
     "dow",
     "isodow",
     "doy",
+    "yearweek",
+    "era",
+    "julian",
     "epoch",
 ];
 
@@ -121,14 +133,14 @@ impl Part {
         Some(match name.to_ascii_lowercase().as_str() {
             "microsecond" | "microseconds" | "us" => Part::Microsecond,
             "millisecond" | "milliseconds" | "ms" => Part::Millisecond,
-            "second" | "seconds" | "s" => Part::Second,
-            "minute" | "minutes" | "m" => Part::Minute,
-            "hour" | "hours" | "h" => Part::Hour,
+            "second" | "seconds" | "s" | "sec" | "secs" => Part::Second,
+            "minute" | "minutes" | "m" | "min" | "mins" => Part::Minute,
+            "hour" | "hours" | "h" | "hr" | "hrs" => Part::Hour,
             "day" | "days" | "d" => Part::Day,
             "week" | "weeks" | "w" => Part::Week,
-            "month" | "months" | "mon" => Part::Month,
+            "month" | "months" | "mon" | "mons" => Part::Month,
             "quarter" | "quarters" => Part::Quarter,
-            "year" | "years" | "y" => Part::Year,
+            "year" | "years" | "y" | "yr" | "yrs" => Part::Year,
             "decade" | "decades" => Part::Decade,
             "century" | "centuries" => Part::Century,
             "millennium" | "millennia" => Part::Millennium,
@@ -136,7 +148,11 @@ impl Part {
             "dow" | "dayofweek" | "weekday" => Part::DayOfWeek,
             "isodow" => Part::IsoDayOfWeek,
             "doy" | "dayofyear" => Part::DayOfYear,
+            "yearweek" => Part::YearWeek,
+            "era" => Part::Era,
+            "julian" => Part::Julian,
             "epoch" => Part::Epoch,
+            "timezone" | "timezone_hour" | "timezone_minute" => Part::Zone,
             _ => return None,
         })
     }
@@ -166,6 +182,13 @@ impl Part {
             Part::DayOfWeek => iso_weekday(days) % 7,
             Part::IsoDayOfWeek => iso_weekday(days),
             Part::DayOfYear => days - Civil { month: 1, day: 1, ..civil() }.days() + 1,
+            Part::YearWeek => {
+                let (year, week) = iso_week(days);
+                year * 100 + if year > 0 { week } else { -week }
+            }
+            Part::Era => i64::from(civil().year > 0),
+            Part::Zone => 0,
+            Part::Julian => days + JULIAN_EPOCH_DAYS,
             Part::Epoch => micros.div_euclid(1_000_000),
         }
     }
@@ -195,7 +218,10 @@ impl Part {
                 let january_4 = Civil { year: iso_week(days).0, month: 1, day: 4 }.days();
                 (january_4 - iso_weekday(january_4) + 1).checked_mul(DAY_US)
             }
-            Part::DayOfWeek | Part::IsoDayOfWeek | Part::DayOfYear | Part::Epoch => None,
+            Part::YearWeek => Part::Week.truncate(micros),
+            Part::DayOfWeek | Part::IsoDayOfWeek | Part::DayOfYear => Part::Day.truncate(micros),
+            Part::Epoch => Part::Second.truncate(micros),
+            Part::Era | Part::Julian | Part::Zone => None,
         }
     }
 }
@@ -210,30 +236,43 @@ pub(crate) struct Interval {
 
 impl Interval {
     /// That many of a part; `None` if the part has no length or the number is too large.
+    ///
+    /// As in DuckDB a fraction of a month is days of which it has thirty, a fraction of a day is time.
     pub(crate) fn of(number: f64, part: Part) -> Option<Interval> {
         const LIMIT: f64 = 9.0e18;
-        let whole = |unit: f64| {
-            (number.fract() == 0.0 && (number * unit).abs() < 1e9).then_some((number * unit) as i64)
+        let micros = |unit: f64| {
+            let micros = (number * unit).round();
+            (micros.abs() < LIMIT).then_some(Interval { micros: micros as i64, ..Interval::default() })
         };
-        let micros = |unit: f64| ((number * unit).abs() < LIMIT).then_some((number * unit).round() as i64);
-        let mut interval = Interval::default();
+        let days = |unit: f64| Interval::of_days(number * unit);
+        let months = |unit: f64| {
+            let months = number * unit;
+            let whole = months.trunc();
+            let rest = Interval::of_days((months - whole) * 30.0)?;
+            (whole.abs() < 1e9).then_some(Interval { months: whole as i64, ..rest })
+        };
         match part {
-            Part::Microsecond => interval.micros = micros(1.0)?,
-            Part::Millisecond => interval.micros = micros(1e3)?,
-            Part::Second => interval.micros = micros(1e6)?,
-            Part::Minute => interval.micros = micros(60e6)?,
-            Part::Hour => interval.micros = micros(3_600e6)?,
-            Part::Day => interval.days = whole(1.0)?,
-            Part::Week => interval.days = whole(7.0)?,
-            Part::Month => interval.months = whole(1.0)?,
-            Part::Quarter => interval.months = whole(3.0)?,
-            Part::Year => interval.months = whole(12.0)?,
-            Part::Decade => interval.months = whole(120.0)?,
-            Part::Century => interval.months = whole(1_200.0)?,
-            Part::Millennium => interval.months = whole(12_000.0)?,
-            _ => return None,
+            Part::Microsecond => micros(1.0),
+            Part::Millisecond => micros(1e3),
+            Part::Second => micros(1e6),
+            Part::Minute => micros(60e6),
+            Part::Hour => micros(3_600e6),
+            Part::Day => days(1.0),
+            Part::Week => days(7.0),
+            Part::Month => months(1.0),
+            Part::Quarter => months(3.0),
+            Part::Year => months(12.0),
+            Part::Decade => months(120.0),
+            Part::Century => months(1_200.0),
+            Part::Millennium => months(12_000.0),
+            _ => None,
         }
-        Some(interval)
+    }
+
+    fn of_days(days: f64) -> Option<Interval> {
+        let whole = days.trunc();
+        let micros = ((days - whole) * DAY_US as f64).round() as i64;
+        (whole.abs() < 1e9).then_some(Interval { months: 0, days: whole as i64, micros })
     }
 
     /// Both together.
@@ -245,19 +284,39 @@ impl Interval {
         })
     }
 
-    /// The same backwards.
-    pub(crate) fn negated(self) -> Interval {
-        Interval { months: -self.months, days: -self.days, micros: -self.micros }
+    /// That many times as long; fractions as in [`Interval::of`].
+    pub(crate) fn times(self, factor: f64) -> Option<Interval> {
+        let months = Interval::of(self.months as f64 * factor, Part::Month)?;
+        let days = Interval::of(self.days as f64 * factor, Part::Day)?;
+        let micros = Interval::of(self.micros as f64 * factor, Part::Microsecond)?;
+        months.plus(days)?.plus(micros)
+    }
+
+    /// The instant that much earlier.
+    pub(crate) fn before(self, micros: i64) -> Option<i64> {
+        let (months, days) = (self.months.checked_neg()?, self.days.checked_neg()?);
+        Interval { months, days, micros: self.micros.checked_neg()? }.after(micros)
     }
 
     /// The instant that much later: first the months, then the days, then the rest.
     pub(crate) fn after(self, micros: i64) -> Option<i64> {
         let (mut days, time) = (micros.div_euclid(DAY_US), micros.rem_euclid(DAY_US));
         if self.months != 0 {
-            days = Civil::of_days(days).plus_months(self.months).days();
+            // A span of more months than that leads out of any time that a timestamp holds.
+            let months = self.months.clamp(-10_000_000, 10_000_000);
+            days = Civil::of_days(days).plus_months(months).days();
         }
         days.checked_add(self.days)?.checked_mul(DAY_US)?.checked_add(time)?.checked_add(self.micros)
     }
+}
+
+/// An interval in which months, days and microseconds are as many of the larger as they can be, so that two can
+/// be compared: a month has thirty days, a day 24 hours.
+pub(crate) fn normalized(interval: Interval) -> (i128, i64, i64) {
+    const MONTH_US: i64 = 30 * DAY_US;
+    let (months, micros) = (interval.micros / MONTH_US, interval.micros % MONTH_US);
+    let months = i128::from(interval.months) + i128::from(interval.days / 30) + i128::from(months);
+    (months, interval.days % 30 + micros / DAY_US, micros % DAY_US)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, new_empty_array};
-use event::{Batch, DataType, Evaluation, Expression, Schema};
+use arrow_array::{ArrayRef, BooleanArray, new_empty_array};
+use arrow_select::nullif::nullif;
+use event::{Batch, DataType, Evaluation, Expression, RowFailure, Schema};
 use sqlparser::ast::{Expr, UnaryOperator};
 
 use crate::ExpressionError;
@@ -66,8 +67,17 @@ impl Expression for Compiled {
     fn evaluate(&self, batch: &Batch) -> Evaluation {
         let mut failures = Failures::default();
         let column = self.column(Scope { columns: batch.columns(), rows: batch.rows() }, &mut failures);
-        Evaluation { column, failures: failures.finish() }
+        let failures = failures.finish();
+        let column = if failures.is_empty() { column } else { without(&column, &failures) };
+        Evaluation { column, failures }
     }
+}
+
+/// The column with NULL where a row failed: a step above the one that failed may have made something of it.
+fn without(column: &ArrayRef, failures: &[RowFailure]) -> ArrayRef {
+    let mut failed = vec![false; column.len()];
+    failures.iter().for_each(|failure| failed[failure.row] = true);
+    nullif(column.as_ref(), &BooleanArray::from(failed)).expect("a mask of the same length")
 }
 
 /// Binds and finishes an expression over the columns of a schema.

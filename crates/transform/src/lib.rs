@@ -30,6 +30,7 @@ mod bind;
 mod branch;
 mod calendar;
 mod compiled;
+mod dialect;
 mod error;
 mod features;
 mod functions;

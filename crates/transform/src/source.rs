@@ -5,12 +5,12 @@
 use std::ops::Range;
 
 use sqlparser::ast::{Expr, Spanned};
-use sqlparser::dialect::GenericDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::ExpressionError;
+use crate::dialect::DuckDb;
 
 /// Longest text of an expression, in bytes.
 const BYTES_MAX: usize = 64 * 1024;
@@ -48,9 +48,8 @@ impl<'a> Source<'a> {
     #[allow(clippy::type_complexity)]
     pub(crate) fn parse_aliased(&self) -> Result<(Expr, Option<(String, Range<usize>)>), ExpressionError> {
         let tokens = self.tokens()?;
-        let mut parser = Parser::new(&GenericDialect {})
-            .with_recursion_limit(NESTING_MAX)
-            .with_tokens_with_locations(tokens.clone());
+        let mut parser =
+            Parser::new(&DuckDb).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.clone());
         let expression = parser.parse_expr().map_err(|error| self.parse_error(error, &tokens))?;
         let mut alias = None;
         if parser.parse_keyword(Keyword::AS) {
@@ -94,7 +93,7 @@ impl<'a> Source<'a> {
             let message = format!("the expression is longer than {BYTES_MAX} bytes");
             return Err(ExpressionError::new(message, 0..0));
         }
-        let tokens = Tokenizer::new(&GenericDialect {}, self.text)
+        let tokens = Tokenizer::new(&DuckDb, self.text)
             .tokenize_with_location()
             .map_err(|error| self.error_at(&error.to_string(), &[]))?;
         // A chain of operators nests to the left without the parser's recursion, so its length is bounded here.

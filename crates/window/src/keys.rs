@@ -3,8 +3,6 @@
 //! Open addressing over buckets of 8 bytes; keys up to 16 bytes are held inline, so that a look-up costs
 //! two cache lines. The look-ups of a batch go through in passes, whose loads overlap.
 
-use std::collections::BTreeMap;
-
 use arrow_array::BinaryArray;
 
 const EMPTY: u64 = 0;
@@ -39,27 +37,28 @@ pub(crate) struct Keys {
 }
 
 /// Not in any snapshot.
-const NEVER: u32 = u32::MAX;
+const NEVER: u8 = u8::MAX;
 /// Among the keys that the next snapshot must hold.
-const NEXT: u32 = u32::MAX - 1;
+const NEXT: u8 = u8::MAX - 1;
 
 /// Snapshots that may hold keys; beyond them small ones are written again as one.
 const SNAPSHOTS_MAX: usize = 8;
 
-/// Which snapshot holds the key of each slot.
+/// Which snapshot holds the key of each slot. A byte a slot, since each key that comes or goes touches its own.
 #[derive(Debug, Default)]
 struct Saves {
-    /// By slot: number of the cut, `NEVER` or `NEXT`.
-    at: Vec<u32>,
+    /// By slot: place among `written`, `NEVER` or `NEXT`.
+    at: Vec<u8>,
     /// Slots at `NEXT`.
     next: Vec<u32>,
-    /// The cuts at which keys were written that are still there.
-    cuts: BTreeMap<u32, Written>,
+    /// The snapshots that hold keys which are still there, at places that stay theirs.
+    written: [Option<Written>; SNAPSHOTS_MAX + 1],
 }
 
 /// Keys that the snapshot of a cut holds.
 #[derive(Debug, Clone, Copy)]
 struct Written {
+    cut: u32,
     keys: usize,
     /// Those of them that are still there.
     live: usize,
@@ -78,29 +77,36 @@ impl Saves {
 
     fn forget(&mut self, slot: u32) {
         let Some(at) = self.at.get_mut(slot as usize) else { return };
-        if let Some(written) = self.cuts.get_mut(at) {
+        if let Some(Some(written)) = self.written.get_mut(usize::from(*at)) {
             written.live -= 1;
             *at = NEVER;
         }
     }
 
-    /// Takes out the cuts whose keys had better be written again: those most of whose keys are gone and,
-    /// where there are many, the small new ones, so that a key is written again the less often the more there are.
-    fn take_wasteful(&mut self) -> Vec<u32> {
-        let wasteful = self.cuts.iter().filter(|(_, written)| written.live * 2 < written.keys);
-        let mut taken: Vec<u32> = wasteful.map(|(cut, _)| *cut).collect();
-        if self.cuts.len() - taken.len() >= SNAPSHOTS_MAX {
+    /// The places of the snapshots whose keys had better be written again: those most of whose keys are gone
+    /// and, where there are many, the small new ones, so that a key is written again the less often the more
+    /// there are.
+    fn wasteful(&self) -> Vec<u8> {
+        let places = (0..).zip(&self.written).filter_map(|(place, written)| Some((place, (*written)?)));
+        let (mut taken, mut kept): (Vec<_>, Vec<_>) = places.partition(|(_, of)| of.live * 2 < of.keys);
+        if kept.len() >= SNAPSHOTS_MAX {
+            kept.sort_unstable_by_key(|(_, written)| std::cmp::Reverse(written.cut));
             let mut merged = 0;
-            for (place, (cut, written)) in self.cuts.iter().rev().enumerate() {
-                if place >= 2 && written.live > 2 * merged {
+            for (count, (place, written)) in kept.into_iter().enumerate() {
+                if count >= 2 && written.live > 2 * merged {
                     break;
                 }
                 merged += written.live;
-                taken.push(*cut);
+                taken.push((place, written));
             }
         }
-        self.cuts.retain(|cut, _| !taken.contains(cut));
-        taken
+        taken.into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// Takes snapshots out, whose cuts it returns.
+    fn take(&mut self, places: &[u8]) -> Vec<u32> {
+        let taken = places.iter().filter_map(|place| self.written[usize::from(*place)].take());
+        taken.map(|written| written.cut).collect()
     }
 }
 
@@ -125,27 +131,26 @@ impl Keys {
         let is_whole = whole || self.saves.is_none();
         let saves = self.saves.get_or_insert_default();
         let mut slots = std::mem::take(&mut saves.next);
-        let again;
+        let again = if is_whole { (0..saves.written.len() as u8).collect() } else { saves.wasteful() };
         if is_whole {
             saves.at.resize(self.entries.len(), NEVER);
-            again = std::mem::take(&mut saves.cuts).into_keys().collect();
             slots = (0..self.entries.len() as u32).collect();
-        } else {
-            again = saves.take_wasteful();
-            if !again.is_empty() {
-                let slots_again = saves.at.iter().zip(0..).filter(|(at, _)| again.contains(at));
-                slots.extend(slots_again.map(|(_, slot)| slot));
-            }
+        } else if !again.is_empty() {
+            let slots_again = saves.at.iter().zip(0..).filter(|(at, _)| again.contains(at));
+            slots.extend(slots_again.map(|(_, slot)| slot));
         }
+        let cuts = saves.take(&again);
+        // Of as many snapshots as there are places some are wasteful: one is free.
+        let place = saves.written.iter().position(Option::is_none).unwrap_or_default();
         slots.retain(|slot| {
             let used = self.entries[*slot as usize].references > 0;
-            saves.at[*slot as usize] = if used { cut } else { NEVER };
+            saves.at[*slot as usize] = if used { place as u8 } else { NEVER };
             used
         });
         if !slots.is_empty() {
-            saves.cuts.insert(cut, Written { keys: slots.len(), live: slots.len() });
+            saves.written[place] = Some(Written { cut, keys: slots.len(), live: slots.len() });
         }
-        (slots, again)
+        (slots, cuts)
     }
 
     /// The slot of a key, which is new if need be.
@@ -287,18 +292,17 @@ impl Keys {
     pub(crate) fn append_key(&self, slot: u32, out: &mut Vec<u8>) {
         let entry = &self.entries[slot as usize];
         let len = entry.len as usize;
-        match len {
-            0..4 => out.extend_from_slice(&entry.head.to_le_bytes()[..len]),
-            4..8 => {
-                out.extend_from_slice(&entry.head.to_le_bytes()[..4]);
-                out.extend_from_slice(&entry.tail.to_le_bytes()[8 - len..4]);
-            }
-            8..=16 => {
-                out.extend_from_slice(&entry.head.to_le_bytes());
-                out.extend_from_slice(&entry.tail.to_le_bytes()[16 - len..]);
-            }
-            _ => out.extend_from_slice(&self.arena[entry.tail as usize..][..len]),
+        if len > 16 {
+            out.extend_from_slice(&self.arena[entry.tail as usize..][..len]);
+            return;
         }
+        // Head and tail overlap where the key is shorter than both, and agree there. A word of a fixed length is
+        // copied much faster than a string of any.
+        let half = if len < 8 { 4 } else { 8 };
+        let tail = if len < 4 { 0 } else { (u128::from(entry.tail) << (8 * half)) >> (8 * (2 * half - len)) };
+        let end = out.len() + len;
+        out.extend_from_slice(&(u128::from(entry.head) | tail).to_le_bytes());
+        out.truncate(end);
     }
 
     /// Notes that one more slice knows the slot.

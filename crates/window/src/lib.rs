@@ -29,6 +29,7 @@
 
 mod aggregate;
 mod aside;
+mod clock;
 mod keys;
 mod packed;
 mod restore;
@@ -43,5 +44,5 @@ mod windows;
 pub use aside::Arrival;
 pub use restore::Restoration;
 pub use snapshot::{ASIDES, ChunkHead, KEYS, SnapshotError, StateChunk};
-pub use spec::{SpecError, WindowSpec};
+pub use spec::{Coverage, SpecError, WindowSpec};
 pub use windows::{Arrivals, Windows};

@@ -1,54 +1,64 @@
 //! Which windows a job has.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+
+use crate::slicing::Slicing;
 
 /// The largest number of slices that one window may have: what narrow sums are sized for.
 const SLICES_MAX: i64 = 1 << 15;
 
-/// Windows of one size that start every `slide` ticks: `[offset + n * slide, .. + size)` for every whole n.
-///
-/// A tumbling window is one that slides by its size. Ticks have no unit here; jobs use microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Windows that all keys share, by event time. Ticks have no unit here, except in a time zone, where they are
+/// microseconds since the Unix epoch, as jobs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowSpec {
-    /// Length of a window.
+    /// Length of a window; of the longest of those that grow.
     pub size: i64,
-    /// From the start of a window to that of the next.
+    /// From the start of a window to that of the next; from the end to the next end of those that grow.
     pub slide: i64,
     /// Start of a window, from which the others are counted.
     pub offset: i64,
+    /// Whether windows grow: each of `size` is preceded by shorter ones of the same start, a `slide` apart.
+    pub grows: bool,
+    /// The time zone on whose clock windows start and end, by its name in the tz database; UTC without one.
+    pub zone: Option<String>,
 }
 
 /// A window that cannot be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// Size or slide is not positive.
     #[error("a window's size and slide must be positive")]
     NotPositive,
-    /// Events between two windows would belong to none.
-    #[error("a window slides by more than its size, so that some events would belong to no window")]
-    Gaps,
     /// More slices than sums are sized for.
     #[error("a window of {0} slides is too long; the most is 32767")]
     TooManySlices(i64),
+    /// A growing window whose steps do not end with it.
+    #[error("the steps of a window that grows must divide its size")]
+    UnevenSteps,
+    /// Flink refuses it too: such an offset says the same as a smaller one.
+    #[error("an offset must be shorter than the time from one start of a window to the next")]
+    Offset,
+    /// A name that the tz database does not have.
+    #[error("`{0}` is no time zone; write one as `Asia/Seoul`")]
+    Zone(String),
 }
 
 impl WindowSpec {
-    /// Windows of `size` that start every `slide`.
+    /// Windows of `size` that start every `slide`: `[n * slide, .. + size)` for every whole n. Where `slide`
+    /// exceeds `size`, records between two windows belong to none.
     ///
     /// # Errors
-    /// If one of them is not positive, `slide` exceeds `size`, or a window has too many slices.
+    /// If one of them is not positive, or a window has too many slices.
     pub fn sliding(size: i64, slide: i64) -> Result<Self, SpecError> {
         if size <= 0 || slide <= 0 {
             return Err(SpecError::NotPositive);
         }
-        if slide > size {
-            return Err(SpecError::Gaps);
-        }
-        let slices = size / slide + 1;
+        let slices = (size / slide).saturating_add(1);
         if slices > SLICES_MAX {
             return Err(SpecError::TooManySlices(slices));
         }
-        Ok(WindowSpec { size, slide, offset: 0 })
+        Ok(WindowSpec { size, slide, offset: 0, grows: false, zone: None })
     }
 
     /// Windows of `size`, one after the other.
@@ -57,5 +67,56 @@ impl WindowSpec {
     /// If `size` is not positive.
     pub fn tumbling(size: i64) -> Result<Self, SpecError> {
         Self::sliding(size, size)
+    }
+
+    /// Windows that grow by `step` up to `size` and then start anew, as Flink's `CUMULATE`:
+    /// `[n * size, .. + k * step)` for every whole n and for k from 1 to `size / step`.
+    ///
+    /// # Errors
+    /// If one of them is not positive, `step` does not divide `size`, or there are too many steps.
+    pub fn cumulate(size: i64, step: i64) -> Result<Self, SpecError> {
+        let spec = Self::sliding(size, step)?;
+        if size % step != 0 {
+            return Err(SpecError::UnevenSteps);
+        }
+        Ok(WindowSpec { grows: true, ..spec })
+    }
+
+    /// The same windows, moved by `offset`, which may be negative.
+    ///
+    /// # Errors
+    /// If the offset is as long as the time from one start to the next.
+    pub fn starting_at(self, offset: i64) -> Result<Self, SpecError> {
+        let period = if self.grows { self.size } else { self.slide };
+        if offset.checked_abs().is_none_or(|distance| distance >= period) {
+            return Err(SpecError::Offset);
+        }
+        Ok(WindowSpec { offset, ..self })
+    }
+
+    /// The same windows by the clock of a time zone: one of a day starts at midnight there, and lasts as long as
+    /// the day does.
+    ///
+    /// # Errors
+    /// If there is no such zone.
+    pub fn in_zone(self, name: &str) -> Result<Self, SpecError> {
+        TimeZone::get(name).map_err(|_| SpecError::Zone(name.to_owned()))?;
+        Ok(WindowSpec { zone: Some(name.to_owned()), ..self })
+    }
+
+    /// Which times are covered, unless all are. Records of other times are not to be fed to windows.
+    pub fn coverage(&self) -> Option<Coverage> {
+        (self.slide > self.size).then(|| Coverage(Slicing::new(self.clone())))
+    }
+}
+
+/// Which times lie in a window, where others lie between two.
+#[derive(Debug, Clone)]
+pub struct Coverage(Slicing);
+
+impl Coverage {
+    /// Whether some window covers `time`.
+    pub fn covers(&self, time: i64) -> bool {
+        self.0.is_covered(time)
     }
 }

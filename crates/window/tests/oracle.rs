@@ -33,8 +33,7 @@ enum Then {
 
 #[derive(Debug, Clone)]
 struct Case {
-    size: i64,
-    slide: i64,
+    spec: WindowSpec,
     bound: i64,
     partitions: Vec<Vec<Record>>,
     /// How many records of which partition come next, and what happens then.
@@ -141,6 +140,22 @@ fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
 
 type Answer = (BTreeMap<(i64, i64, u8), Row>, usize);
 
+/// Every window that covers a time, counted off one by one.
+fn windows_of(spec: &WindowSpec, time: i64) -> Vec<(i64, i64)> {
+    let WindowSpec { size, slide, offset, grows, .. } = *spec;
+    let period = if grows { size } else { slide };
+    let lengths: Vec<i64> =
+        if grows { (1..=size / slide).map(|step| step * slide).collect() } else { vec![size] };
+    let mut start = offset - 200 * period;
+    let mut windows = Vec::new();
+    while start <= time {
+        let ends = lengths.iter().map(|length| start + length);
+        windows.extend(ends.filter(|end| time < *end).map(|end| (start, end)));
+        start += period;
+    }
+    windows
+}
+
 fn naive(case: &Case) -> Answer {
     type Held<'a> = BTreeMap<(i64, i64, u8), Vec<(i64, usize, usize, &'a Record)>>;
     let (mut held, mut late): (Held<'_>, usize) = (BTreeMap::new(), 0);
@@ -148,14 +163,12 @@ fn naive(case: &Case) -> Answer {
         let mut seen = i64::MIN;
         for (offset, record) in records.iter().enumerate() {
             let mut any = false;
-            let mut start = record.time.div_euclid(case.slide) * case.slide;
-            while start + case.size > record.time {
-                if start + case.size - 1 > seen {
-                    let window = (start, start + case.size, record.key);
+            for (start, end) in windows_of(&case.spec, record.time) {
+                if end - 1 > seen {
+                    let window = (start, end, record.key);
                     held.entry(window).or_default().push((record.time, partition, offset, record));
                     any = true;
                 }
-                start -= case.slide;
             }
             late += usize::from(!any);
             seen = seen.max(record.time - case.bound - 1);
@@ -200,8 +213,8 @@ impl Chain {
 }
 
 /// Feeds a case through `Windows`, as a worker would.
-fn run(case: &Case, spec: WindowSpec) -> Answer {
-    let mut windows = Windows::new(spec, aggregates());
+fn run(case: &Case) -> Answer {
+    let mut windows = Windows::new(case.spec.clone(), aggregates());
     let (mut rows, mut late) = (BTreeMap::new(), 0);
     let mut read = vec![0usize; case.partitions.len()];
     let mut marks = vec![i64::MIN; case.partitions.len()];
@@ -247,7 +260,7 @@ fn run(case: &Case, spec: WindowSpec) -> Answer {
             chain.save(&mut windows, then == Then::Snapshot { whole: true });
         }
         if then == Then::Restart {
-            windows = Windows::new(spec, aggregates());
+            windows = Windows::new(case.spec.clone(), aggregates());
             windows.restore_closed(watermark);
             chain.restore(&mut windows, &|_| true);
             chain = Chain::default();
@@ -302,6 +315,17 @@ fn record() -> impl Strategy<Value = Record> {
         .prop_map(|(key, time, value, number, flag, text)| Record { key, time, value, number, flag, text })
 }
 
+fn spec() -> impl Strategy<Value = WindowSpec> {
+    let sliding = (1i64..12, 1i64..50)
+        .prop_map(|(slide, size)| WindowSpec::sliding(size, slide).expect("windows that can be"));
+    let growing = (1i64..9, 1i64..7)
+        .prop_map(|(step, steps)| WindowSpec::cumulate(step * steps, step).expect("windows that can be"));
+    (prop_oneof![3 => sliding, 1 => growing], any::<i64>()).prop_map(|(spec, offset)| {
+        let period = if spec.grows { spec.size } else { spec.slide };
+        spec.starting_at(offset % period).expect("windows that can be")
+    })
+}
+
 fn case() -> impl Strategy<Value = Case> {
     let partitions = prop::collection::vec(prop::collection::vec(record(), 0..40), 1..4);
     let then = prop_oneof![
@@ -311,27 +335,26 @@ fn case() -> impl Strategy<Value = Case> {
         2 => Just(Then::Restart),
     ];
     let schedule = prop::collection::vec((0usize..4, 1usize..12, then), 0..30);
-    (1i64..12, 0i64..40, 0i64..60, partitions, schedule).prop_map(
-        |(slide, extra, bound, mut partitions, schedule)| {
-            // Times that mostly go forward, as a stream's do.
-            for records in &mut partitions {
-                let count = records.len() as i64;
-                for (i, record) in records.iter_mut().enumerate() {
-                    record.time = record.time / 3 + i as i64 * 60 / count.max(1);
-                }
+    (spec(), 0i64..60, partitions, schedule).prop_map(|(spec, bound, mut partitions, schedule)| {
+        // Times that mostly go forward, as a stream's do.
+        for records in &mut partitions {
+            let count = records.len() as i64;
+            for (i, record) in records.iter_mut().enumerate() {
+                record.time = record.time / 3 + i as i64 * 60 / count.max(1);
             }
-            Case { size: slide + extra, slide, bound, partitions, schedule }
-        },
-    )
+            // What no window covers never comes this far.
+            records.retain(|record| spec.coverage().is_none_or(|coverage| coverage.covers(record.time)));
+        }
+        Case { spec, bound, partitions, schedule }
+    })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
     fn windows_give_what_the_rules_say_for_any_batches_partitions_and_restarts(case in case()) {
-        let spec = WindowSpec::sliding(case.size, case.slide).unwrap();
         let (expected, late) = naive(&case);
-        let (rows, found_late) = run(&case, spec);
+        let (rows, found_late) = run(&case);
         prop_assert_eq!(found_late, late);
         for (window, row) in &expected {
             prop_assert_eq!((window, rows.get(window)), (window, Some(row)));
@@ -354,7 +377,7 @@ fn workers_of_another_number_share_out_what_a_snapshot_holds() {
         })
         .collect();
     let offsets: Vec<usize> = (0..records.len()).collect();
-    let mut windows = Windows::new(spec, aggregates());
+    let mut windows = Windows::new(spec.clone(), aggregates());
     let mut chain = Chain::default();
     for half in [0..100, 100..200] {
         feed(&mut windows, 0, &records[half.clone()], &offsets[half], None);
@@ -372,7 +395,7 @@ fn workers_of_another_number_share_out_what_a_snapshot_holds() {
     let expected = finish(&mut windows);
     let mut shared_out = BTreeMap::new();
     for worker in 0..3 {
-        let mut windows = Windows::new(spec, aggregates());
+        let mut windows = Windows::new(spec.clone(), aggregates());
         chain.restore(&mut windows, &|hash| hash % 3 == worker);
         let rows = finish(&mut windows);
         assert!(!rows.is_empty() && rows.len() < expected.len());

@@ -96,6 +96,7 @@ pub(super) fn open<D: Database + 'static>(
         Opening::AtOnce => {}
         Opening::Fresh => sink.begin()?,
         Opening::Resume(deliveries) => sink.resume(deliveries)?,
+        Opening::AfterAtOnce(last) => sink.go_on_after(last)?,
     }
     Ok(Box::new(sink))
 }
@@ -127,6 +128,23 @@ impl<D: Database> DatabaseSink<D> {
         })
     }
 
+    /// Makes the table ours. What it was given before it took rows at once stays on record: deliveries go on
+    /// from there, and rows that it has already it does not take twice.
+    fn go_on_after(&mut self, last: u32) -> Result<(), SinkError> {
+        let generation = self.place.generation;
+        let mut record = Delivered::default();
+        self.transact(&[], |found| {
+            if found.number > last {
+                return Err(Mismatch::Ahead);
+            }
+            record = found.claimed(generation)?;
+            Ok(Some(record))
+        })
+        .map_err(|error| ahead_of(error, last))?;
+        self.length = record.bytes;
+        Ok(())
+    }
+
     /// Makes the table ours, so that no older generation delivers any more, and completes it.
     fn resume(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError> {
         let generation = self.place.generation;
@@ -137,13 +155,7 @@ impl<D: Database> DatabaseSink<D> {
             record = found.claimed(generation)?;
             Ok((record != found).then_some(record))
         })
-        .map_err(|error| match error {
-            SinkError::Ahead { sink, database, has, .. } => {
-                let last = deliveries.last().map_or(0, |delivery| delivery.number);
-                SinkError::Ahead { sink, database, has, last }
-            }
-            other => other,
-        })?;
+        .map_err(|error| ahead_of(error, deliveries.last().map_or(0, |delivery| delivery.number)))?;
         self.length = record.bytes;
         for delivery in deliveries.iter().filter(|delivery| delivery.number > record.number) {
             self.deliver(delivery.number, &delivery.bytes)?;
@@ -201,6 +213,14 @@ impl<D: Database> DatabaseSink<D> {
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+}
+
+/// The same error, which says where the state ends.
+fn ahead_of(error: SinkError, last: u32) -> SinkError {
+    match error {
+        SinkError::Ahead { sink, database, has, .. } => SinkError::Ahead { sink, database, has, last },
+        other => other,
     }
 }
 

@@ -72,6 +72,24 @@ pub enum SinkError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder where a file should be.
+    #[error("sink `{sink}`: `{}` is a folder", path.display())]
+    Folder {
+        /// Name of the sink.
+        sink: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Not a disk, and takes nothing more: there is no space to wait for.
+    #[error("sink `{sink}`: the device `{}` takes no more", path.display())]
+    Device {
+        /// Name of the sink.
+        sink: String,
+        /// The device.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The reader of the output is gone, as with `| head`.
     #[error("sink `{sink}`: the reader of the output is gone")]
     BrokenPipe {
@@ -240,6 +258,7 @@ impl SinkError {
             | SinkError::Longer { .. }
             | SinkError::Gap { .. }
             | SinkError::NoFolder { .. }
+            | SinkError::Folder { .. }
             | SinkError::SecretFile { .. }
             | SinkError::NotBuilt { .. }
             | SinkError::TableNotEmpty { .. }
@@ -250,6 +269,7 @@ impl SinkError {
             | SinkError::Fenced { .. }
             | SinkError::Refused { .. } => true,
             SinkError::BrokenPipe { .. }
+            | SinkError::Device { .. }
             | SinkError::Io { .. }
             | SinkError::Unavailable { .. }
             | SinkError::Database { .. }
@@ -263,18 +283,32 @@ impl SinkError {
     }
 
     /// What to do, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
+        if let SinkError::Longer { path, wanted, .. } = self {
+            return Some(format!(
+                "if what is behind them comes from checkpoints that are given up, it is put out again: \
+                 `truncate -s {wanted} '{}'` takes it away; else restore the file, or begin anew with \
+                 `--from-scratch` and another path",
+                path.display()
+            ));
+        }
+        self.fixed_hint().map(str::to_owned)
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
         match self {
             SinkError::NotEmpty { .. } => {
                 Some("move the file away or set another path; to go on with a job give its `state.dir`")
             }
-            SinkError::Shorter { .. } | SinkError::Different { .. } | SinkError::Longer { .. } => Some(
-                "restore the file as the job left it, or start the job afresh with another path and `state.dir`",
+            SinkError::Shorter { .. } | SinkError::Different { .. } => Some(
+                "restore the file as the job left it, or begin anew with `--from-scratch` and another path",
             ),
             SinkError::Gap { .. } => {
                 Some("the state is damaged; start the job afresh with another `state.dir`")
             }
             SinkError::NoFolder { .. } => Some("create the folder, or set another path"),
+            SinkError::Folder { .. } => Some("set the path of a file, which may be one in that folder"),
+            SinkError::Device { .. } => Some("set the path of a file, or of a device that takes lines"),
             SinkError::SecretFile { .. } => Some("create the file, or set another one"),
             SinkError::NotBuilt { .. } => Some("build it with `--features full`"),
             SinkError::TableNotEmpty { .. } => Some(
@@ -291,7 +325,8 @@ impl SinkError {
                 Some("nothing is lost: the same command delivers what is missing")
             }
             SinkError::Refused { .. } => Some("see that the database is there and lets this user in"),
-            SinkError::BrokenPipe { .. }
+            SinkError::Longer { .. }
+            | SinkError::BrokenPipe { .. }
             | SinkError::Io { .. }
             | SinkError::Database { .. }
             | SinkError::Row { .. } => None,

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Delivery, Sink, SinkError, write_all};
+use super::{Delivery, Sink, SinkError, not_written, write_all};
 
 /// Bytes of a file compared at a time.
 const COMPARE_BYTES: usize = 64 * 1024;
@@ -42,6 +42,9 @@ impl FileSink {
     /// An output that goes on at its end, whatever it holds.
     pub(super) fn append(name: &str, path: &Path) -> Result<Self, SinkError> {
         let before = metadata(path).map_err(|source| failed(name, path, "look at", source))?;
+        if before.as_ref().is_some_and(Metadata::is_dir) {
+            return Err(SinkError::Folder { sink: name.to_owned(), path: path.to_owned() });
+        }
         // To read a pipe of ours would steal from its reader; to compare a tail needs to read.
         let regular = before.as_ref().is_none_or(Metadata::is_file);
         let file = OpenOptions::new()
@@ -79,6 +82,17 @@ impl FileSink {
             sink.cut = Some(whole).filter(|whole| *whole < sink.length);
             sink.length = whole;
         }
+        Ok(sink)
+    }
+
+    /// An output that delivered at once and will not any more: what it holds now, durably, is what was put out.
+    /// A last line without an end is cut off; it comes again.
+    pub(super) fn resume_after_at_once(name: &str, path: &Path) -> Result<Self, SinkError> {
+        let mut sink = Self::resume_at_once(name, path)?;
+        if let Some(whole) = sink.cut.take() {
+            sink.file.set_len(whole).map_err(|source| failed(name, path, "cut", source))?;
+        }
+        sink.sync()?;
         Ok(sink)
     }
 
@@ -141,7 +155,7 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        let failed = |source| failed(&self.name, &self.path, "write to", source);
+        let failed = |source| not_written(self.name.clone(), self.path.clone(), self.regular, source);
         if let Some(whole) = self.cut {
             self.file.set_len(whole).map_err(failed)?;
             self.cut = None;
@@ -217,7 +231,7 @@ fn failed(name: &str, path: &Path, action: &'static str, source: io::Error) -> S
     let (sink, path) = (name.to_owned(), path.to_owned());
     match source.kind() {
         ErrorKind::BrokenPipe => SinkError::BrokenPipe { sink },
-        ErrorKind::NotFound => SinkError::NoFolder { sink, path },
+        ErrorKind::NotFound | ErrorKind::NotADirectory => SinkError::NoFolder { sink, path },
         _ => SinkError::Io { sink, action, path, source },
     }
 }

@@ -26,7 +26,7 @@ mod stdout;
 mod table;
 
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 pub use error::SinkError;
@@ -83,11 +83,16 @@ impl SinkKind {
     pub fn target(&self) -> String {
         match self {
             SinkKind::Stdout => "standard output".to_owned(),
-            SinkKind::File { path } => path.display().to_string(),
-            SinkKind::Sqlite { path, table } => format!("{} {table}", path.display()),
+            SinkKind::File { path } => plain(path).display().to_string(),
+            SinkKind::Sqlite { path, table } => format!("{} {table}", plain(path).display()),
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
         }
     }
+}
+
+/// A path without what says nothing, as in `./a//b`. What leads out of a folder stays: it may be a link.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 /// Who delivers: a database keeps under this name what it was given.
@@ -213,6 +218,24 @@ pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn 
     }
 }
 
+/// Opens a sink again that delivered at once, up to checkpoint `last` and perhaps beyond, and is to deliver
+/// exactly once from now on. Whatever a file holds is what was put out before: the lines after that checkpoint
+/// come once more, as they may for a sink that delivers at once, and then none does.
+///
+/// # Errors
+/// If it cannot be opened, or a database was given more than that checkpoint knows (a refusal).
+pub fn resume_after_at_once(
+    spec: &SinkSpec,
+    deliverer: &Deliverer,
+    last: u32,
+) -> Result<Box<dyn Sink>, SinkError> {
+    match &spec.kind {
+        SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
+        SinkKind::File { path } => Ok(Box::new(FileSink::resume_after_at_once(&spec.name, path)?)),
+        _ => open_database(spec, deliverer, Opening::AfterAtOnce(last)),
+    }
+}
+
 /// How a database is opened.
 #[derive(Clone, Copy)]
 #[cfg_attr(
@@ -226,6 +249,8 @@ enum Opening<'a> {
     Fresh,
     /// For deliveries, after these.
     Resume(&'a [Delivery]),
+    /// For deliveries, after rows that came when they were due, up to that checkpoint or beyond.
+    AfterAtOnce(u32),
 }
 
 #[cfg_attr(
@@ -253,6 +278,17 @@ fn open_database(
         #[cfg(not(feature = "postgres"))]
         SinkKind::Postgres { .. } => Err(not_built("postgres")),
         _ => Err(not_built("sqlite")),
+    }
+}
+
+/// The failure to write to a file or to what has the place of one: `on_disk` says which.
+///
+/// Only a disk has space again some time, for which it is worth to wait.
+fn not_written(sink: String, path: PathBuf, on_disk: bool, source: io::Error) -> SinkError {
+    match source.kind() {
+        ErrorKind::BrokenPipe => SinkError::BrokenPipe { sink },
+        ErrorKind::StorageFull if !on_disk => SinkError::Device { sink, path, source },
+        _ => SinkError::Io { sink, action: "write to", path, source },
     }
 }
 

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use alert::{
-    Deliverer, Delivery, Mode, Sink, SinkError, SinkKind, SinkSpec, open_fresh, resume_at_once,
-    resume_exactly_once,
+    Deliverer, Delivery, Mode, Sink, SinkError, SinkKind, SinkSpec, open_fresh, resume_after_at_once,
+    resume_at_once, resume_exactly_once,
 };
 use alert::{Shape, Table};
 
@@ -265,6 +265,28 @@ fn at_once_the_same_rows_may_come_again_and_are_no_second_ones() {
             .unwrap();
         assert_eq!(database.ids(), "a b c d");
         assert_eq!(database.record(), "", "who delivers at once keeps no record");
+    }
+}
+
+#[test]
+fn a_table_may_change_its_mode_to_and_fro_and_takes_no_row_twice() {
+    for database in databases() {
+        let spec = database.spec(Shape::Alerts);
+        let once = deliveries(&[&["a"], &["b"]]);
+        let mut sink = open_fresh(&spec, &deliverer(1)).unwrap();
+        once.iter().for_each(|delivery| sink.deliver(delivery.number, &delivery.bytes).unwrap());
+        resume_at_once(&spec, &deliverer(2)).unwrap().write(alert("c").as_bytes()).unwrap();
+        // Checkpoint 5 was the last; the row that came after it comes again.
+        let mut sink = resume_after_at_once(&spec, &deliverer(3), 5).unwrap();
+        let start = sink.length();
+        let fence = Delivery { number: 6, start, bytes: Vec::new() };
+        let next = delivery(7, start, &["c", "d"]);
+        sink.deliver(7, &next.bytes).unwrap();
+        resume_exactly_once(&spec, &deliverer(4), &[fence, next]).unwrap();
+        assert_eq!(database.ids(), "a b c d");
+        // A state that was restored does not know what the table was given.
+        let error = refused(resume_after_at_once(&spec, &deliverer(5), 6));
+        assert!(matches!(error, SinkError::Ahead { has: 7, last: 6, .. }), "{error}");
     }
 }
 

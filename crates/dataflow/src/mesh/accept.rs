@@ -23,6 +23,8 @@ pub(super) const PENDING: usize = 64;
 const PAUSE: Duration = Duration::from_millis(5);
 /// Between two looks at whether those that have joined are still there.
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks whether the one that is missing is at its place.
+const LOOK_OUT: Duration = Duration::from_secs(1);
 /// How long one of these looks waits.
 const GLANCE: Duration = Duration::from_millis(1);
 
@@ -33,6 +35,7 @@ impl Joining<'_> {
         listener.set_nonblocking(true).map_err(failed)?;
         let mut door = Door::new(self.own, self.hosts.len());
         let mut looked = Instant::now();
+        let mut watched = Watched::of(self.process);
         while let Some(missing) = (self.process + 1..self.hosts.len()).find(|at| self.sockets[*at].is_none())
         {
             if self.control.is_draining() {
@@ -46,7 +49,11 @@ impl Joining<'_> {
                 self.look_for_those_who_left()?;
                 looked = Instant::now();
             }
-            if Instant::now() >= self.until {
+            if self.absence.is_some() {
+                self.look_for_the_absent(missing, &mut watched)?;
+            }
+            // How long one may be gone that was there before has a bound of its own.
+            if Instant::now() >= self.until && !watched.is_absent {
                 let words =
                     format!("{} did not connect in time{}", self.name(missing), door.turned_away_words());
                 return Err(self.in_vain(words, || self.listens(missing)));
@@ -78,6 +85,22 @@ impl Joining<'_> {
         }
     }
 
+    /// Looks now and then whether somebody is where the missing process should be, which will connect then.
+    fn look_for_the_absent(&self, missing: usize, watched: &mut Watched) -> Result<(), RunError> {
+        if watched.process != missing {
+            *watched = Watched::of(missing);
+        }
+        if watched.looked.is_none_or(|looked| looked.elapsed() >= LOOK_OUT) {
+            watched.is_absent = !self.listens(missing);
+            let now = Instant::now();
+            watched.looked = Some(now);
+            if !watched.is_absent {
+                watched.last_seen = now;
+            }
+        }
+        self.check_absence(missing, watched.last_seen)
+    }
+
     /// Whoever has joined and died while others are awaited would be awaited for ever by nobody.
     fn look_for_those_who_left(&self) -> Result<(), RunError> {
         for (process, peer) in self.sockets.iter().enumerate() {
@@ -88,6 +111,20 @@ impl Joining<'_> {
             }
         }
         self.outcome.take().map_or(Ok(()), Err)
+    }
+}
+
+/// The process that is missing, when somebody last looked for it, and when it was seen at its place.
+struct Watched {
+    process: usize,
+    looked: Option<Instant>,
+    is_absent: bool,
+    last_seen: Instant,
+}
+
+impl Watched {
+    fn of(process: usize) -> Self {
+        Watched { process, looked: None, is_absent: false, last_seen: Instant::now() }
     }
 }
 

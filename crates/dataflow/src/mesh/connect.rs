@@ -30,11 +30,17 @@ impl Joining<'_> {
 
     /// Tries to meet that process until it is there.
     fn reach(&self, process: usize) -> Result<Met, RunError> {
+        let mut last_seen = Instant::now();
         loop {
             if self.control.is_draining() {
                 return Err(RunError::Stopped);
             }
-            let refusal = match self.try_to_meet(process) {
+            let socket = self.reach_out(process);
+            let is_absent = socket.is_err();
+            if !is_absent {
+                last_seen = Instant::now();
+            }
+            let refusal = match self.meet_at(process, socket) {
                 Ok(met) if met.greeting.process as usize == process => return Ok(met),
                 Ok(met) => {
                     let (name, found) = (self.name(process), met.greeting.process);
@@ -47,6 +53,10 @@ impl Joining<'_> {
             match verdict(&refusal) {
                 Verdict::Refused => return Err(RunError::MeshRefused(self.words(process, &refusal))),
                 Verdict::Over => return Err(RunError::Lost(refusal.to_string())),
+                Verdict::Again if is_absent && self.absence.is_some() => {
+                    self.check_absence(process, last_seen)?;
+                    thread::sleep(PAUSE);
+                }
                 Verdict::Again if Instant::now() >= self.until => {
                     return Err(self.in_vain(self.words(process, &refusal), || is_busy(&refusal)));
                 }
@@ -62,9 +72,8 @@ impl Joining<'_> {
         }
     }
 
-    fn try_to_meet(&self, process: usize) -> Result<Met, Refusal> {
-        let socket = self.reach_out(process).map_err(Refusal::Broken)?;
-        self.meeting.connect(socket, &self.hosts[process], &self.own)
+    fn meet_at(&self, process: usize, socket: io::Result<TcpStream>) -> Result<Met, Refusal> {
+        self.meeting.connect(socket.map_err(Refusal::Broken)?, &self.hosts[process], &self.own)
     }
 
     /// Connects to whoever listens where that process should.

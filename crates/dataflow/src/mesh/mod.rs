@@ -64,6 +64,8 @@ pub(crate) struct Mesh {
     meeting: Meeting,
     timeout: Duration,
     patience: Duration,
+    /// How long one that was there before may be gone; none if they have never met.
+    absence: Option<Duration>,
 }
 
 /// A run's processes, joined.
@@ -100,6 +102,7 @@ pub(crate) fn open(cluster: &Cluster, spec: &MeshSpec) -> Result<Option<Mesh>, R
         meeting: Meeting { key: handshake::key(&token), tls, loopback_only, deadline: GREETING },
         timeout: spec.timeout,
         patience: PATIENCE,
+        absence: spec.have_met.then_some(spec.rejoin_within),
     }))
 }
 
@@ -110,8 +113,9 @@ impl Mesh {
     /// # Errors
     /// If somebody does not belong here; [`RunError::Stopped`] if the job is told to stop meanwhile;
     /// [`RunError::Lost`] for what may pass: somebody leaves, is of another generation, or does not come in
-    /// time although the job has begun or somebody listens there; [`RunError::Mesh`] if nothing says that the
-    /// one that does not come is where the host file has it.
+    /// time although the job has begun or somebody listens there; [`RunError::Gone`] if one that was there
+    /// before does not come back; [`RunError::Mesh`] if nothing says that the one that does not come is where
+    /// the host file has it.
     pub(crate) fn join(
         self,
         job: u64,
@@ -130,7 +134,7 @@ impl Mesh {
             known,
             nonce: [0; 32],
         };
-        let Mesh { hosts, process, listener, meeting, timeout, patience, .. } = self;
+        let Mesh { hosts, process, listener, meeting, timeout, patience, absence, .. } = self;
         let mut joining = Joining {
             own,
             sockets: hosts.iter().map(|_| None).collect(),
@@ -139,6 +143,7 @@ impl Mesh {
             meeting: Arc::new(meeting),
             timeout,
             until: Instant::now() + patience,
+            absence,
             begun,
             outcome,
             control,
@@ -163,6 +168,8 @@ struct Joining<'a> {
     timeout: Duration,
     /// When its patience ends.
     until: Instant,
+    /// How long one that was there before may be gone; none if they have never met.
+    absence: Option<Duration>,
     /// Whether the job has ever read anything, so that the others were once where they are said to be.
     begun: bool,
     outcome: &'a Arc<Outcome>,
@@ -188,6 +195,17 @@ impl Joining<'_> {
     /// The end of the patience. `is_there` says whether that process was seen to be at its place.
     fn in_vain(&self, words: String, is_there: impl FnOnce() -> bool) -> RunError {
         if self.begun || is_there() { RunError::Lost(words) } else { RunError::Mesh(words) }
+    }
+
+    /// Whoever was there before is waited for as long as somebody may be about to start it again: a supervisor
+    /// waits for seconds at most. Where nobody has listened for longer, it is gone together with its supervisor.
+    fn check_absence(&self, process: usize, last_seen: Instant) -> Result<(), RunError> {
+        let gone = last_seen.elapsed();
+        if self.absence.is_none_or(|bound| gone < bound) {
+            return Ok(());
+        }
+        let (name, seconds) = (self.name(process), gone.as_secs_f64());
+        Err(RunError::Gone(format!("{name} is gone: nobody has listened there for {seconds:.0} s")))
     }
 }
 

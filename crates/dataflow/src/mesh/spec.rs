@@ -20,16 +20,29 @@ pub struct MeshSpec {
     pub insecure: bool,
     /// How long nothing may be heard of a process until it counts as lost.
     pub timeout: Duration,
+    /// How long nobody may be at the place of a process that was there before, until it counts as gone.
+    pub rejoin_within: Duration,
+    /// Whether the processes have run together before, since the command was given.
+    pub have_met: bool,
 }
 
 impl MeshSpec {
     /// The bound on silence of a job that does not say one.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
+    /// How long a job that does not say so waits for a process that is gone.
+    pub const REJOIN_WITHIN: Duration = Duration::from_secs(30);
 }
 
 impl Default for MeshSpec {
     fn default() -> Self {
-        MeshSpec { token: None, tls: None, insecure: false, timeout: MeshSpec::TIMEOUT }
+        MeshSpec {
+            token: None,
+            tls: None,
+            insecure: false,
+            timeout: MeshSpec::TIMEOUT,
+            rejoin_within: MeshSpec::REJOIN_WITHIN,
+            have_met: false,
+        }
     }
 }
 

@@ -253,7 +253,7 @@ impl Lines<'_> {
             offset: self.piece.base + line as u64,
             reason: failure.reason,
             detail: failure.detail,
-            raw: raw[..raw.len().min(Rejected::RAW_BYTES_MAX)].to_vec(),
+            raw: Rejected::head(raw).to_vec(),
         });
     }
 }

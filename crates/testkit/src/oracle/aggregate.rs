@@ -45,9 +45,12 @@ fn sum(values: &[&Value]) -> Result<Value, Overflow> {
     i64::try_from(total).map(Value::Int).map_err(|_| Overflow)
 }
 
-/// Of integers up to 2^53 in size, which a double holds exactly.
 fn mean(values: &[&Value]) -> Value {
-    Value::Double(exact::mean(&doubles(values)))
+    let whole = |value: &&Value| if let Value::Int(int) = value { Some(i128::from(*int)) } else { None };
+    Value::Double(match values.iter().map(whole).collect::<Option<Vec<i128>>>() {
+        Some(values) => exact::mean_of_digits(&values, 0),
+        None => exact::mean(&doubles(values)),
+    })
 }
 
 fn variance(values: &[&Value]) -> Value {
@@ -77,7 +80,7 @@ fn order(a: &Value, b: &Value) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Job, Record};
+    use super::super::{Job, Record, Windows};
     use super::*;
 
     const T: Value = Value::Bool(true);
@@ -87,7 +90,11 @@ mod tests {
     /// Each record is (time, argument, filter); the function is computed with and without the filter.
     fn check(function: Function, records: &[(i64, Value, Value)], plain: Value, filtered: Value) {
         let aggregate = Aggregate::of(function, 0);
-        let job = Job { bound: 0, size: 100, slide: 100, aggregates: vec![aggregate, aggregate.filtered(1)] };
+        let job = Job {
+            bound: 0,
+            windows: Windows::sliding(100, 100),
+            aggregates: vec![aggregate, aggregate.filtered(1)],
+        };
         let records: Vec<Record> =
             records.iter().map(|(time, v, f)| Record::new("a", *time, vec![v.clone(), f.clone()])).collect();
         let rows = job.run(&[records]).rows;
@@ -126,7 +133,11 @@ mod tests {
 
     #[test]
     fn a_bigint_sum_that_does_not_fit_is_an_overflow() {
-        let job = Job { bound: 0, size: 10, slide: 10, aggregates: vec![Aggregate::of(Function::Sum, 0)] };
+        let job = Job {
+            bound: 0,
+            windows: Windows::sliding(10, 10),
+            aggregates: vec![Aggregate::of(Function::Sum, 0)],
+        };
         let record = |value| Record::new("a", 1, vec![Value::Int(value)]);
         let run = |values: &[i64]| {
             job.run(&[values.iter().map(|v| record(*v)).collect()]).rows[0].values[0].clone()

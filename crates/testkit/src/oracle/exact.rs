@@ -34,6 +34,12 @@ pub fn mean(values: &[f64]) -> f64 {
     }
 }
 
+/// The mean of numbers that are whole multiples of 10^-digits, correctly rounded.
+pub fn mean_of_digits(values: &[i128], digits: u32) -> f64 {
+    let sum: BigInt = values.iter().map(|value| BigInt::from(*value)).sum();
+    divide(&sum, &(BigInt::from(values.len()) * BigInt::from(10).pow(digits)))
+}
+
 /// The sample variance, correctly rounded; NaN with fewer than two values.
 pub fn variance(values: &[f64]) -> f64 {
     if values.len() < 2 || values.iter().any(|v| !v.is_finite()) {
@@ -134,6 +140,13 @@ mod tests {
             assert_eq!(mean(&[a, a, a]), a, "{a:e}");
             assert_eq!(mean(&[a, 0.0]), a / 2.0, "{a:e}");
         }
+    }
+
+    #[test]
+    fn a_mean_of_digits_is_rounded_once() {
+        assert_eq!(mean_of_digits(&[1, 2], 1), 0.15);
+        assert_eq!(mean_of_digits(&[(1 << 53) + 1, 0, 0], 0), 3_002_399_751_580_331.0);
+        assert_eq!(mean_of_digits(&[i128::from(i64::MAX); 3], 0), 9_223_372_036_854_775_807.0);
     }
 
     #[test]

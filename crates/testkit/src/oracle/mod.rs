@@ -79,15 +79,52 @@ impl Aggregate {
     }
 }
 
+/// Windows, all of which are counted off one by one.
+#[derive(Debug, Clone, Copy)]
+pub struct Windows {
+    /// Length of a window; of the longest of those that grow.
+    pub size: i64,
+    /// Distance of two windows' starts; of those that grow of two ends.
+    pub slide: i64,
+    /// Start of a window.
+    pub offset: i64,
+    /// Whether there are shorter ones of the same start, down to one slide.
+    pub grows: bool,
+}
+
+impl Windows {
+    /// Windows that start at the multiples of `slide`.
+    pub fn sliding(size: i64, slide: i64) -> Windows {
+        Windows { size, slide, offset: 0, grows: false }
+    }
+
+    /// The windows that cover a time, as (start, end).
+    pub fn of(&self, time: i64) -> Vec<(i64, i64)> {
+        let Windows { size, slide, offset, grows } = *self;
+        let period = if grows { size } else { slide };
+        let mut start = (time - offset).div_euclid(period) * period + offset;
+        let mut windows = Vec::new();
+        while start + size > time {
+            let mut end = start + if grows { slide } else { size };
+            while end <= start + size {
+                if end > time {
+                    windows.push((start, end));
+                }
+                end += slide;
+            }
+            start -= period;
+        }
+        windows
+    }
+}
+
 /// What to compute. Sizes in the ticks of the records' times.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// How far a record may lie behind the latest of its partition.
     pub bound: i64,
-    /// Length of a window.
-    pub size: i64,
-    /// Distance of two windows' starts, which are its multiples; divides `size`.
-    pub slide: i64,
+    /// Which windows there are.
+    pub windows: Windows,
     /// The columns of a row.
     pub aggregates: Vec<Aggregate>,
 }
@@ -127,7 +164,7 @@ pub struct Outcome {
     pub late: Vec<Late>,
     /// Records that went into at least one window.
     pub windowed: u64,
-    /// Records that a filter left out.
+    /// Records that a filter left out, or that lie between two windows.
     pub filtered: u64,
 }
 
@@ -140,16 +177,6 @@ struct Placed<'a> {
 }
 
 impl Job {
-    /// The windows that cover a time, as (start, end).
-    pub fn windows(&self, time: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let (size, slide) = (self.size, self.slide);
-        let last = time.div_euclid(slide) * slide;
-        (0..)
-            .map(move |i| last - i * slide)
-            .take_while(move |start| start + size > time)
-            .map(move |s| (s, s + size))
-    }
-
     /// The rows and the late records of these partitions, each in its own order.
     pub fn run(&self, partitions: &[Vec<Record>]) -> Outcome {
         let mut outcome = Outcome::default();
@@ -160,8 +187,13 @@ impl Job {
                     outcome.filtered += 1;
                     continue;
                 }
+                let covering = self.windows.of(record.time);
+                if covering.is_empty() {
+                    outcome.filtered += 1;
+                    continue;
+                }
                 let mut held = false;
-                for (start, end) in self.windows(record.time).filter(|(_, end)| end - 1 > seen) {
+                for (start, end) in covering.into_iter().filter(|(_, end)| end - 1 > seen) {
                     let placed = Placed { partition, index, record };
                     windows.entry((end, start, &record.key)).or_default().push(placed);
                     held = true;
@@ -210,7 +242,8 @@ mod tests {
     /// `a@7` is key a at time 7; partitions are divided by `|`; the answer is `key[start,end)=count`.
     fn check(job: (i64, i64, i64), input: &str, rows: &str, late: usize) {
         let (bound, size, slide) = job;
-        let job = Job { bound, size, slide, aggregates: vec![Aggregate::count()] };
+        let windows = Windows::sliding(size, slide);
+        let job = Job { bound, windows, aggregates: vec![Aggregate::count()] };
         let partitions: Vec<Vec<Record>> = input
             .split('|')
             .map(|part| {
@@ -265,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_filtered_record_moves_the_watermark_and_is_in_no_window() {
-        let job = Job { bound: 0, size: 10, slide: 10, aggregates: vec![] };
+        let job = Job { bound: 0, windows: Windows::sliding(10, 10), aggregates: vec![] };
         let out = Record { filtered: true, ..Record::new("a", 30, vec![]) };
         let outcome = job.run(&[vec![out, Record::new("a", 5, vec![])]]);
         assert_eq!((outcome.filtered, outcome.windowed, outcome.late.len()), (1, 0, 1));

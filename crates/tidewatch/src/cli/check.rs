@@ -1,13 +1,14 @@
 //! `tidewatch check`: is this a job? Opens nothing but the config.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::load::{Loaded, load, say_all};
+use super::load::{Loaded, Unreadable, read, say_all};
 use super::{ConfigArguments, OutputFormat, REFUSED, Style, put, say};
-use crate::config::{print, print_json};
+use crate::config::{Diagnostic, Sources, print, print_json};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -26,18 +27,17 @@ impl CheckArguments {
 }
 
 pub(super) fn run(arguments: CheckArguments, style: &Style) -> anyhow::Result<ExitCode> {
-    let Loaded { path, reading, job } = match load(&arguments.config) {
+    let Loaded { path, reading, job } = match read(&arguments.config) {
         Ok(loaded) => loaded,
-        Err(code) => return Ok(code),
+        Err(Unreadable { path, diagnostic }) if style.format == OutputFormat::Json => {
+            put(&format!("{}\n", result(&path, &[diagnostic], &Sources::default())))?;
+            return Ok(ExitCode::from(REFUSED));
+        }
+        Err(unreadable) => return Ok(unreadable.say(style)),
     };
     let diagnostics = job.err().unwrap_or_default();
     if style.format == OutputFormat::Json {
-        let found: Vec<_> = diagnostics.iter().map(|found| found.to_json(&reading.sources)).collect();
-        let mut result = json!({
-            "config": path.display().to_string(),
-            "ok": diagnostics.is_empty(),
-            "diagnostics": found,
-        });
+        let mut result = result(&path, &diagnostics, &reading.sources);
         if arguments.print {
             result["settings"] = print_json(&reading.findings.settings, &reading.sources);
         }
@@ -53,4 +53,13 @@ pub(super) fn run(arguments: CheckArguments, style: &Style) -> anyhow::Result<Ex
         }
     }
     Ok(if diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// What was found, for programs.
+fn result(path: &Path, diagnostics: &[Diagnostic], sources: &Sources) -> Value {
+    json!({
+        "config": path.display().to_string(),
+        "ok": diagnostics.is_empty(),
+        "diagnostics": diagnostics.iter().map(|found| found.to_json(sources)).collect::<Vec<_>>(),
+    })
 }

@@ -56,27 +56,33 @@ pub(super) fn run(arguments: CheckpointsArguments, style: &Style) -> anyhow::Res
         return Ok(refuse("the config has no [state], so the job has no checkpoints"));
     };
     let location = &state.location;
-    let said = match location.open_existing() {
-        Ok(Some(store)) => say_of(&arguments.verb, &store, style),
-        Ok(None) => return Ok(refuse_absent(location)),
-        Err(error) => Err(error),
-    };
-    match said {
-        Ok(Said { data, whole }) => {
+    match say_of(&arguments.verb, location, style) {
+        Ok(Some(Said { data, whole })) => {
             put(&data)?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
         }
-        Err(error) if error.is_refusal() => Ok(refuse(&error.to_string())),
+        Ok(None) => Ok(refuse(&format!("there is no state in {location}: the job has not been started"))),
+        Err(error) if error.is_refusal() => {
+            let code = refuse(&error.to_string());
+            say("hint: `tidewatch checkpoints list` shows which ones there are, and which can be read");
+            Ok(code)
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-fn say_of(verb: &Verb, store: &Store, style: &Style) -> Result<Said, StoreError> {
+/// `None` where there is no checkpoint: on a disk as in a bucket, which has no folders that tell of a start.
+fn say_of(verb: &Verb, location: &Location, style: &Style) -> Result<Option<Said>, StoreError> {
+    let Some(store) = location.open_existing()? else { return Ok(None) };
+    let (Verb::List(which) | Verb::Show(which) | Verb::Verify(which)) = verb;
+    let asked = Asked::of(&store, which)?;
+    let Some(last) = asked.numbers.last() else { return Ok(None) };
     match verb {
-        Verb::List(which) => list(store, &Asked::of(store, which)?, style),
-        Verb::Show(which) => show(store, Asked::of(store, which)?.numbers.last().copied(), style),
-        Verb::Verify(which) => verify(store, &Asked::of(store, which)?, style),
+        Verb::List(_) => list(&store, &asked, style),
+        Verb::Show(_) => show(&store, *last, style),
+        Verb::Verify(_) => verify(&store, &asked, style),
     }
+    .map(Some)
 }
 
 /// The checkpoints that are looked at.
@@ -101,10 +107,6 @@ impl Asked {
     }
 }
 
-fn refuse_absent(location: &Location) -> ExitCode {
-    refuse(&format!("there is no state in {location}: the job has not been started"))
-}
-
 fn refuse(words: &str) -> ExitCode {
     say(&format!("error: {words}"));
     ExitCode::from(REFUSED)
@@ -123,36 +125,60 @@ impl Said {
 }
 
 fn list(store: &Store, asked: &Asked, style: &Style) -> Result<Said, StoreError> {
-    let mut manifests = Vec::new();
+    let mut looks = Vec::new();
     for number in &asked.numbers {
         match store.manifest(*number) {
-            Ok(manifest) => manifests.push(manifest),
+            Ok(manifest) => looks.push(Look::Whole(Box::new(manifest))),
             Err(_) if asked.is_gone(store, *number)? => {}
+            // Whoever wants to go on from another one has to see which ones there are.
+            Err(error @ StoreError::Damaged { .. }) => looks.push(Look::Damaged(*number, error.to_string())),
             Err(error) => return Err(error),
         }
     }
+    let whole = looks.iter().all(|look| matches!(look, Look::Whole(_)));
     if style.format == OutputFormat::Json {
-        return Ok(Said::json(&manifests.iter().map(summary).collect()));
+        return Ok(Said { whole, ..Said::json(&looks.iter().map(Look::to_json).collect()) });
     }
     let mut data = format!(
         "{:>10} {:24} {:>10} {:>7} {:24} {:>14} {:>12} {:>9}\n",
         "checkpoint", "committed", "generation", "workers", "watermark", "events", "alerts", "MB"
     );
-    for manifest in &manifests {
-        data.push_str(&format!(
-            "{:>10} {:24} {:>10} {:>7} {:24} {:>14} {:>12} {:>9.1}{}\n",
-            manifest.number,
-            format_instant(manifest.committed_at),
-            manifest.generation,
-            manifest.peers,
-            watermark(manifest),
-            manifest.counts.read,
-            manifest.counts.alerts,
-            bytes(&manifest.segments) as f64 / 1e6,
-            remark(manifest),
-        ));
+    looks.iter().for_each(|look| data.push_str(&look.to_line()));
+    Ok(Said { data, whole })
+}
+
+/// What a checkpoint of the list is.
+enum Look {
+    Whole(Box<Manifest>),
+    /// Its number, and what is wrong.
+    Damaged(u32, String),
+}
+
+impl Look {
+    fn to_json(&self) -> Value {
+        match self {
+            Look::Whole(manifest) => summary(manifest),
+            Look::Damaged(number, words) => json!({ "checkpoint": number, "damage": words }),
+        }
     }
-    Ok(Said { data, whole: true })
+
+    fn to_line(&self) -> String {
+        match self {
+            Look::Damaged(number, words) => format!("{number:>10} damaged: {words}\n"),
+            Look::Whole(manifest) => format!(
+                "{:>10} {:24} {:>10} {:>7} {:24} {:>14} {:>12} {:>9.1}{}\n",
+                manifest.number,
+                format_instant(manifest.committed_at),
+                manifest.generation,
+                manifest.peers,
+                watermark(manifest),
+                manifest.counts.read,
+                manifest.counts.alerts,
+                bytes(&manifest.segments) as f64 / 1e6,
+                remark(manifest),
+            ),
+        }
+    }
 }
 
 fn watermark(manifest: &Manifest) -> String {
@@ -191,10 +217,7 @@ fn summary(manifest: &Manifest) -> Value {
     })
 }
 
-fn show(store: &Store, number: Option<u32>, style: &Style) -> Result<Said, StoreError> {
-    let Some(number) = number else {
-        return Ok(Said { data: "no checkpoint yet\n".to_owned(), whole: true });
-    };
+fn show(store: &Store, number: u32, style: &Style) -> Result<Said, StoreError> {
     let manifest = store.manifest(number)?;
     if style.format == OutputFormat::Json {
         return Ok(Said::json(&details(&manifest)));

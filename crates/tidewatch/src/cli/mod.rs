@@ -8,6 +8,7 @@ mod check;
 mod checkpoints;
 mod completions;
 mod ctl;
+mod eval;
 mod generate;
 mod load;
 mod run;
@@ -93,6 +94,8 @@ enum Verb {
     Checkpoints(checkpoints::CheckpointsArguments),
     /// Ask a job that runs: status, rescale, drain
     Ctl(ctl::CtlArguments),
+    /// Evaluate SQL expressions over records, and print their values
+    Eval(eval::EvalArguments),
     /// Print what a shell needs to complete this command line
     Completions(completions::CompletionsArguments),
 }
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(bench.with_sets(sets), &style),
         Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
         Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
+        Verb::Eval(eval) => eval::run(&eval, &style),
         Verb::Completions(completions) => completions::run(&completions),
     };
     result.unwrap_or_else(|error| {

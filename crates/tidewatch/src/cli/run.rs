@@ -8,16 +8,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alert::{SinkError, SinkSpec};
+use alert::{SinkError, SinkKind, SinkSpec};
 use anyhow::Context;
-use checkpoint::{Location, StoreError};
+use checkpoint::{Location, Manifest, Store, StoreError};
 use clap::Args;
 use dataflow::{Beginning, Cluster, Control, Custody, Job, RunError, Summary};
+use event::Counts;
+use ingest::SourceKind;
 
 use super::load::{Loaded, load, say_all};
 use super::{ConfigArguments, REFUSED, Style, chain, say};
 use crate::config::duration::format_instant;
 use crate::progress::Progress;
+use crate::same::is_same_file;
 use crate::supervise::child::{self, Link};
 use crate::supervise::link::{Ending, Orders};
 use crate::supervise::{self, Plan};
@@ -52,10 +55,7 @@ pub(super) struct RunArguments {
     /// Begin at the beginning of the input; says what is given up. Outputs must be empty
     #[arg(long)]
     from_scratch: bool,
-    /// Refuse a job without `[state]`
-    #[arg(long, hide = true)]
-    require_state: bool,
-    /// The same, and refuse one whose state is a directory: this is one of several machines
+    /// Refuse a job whose state is a directory: this is one of several machines
     #[arg(long, hide = true)]
     require_shared_state: bool,
 }
@@ -69,7 +69,7 @@ impl RunArguments {
 
 pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<ExitCode> {
     let orders = child::orders()?;
-    let Loaded { reading, job, .. } = match load(&arguments.config) {
+    let Loaded { path, reading, job } = match load(&arguments.config, style) {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
@@ -82,6 +82,7 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
     };
     if let Some(orders) = &orders {
         arguments.workers = orders.workers;
+        job.mesh.have_met = orders.have_met;
     }
     let is_again = orders.as_ref().is_some_and(|orders| orders.again);
     if let Some(state) = job.state.as_mut().filter(|_| !is_again) {
@@ -101,7 +102,7 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
     // Whoever started this process has looked; a folder that is gone since is no reason to leave the job.
     let report = arguments.report.as_deref().filter(|_| orders.is_none());
     let checked = check_size(&job, &cluster)
-        .and_then(|()| check_report(report))
+        .and_then(|()| check_report(report, &job, &path))
         .and_then(|()| check_state(&job, &arguments));
     if let Err(words) = checked {
         say(&format!("error: {words}"));
@@ -126,6 +127,7 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
                 hang_after: config.supervise.hang_after,
                 max_restarts: arguments.max_restarts,
                 quiet: style.quiet,
+                report,
             })
         }
         _ => run_here(job, cluster, orders, &arguments, style),
@@ -154,8 +156,13 @@ fn run_here(
             if let Some(link) = link {
                 link.fail(&chain(&error), Ending::Failed);
             }
-            let is_damaged = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_refusal);
+            let of_store = error.downcast_ref::<StoreError>();
+            let is_damaged = of_store.is_some_and(StoreError::is_refusal);
             say(&format!("error: {}", chain(&error)));
+            // Not even the state's folders could be made, so nothing is under way that could wait.
+            if of_store.is_some_and(StoreError::is_full) {
+                say("hint: make space and give the same command again; nothing was begun");
+            }
             return Ok(if is_damaged { ExitCode::from(REFUSED) } else { ExitCode::FAILURE });
         }
     }
@@ -195,35 +202,66 @@ fn run_here(
     Ok(code)
 }
 
-/// Words for what a start from elsewhere than the newest checkpoint gives up.
+/// Words for what a start from elsewhere than the newest checkpoint gives up, if it is not refused.
 fn given_up(location: &Location, from: Beginning) -> Result<Option<String>, StoreError> {
     if from == Beginning::Newest {
         return Ok(None);
     }
     let store = location.open()?;
-    // One that cannot be read is given up too; how much it held nobody knows.
-    let Some(newest) = store.newest_readable()? else { return Ok(None) };
-    let watermark = report::instant(newest.watermark).map_or_else(|| "none".to_owned(), format_instant);
-    let counts = newest.counts;
-    Ok(Some(match from {
+    let Some(last) = store.numbers()?.last().copied() else { return Ok(None) };
+    let start = match from {
+        Beginning::Checkpoint(number) if number == last => return Ok(None),
+        Beginning::Checkpoint(number) => format!("goes on from checkpoint {number}"),
+        _ => "begins from scratch".to_owned(),
+    };
+    let start = format!("warning: unless it is refused, this start {start}");
+    let Some(newest) = store.newest_readable()? else {
+        return Ok(Some(format!(
+            "{start}: what the checkpoints hold, none of which can be read, is given up"
+        )));
+    };
+    let what = match from {
+        Beginning::Checkpoint(number) if number == newest.number => String::new(),
         Beginning::Checkpoint(number) => {
-            let since = store.manifest(number)?.counts;
+            let kept = kept_of(&store, &newest, number)?;
             format!(
-                "warning: goes on from checkpoint {number}: {} events and {} alerts of the checkpoints up to {} are given up",
-                counts.read.saturating_sub(since.read),
-                counts.alerts.saturating_sub(since.alerts),
+                ": {} events and {} alerts of the checkpoints up to {} are given up",
+                newest.counts.read.saturating_sub(kept.read),
+                newest.counts.alerts.saturating_sub(kept.alerts),
                 newest.number
             )
         }
         _ => format!(
-            "warning: begins from scratch: the state of {} events, {} alerts and {} rows that wait, watermark {watermark}, \
-             checkpoint {}, is given up",
-            counts.read,
-            counts.alerts,
+            ": the state of {} events, {} alerts and {} rows that wait, watermark {}, checkpoint {}, is given up",
+            newest.counts.read,
+            newest.counts.alerts,
             newest.held.len(),
+            report::instant(newest.watermark).map_or_else(|| "none".to_owned(), format_instant),
             newest.number
         ),
-    }))
+    };
+    let unread = match newest.number == last {
+        true => String::new(),
+        false => format!("; what checkpoint {last} holds, which cannot be read, is given up"),
+    };
+    Ok(Some(format!("{start}{what}{unread}")))
+}
+
+/// What of the newest checkpoint's totals a start from another one keeps: those of the last checkpoint that
+/// both follow, since a job that went on from an older one has left others aside.
+fn kept_of(store: &Store, newest: &Manifest, number: u32) -> Result<Counts, StoreError> {
+    let mut kept = store.manifest(number)?;
+    let mut other = newest.clone();
+    while kept.number != other.number {
+        let later = if kept.number > other.number { &mut kept } else { &mut other };
+        match later.follows.map(|before| store.readable(before)).transpose()?.flatten() {
+            Some(before) => *later = before,
+            // The one before is not kept any more, or there is none: they have nothing in common.
+            None if later.follows.is_none() => return Ok(Counts::default()),
+            None => return Ok(later.counts),
+        }
+    }
+    Ok(kept.counts)
 }
 
 /// Which records are left out for ever, which are suspected, and where to note what is in hand.
@@ -285,30 +323,47 @@ fn check_size(job: &Job, cluster: &Cluster) -> Result<(), String> {
     }
 }
 
-/// On several machines a job without state could not be started again.
+/// Several machines may each have a directory of that name of their own; and one can be made in a directory only.
 fn check_state(job: &Job, arguments: &RunArguments) -> Result<(), String> {
-    let required = arguments.require_state || arguments.require_shared_state;
     match job.state.as_ref().map(|state| &state.location) {
         None if arguments.from.is_some() || arguments.from_scratch => {
             Err("the config has no [state], so there is no checkpoint to begin at".to_owned())
         }
-        None if required => Err("several machines need a state that all of them share\n\
-                                 hint: set `state.dir` to `s3://BUCKET/NAME-OF-THE-JOB`"
-            .to_owned()),
         Some(location @ Location::Dir(_)) if arguments.require_shared_state => Err(format!(
             "the state in {location} is a directory, of which each machine may have its own\n\
              hint: set `state.dir` to `s3://BUCKET/NAME-OF-THE-JOB`; if all machines see the same directory, \
              say so with `run-hosts.sh --shared-dir`"
         )),
+        Some(Location::Dir(dir)) => match not_a_directory(dir) {
+            Some(part) => Err(format!(
+                "the state cannot be in {}: {} is not a directory\n\
+                 hint: set `state.dir` to a directory, or to where one can be made",
+                dir.display(),
+                part.display()
+            )),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
 }
 
+/// What is in the way of a directory of that path.
+fn not_a_directory(dir: &Path) -> Option<&Path> {
+    let (part, there) = dir.ancestors().find_map(|part| Some((part, part.metadata().ok()?)))?;
+    (!there.is_dir()).then_some(part)
+}
+
 /// Better now than after hours.
-fn check_report(path: Option<&Path>) -> Result<(), String> {
+fn check_report(path: Option<&Path>, job: &Job, config: &Path) -> Result<(), String> {
     let Some(path) = path else {
         return Ok(());
     };
+    if let Some(whose) = file_of_job(path, job, config) {
+        return Err(format!(
+            "the report would overwrite {}, which is {whose}\nhint: give it a file of its own",
+            path.display()
+        ));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => {
@@ -317,6 +372,23 @@ fn check_report(path: Option<&Path>) -> Result<(), String> {
         _ if path.is_dir() => Err(format!("the report cannot be written: {} is a folder", path.display())),
         _ => Ok(()),
     }
+}
+
+/// What that file is to a job already. A device takes whatever comes.
+fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
+    let sources = job.sources.iter().filter_map(|source| match &source.kind {
+        SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
+        SourceKind::Stdin | SourceKind::Generate(_) => None,
+    });
+    let sinks = job.sinks.iter().filter_map(|sink| match &sink.kind {
+        SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {
+            Some((path.as_path(), format!("the output of sink `{}`", sink.name)))
+        }
+        SinkKind::Stdout | SinkKind::Postgres { .. } => None,
+    });
+    let mut files = sources.chain(sinks).chain([(config, "the config".to_owned())]);
+    let (_, whose) = files.find(|(file, _)| !path.starts_with("/dev") && is_same_file(file, path))?;
+    Some(whose)
 }
 
 /// Says why a run ended, and gives its exit code.
@@ -358,9 +430,12 @@ fn ending(error: &RunError) -> Ending {
         _ if is_broken_pipe(error) => Ending::Finished,
         // To start the job again would only take the state away from the run that has it now.
         RunError::Store(StoreError::Taken { .. }) => Ending::Hopeless,
+        // Nor has a device more to give the next time.
+        RunError::Sink(SinkError::Device { .. }) => Ending::Hopeless,
         RunError::Panicked(_) => Ending::Panicked,
         RunError::Lost(_) => Ending::Bereft,
         RunError::Mesh(_) => Ending::Alone,
+        RunError::Gone(_) => Ending::Forsaken,
         _ => Ending::Failed,
     }
 }
@@ -368,9 +443,18 @@ fn ending(error: &RunError) -> Ending {
 fn hint(error: &RunError) -> Option<String> {
     match error {
         RunError::Source(error) => error.hint().map(str::to_owned),
-        RunError::Sink(error) => error.hint().map(str::to_owned),
+        RunError::Sink(error) => error.hint(),
         RunError::Store(error) if error.is_refusal() => Some(
             "`tidewatch checkpoints list` shows what there is; `--from-scratch` needs an empty output"
+                .to_owned(),
+        ),
+        RunError::Identity { name, .. } => Some(format!(
+            "set `{name}` back, or start with another `state.dir` and an empty output; under a state rules, \
+             thresholds, scores, rates, workers and the mode of a sink may change, and sinks may be added"
+        )),
+        RunError::Gone(_) => Some(
+            "start all processes again, each with the same command: they go on from the last checkpoint; \
+             `mesh.rejoin_within` says how long one is waited for"
                 .to_owned(),
         ),
         _ => None,
@@ -378,7 +462,7 @@ fn hint(error: &RunError) -> Option<String> {
 }
 
 fn closing_words(job: &Job, summary: &Summary, started: Instant) -> String {
-    let event::Counts { read, windows, alerts, late, quarantined, .. } = summary.counts;
+    let Counts { read, windows, alerts, late, quarantined, .. } = summary.counts;
     let name = &job.name;
     if summary.already_finished {
         return format!("{name}: already finished, nothing to do");

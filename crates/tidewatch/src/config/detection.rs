@@ -1,15 +1,12 @@
-//! `[transform]`, `[window]`, `[features]`, `[score]` and `[rules.ID]`: what the job computes.
-
-use std::time::Duration;
+//! `[transform]`, `[features]`, `[score]` and `[rules.ID]`: what the job computes.
 
 use event::Severity;
 
 use super::diagnostic::{Code, Diagnostic};
-use super::duration::format_duration;
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::tree::Value;
-use super::value::{Sql, duration, filled_string, integer, one_of, sql, wrong_type};
+use super::value::{Sql, filled_string, integer, one_of, sql, wrong_type};
 
 /// A name and its expression.
 #[derive(Debug, Clone)]
@@ -30,16 +27,6 @@ pub struct Transform {
     pub derived: Vec<Named>,
     /// `[transform.where] NAME = "condition"`: events for which one is not true are left out, and counted.
     pub filters: Vec<Named>,
-}
-
-/// `[window]`: which windows of event time there are. They are aligned to 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Length of a window. Range: `1ms` to `366d`.
-    pub size: Duration,
-    /// From the start of a window to that of the next. Only for `type = "sliding"`; `"tumbling"` windows
-    /// follow one another. Range: `1ms` to `size`; at most 32767 slides in a window.
-    pub slide: Duration,
 }
 
 /// `[rules.ID]`: when a row of features is an anomaly. Rules are judged in the order of their ids.
@@ -110,60 +97,6 @@ fn read_named(section: &Section, reader: &mut Reader, wanted: impl Fn(&str) -> b
         named.push(Named { name: entry.name.clone(), key: entry.key.clone(), sql });
     }
     named
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum WindowKind {
-    Sliding,
-    Tumbling,
-}
-
-const KINDS: &[(&str, WindowKind)] = &[("sliding", WindowKind::Sliding), ("tumbling", WindowKind::Tumbling)];
-
-/// The windows, and where the section stands; `None` only if a mistake was noted.
-pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Window, Place)> {
-    let lengths = || Duration::from_millis(1)..=Duration::from_secs(366 * 86_400);
-    let Some(mut section) = root.section(reader, "window") else {
-        if root.entries().iter().all(|entry| entry.name != "window") {
-            reader.report(Diagnostic {
-                code: Code::MissingKey,
-                message: "the job has no `[window]`".to_owned(),
-                place: None,
-                help: Some("add `[window]` with `type = \"tumbling\"` and `size = \"10m\"`".to_owned()),
-            });
-        }
-        return None;
-    };
-    let place = section.place().clone();
-    let types = "add `type = \"sliding\"` or `type = \"tumbling\"`";
-    let kind = section.required(reader, "type", types, one_of(KINDS));
-    let size = section.required(reader, "size", "add `size = \"10m\"`", duration(lengths()));
-    let slide = match kind {
-        Some(WindowKind::Sliding) => {
-            section.required(reader, "slide", "add `slide = \"1m\"`", duration(lengths()))
-        }
-        Some(WindowKind::Tumbling) => size,
-        None => section.optional(reader, "slide", duration(lengths())),
-    };
-    if kind == Some(WindowKind::Tumbling)
-        && let Some(entry) = section.entry("slide")
-    {
-        let message = "a tumbling window has no `slide`: each follows the last";
-        let help = "set `type = \"sliding\"`, or take `slide` out";
-        reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message).with_help(help));
-    }
-    let slide_place = section.entries().iter().find(|entry| entry.name == "slide");
-    let slide_place = slide_place.map_or_else(|| place.clone(), |entry| entry.node.place.clone());
-    section.finish(reader);
-    let window = Window { size: size?, slide: slide? };
-    kind?;
-    if window.slide > window.size {
-        let (slide, size) = (format_duration(window.slide), format_duration(window.size));
-        let message = format!("windows of {size} that slide by {slide} would leave events out");
-        reader.report(Diagnostic::new(Code::Conflict, slide_place, message));
-        return None;
-    }
-    Some((window, place))
 }
 
 pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {

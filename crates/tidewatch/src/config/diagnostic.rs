@@ -24,6 +24,8 @@ pub enum Code {
     BadOverride,
     /// `${VAR}` in a string, where VAR is not set and has no default.
     UnsetVariable,
+    /// The file cannot be read.
+    Unreadable,
     /// A SQL expression that does not compile.
     Expression,
     /// An expression of the wrong type, as a rule that is not a condition.
@@ -45,6 +47,7 @@ impl Code {
             Code::BadValue => "E0105",
             Code::BadOverride => "E0106",
             Code::UnsetVariable => "E0107",
+            Code::Unreadable => "E0108",
             Code::Expression => "E0201",
             Code::ExpressionType => "E0202",
             Code::Conflict => "E0301",

@@ -17,7 +17,8 @@ pub struct Event {
     pub key: Vec<String>,
     /// Where the key stands.
     pub key_place: Place,
-    /// Event time. A field that is not declared is a `bigint`, or a `varchar` for `rfc3339`.
+    /// Event time. A field that is not declared is a `bigint`, or a `varchar` for `rfc3339`; one that is may
+    /// also be a `double`, or a `timestamptz` for `rfc3339`.
     pub time: Option<TimeField>,
     /// The fields that expressions may name. Only those that the job uses are decoded.
     pub fields: Vec<Field>,

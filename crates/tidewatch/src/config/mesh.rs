@@ -25,13 +25,17 @@ pub struct Mesh {
     /// How long nothing may be heard of another process until it counts as lost, which ends this one.
     /// Default: `10s`. Range: `500ms` to `1h`.
     pub timeout: Duration,
+    /// How long a process that was there before may be gone, nobody listening at its place, until this one
+    /// gives up and ends with 1. Its supervisor, if that lives, starts it again within about 12 s.
+    /// Default: `30s`. Range: `1s` to `1d`.
+    pub rejoin_within: Duration,
 }
 
 impl Mesh {
     /// The same for `dataflow`.
     pub(crate) fn spec(&self) -> MeshSpec {
-        let Mesh { token, tls, insecure, timeout } = self.clone();
-        MeshSpec { token, tls, insecure, timeout }
+        let Mesh { token, tls, insecure, timeout, rejoin_within } = self.clone();
+        MeshSpec { token, tls, insecure, timeout, rejoin_within, have_met: false }
     }
 }
 
@@ -46,6 +50,12 @@ pub(super) fn read_mesh(root: &mut Section, reader: &mut Reader) -> Mesh {
         tls: read_tls(&mut section, reader),
         insecure: section.or(reader, "insecure", (false, "false"), boolean),
         timeout: section.or(reader, "timeout", (MeshSpec::TIMEOUT, "\"10s\""), duration(range)),
+        rejoin_within: section.or(
+            reader,
+            "rejoin_within",
+            (MeshSpec::REJOIN_WITHIN, "\"30s\""),
+            duration(Duration::from_secs(1)..=Duration::from_secs(86_400)),
+        ),
     };
     let insecure = section.entries().iter().find(|entry| entry.name == "insecure");
     if let Some(insecure) = insecure.filter(|_| mesh.insecure && mesh.tls.is_some()) {

@@ -28,10 +28,11 @@ mod target;
 pub mod time;
 pub mod tree;
 pub mod value;
+pub mod window;
 
 use std::path::Path;
 
-pub use detection::{Named, Rule, Transform, Window};
+pub use detection::{Named, Rule, Transform};
 pub use diagnostic::{Code, Diagnostic};
 pub use event::Event;
 pub use limits::{Flow, Limits};
@@ -45,6 +46,7 @@ pub use state::State;
 pub use supervise::Supervise;
 pub use time::Time;
 pub use value::Sql;
+pub use window::Window;
 
 use section::{Reader, Section};
 use tree::{Table, Value};
@@ -178,7 +180,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
     let limits = limits::read_limits(&mut root, reader);
     let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
-    let window = detection::read_window(&mut root, reader);
+    let window = window::read_window(&mut root, reader);
     let features = detection::read_expressions(&mut root, reader, "features");
     let scores = detection::read_expressions(&mut root, reader, "score");
     let rules = detection::read_rules(&mut root, reader);

@@ -155,6 +155,20 @@ pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Sources, &Node)
     }
 }
 
+/// A duration in microseconds that may be negative, as `-9h`.
+pub fn signed_duration(sources: &Sources, node: &Node) -> Read<i64> {
+    let text = text(sources, node).map_err(|_| wrong_type(node, "a duration such as `\"-9h\"`"))?;
+    let (sign, length) = match text.text.trim().strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text.text.trim()),
+    };
+    let duration = parse_duration(length)
+        .map_err(|message| bad_value(node, message).with_help("units are us, ms, s, m, h, d: `\"-9h\"`"))?;
+    let micros =
+        i64::try_from(duration.as_micros()).map_err(|_| bad_value(node, "a duration without end"))?;
+    Ok(sign * micros)
+}
+
 /// A number of bytes, in `range`: a whole number, or a string such as `256KiB`.
 pub fn bytes(range: RangeInclusive<u64>) -> impl FnOnce(&Sources, &Node) -> Read<u64> {
     const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];

@@ -6,7 +6,7 @@ use transform::Transform;
 
 use super::expressions::Compiler;
 use crate::config::event::{TimeUnit, parse_path};
-use crate::config::{Code, Config, Diagnostic};
+use crate::config::{Code, Config, Diagnostic, Place};
 
 /// All fields that expressions may name: those declared, the time, the key.
 pub(super) struct Input {
@@ -105,16 +105,8 @@ fn time(config: &Config, fields: &mut Vec<FieldSpec>, compiler: &mut Compiler) -
             field
         }
     };
-    let fits = match field.data_type {
-        DataType::Varchar => is_text,
-        DataType::Bigint | DataType::Double => !is_text,
-        _ => false,
-    };
-    if !fits {
-        let needed = if is_text { "a varchar" } else { "a bigint or a double" };
-        let message =
-            format!("the time field `{}` is a {}; this unit needs {needed}", field.name, field.data_type);
-        compiler.report(Diagnostic::new(Code::Conflict, time.place.clone(), message));
+    if !fits(field.data_type, is_text) {
+        compiler.report(misfit(&field, is_text, &time.place));
     }
     Some(TimeSpec {
         path: field.path,
@@ -122,4 +114,30 @@ fn time(config: &Config, fields: &mut Vec<FieldSpec>, compiler: &mut Compiler) -
         fractional: field.data_type == DataType::Double,
         range: config.time.range.clone(),
     })
+}
+
+/// Whether a field of that type can hold event time, written as text or as a number.
+fn fits(data_type: DataType, is_text: bool) -> bool {
+    match data_type {
+        // Text that is an instant is the same instant as a column.
+        DataType::Varchar | DataType::TimestampTz => is_text,
+        DataType::Bigint | DataType::Double => !is_text,
+        _ => false,
+    }
+}
+
+fn misfit(field: &FieldSpec, is_text: bool, place: &Place) -> Diagnostic {
+    let needed = if is_text { "a timestamptz or a varchar" } else { "a bigint or a double" };
+    let message =
+        format!("the time field `{}` is a {}; this unit needs {needed}", field.name, field.data_type);
+    let diagnostic = Diagnostic::new(Code::Conflict, place.clone(), message);
+    match (field.data_type, is_text) {
+        (DataType::Timestamp, true) => {
+            diagnostic.with_help("event time is an instant, and a timestamp has no zone")
+        }
+        (DataType::Timestamp | DataType::TimestampTz, false) => diagnostic.with_help(
+            "in JSON such a time is text; for a number leave the field out, expressions have `event_time`",
+        ),
+        _ => diagnostic,
+    }
 }

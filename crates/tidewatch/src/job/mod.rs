@@ -14,9 +14,11 @@ use dataflow::{Flow, Job, StateSpec};
 use detect::Detection;
 use event::SinkId;
 use transform::{Transform, TransformSpec};
-use window::WindowSpec;
+use window::{SpecError, WindowSpec};
 
-use crate::config::{Code, Config, Diagnostic, Reading, source};
+use crate::config::duration::format_instant;
+use crate::config::window::WindowKind;
+use crate::config::{Code, Config, Diagnostic, Reading, Window, source};
 use expressions::Compiler;
 use input::Input;
 
@@ -64,7 +66,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let decode = input.used_by(&texts.transform(&input.schema())?)?;
     let transform = texts.transform(&decode.schema())?;
     let (window, _) = config.window.as_ref()?;
-    let window = WindowSpec::sliding(micros(window.size), micros(window.slide)).ok()?;
+    let window = window_spec(window).ok()?;
     let (detection_rules, alert_rules) = rules.into_iter().unzip();
     let (mut sinks, formats): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
     let quarantine = config.quarantine.as_ref().map(|quarantine| {
@@ -180,10 +182,9 @@ fn identity(
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
         source::SourceKind::Stdin => format!("{} stdin", source.name),
-        source::SourceKind::Generate(generator) => format!("{} generate {}", source.name, generator.lanes),
+        source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
     });
-    let window = config.window.as_ref().map(|(window, _)| (micros(window.size), micros(window.slide)));
-    let (size, slide) = window.unwrap_or_default();
+    let window = config.window.as_ref().map(|(window, _)| window_text(window)).unwrap_or_default();
     [
         ("sources", sources.collect::<Vec<_>>().join("; ")),
         ("event.key", config.event.key.join(", ")),
@@ -192,11 +193,52 @@ fn identity(
         ("time.out_of_order", format!("{}us", micros(config.time.out_of_order))),
         ("transform", pairs(&texts.derived)),
         ("transform.where", pairs(&texts.filters)),
-        ("window", format!("size {size}us, slide {slide}us")),
+        ("window", window),
         ("features", aggregates.collect::<Vec<_>>().join("; ")),
     ]
     .map(|(name, text)| (name.to_owned(), text))
     .into()
+}
+
+/// All that makes generated events what they are. Their number too: a job that was finished would not notice
+/// that there are more.
+fn generated(generator: &source::Generator) -> String {
+    let source::Generator { lanes, users, seed, events, density, start, out_of_order, anomalies } = generator;
+    let events = events.map_or_else(|| "endless".to_owned(), |events| events.to_string());
+    format!(
+        "generate {lanes}, users {users}, seed {seed}, events {events}, density {density}, start {}, \
+         out_of_order {}us, anomalies {anomalies}",
+        format_instant(*start),
+        micros(*out_of_order)
+    )
+}
+
+fn window_spec(window: &Window) -> Result<WindowSpec, SpecError> {
+    let (size, slide) = (micros(window.size), micros(window.slide));
+    let spec = match window.kind {
+        WindowKind::Sliding | WindowKind::Tumbling => WindowSpec::sliding(size, slide)?,
+        WindowKind::Cumulate => WindowSpec::cumulate(size, slide)?,
+    };
+    let spec = spec.starting_at(window.offset)?;
+    match &window.zone {
+        Some(zone) => spec.in_zone(zone),
+        None => Ok(spec),
+    }
+}
+
+/// What makes windows what they are; of the simplest, no more than their size and slide.
+fn window_text(window: &Window) -> String {
+    let mut text = format!("size {}us, slide {}us", micros(window.size), micros(window.slide));
+    if window.kind == WindowKind::Cumulate {
+        text.push_str(", grows");
+    }
+    if window.offset != 0 {
+        text.push_str(&format!(", offset {}us", window.offset));
+    }
+    if let Some(zone) = &window.zone {
+        text.push_str(&format!(", zone {zone}"));
+    }
+    text
 }
 
 fn micros(duration: Duration) -> i64 {
@@ -209,7 +251,7 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     check_names(config, compiler);
     output::check_outputs(config, compiler);
     if let Some((window, place)) = &config.window
-        && let Err(error) = WindowSpec::sliding(micros(window.size), micros(window.slide))
+        && let Err(error) = window_spec(window)
     {
         compiler.report(Diagnostic::new(Code::BadValue, place.clone(), error.to_string()));
     }

@@ -12,6 +12,7 @@ use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Sink, TableOptions, Target};
 use crate::config::{Code, Config, Diagnostic, Sql, source};
+use crate::same::is_same_file;
 
 impl Compiler<'_> {
     /// The sinks, in the order of the config, and what a row of each looks like.
@@ -68,7 +69,9 @@ impl Compiler<'_> {
                 self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
             }
             if let Some((window, place)) = &config.window
-                && [window.size, window.slide].iter().any(|time| micros(*time) % MICROS_PER_MILLI != 0)
+                && [micros(window.size), micros(window.slide), window.offset]
+                    .iter()
+                    .any(|time| time % MICROS_PER_MILLI != 0)
             {
                 let message = "plain rows of a table need windows of whole milliseconds";
                 self.report(Diagnostic::new(Code::Conflict, place.clone(), message));
@@ -146,9 +149,11 @@ impl<'a> Output<'a> {
     fn shared_with(self, other: Output) -> Option<(&'static str, &'static str)> {
         let (file, table) = (("file", "path"), ("table", "table"));
         match (self, other) {
-            (Output::File(a), Output::File(b) | Output::Sqlite(b, _)) if a == b => Some(file),
-            (Output::Sqlite(a, _), Output::File(b)) if a == b => Some(file),
-            (Output::Sqlite(a, x), Output::Sqlite(b, y)) if a == b && x.eq_ignore_ascii_case(y) => {
+            (Output::File(a), Output::File(b) | Output::Sqlite(b, _)) if is_same_file(a, b) => Some(file),
+            (Output::Sqlite(a, _), Output::File(b)) if is_same_file(a, b) => Some(file),
+            (Output::Sqlite(a, x), Output::Sqlite(b, y))
+                if x.eq_ignore_ascii_case(y) && is_same_file(a, b) =>
+            {
                 Some(table)
             }
             (Output::Postgres(a, x), Output::Postgres(b, y)) if a == b && x == y => Some(table),

@@ -4,8 +4,9 @@
 //! the user who runs the job may connect (mode 0600). A newer run of the same job takes the name over, so
 //! whether the name is still ours tells whether the state is.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -63,9 +64,39 @@ impl Client {
     }
 }
 
+const SOCKET: &str = "control.sock";
+
 /// Where the socket of a job lies.
 pub(crate) fn place(state: &Path) -> PathBuf {
-    state.join("control.sock")
+    state.join(SOCKET)
+}
+
+/// Bytes of a path that every system takes as the address of a socket.
+const ADDRESS_BYTES_MAX: usize = 100;
+
+/// A name of a file that is short enough for the address of a socket, however deep its folder lies.
+struct Near {
+    path: PathBuf,
+    /// Held open while the name is used, which names it by its number.
+    _folder: Option<File>,
+}
+
+impl Near {
+    /// The name of a file in a folder.
+    fn to(folder: &Path, name: &str) -> io::Result<Self> {
+        let path = folder.join(name);
+        // Elsewhere the system says itself that the path is too long.
+        if path.as_os_str().len() <= ADDRESS_BYTES_MAX || !cfg!(target_os = "linux") {
+            return Ok(Near { path, _folder: None });
+        }
+        let folder = File::open(folder)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()));
+        Ok(Near { path, _folder: Some(folder) })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// The socket, as long as the job runs.
@@ -84,9 +115,10 @@ impl Desk {
         fs::create_dir_all(state)?;
         let path = place(state);
         // Made beside and renamed, so that it is never there with other rights, nor missing.
-        let draft = state.join(format!("control.{}", std::process::id()));
+        let name = format!("control.{}", std::process::id());
+        let draft = state.join(&name);
         let _ = fs::remove_file(&draft);
-        let listener = UnixListener::bind(&draft)?;
+        let listener = UnixListener::bind(Near::to(state, &name)?.path())?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(0o600))?;
         let inode = fs::metadata(&draft)?.ino();
         fs::rename(&draft, &path)?;
@@ -134,7 +166,7 @@ fn receive(socket: UnixStream) -> Option<(Request, Client)> {
 /// # Errors
 /// If there is nobody to ask, or the connection breaks.
 pub(crate) fn ask(state: &Path, request: Request, mut take: impl FnMut(Answer)) -> io::Result<()> {
-    let socket = UnixStream::connect(place(state))?;
+    let socket = UnixStream::connect(Near::to(state, SOCKET)?.path())?;
     link::write(&socket, &request)?;
     link::read(socket, &mut take);
     Ok(())

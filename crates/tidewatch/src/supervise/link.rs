@@ -22,6 +22,8 @@ pub(crate) struct Orders {
     pub(crate) workers: u32,
     /// Whether this is a start over: then it goes on from the newest checkpoint, whatever the command says.
     pub(crate) again: bool,
+    /// Whether the job's processes have run together before, since the command was given.
+    pub(crate) have_met: bool,
     /// File for notes of what is in hand. The child removes its name.
     pub(crate) notes: std::path::PathBuf,
     /// Partitions and offsets of which one may be poison.
@@ -61,6 +63,8 @@ pub(crate) enum Ending {
     Bereft,
     /// Another process of the job did not come, and perhaps never will.
     Alone,
+    /// Another process of the job was there before and has not come back.
+    Forsaken,
     /// A thread of the process panicked.
     Panicked,
     /// It failed, and to start again makes no sense.
@@ -70,7 +74,7 @@ pub(crate) enum Ending {
 impl Ending {
     /// Whether another process of the job has caused it: by its death, its state or its absence.
     pub(crate) fn is_by_others(self) -> bool {
-        matches!(self, Ending::Bereft | Ending::Alone)
+        matches!(self, Ending::Bereft | Ending::Alone | Ending::Forsaken)
     }
 }
 

@@ -10,6 +10,7 @@
 //! | is killed, crashes, or fails after it has read something | it is started again |
 //! | fails before anything was read since the command was given | exit code 1: what never worked is not repeated |
 //! | fails because another process of the job is gone or not ready | it is started again |
+//! | fails because another process of the job does not come back | exit code 1 |
 //! | ends well, but cannot write its report | exit code 1 |
 //! | finds that another run has taken the state over | exit code 1 |
 //! | says nothing, or a worker does not move, for `supervise.hang_after` | it is killed, and started again |
@@ -20,7 +21,8 @@
 //! runs in the process that the user started, and so does one with `--no-supervise`.
 //!
 //! In a job of several processes each has its supervisor. When one dies the others notice over the mesh and
-//! end; their supervisors start them again, and they meet again.
+//! end; their supervisors start them again, and they meet again. One that does not come back within
+//! `mesh.rejoin_within` is gone together with its supervisor: then all end.
 //!
 //! What [`suspects`] finds out about records that kill is written to the state ([`poison`]). [`desk`] is
 //! where `tidewatch ctl` asks.
@@ -37,6 +39,7 @@ mod supervisor;
 mod suspects;
 mod words;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -68,6 +71,8 @@ pub(crate) struct Plan<'a> {
     /// Starts in a row that bring the job no further before it is given up; without, it never is.
     pub(crate) max_restarts: Option<u64>,
     pub(crate) quiet: bool,
+    /// Where the report goes if the job is told to stop while none of its processes is there.
+    pub(crate) report: Option<&'a Path>,
 }
 
 /// What a supervisor hears of.

@@ -19,6 +19,11 @@ impl Past {
         self.has_read = true;
     }
 
+    /// Whether any has read something, for which all processes of the job are needed.
+    pub(super) fn has_read(&self) -> bool {
+        self.has_read
+    }
+
     pub(super) fn begins(&mut self) {
         self.has_begun = true;
     }
@@ -32,7 +37,7 @@ impl Past {
     pub(super) fn may_pass(&mut self, ending: Option<Ending>) -> bool {
         self.has_met |= ending == Some(Ending::Bereft);
         match ending {
-            Some(Ending::Hopeless) => false,
+            Some(Ending::Hopeless | Ending::Forsaken) => false,
             Some(Ending::Bereft) => true,
             Some(Ending::Alone) => self.has_met || self.has_read,
             _ => self.has_read,
@@ -55,6 +60,7 @@ mod tests {
             assert!(past.may_pass(ending), "{ending:?}");
         }
         assert!(!past.may_pass(Some(Ending::Hopeless)));
+        assert!(!past.may_pass(Some(Ending::Forsaken)), "it was waited for long enough");
     }
 
     #[test]

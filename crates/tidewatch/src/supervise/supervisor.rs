@@ -16,7 +16,7 @@ use super::rescale::Rescale;
 use super::suspects::Suspects;
 use super::words::{self, say};
 use super::{Event, Plan, poison};
-use crate::signals;
+use crate::{report, signals};
 
 /// How often it looks whether its child hangs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -108,8 +108,8 @@ impl<'a> Supervisor<'a> {
     fn start(&mut self) -> anyhow::Result<Generation> {
         self.put_away()?;
         self.starts += 1;
-        let (again, events) = (self.past.has_begun(), self.events.clone());
-        let generation = Generation::start(self.starts, self.workers, again, &self.suspects, events)?;
+        let (past, events) = (&self.past, self.events.clone());
+        let generation = Generation::start(self.starts, self.workers, past, &self.suspects, events)?;
         self.has_started = true;
         Ok(generation)
     }
@@ -194,7 +194,7 @@ impl<'a> Supervisor<'a> {
                 return self.start_over(end);
             }
             // Ctrl-C reaches a child that has just been started before it is deaf to it.
-            (None, _) if self.stopping && end.beat.is_none() => return Next::Leave(0),
+            (None, _) if self.stopping && end.beat.is_none() => return Next::Leave(self.stop()),
             (Some(code @ (0 | 2 | 3 | 130)), _) => return Next::Leave(code as u8),
             (Some(_), Some(Ending::Finished | Ending::Drained)) => return Next::Leave(1),
             _ => {}
@@ -280,13 +280,26 @@ impl<'a> Supervisor<'a> {
         loop {
             // A signal may have come when nobody was there to drain.
             if self.stopping {
-                return Some(0);
+                return Some(self.stop());
             }
             match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Event::Signal { .. }) => self.stopping = true,
                 Ok(Event::Asked(request, client)) => self.serve(request, client, None),
                 Ok(_) => {}
                 Err(_) => return None,
+            }
+        }
+    }
+
+    /// Ends a job that was told to stop while no process was there to say how far it is: the newest checkpoint
+    /// knows. Returns the exit code.
+    fn stop(&self) -> u8 {
+        let Some(path) = self.plan.report.filter(|_| self.plan.process == 0) else { return 0 };
+        match report::write_at_rest(path, self.plan.job, self.plan.state) {
+            Ok(()) => 0,
+            Err(error) => {
+                say(&format!("error: {error:#}; the same command goes on from the last checkpoint"));
+                1
             }
         }
     }

@@ -57,7 +57,7 @@ error[E0102]: unknown key `colour` in `[window]`
   --> job.toml:18:1
    |
 18 | colour = 1
-   | ^^^^^^ help: known here: slide"#,
+   | ^^^^^^ help: known here: slide, step, offset, zone"#,
     );
 }
 
@@ -140,7 +140,7 @@ fn a_misspelt_word_gets_the_nearest_one() {
     check(
         &changed("type = \"tumbling\"", "type = \"tumblin\""),
         r#"
-error[E0105]: `tumblin` is none of sliding, tumbling
+error[E0105]: `tumblin` is none of sliding, tumbling, cumulate
   --> job.toml:16:8
    |
 16 | type = "tumblin"
@@ -334,15 +334,54 @@ error[E0301]: sink `alerts` has the file of the source `events`
 }
 
 #[test]
-fn a_window_that_slides_too_far_is_refused() {
+fn a_window_that_does_not_end_with_a_step_is_refused() {
     check(
-        &changed("type = \"tumbling\"\nsize = \"10m\"", "type = \"sliding\"\nsize = \"1m\"\nslide = \"10m\""),
+        &changed("type = \"tumbling\"\nsize = \"10m\"", "type = \"cumulate\"\nsize = \"10m\"\nstep = \"3m\""),
         r#"
-error[E0301]: windows of 1m that slide by 10m would leave events out
-  --> job.toml:18:9
+error[E0105]: the steps of a window that grows must divide its size
+  --> job.toml:15:2
    |
-18 | slide = "10m"
-   |         ^^^^^"#,
+15 | [window]
+   |  ^^^^^^"#,
+    );
+}
+
+#[test]
+fn an_offset_that_says_the_same_as_a_smaller_one_is_refused() {
+    check(
+        &changed("size = \"10m\"", "size = \"10m\"\noffset = \"-10m\""),
+        r#"
+error[E0105]: an offset must be shorter than the time from one start of a window to the next
+  --> job.toml:15:2
+   |
+15 | [window]
+   |  ^^^^^^"#,
+    );
+}
+
+#[test]
+fn a_zone_that_nobody_knows_is_refused() {
+    check(
+        &changed("size = \"10m\"", "size = \"10m\"\nzone = \"Asia/Soul\""),
+        r#"
+error[E0105]: `Asia/Soul` is no time zone; write one as `Asia/Seoul`
+  --> job.toml:15:2
+   |
+15 | [window]
+   |  ^^^^^^"#,
+    );
+}
+
+#[test]
+fn a_window_with_the_key_of_another_kind_is_refused() {
+    check(
+        &changed("size = \"10m\"", "size = \"10m\"\nstep = \"1m\""),
+        r#"
+error[E0301]: a tumbling window has no `step`: each follows the last
+  --> job.toml:18:1
+   |
+18 | step = "1m"
+   | ^^^^ help: set `type = "cumulate"`, or take `step` out"#,
     );
 }
 

@@ -59,6 +59,22 @@ fn a_time_that_is_declared_a_double_may_have_a_fraction() {
 }
 
 #[test]
+fn a_time_that_is_declared_a_timestamptz_is_a_column_too_and_an_instant_only() {
+    let with = |declared: &str, unit: &str| {
+        let text =
+            changed("event_type = \"varchar\"", &format!("event_type = \"varchar\"\nts = \"{declared}\""));
+        let text = text.replacen("count(*)", "count(*) FILTER (WHERE ts <= event_time AND hour(ts) < 12)", 1);
+        text.replacen("unit = \"ms\"", &format!("unit = \"{unit}\""), 1)
+    };
+    assert!(fields(&with("timestamptz", "rfc3339")).contains("ts@ts:timestamptz"));
+    let refused = |declared, unit| compile(&with(declared, unit), &[], &[]).unwrap_err();
+    let message = refused("timestamp", "rfc3339");
+    assert!(message.contains("needs a timestamptz or a varchar") && message.contains("no zone"), "{message}");
+    let message = refused("timestamptz", "ms");
+    assert!(message.contains("a bigint or a double") && message.contains("`event_time`"), "{message}");
+}
+
+#[test]
 fn a_path_leads_into_objects_and_a_quoted_name_is_one_name() {
     let text = changed(
         "duration_s = \"double\"",

@@ -24,6 +24,7 @@ fn a_mesh_is_read_as_it_is_written_and_has_defaults() {
         }),
         insecure: false,
         timeout: Duration::from_secs(3),
+        ..MeshSpec::default()
     };
     assert_eq!(mesh(&format!("token = {{ file = \"token\" }}\ntimeout = \"3s\"\n{tls}"), &[]), Ok(expected));
     assert!(mesh("insecure = true", &[]).unwrap().insecure);

@@ -48,12 +48,12 @@ pub(crate) fn arithmetic_bound(
     match data_type {
         DataType::Bigint => {
             let operands = vec![left.widened(data_type)?, right.widened(data_type)?];
-            let fallible = operator != Arithmetic::Remainder;
-            Bound::call(name, span, operands, data_type, fallible, arithmetic::integers(operator))
+            Bound::call(name, span, operands, data_type, true, arithmetic::integers(operator))
         }
+        // As DuckDB: of other numbers it is `/`, but not by zero.
         _ if operator == Arithmetic::DivideWhole => {
-            Err(ExpressionError::new(format!("`//` divides whole numbers, found a {data_type}"), span)
-                .help("write `/`, or floor(a / b)"))
+            let operands = vec![left.widened(DataType::Double)?, right.widened(DataType::Double)?];
+            Bound::call(name, span, operands, DataType::Double, true, arithmetic::double_quotient())
         }
         DataType::Decimal { .. } => decimal_arithmetic(operator, left, right, span),
         _ => {
@@ -96,8 +96,7 @@ fn decimal_arithmetic(operator: Arithmetic, left: Bound, right: Bound, span: Ran
         bound.widened(to)
     };
     let operands = vec![widen(left, left_shape)?, widen(right, right_shape)?];
-    let fallible = operator != Arithmetic::Remainder;
-    Bound::call(operator.symbol(), span, operands, output, fallible, arithmetic::decimals(operator, output))
+    Bound::call(operator.symbol(), span, operands, output, true, arithmetic::decimals(operator, output))
 }
 
 /// Dates count in days: `date + n`, `date - n`, `date - date`.

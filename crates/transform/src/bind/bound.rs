@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use event::DataType;
 
@@ -178,6 +178,17 @@ impl Bound {
         self.constant_value(DataType::Bigint).map(|one| one.as_primitive::<Int64Type>().value(0))
     }
 
+    /// Its microseconds, if it is a constant time.
+    pub(crate) fn constant_micros(&self) -> Option<i64> {
+        let one = self.constant_array().filter(|one| one.is_valid(0))?;
+        Some(one.as_primitive_opt::<TimestampMicrosecondType>()?.value(0))
+    }
+
+    /// Whether it is a date, a timestamp or an instant.
+    pub(crate) fn is_time(&self) -> bool {
+        matches!(self.data_type, Some(DataType::Date | DataType::Timestamp | DataType::TimestampTz))
+    }
+
     /// Its type for a message.
     pub(crate) fn type_name(&self) -> String {
         self.data_type.map_or_else(|| "NULL".to_owned(), |data_type| data_type.to_string())
@@ -237,9 +248,15 @@ fn measure<'a>(operands: impl IntoIterator<Item = &'a Bound>) -> (usize, usize) 
 pub(crate) fn common_type<'a>(
     operands: impl IntoIterator<Item = &'a Bound>,
 ) -> Result<Option<DataType>, &'a Bound> {
+    let operands: Vec<&Bound> = operands.into_iter().collect();
+    let with_time = operands.iter().any(|operand| operand.is_time());
     let mut so_far: Option<(DataType, u8)> = None;
     for operand in operands {
         let Some(next) = operand.data_type else { continue };
+        // A text that is written out, beside a time, is a time.
+        if with_time && operand.constant_text().is_some() {
+            continue;
+        }
         so_far = Some(match so_far {
             None => (next, operand.digits()),
             Some(first) => common_of_two(first, (next, operand.digits())).ok_or(operand)?,
@@ -265,6 +282,8 @@ fn common_of_two(left: (DataType, u8), right: (DataType, u8)) -> Option<(DataTyp
             DataType::Decimal { precision: (whole_a.max(whole_b) + scale).min(38), scale }
         }
         (DataType::Date, DataType::Timestamp) | (DataType::Timestamp, DataType::Date) => DataType::Timestamp,
+        (DataType::TimestampTz, DataType::Date | DataType::Timestamp)
+        | (DataType::Date | DataType::Timestamp, DataType::TimestampTz) => DataType::TimestampTz,
         _ => return None,
     };
     Some((data_type, digits))

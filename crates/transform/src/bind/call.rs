@@ -8,9 +8,9 @@ use sqlparser::ast::{
     FunctionArguments, TrimWhereField,
 };
 
-use super::{Binder, Bound, Result};
+use super::{Binder, Bound, Operand, Result};
 use crate::ExpressionError;
-use crate::functions::{self, Invocation};
+use crate::functions::{self, SMALL_INTEGERS, SmallInteger};
 use crate::nearest::suggestion;
 
 /// Names of the aggregates, for suggestions.
@@ -26,7 +26,7 @@ pub(super) enum Written<'e> {
 }
 
 impl Binder<'_> {
-    pub(super) fn function(&mut self, function: &Function, expression: &Expr) -> Result<Bound> {
+    pub(super) fn function(&mut self, function: &Function, expression: &Expr) -> Result<Operand> {
         let name = function.name.to_string().to_ascii_lowercase();
         let span = self.source.span(&function.name);
         let refused = |message: &str| ExpressionError::new(format!("`{name}`: {message}"), span.clone());
@@ -42,21 +42,33 @@ impl Binder<'_> {
         }
         let written = written(function).map_err(refused)?;
         if let Some(aggregate) = AggregateFunction::from_name(&name) {
-            return self.aggregate(aggregate, written, function.filter.as_deref(), expression, span);
+            let filter = function.filter.as_deref();
+            return self.aggregate(aggregate, written, filter, expression, span).map(Operand::Value);
         }
-        let Some(known) = functions::find(&name) else {
-            let names = functions::names().chain(AGGREGATES.iter().copied());
-            let help = suggestion(&name, names).filter(|help| help.starts_with("did you mean"));
+        let names = functions::names().chain(super::interval::names());
+        if !names.clone().any(|known| known == name) {
+            let help = suggestion(&name, names.chain(AGGREGATES.iter().copied()));
+            let help = help.filter(|help| help.starts_with("did you mean")).or(functions::advice(&name));
             return Err(ExpressionError::new(format!("unknown function `{name}`"), span).maybe_help(help));
-        };
+        }
         if function.filter.is_some() {
             return Err(refused("only an aggregate takes FILTER"));
         }
         let Written::List(list) = written else {
             return Err(refused("`*` is only for count(*)"));
         };
-        let arguments = list.into_iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
-        known.invoke(Invocation::new(known.name, span.start..self.source.span(expression).end, arguments))
+        let arguments =
+            list.into_iter().map(|argument| self.operand(argument)).collect::<Result<Vec<_>>>()?;
+        let span = span.start..self.source.span(expression).end.max(span.end);
+        self.call(&name, arguments, span)
+    }
+
+    /// A call of a function that is known by that name.
+    fn call(&mut self, name: &str, arguments: Vec<Operand>, span: Range<usize>) -> Result<Operand> {
+        match self.interval_function(name, arguments, span.clone()) {
+            Ok(with_interval) => with_interval,
+            Err(arguments) => functions::call(name, arguments, span).map(Operand::Value),
+        }
     }
 
     pub(super) fn cast(
@@ -64,14 +76,39 @@ impl Binder<'_> {
         kind: &CastKind,
         operand: &Expr,
         to: &sqlparser::ast::DataType,
-    ) -> Result<Bound> {
-        let bound = self.bind(operand)?;
-        let to = self.type_of(to, &bound.span)?;
-        bound.cast(to, matches!(kind, CastKind::TryCast | CastKind::SafeCast))
+    ) -> Result<Operand> {
+        let operand = self.operand(operand)?;
+        if matches!(to, sqlparser::ast::DataType::Interval { .. }) {
+            return super::interval::as_interval(operand).map(Operand::Interval);
+        }
+        let value = match operand {
+            Operand::Interval(interval) => {
+                let to = self.type_of(to, &interval.span)?.0;
+                super::interval::as_text(interval, to)
+            }
+            Operand::Value(bound) => {
+                let (to, range) = self.type_of(to, &bound.span)?;
+                let attempt = matches!(kind, CastKind::TryCast | CastKind::SafeCast);
+                let cast = bound.cast(to, attempt)?;
+                match range {
+                    None => Ok(cast),
+                    Some(range) => functions::within(cast, range, attempt),
+                }
+            }
+        };
+        value.map(Operand::Value)
     }
 
-    fn type_of(&self, written: &sqlparser::ast::DataType, span: &Range<usize>) -> Result<DataType> {
+    /// The type, and for a whole number that is smaller than a bigint what it holds.
+    fn type_of(
+        &self,
+        written: &sqlparser::ast::DataType,
+        span: &Range<usize>,
+    ) -> Result<(DataType, Option<&'static SmallInteger>)> {
         let name = written.to_string().to_ascii_lowercase();
+        if let Some(small) = SMALL_INTEGERS.iter().find(|small| small.names.contains(&name.as_str())) {
+            return Ok((DataType::Bigint, Some(small)));
+        }
         let name = match name.as_str() {
             "double precision" => "double",
             "decimal" | "numeric" => "decimal(18,3)",
@@ -86,11 +123,12 @@ impl Binder<'_> {
             Some(rest) if !rest.contains(',') => format!("{rest},0)"),
             _ => name.to_owned(),
         };
-        completed.parse().map_err(|error: event::UnknownType| {
-            let help = matches!(name, "int" | "integer" | "int4" | "smallint" | "real" | "float" | "float4");
+        let parsed = completed.parse().map_err(|error: event::UnknownType| {
+            let help = matches!(name, "real" | "float" | "float4" | "hugeint" | "ubigint");
             let help = help.then(|| "whole numbers are bigint, others double".to_owned());
             ExpressionError::new(error.to_string(), span.clone()).maybe_help(help)
-        })
+        });
+        parsed.map(|data_type| (data_type, None))
     }
 
     /// Functions for which SQL has a syntax of its own; everything else is not supported.
@@ -103,8 +141,17 @@ impl Binder<'_> {
                 ("floor", vec![self.bind(expr)?])
             }
             Expr::Extract { field, expr, .. } => {
-                let part = Bound::text(&field.to_string(), self.source.span(expression));
-                ("date_part", vec![part, self.bind(expr)?])
+                let part = Bound::text(field.to_string().trim_matches('\''), self.source.span(expression));
+                let arguments = vec![Operand::Value(part), self.operand(expr)?];
+                return self.call("date_part", arguments, self.source.span(expression))?.into_value();
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut arguments =
+                    vec![self.bind(expr)?, self.bind(overlay_what)?, self.bind(overlay_from)?];
+                if let Some(count) = overlay_for {
+                    arguments.push(self.bind(count)?);
+                }
+                ("overlay", arguments)
             }
             Expr::Position { expr, r#in } => ("position", vec![self.bind(r#in)?, self.bind(expr)?]),
             Expr::Substring { expr, substring_from, substring_for, .. } => {
@@ -132,8 +179,7 @@ impl Binder<'_> {
             }
             other => return Err(self.unsupported(other)),
         };
-        let Some(known) = functions::find(name) else { return Err(self.unsupported(expression)) };
-        known.invoke(Invocation::new(known.name, self.source.span(expression), arguments))
+        functions::call(name, arguments, self.source.span(expression))
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn value(value: &Value, span: Range<usize>) -> Result<Bound> {
     match value {
         Value::Number(digits, false) => number(digits, span),
         Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Ok(Bound::text(text, span)),
+        Value::DollarQuotedString(quoted) => Ok(Bound::text(&quoted.value, span)),
         Value::Boolean(value) => Ok(Bound::constant(boolean_of(*value), DataType::Boolean, span)),
         Value::Null => Ok(Bound::null(span)),
         other => Err(ExpressionError::new(format!("`{}` is not supported", short(&other.to_string())), span)),
@@ -26,7 +27,8 @@ pub(super) fn value(value: &Value, span: Range<usize>) -> Result<Bound> {
 }
 
 /// Digits alone are a bigint; with a point or an exponent they are a double.
-fn number(digits: &str, span: Range<usize>) -> Result<Bound> {
+fn number(written: &str, span: Range<usize>) -> Result<Bound> {
+    let digits = &written.replace('_', "");
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return match digits.parse::<i64>() {
             Ok(value) => Ok(Bound::integer(value, span)),
@@ -83,37 +85,78 @@ pub(super) fn typed(typed: &TypedString, span: Range<usize>) -> Result<Bound> {
     Ok(Bound::constant(one, data_type, span))
 }
 
-/// `INTERVAL '10 minutes'`, `INTERVAL 10 MINUTES`, `INTERVAL '1 day 2 hours'`.
-pub(super) fn interval(interval: &ast::Interval, source: &Source) -> Result<Interval> {
+/// `INTERVAL '10 minutes'`, `INTERVAL 10 MINUTES`, `INTERVAL '1 day 02:00:00'`; `None` if it is no literal.
+pub(super) fn interval(interval: &ast::Interval, source: &Source) -> Result<Option<Interval>> {
     let span = source.span(interval.value.as_ref());
     let refused = || {
         ExpressionError::new("this interval is not understood", span.clone())
             .help("write for instance INTERVAL '1 day 2 hours' or INTERVAL 10 MINUTE")
     };
-    let Expr::Value(value) = interval.value.as_ref() else { return Err(refused()) };
-    let part = |name: &str| {
-        Part::from_name(name).ok_or_else(|| {
-            ExpressionError::new(format!("unknown unit `{name}`"), span.clone())
-                .maybe_help(suggestion(name, PARTS.iter().copied()))
-        })
-    };
+    if interval.last_field.is_some() {
+        return Err(refused());
+    }
+    let Expr::Value(value) = interval.value.as_ref() else { return Ok(None) };
     let text = match &value.value {
         Value::Number(text, _) | Value::SingleQuotedString(text) => text,
         _ => return Err(refused()),
     };
-    if interval.last_field.is_some() {
-        return Err(refused());
+    let Some(unit) = &interval.leading_field else {
+        return interval_text(text).map(Some).ok_or_else(refused);
+    };
+    let part = interval_part(&unit.to_string(), &span)?;
+    let number: f64 = text.trim().parse().map_err(|_| refused())?;
+    if number.fract() != 0.0 && !matches!(part, Part::Second | Part::Millisecond) {
+        return Err(refused().help(format!("a fraction goes into the text: INTERVAL '{number} {unit}'")));
     }
-    if let Some(unit) = &interval.leading_field {
-        let number: f64 = text.trim().parse().map_err(|_| refused())?;
-        return Interval::of(number, part(&unit.to_string())?).ok_or_else(refused);
-    }
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    if words.is_empty() || !words.len().is_multiple_of(2) {
-        return Err(refused());
-    }
-    words.chunks(2).try_fold(Interval::default(), |sum, pair| {
-        let number: f64 = pair[0].parse().map_err(|_| refused())?;
-        Interval::of(number, part(pair[1])?).and_then(|next| sum.plus(next)).ok_or_else(refused)
+    Interval::of(number, part).map(Some).ok_or_else(refused)
+}
+
+/// The part that a unit names.
+pub(super) fn interval_part(name: &str, span: &Range<usize>) -> Result<Part> {
+    Part::from_name(name).ok_or_else(|| {
+        ExpressionError::new(format!("unknown unit `{name}`"), span.clone())
+            .maybe_help(suggestion(name, PARTS.iter().copied()))
     })
+}
+
+/// Reads `1 day 2 hours`, `1d 2h`, `1 day -04:05:06.5`, `10` (seconds); with `ago` behind it backwards.
+pub(super) fn interval_text(text: &str) -> Option<Interval> {
+    let (mut rest, mut sum) = (text.trim(), Interval::default());
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        if rest.eq_ignore_ascii_case("ago") {
+            return sum.times(-1.0);
+        }
+        let end = rest.find(|c: char| !c.is_ascii_digit() && !"+-.:".contains(c)).unwrap_or(rest.len());
+        let (number, behind) = (&rest[..end], rest[end..].trim_start());
+        if number.contains(':') {
+            sum = sum.plus(clock(number)?)?;
+            rest = behind;
+            continue;
+        }
+        let number: f64 = number.parse().ok()?;
+        let end = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
+        let part = if end == 0 { Part::Second } else { Part::from_name(&behind[..end])? };
+        sum = sum.plus(Interval::of(number, part)?)?;
+        rest = behind[end..].trim_start();
+    }
+    Some(sum)
+}
+
+/// `[-]HH:MM[:SS[.f]]`, with any number of hours.
+fn clock(text: &str) -> Option<Interval> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut fields = digits.split(':');
+    let hours: f64 = fields.next()?.parse().ok()?;
+    let minutes: f64 = fields.next()?.parse().ok().filter(|minutes| *minutes < 60.0)?;
+    let seconds: f64 = fields.next().map_or(Some(0.0), |field| field.parse().ok()).filter(|s| *s < 60.0)?;
+    if fields.next().is_some() {
+        return None;
+    }
+    Interval::of(sign * (hours * 3_600.0 + minutes * 60.0 + seconds), Part::Second)
 }

@@ -5,6 +5,7 @@ mod arithmetic;
 mod bound;
 mod call;
 mod condition;
+mod interval;
 mod literal;
 mod operator;
 
@@ -12,14 +13,16 @@ pub(crate) use aggregate::{Collector, InputName};
 pub(crate) use arithmetic::arithmetic_bound;
 pub(crate) use bound::{Bound, common_type, conversion_help};
 pub(crate) use condition::one_type;
+pub(crate) use interval::BoundInterval;
 pub(crate) use operator::{comparable, comparison_of};
 
 use std::ops::Range;
 
 use event::{DataType, Schema};
-use sqlparser::ast::{Expr, Ident, UnaryOperator};
+use sqlparser::ast::{AccessExpr, Expr, Ident, Subscript, UnaryOperator};
 
 use crate::ExpressionError;
+use crate::functions::{self, at_time_zone, bit_not, similar_to, subscript};
 use crate::kernel::arithmetic::negate;
 use crate::kernel::comparison::Comparison;
 use crate::kernel::logic;
@@ -40,6 +43,34 @@ pub(crate) enum Place<'a> {
     Features(&'a mut Collector),
 }
 
+/// What an expression is: a value of a type that columns have, or an interval.
+#[derive(Debug, Clone)]
+pub(crate) enum Operand {
+    Value(Bound),
+    Interval(BoundInterval),
+}
+
+impl Operand {
+    /// The value, if it is one.
+    pub(crate) fn value(self) -> Option<Bound> {
+        match self {
+            Operand::Value(bound) => Some(bound),
+            Operand::Interval(_) => None,
+        }
+    }
+
+    /// The value; an interval is an error that points to it.
+    pub(crate) fn into_value(self) -> Result<Bound> {
+        match self {
+            Operand::Value(bound) => Ok(bound),
+            Operand::Interval(interval) => {
+                Err(ExpressionError::new("an interval is no value of a column", interval.span)
+                    .help("add it to a time, compare it with another, or take its length with epoch(..)"))
+            }
+        }
+    }
+}
+
 /// Binds one expression.
 pub(crate) struct Binder<'a> {
     pub(crate) source: &'a Source<'a>,
@@ -55,16 +86,21 @@ impl<'a> Binder<'a> {
         Binder { source, schema, place, depth: 0 }
     }
 
-    /// Types an expression and everything below it.
+    /// Types an expression and everything below it, which must be a value.
     pub(crate) fn bind(&mut self, expression: &Expr) -> Result<Bound> {
+        self.operand(expression)?.into_value()
+    }
+
+    /// Types an expression and everything below it.
+    pub(crate) fn operand(&mut self, expression: &Expr) -> Result<Operand> {
         if self.depth >= NESTING_MAX {
             let message = format!("the expression is nested deeper than {NESTING_MAX} levels");
             return Err(ExpressionError::new(message, self.source.whole()));
         }
         self.depth += 1;
-        let bound = self.dispatch(expression);
+        let operand = self.dispatch(expression);
         self.depth -= 1;
-        bound
+        operand
     }
 
     /// Types a condition: true where it holds, false where it does not or is NULL.
@@ -72,18 +108,25 @@ impl<'a> Binder<'a> {
         self.truth_test(expression, true, false, expression)
     }
 
-    fn dispatch(&mut self, expression: &Expr) -> Result<Bound> {
+    /// What may be an interval; everything else is a value.
+    fn dispatch(&mut self, expression: &Expr) -> Result<Operand> {
+        match expression {
+            Expr::Nested(inner) => self.operand(inner),
+            Expr::Interval(interval) => self.interval(interval).map(Operand::Interval),
+            Expr::UnaryOp { op, expr } => self.unary(op, expr, expression),
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expression),
+            Expr::Function(function) => self.function(function, expression),
+            Expr::Cast { kind, expr, data_type, format: None, .. } => self.cast(kind, expr, data_type),
+            other => self.value(other).map(Operand::Value),
+        }
+    }
+
+    fn value(&mut self, expression: &Expr) -> Result<Bound> {
         match expression {
             Expr::Identifier(name) => self.name(name),
             Expr::CompoundIdentifier(names) => Err(self.compound_name(names, expression)),
-            Expr::Nested(inner) => self.bind(inner),
             Expr::Value(value) => literal::value(&value.value, self.source.range(value.span)),
             Expr::TypedString(typed) => literal::typed(typed, self.source.range(typed.value.span)),
-            Expr::Interval(_) => Err(self
-                .error(expression, "an interval can only be added to a date or time, or taken from one")
-                .help("write for instance `ts - INTERVAL '10 minutes'`")),
-            Expr::UnaryOp { op, expr } => self.unary(op, expr, expression),
-            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expression),
             Expr::IsNull(operand) => self.null_test(operand, false, expression),
             Expr::IsNotNull(operand) => self.null_test(operand, true, expression),
             Expr::IsTrue(operand) => self.truth_test(operand, true, false, expression),
@@ -104,11 +147,21 @@ impl<'a> Binder<'a> {
             Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
                 self.like(expr, pattern, escape_char.as_deref(), (true, *negated), expression)
             }
+            Expr::SimilarTo { negated, expr, pattern, escape_char: None } => {
+                let operands = vec![self.bind(expr)?, self.bind(pattern)?];
+                let matched = similar_to(operands, self.source.span(expression))?;
+                operator::negate(matched, *negated)
+            }
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), expression)
             }
-            Expr::Cast { kind, expr, data_type, format: None } => self.cast(kind, expr, data_type),
-            Expr::Function(function) => self.function(function, expression),
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let operands = vec![self.bind(time_zone)?, self.bind(timestamp)?];
+                at_time_zone("AT TIME ZONE", operands, self.source.span(expression))
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                self.subscript(root, access_chain, expression)
+            }
             other => self.special_function(other),
         }
     }
@@ -134,9 +187,12 @@ impl<'a> Binder<'a> {
     }
 
     fn null_test(&mut self, operand: &Expr, negated: bool, expression: &Expr) -> Result<Bound> {
-        let operand = self.bind(operand)?;
-        let name = if negated { "is_not_null" } else { "is_null" };
         let span = self.source.span(expression);
+        let operand = match self.operand(operand)? {
+            Operand::Value(operand) => operand,
+            Operand::Interval(interval) => return interval::null_test(interval, negated, span),
+        };
+        let name = if negated { "is_not_null" } else { "is_null" };
         Bound::call(name, span, vec![operand], DataType::Boolean, false, logic::is_null(negated))
     }
 
@@ -158,27 +214,46 @@ impl<'a> Binder<'a> {
         Bound::call("is_unknown", span, vec![operand], DataType::Boolean, false, logic::is_null(negated))
     }
 
-    fn unary(&mut self, operator: &UnaryOperator, operand: &Expr, expression: &Expr) -> Result<Bound> {
+    fn unary(&mut self, operator: &UnaryOperator, operand: &Expr, expression: &Expr) -> Result<Operand> {
         let span = self.source.span(expression);
-        match operator {
-            UnaryOperator::Not => {
-                let operand = self.boolean(operand)?;
-                Bound::call("not", span, vec![operand], DataType::Boolean, false, logic::not())
-            }
-            UnaryOperator::Minus => {
-                if let Some(least) = literal::least_integer(operand) {
-                    return Ok(least.at(span));
-                }
-                let operand = self.numeric(operand, "-")?;
-                let data_type = operand.data_type.unwrap_or(DataType::Bigint);
-                let (operand, fallible) = (operand.widened(data_type)?, data_type == DataType::Bigint);
-                let shape = if data_type == DataType::Double { Shape::NegateDouble } else { Shape::Other };
-                let kernel = negate(data_type);
-                Ok(Bound::call("-", span, vec![operand], data_type, fallible, kernel)?.shaped(shape))
-            }
-            UnaryOperator::Plus => self.numeric(operand, "+"),
-            other => Err(self.error(expression, format!("the operator `{other}` is not supported"))),
+        if *operator == UnaryOperator::Not {
+            let operand = self.boolean(operand)?;
+            let negated = Bound::call("not", span, vec![operand], DataType::Boolean, false, logic::not());
+            return negated.map(Operand::Value);
         }
+        if let (UnaryOperator::Minus, Some(least)) = (operator, literal::least_integer(operand)) {
+            return Ok(Operand::Value(least.at(span)));
+        }
+        let operand = match self.operand(operand)? {
+            Operand::Value(operand) => operand,
+            Operand::Interval(interval) => return self.signed_interval(operator, interval, expression),
+        };
+        let value = match operator {
+            UnaryOperator::Minus => negative(numeric(operand, "-")?, span),
+            UnaryOperator::Plus => numeric(operand, "+"),
+            UnaryOperator::BitwiseNot => bit_not(operand, span),
+            UnaryOperator::PGAbs => functions::call("abs", vec![operand], span),
+            other => Err(self.error(expression, format!("the operator `{other}` is not supported"))),
+        };
+        value.map(Operand::Value)
+    }
+
+    /// `text[place]`, `text[from:to]`.
+    fn subscript(&mut self, root: &Expr, chain: &[AccessExpr], expression: &Expr) -> Result<Bound> {
+        let [AccessExpr::Subscript(written)] = chain else { return Err(self.unsupported(expression)) };
+        let text = self.bind(root)?;
+        let bounds = match written {
+            Subscript::Index { index } => {
+                let index = self.bind(index)?;
+                (Some(index.clone()), Some(index))
+            }
+            Subscript::Slice { lower_bound, upper_bound, stride: None } => {
+                let lower = lower_bound.as_ref().map(|bound| self.bind(bound)).transpose()?;
+                (lower, upper_bound.as_ref().map(|bound| self.bind(bound)).transpose()?)
+            }
+            Subscript::Slice { .. } => return Err(self.unsupported(expression)),
+        };
+        subscript(text, bounds, self.source.span(expression))
     }
 
     /// Binds what must be boolean.
@@ -192,17 +267,6 @@ impl<'a> Binder<'a> {
             .help("compare it with something, as in `x > 0`"))
     }
 
-    /// Binds what must be a number.
-    fn numeric(&mut self, expression: &Expr, operator: &str) -> Result<Bound> {
-        let bound = self.bind(expression)?;
-        if bound.data_type.is_none_or(DataType::is_numeric) {
-            return Ok(bound);
-        }
-        let message = format!("`{operator}` needs a number, found a {}", bound.type_name());
-        Err(ExpressionError::new(message, bound.span.clone())
-            .maybe_help(conversion_help(&bound, DataType::Double)))
-    }
-
     fn error(&self, expression: &Expr, message: impl Into<String>) -> ExpressionError {
         ExpressionError::new(message, self.source.span(expression))
     }
@@ -210,6 +274,23 @@ impl<'a> Binder<'a> {
     fn unsupported(&self, expression: &Expr) -> ExpressionError {
         self.error(expression, format!("`{}` is not supported", short(&expression.to_string())))
     }
+}
+
+/// What must be a number.
+fn numeric(bound: Bound, operator: &str) -> Result<Bound> {
+    if bound.data_type.is_none_or(DataType::is_numeric) {
+        return Ok(bound);
+    }
+    let message = format!("`{operator}` needs a number, found a {}", bound.type_name());
+    Err(ExpressionError::new(message, bound.span.clone())
+        .maybe_help(conversion_help(&bound, DataType::Double)))
+}
+
+fn negative(operand: Bound, span: Range<usize>) -> Result<Bound> {
+    let data_type = operand.data_type.unwrap_or(DataType::Bigint);
+    let (operand, fallible) = (operand.widened(data_type)?, data_type == DataType::Bigint);
+    let shape = if data_type == DataType::Double { Shape::NegateDouble } else { Shape::Other };
+    Ok(Bound::call("-", span, vec![operand], data_type, fallible, negate(data_type))?.shaped(shape))
 }
 
 /// The beginning of a piece of SQL, for a message.

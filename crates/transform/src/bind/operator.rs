@@ -2,18 +2,15 @@
 
 use std::ops::Range;
 
-use arrow_array::types::TimestampMicrosecondType;
 use event::DataType;
 use sqlparser::ast::{BinaryOperator, Expr, InTarget};
 
 use super::arithmetic::{arithmetic_bound, arithmetic_of};
-use super::{Binder, Bound, Result, common_type, conversion_help, literal};
+use super::{Binder, Bound, Operand, Result, common_type, conversion_help};
 use crate::ExpressionError;
-use crate::calendar::Interval;
-use crate::functions::concatenate;
-use crate::kernel::arithmetic::Arithmetic;
+use crate::functions::{self, bit_operator, concatenate, pattern_operator};
 use crate::kernel::comparison::{Comparison, between, comparison, in_integers, in_list, in_texts};
-use crate::kernel::{like, logic, try_unary};
+use crate::kernel::{like, logic};
 use crate::node::Shape;
 
 /// From this many constants on a list is searched instead of compared one by one.
@@ -32,13 +29,6 @@ pub(crate) fn comparison_of(operator: &BinaryOperator) -> Option<Comparison> {
     })
 }
 
-fn unnested(expression: &Expr) -> &Expr {
-    match expression {
-        Expr::Nested(inner) => unnested(inner),
-        other => other,
-    }
-}
-
 impl Binder<'_> {
     pub(super) fn binary(
         &mut self,
@@ -46,31 +36,43 @@ impl Binder<'_> {
         operator: &BinaryOperator,
         right: &Expr,
         expression: &Expr,
+    ) -> Result<Operand> {
+        if matches!(operator, BinaryOperator::And | BinaryOperator::Or) {
+            return self.junction(operator, expression).map(Operand::Value);
+        }
+        let operands = (self.operand(left)?, self.operand(right)?);
+        match self.interval_operator(operator, operands.0, operands.1, expression) {
+            Ok(with_interval) => with_interval,
+            Err((left, right)) => self.of_values(operator, left, right, expression).map(Operand::Value),
+        }
+    }
+
+    fn of_values(
+        &mut self,
+        operator: &BinaryOperator,
+        left: Bound,
+        right: Bound,
+        expression: &Expr,
     ) -> Result<Bound> {
-        if let Some(operator) = comparison_of(operator) {
-            return self.compare(left, operator, right, expression);
+        let span = self.source.span(expression);
+        if let Some(comparison) = comparison_of(operator) {
+            return comparison_bound(comparison, left, right, span);
         }
-        if let Some(operator) = arithmetic_of(operator) {
-            if let (Expr::Interval(interval), Arithmetic::Add) = (unnested(left), operator) {
-                return self.shift(right, literal::interval(interval, self.source)?, expression);
-            }
-            if let (Expr::Interval(interval), Arithmetic::Add | Arithmetic::Subtract) =
-                (unnested(right), operator)
-            {
-                let interval = literal::interval(interval, self.source)?;
-                let backwards = operator == Arithmetic::Subtract;
-                return self.shift(left, if backwards { interval.negated() } else { interval }, expression);
-            }
-            let (left, right) = (self.bind(left)?, self.bind(right)?);
-            return arithmetic_bound(operator, left, right, self.source.span(expression));
+        if let Some(arithmetic) = arithmetic_of(operator) {
+            return arithmetic_bound(arithmetic, left, right, span);
         }
+        let operands = vec![left, right];
         match operator {
-            BinaryOperator::And | BinaryOperator::Or => self.junction(operator, expression),
-            BinaryOperator::StringConcat => {
-                let operands = vec![self.bind(left)?, self.bind(right)?];
-                concatenate("||", operands, false, self.source.span(expression))
-            }
-            other => Err(self.error(expression, format!("the operator `{other}` is not supported"))),
+            BinaryOperator::StringConcat => concatenate("||", operands, false, span),
+            BinaryOperator::PGExp => functions::call("pow", operands, span),
+            BinaryOperator::PGStartsWith => functions::call("starts_with", operands, span),
+            BinaryOperator::PGRegexMatch => pattern_operator("~", operands, "", span),
+            BinaryOperator::PGRegexNotMatch => negate(pattern_operator("!~", operands, "", span)?, true),
+            BinaryOperator::PGRegexIMatch => pattern_operator("~*", operands, "i", span),
+            BinaryOperator::PGRegexNotIMatch => negate(pattern_operator("!~*", operands, "i", span)?, true),
+            bits => bit_operator(bits, operands, span).unwrap_or_else(|| {
+                Err(self.error(expression, format!("the operator `{operator}` is not supported")))
+            }),
         }
     }
 
@@ -95,8 +97,11 @@ impl Binder<'_> {
         right: &Expr,
         expression: &Expr,
     ) -> Result<Bound> {
-        let (left, right) = (self.bind(left)?, self.bind(right)?);
-        comparison_bound(operator, left, right, self.source.span(expression))
+        let span = self.source.span(expression);
+        match (self.operand(left)?, self.operand(right)?) {
+            (Operand::Value(left), Operand::Value(right)) => comparison_bound(operator, left, right, span),
+            (left, right) => self.compare_intervals(operator, left, right, span),
+        }
     }
 
     pub(super) fn between(
@@ -107,10 +112,23 @@ impl Binder<'_> {
         negated: bool,
         expression: &Expr,
     ) -> Result<Bound> {
-        let operands = vec![self.bind(value)?, self.bind(low)?, self.bind(high)?];
-        let (operands, data_type) = comparable(operands)?;
         let span = self.source.span(expression);
-        let bound = Bound::call("between", span, operands, DataType::Boolean, false, between(data_type))?;
+        let bound = match (self.operand(value)?, self.operand(low)?, self.operand(high)?) {
+            (Operand::Value(value), Operand::Value(low), Operand::Value(high)) => {
+                let (operands, data_type) = comparable(vec![value, low, high])?;
+                if operands[2].node.fallible() {
+                    between_in_steps(operands, span)?
+                } else {
+                    Bound::call("between", span, operands, DataType::Boolean, false, between(data_type))?
+                }
+            }
+            (value, low, high) => {
+                let (least, most) = (Comparison::GreaterOrEqual, Comparison::LessOrEqual);
+                let above = self.compare_intervals(least, value.clone(), low, span.clone())?;
+                let below = self.compare_intervals(most, value, high, span.clone())?;
+                Bound::junction(true, vec![above, below], span)?
+            }
+        };
         negate(bound, negated)
     }
 
@@ -199,25 +217,15 @@ impl Binder<'_> {
         Err(ExpressionError::new(message, bound.span.clone())
             .maybe_help(conversion_help(&bound, DataType::Varchar)))
     }
+}
 
-    /// A date or time plus an interval.
-    fn shift(&mut self, time: &Expr, interval: Interval, expression: &Expr) -> Result<Bound> {
-        let time = self.bind(time)?;
-        let output = match time.data_type {
-            None | Some(DataType::Date | DataType::Timestamp) => DataType::Timestamp,
-            Some(DataType::TimestampTz) => DataType::TimestampTz,
-            Some(other) => {
-                let message = format!("an interval cannot be added to a {other}");
-                return Err(ExpressionError::new(message, time.span));
-            }
-        };
-        let time = time.widened(output)?;
-        let kernel =
-            try_unary::<TimestampMicrosecondType, TimestampMicrosecondType, _>(output, move |micros| {
-                interval.after(micros).map(Some).ok_or_else(|| format!("the sum does not fit a {output}"))
-            });
-        Bound::call("interval", self.source.span(expression), vec![time], output, true, kernel)
-    }
+/// `BETWEEN` whose upper end may fail: that end is needed only where the lower one does not decide.
+fn between_in_steps(operands: Vec<Bound>, span: Range<usize>) -> Result<Bound> {
+    let [value, low, high] =
+        <[Bound; 3]>::try_from(operands).unwrap_or_else(|_| unreachable!("three operands"));
+    let above = comparison_bound(Comparison::GreaterOrEqual, value.clone(), low, span.clone())?;
+    let below = comparison_bound(Comparison::LessOrEqual, value, high, span.clone())?;
+    Bound::junction(true, vec![above, below], span)
 }
 
 pub(super) fn negate(bound: Bound, negated: bool) -> Result<Bound> {

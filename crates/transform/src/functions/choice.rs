@@ -14,7 +14,28 @@ pub(super) const TABLE: &[Function] = &[
     function("nullif", 2..=2, null_if),
     function("greatest", 1..=MANY, |call| extreme_of(call, true)),
     function("least", 1..=MANY, |call| extreme_of(call, false)),
+    function("if", 3..=3, choose),
+    function("typeof", 1..=1, type_of),
 ];
+
+/// `if(condition, then, otherwise)`
+fn choose(mut call: Invocation) -> Result<Bound> {
+    call.take(0, DataType::Boolean)?;
+    let condition = call.arguments.remove(0);
+    let (mut results, data_type) = one_type(call.arguments, "the results of if")?;
+    let otherwise = results.remove(1);
+    Bound::case(vec![(condition, results.remove(0))], otherwise, data_type, call.span)
+}
+
+/// The type's name as DuckDB writes it.
+fn type_of(call: Invocation) -> Result<Bound> {
+    let name = match call.arguments[0].data_type {
+        None => "\"NULL\"".to_owned(),
+        Some(DataType::TimestampTz) => "TIMESTAMP WITH TIME ZONE".to_owned(),
+        Some(data_type) => data_type.to_string().to_ascii_uppercase(),
+    };
+    Ok(Bound::text(&name, call.span))
+}
 
 fn coalesce(call: Invocation) -> Result<Bound> {
     let (mut operands, data_type) = one_type(call.arguments, "the arguments of coalesce")?;

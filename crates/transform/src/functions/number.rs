@@ -20,23 +20,28 @@ pub(super) const TABLE: &[Function] = &[
     function("floor", 1..=1, |call| whole(call, f64::floor, |value, unit| value.div_euclid(unit))),
     function("ceil", 1..=1, |call| whole(call, f64::ceil, ceil_decimal)),
     function("ceiling", 1..=1, |call| whole(call, f64::ceil, ceil_decimal)),
-    function("trunc", 1..=1, |call| whole(call, f64::trunc, |value, unit| value / unit)),
+    function("trunc", 1..=2, truncate),
+    function("round_even", 2..=2, round_even),
+    function("roundbankers", 2..=2, round_even),
     function("sign", 1..=1, sign),
     function("sqrt", 1..=1, |call| of_double(call, f64::sqrt)),
     function("ln", 1..=1, |call| of_double(call, f64::ln)),
-    function("log", 1..=1, |call| of_double(call, f64::log10)),
+    function("log", 1..=2, logarithm),
     function("log10", 1..=1, |call| of_double(call, f64::log10)),
     function("log2", 1..=1, |call| of_double(call, f64::log2)),
     function("exp", 1..=1, |call| of_double(call, f64::exp)),
-    function("pow", 2..=2, power),
-    function("power", 2..=2, power),
+    function("pow", 2..=2, |call| of_two_doubles(call, f64::powf)),
+    function("power", 2..=2, |call| of_two_doubles(call, f64::powf)),
     function("mod", 2..=2, remainder),
     function("isnan", 1..=1, |call| test(call, f64::is_nan)),
     function("isinf", 1..=1, |call| test(call, f64::is_infinite)),
     function("isfinite", 1..=1, |call| test(call, f64::is_finite)),
 ];
 
-fn of_double(mut call: Invocation, f: impl Fn(f64) -> f64 + Copy + Send + Sync + 'static) -> Result<Bound> {
+pub(super) fn of_double(
+    mut call: Invocation,
+    f: impl Fn(f64) -> f64 + Copy + Send + Sync + 'static,
+) -> Result<Bound> {
     call.take(0, DataType::Double)?;
     call.total(DataType::Double, unary::<F, F, _>(DataType::Double, f))
 }
@@ -46,9 +51,20 @@ fn test(mut call: Invocation, f: impl Fn(f64) -> bool + Copy + Send + Sync + 'st
     call.total(DataType::Boolean, predicate::<F, _>(f))
 }
 
-fn power(mut call: Invocation) -> Result<Bound> {
+pub(crate) fn of_two_doubles(
+    mut call: Invocation,
+    f: impl Fn(f64, f64) -> f64 + Copy + Send + Sync + 'static,
+) -> Result<Bound> {
     call.take_all(DataType::Double)?;
-    call.total(DataType::Double, binary::<F, F, F, _>(DataType::Double, f64::powf))
+    call.total(DataType::Double, binary::<F, F, F, _>(DataType::Double, f))
+}
+
+/// `log(x)` is to base 10, `log(base, x)` to another.
+fn logarithm(call: Invocation) -> Result<Bound> {
+    match call.arguments.len() {
+        1 => of_double(call, f64::log10),
+        _ => of_two_doubles(call, |base, value| value.log10() / base.log10()),
+    }
 }
 
 fn remainder(mut call: Invocation) -> Result<Bound> {
@@ -106,31 +122,72 @@ fn ceil_decimal(value: i128, unit: i128) -> i128 {
     -((-value).div_euclid(unit))
 }
 
-/// `round(x)`, `round(x, digits)`: half away from zero.
-fn round(mut call: Invocation) -> Result<Bound> {
-    let data_type = call.take_number(0)?;
+/// The second argument of `round` and its like: a constant whole number, 0 without one.
+fn constant_digits(call: &mut Invocation) -> Result<i32> {
     let digits = match call.arguments.get(1) {
         None => 0,
         Some(digits) => match digits.constant_integer() {
             Some(value) => value.clamp(-400, 400) as i32,
             None => {
-                let message = "the digits of `round` are a whole number";
+                let message = format!("the digits of `{}` are a constant whole number", call.name);
                 return Err(ExpressionError::new(message, digits.span.clone()));
             }
         },
     };
     call.arguments.truncate(1);
+    Ok(digits)
+}
+
+/// `trunc(x)`, `trunc(x, digits)`: towards zero.
+fn truncate(mut call: Invocation) -> Result<Bound> {
+    let digits = constant_digits(&mut call)?;
+    let data_type = call.take_number(0)?;
     match data_type {
-        DataType::Bigint => round_integer(call, digits),
-        DataType::Decimal { precision, scale } => round_decimal(call, (precision, scale), digits),
-        _ => call.total(data_type, unary::<F, F, _>(data_type, move |value| round_double(value, digits))),
+        DataType::Bigint => {
+            let unit = 10i64.checked_pow(digits.min(0).unsigned_abs());
+            let cut = move |value: i64| unit.map_or(0, |unit| value / unit * unit);
+            call.total(data_type, unary::<I, I, _>(data_type, cut))
+        }
+        DataType::Decimal { .. } if digits == 0 => whole(call, f64::trunc, |value, unit| value / unit),
+        DataType::Decimal { precision, scale } => {
+            let kept = digits.clamp(0, i32::from(scale));
+            let output = DataType::Decimal { precision: precision - scale + kept as u8, scale: kept as u8 };
+            let unit = 10i128.pow((i32::from(scale) - kept) as u32);
+            let below = 10i128.checked_pow(digits.min(0).unsigned_abs());
+            let cut = move |value: i128| below.map_or(0, |below| value / unit / below * below);
+            call.total(output, unary::<D, D, _>(output, cut))
+        }
+        _ => {
+            call.total(data_type, unary::<F, F, _>(data_type, move |value| scaled(value, digits, f64::trunc)))
+        }
     }
 }
 
-/// As DuckDB: scaled, rounded half away from zero, scaled back; unchanged where that leaves the range.
-fn round_double(value: f64, digits: i32) -> f64 {
+/// `round_even(x, digits)`: a half goes to the even neighbour.
+fn round_even(mut call: Invocation) -> Result<Bound> {
+    let digits = constant_digits(&mut call)?;
+    call.take(0, DataType::Double)?;
+    let output = DataType::Double;
+    call.total(output, unary::<F, F, _>(output, move |value| scaled(value, digits, f64::round_ties_even)))
+}
+
+/// `round(x)`, `round(x, digits)`: half away from zero.
+fn round(mut call: Invocation) -> Result<Bound> {
+    let digits = constant_digits(&mut call)?;
+    let data_type = call.take_number(0)?;
+    match data_type {
+        DataType::Bigint => round_integer(call, digits),
+        DataType::Decimal { precision, scale } => round_decimal(call, (precision, scale), digits),
+        _ => {
+            call.total(data_type, unary::<F, F, _>(data_type, move |value| scaled(value, digits, f64::round)))
+        }
+    }
+}
+
+/// As DuckDB: scaled, made whole, scaled back; unchanged where that leaves the range.
+fn scaled(value: f64, digits: i32, whole: fn(f64) -> f64) -> f64 {
     let unit = 10f64.powi(digits.abs());
-    let rounded = if digits < 0 { (value / unit).round() * unit } else { (value * unit).round() / unit };
+    let rounded = if digits < 0 { whole(value / unit) * unit } else { whole(value * unit) / unit };
     if rounded.is_finite() {
         rounded
     } else if digits < 0 && value.is_finite() {

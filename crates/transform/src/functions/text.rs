@@ -8,7 +8,7 @@ use event::DataType;
 use super::{Function, Invocation, MANY, Result, function};
 use crate::ExpressionError;
 use crate::bind::{Bound, conversion_help};
-use crate::kernel::text::{Texts, collect_texts, text_pair_predicate, text_to_text};
+use crate::kernel::text::{Texts, collect_texts, text_pair_predicate, text_to_number, text_to_text};
 use crate::kernel::{Numbers, collect_numbers, kernel, like};
 
 pub(super) const TABLE: &[Function] = &[
@@ -16,7 +16,12 @@ pub(super) const TABLE: &[Function] = &[
     function("lcase", 1..=1, |call| mapped(call, like::lower)),
     function("upper", 1..=1, |call| mapped(call, like::upper)),
     function("ucase", 1..=1, |call| mapped(call, like::upper)),
-    function("length", 1..=1, length),
+    function("length", 1..=1, |call| measured(call, |text| text.chars().count())),
+    function("len", 1..=1, |call| measured(call, |text| text.chars().count())),
+    function("char_length", 1..=1, |call| measured(call, |text| text.chars().count())),
+    function("character_length", 1..=1, |call| measured(call, |text| text.chars().count())),
+    function("strlen", 1..=1, |call| measured(call, str::len)),
+    function("bit_length", 1..=1, |call| measured(call, |text| text.len() * 8)),
     function("trim", 1..=2, |call| trimmed(call, true, true)),
     function("ltrim", 1..=2, |call| trimmed(call, true, false)),
     function("rtrim", 1..=2, |call| trimmed(call, false, true)),
@@ -28,6 +33,8 @@ pub(super) const TABLE: &[Function] = &[
     function("prefix", 2..=2, |call| question(call, |text, start| text.starts_with(start))),
     function("contains", 2..=2, |call| question(call, |text, part| text.contains(part))),
     function("position", 2..=2, position),
+    function("strpos", 2..=2, position),
+    function("instr", 2..=2, position),
     function("replace", 3..=3, replace),
     function("concat", 1..=MANY, |call| concatenate("concat", call.arguments, true, call.span)),
 ];
@@ -42,14 +49,9 @@ fn question(mut call: Invocation, f: impl Fn(&str, &str) -> bool + Send + Sync +
     call.total(DataType::Boolean, text_pair_predicate(f))
 }
 
-fn length(mut call: Invocation) -> Result<Bound> {
+fn measured(mut call: Invocation, f: fn(&str) -> usize) -> Result<Bound> {
     call.take_all(DataType::Varchar)?;
-    let kernel = kernel(move |arguments, rows, failures| {
-        let texts = Texts::of(&arguments[0]);
-        collect_numbers::<Int64Type>(DataType::Bigint, rows, failures, |row| {
-            Ok(texts.get(row).map(|text| text.chars().count() as i64))
-        })
-    });
+    let kernel = text_to_number::<Int64Type>(DataType::Bigint, move |text| Ok(Some(f(text) as i64)));
     call.total(DataType::Bigint, kernel)
 }
 

@@ -1,12 +1,15 @@
 //! Functions of dates and times, in UTC.
 
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use event::DataType;
 
 use super::{Function, Invocation, Result, function};
 use crate::ExpressionError;
-use crate::bind::Bound;
-use crate::calendar::{PARTS, Part};
+use crate::bind::{Bound, arithmetic_bound};
+use crate::calendar::{Civil, DAY_US, JULIAN_EPOCH_DAYS, PARTS, Part, iso_weekday};
+use crate::kernel::arithmetic::Arithmetic;
+use crate::kernel::text::number_to_text;
+use crate::kernel::time_format::{DAYS, MONTHS};
 use crate::kernel::{try_unary, unary};
 use crate::nearest::suggestion;
 
@@ -14,21 +17,44 @@ type Micros = TimestampMicrosecondType;
 
 pub(super) const TABLE: &[Function] = &[
     function("epoch", 1..=1, |call| epoch_seconds(call, 0)),
-    function("epoch_ms", 1..=1, |call| epoch(call, milliseconds)),
+    function("epoch_ms", 1..=1, epoch_milliseconds),
     function("epoch_us", 1..=1, |call| epoch(call, |micros| micros)),
-    function("to_timestamp", 1..=1, to_timestamp),
+    function("epoch_ns", 1..=1, epoch_nanoseconds),
     function("date_trunc", 2..=2, date_trunc),
+    function("datetrunc", 2..=2, date_trunc),
     function("date_part", 2..=2, date_part),
+    function("datepart", 2..=2, date_part),
+    function("date_add", 2..=2, date_add),
+    function("last_day", 1..=1, last_day),
+    function("dayname", 1..=1, |call| named(call, |days| DAYS[iso_weekday(days) as usize - 1])),
+    function("monthname", 1..=1, |call| named(call, |days| MONTHS[Civil::of_days(days).month as usize - 1])),
     function("year", 1..=1, |call| part_of(call, 0, Part::Year)),
+    function("quarter", 1..=1, |call| part_of(call, 0, Part::Quarter)),
     function("month", 1..=1, |call| part_of(call, 0, Part::Month)),
+    function("week", 1..=1, |call| part_of(call, 0, Part::Week)),
+    function("weekofyear", 1..=1, |call| part_of(call, 0, Part::Week)),
+    function("yearweek", 1..=1, |call| part_of(call, 0, Part::YearWeek)),
     function("day", 1..=1, |call| part_of(call, 0, Part::Day)),
+    function("dayofmonth", 1..=1, |call| part_of(call, 0, Part::Day)),
+    function("dayofweek", 1..=1, |call| part_of(call, 0, Part::DayOfWeek)),
+    function("weekday", 1..=1, |call| part_of(call, 0, Part::DayOfWeek)),
+    function("isodow", 1..=1, |call| part_of(call, 0, Part::IsoDayOfWeek)),
+    function("isoyear", 1..=1, |call| part_of(call, 0, Part::IsoYear)),
+    function("dayofyear", 1..=1, |call| part_of(call, 0, Part::DayOfYear)),
     function("hour", 1..=1, |call| part_of(call, 0, Part::Hour)),
     function("minute", 1..=1, |call| part_of(call, 0, Part::Minute)),
     function("second", 1..=1, |call| part_of(call, 0, Part::Second)),
+    function("millisecond", 1..=1, |call| part_of(call, 0, Part::Millisecond)),
+    function("microsecond", 1..=1, |call| part_of(call, 0, Part::Microsecond)),
+    function("decade", 1..=1, |call| part_of(call, 0, Part::Decade)),
+    function("century", 1..=1, |call| part_of(call, 0, Part::Century)),
+    function("millennium", 1..=1, |call| part_of(call, 0, Part::Millennium)),
+    function("era", 1..=1, |call| part_of(call, 0, Part::Era)),
+    function("julian", 1..=1, |call| part_of(call, 0, Part::Julian)),
 ];
 
 /// Takes an argument as an instant or a local time, a date as its midnight.
-fn take_time(call: &mut Invocation, place: usize) -> Result<DataType> {
+pub(super) fn take_time(call: &mut Invocation, place: usize) -> Result<DataType> {
     let argument = call.arguments[place].clone();
     let data_type = match argument.data_type {
         Some(DataType::TimestampTz) => DataType::TimestampTz,
@@ -56,22 +82,48 @@ fn epoch_seconds(mut call: Invocation, place: usize) -> Result<Bound> {
     call.total(DataType::Double, kernel)
 }
 
-fn to_timestamp(mut call: Invocation) -> Result<Bound> {
-    call.take(0, DataType::Double)?;
-    let kernel = try_unary::<Float64Type, Micros, _>(DataType::TimestampTz, |seconds| {
-        let micros = (seconds * 1e6).round();
-        let fits = micros.abs() < 9.2e18;
-        if fits {
-            Ok(Some(micros as i64))
-        } else {
-            Err(format!("{seconds:?} seconds do not fit a timestamptz"))
-        }
+/// Of a time its milliseconds, of a number of milliseconds the timestamp.
+fn epoch_milliseconds(call: Invocation) -> Result<Bound> {
+    match call.arguments[0].data_type {
+        Some(DataType::Bigint) => super::make::of_milliseconds(call),
+        _ => epoch(call, milliseconds),
+    }
+}
+
+fn epoch_nanoseconds(mut call: Invocation) -> Result<Bound> {
+    take_time(&mut call, 0)?;
+    let kernel = try_unary::<Micros, Int64Type, _>(DataType::Bigint, |micros| {
+        let nanos = micros.checked_mul(1_000).map(Some);
+        nanos.ok_or_else(|| "the nanoseconds do not fit a bigint".to_owned())
     });
-    call.partial(DataType::TimestampTz, kernel)
+    call.partial(DataType::Bigint, kernel)
+}
+
+/// `date_add(date, days)`; with an interval it is an addition of that.
+fn date_add(mut call: Invocation) -> Result<Bound> {
+    let days = call.arguments.remove(1);
+    arithmetic_bound(Arithmetic::Add, call.arguments.remove(0), days, call.span)
+}
+
+/// The last day of the month of a time.
+fn last_day(mut call: Invocation) -> Result<Bound> {
+    take_time(&mut call, 0)?;
+    let kernel = try_unary::<Micros, Date32Type, _>(DataType::Date, |micros| {
+        let civil = Civil::of_days(micros.div_euclid(DAY_US));
+        let last = Civil { day: civil.month_days(), ..civil }.days();
+        i32::try_from(last).map(Some).map_err(|_| "the last day of the month does not fit a date".to_owned())
+    });
+    call.partial(DataType::Date, kernel)
+}
+
+fn named(mut call: Invocation, name: fn(i64) -> &'static str) -> Result<Bound> {
+    take_time(&mut call, 0)?;
+    let kernel = number_to_text::<Micros>(move |micros, out| out.push_str(name(micros.div_euclid(DAY_US))));
+    call.total(DataType::Varchar, kernel)
 }
 
 /// The part that the first argument names, which is constant.
-fn named_part(call: &Invocation) -> Result<Part> {
+pub(super) fn named_part(call: &Invocation) -> Result<Part> {
     let name = &call.arguments[0];
     let Some(text) = name.constant_text() else {
         let message = format!("`{}` needs the name of a part as its first argument, as in 'hour'", call.name);
@@ -94,6 +146,10 @@ fn part_of(mut call: Invocation, place: usize, part: Part) -> Result<Bound> {
     }
     take_time(&mut call, place)?;
     call.arguments.drain(..place);
+    if part == Part::Julian {
+        let days = |micros: i64| micros as f64 / DAY_US as f64 + JULIAN_EPOCH_DAYS as f64;
+        return call.total(DataType::Double, unary::<Micros, Float64Type, _>(DataType::Double, days));
+    }
     let kernel = unary::<Micros, Int64Type, _>(DataType::Bigint, move |micros| part.of(micros));
     call.total(DataType::Bigint, kernel)
 }

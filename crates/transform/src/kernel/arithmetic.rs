@@ -44,7 +44,7 @@ pub(crate) fn doubles(operator: Arithmetic) -> Kernel {
     }
 }
 
-/// Arithmetic of two integers; a result that does not fit fails, division by zero gives NULL.
+/// Arithmetic of two integers; a result that does not fit fails, and so does division by zero.
 pub(crate) fn integers(operator: Arithmetic) -> Kernel {
     type I = Int64Type;
     let output = DataType::Bigint;
@@ -59,13 +59,23 @@ pub(crate) fn integers(operator: Arithmetic) -> Kernel {
             checked_binary::<I, _, _>(output, i64::overflowing_mul, move |a, b| overflow(a, "*", b))
         }
         Arithmetic::Divide | Arithmetic::DivideWhole => try_binary::<I, I, I, _>(output, |a, b| match b {
-            0 => Ok(None),
+            0 => Err(format!("{a} // 0 is a division by zero")),
             _ => a.checked_div(b).map(Some).ok_or_else(|| overflow(a, "//", b)),
         }),
-        Arithmetic::Remainder => {
-            try_binary::<I, I, I, _>(output, |a, b| Ok((b != 0).then(|| a.wrapping_rem(b))))
-        }
+        Arithmetic::Remainder => try_binary::<I, I, I, _>(output, |a, b| match b {
+            0 => Err(format!("{a} % 0 is a division by zero")),
+            _ => Ok(Some(a.wrapping_rem(b))),
+        }),
     }
+}
+
+/// `//` of two doubles.
+pub(crate) fn double_quotient() -> Kernel {
+    type F = Float64Type;
+    try_binary::<F, F, F, _>(DataType::Double, |a, b| match b == 0.0 {
+        true => Err(format!("{a:?} // {b:?} is a division by zero")),
+        false => Ok(Some(a / b)),
+    })
 }
 
 fn overflow(a: i64, symbol: &str, b: i64) -> String {
@@ -108,7 +118,10 @@ pub(crate) fn decimals(operator: Arithmetic, output: DataType) -> Kernel {
         Arithmetic::Multiply => {
             checked_binary::<D, _, _>(output, move |a, b| fits(a.overflowing_mul(b)), detail)
         }
-        _ => try_binary::<D, D, D, _>(output, |a, b| Ok((b != 0).then(|| a.wrapping_rem(b)))),
+        _ => try_binary::<D, D, D, _>(output, |a, b| match b {
+            0 => Err("`%` by zero is a division by zero".to_owned()),
+            _ => Ok(Some(a.wrapping_rem(b))),
+        }),
     }
 }
 

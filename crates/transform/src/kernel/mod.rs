@@ -5,11 +5,15 @@
 pub(crate) mod arithmetic;
 pub(crate) mod cast;
 pub(crate) mod comparison;
+pub(crate) mod interval;
 pub(crate) mod like;
 pub(crate) mod logic;
 pub(crate) mod number_text;
+pub(crate) mod pattern;
 pub(crate) mod text;
+pub(crate) mod time_format;
 pub(crate) mod time_text;
+pub(crate) mod zone;
 
 use std::sync::Arc;
 

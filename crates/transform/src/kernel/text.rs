@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, ArrayRef, StringArray};
 
-use crate::kernel::{Numbers, Outcome, kernel};
+use crate::kernel::{Numbers, Outcome, collect_numbers, kernel};
 use crate::node::Kernel;
 use crate::value::{Failures, Value};
 
@@ -86,7 +86,7 @@ pub(crate) fn text_pair_predicate(f: impl Fn(&str, &str) -> bool + Send + Sync +
 pub(crate) fn collect_masks(
     rows: usize,
     failures: &mut Failures,
-    outcome: impl Fn(usize) -> Outcome<bool>,
+    mut outcome: impl FnMut(usize) -> Outcome<bool>,
 ) -> ArrayRef {
     let mut column = BooleanBuilder::with_capacity(rows);
     for row in 0..rows {
@@ -99,4 +99,56 @@ pub(crate) fn collect_masks(
         }
     }
     Arc::new(column.finish())
+}
+
+/// A text column, row by row, where a row may fail.
+pub(crate) fn try_collect_texts(
+    rows: usize,
+    failures: &mut Failures,
+    mut write: impl FnMut(usize, &mut String) -> Result<Option<()>, String>,
+) -> ArrayRef {
+    let mut column = StringBuilder::with_capacity(rows, rows * 8);
+    let mut text = String::new();
+    for row in 0..rows {
+        text.clear();
+        match write(row, &mut text) {
+            Ok(written) => column.append_option(written.map(|()| text.as_str())),
+            Err(detail) => {
+                failures.push(row, detail);
+                column.append_null();
+            }
+        }
+    }
+    Arc::new(column.finish())
+}
+
+/// A number from each text.
+pub(crate) fn text_to_number<O>(
+    output: event::DataType,
+    f: impl Fn(&str) -> Outcome<O::Native> + Send + Sync + 'static,
+) -> Kernel
+where
+    O: ArrowPrimitiveType,
+{
+    kernel(move |arguments, rows, failures| {
+        let texts = Texts::of(&arguments[0]);
+        collect_numbers::<O>(output, rows, failures, |row| texts.get(row).map_or(Ok(None), &f))
+    })
+}
+
+/// A number from two texts.
+pub(crate) fn text_pair_to_number<O>(
+    output: event::DataType,
+    f: impl Fn(&str, &str) -> Outcome<O::Native> + Send + Sync + 'static,
+) -> Kernel
+where
+    O: ArrowPrimitiveType,
+{
+    kernel(move |arguments, rows, failures| {
+        let (left, right) = (Texts::of(&arguments[0]), Texts::of(&arguments[1]));
+        collect_numbers::<O>(output, rows, failures, |row| match (left.get(row), right.get(row)) {
+            (Some(left), Some(right)) => f(left, right),
+            _ => Ok(None),
+        })
+    })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::calendar::{Civil, DAY_US};
+use crate::kernel::zone::Zone;
 
 /// Reads `YYYY-MM-DD` (or with `/`); a time behind it is ignored.
 pub(crate) fn parse_date(text: &str) -> Option<i64> {
@@ -11,14 +12,18 @@ pub(crate) fn parse_date(text: &str) -> Option<i64> {
     if reader.rest.is_empty() || reader.time().is_some() { Some(days) } else { None }
 }
 
-/// Reads `YYYY-MM-DD[(T| )HH:MM[:SS[.f]]][zone]` as microseconds. A zone is `Z`, `UTC` or `+HH[:MM]`; it
-/// counts if `zoned`, else it is ignored. Below a microsecond is cut off.
+/// Reads `YYYY-MM-DD[(T| )HH:MM[:SS[.f]]][zone]` as microseconds. A zone is `Z`, `UTC`, `+HH[:MM]` or, if `zoned`, a
+/// name; it counts if `zoned`, else it is ignored. Below a microsecond is cut off.
 pub(crate) fn parse_instant(text: &str, zoned: bool) -> Option<i64> {
     let mut reader = Reader { rest: text.trim_ascii() };
     let days = reader.date()?;
     let time = if reader.rest.is_empty() { 0 } else { reader.time()? };
-    let offset = reader.zone()?;
     let local = days.checked_mul(DAY_US)?.checked_add(time)?;
+    let name = reader.rest.trim_ascii_start();
+    if zoned && name.starts_with(|c: char| c.is_ascii_alphabetic()) && !matches!(name, "Z" | "z") {
+        return Zone::find(name).ok()?.instant(local).ok();
+    }
+    let offset = reader.zone()?;
     if zoned { local.checked_sub(offset) } else { Some(local) }
 }
 
@@ -47,7 +52,14 @@ impl Reader<'_> {
         let month = self.number(1..=2)?;
         self.eat(&separator)?;
         let day = self.number(1..=2)?;
-        let civil = Civil { year: if negative { -year } else { year }, month, day };
+        let before_christ = self.rest.strip_prefix(" (BC)");
+        self.rest = before_christ.unwrap_or(self.rest);
+        let year = match (negative, before_christ) {
+            (_, Some(_)) => 1 - year,
+            (true, _) => -year,
+            _ => year,
+        };
+        let civil = Civil { year, month, day };
         let real = (1..=12).contains(&month) && (1..=civil.month_days()).contains(&day);
         real.then(|| civil.days())
     }
@@ -95,7 +107,11 @@ impl Reader<'_> {
 /// Writes `YYYY-MM-DD`.
 pub(crate) fn write_date(days: i64, out: &mut String) {
     let Civil { year, month, day } = Civil::of_days(days);
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    let _ = match year {
+        1.. => write!(out, "{year:04}-{month:02}-{day:02}"),
+        // There is no year 0: the one before 1 is the first before Christ.
+        year => write!(out, "{:04}-{month:02}-{day:02} (BC)", 1 - year),
+    };
 }
 
 /// Writes `YYYY-MM-DD HH:MM:SS[.f]`, with `+00` behind it if `zoned`.

@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 const LIMB_BITS: i32 = 32;
 /// The lowest bit of the accumulator stands for 2^LOWEST.
 const LOWEST: i32 = -1088;
+/// The least double is 2^LEAST.
+const LEAST: i32 = -1074;
 /// Limbs: from 2^-1088 to 2^1152, so that 2^100 of the largest doubles fit.
 const LIMBS: usize = 70;
+/// Whole numbers up to this are doubles.
+const WHOLE_MAX: u64 = 1 << 53;
 /// Additions that a limb takes before carries must be passed on.
 const ADDITIONS_MAX: u32 = 1 << 29;
 
@@ -48,6 +52,22 @@ pub(crate) fn fixed(value: f64, scale: i32) -> Option<i128> {
 /// `value * 2^-scale`, correctly rounded. `scale` is at most 160.
 pub(crate) fn unfixed(value: i128, scale: i32) -> f64 {
     value as f64 * 2f64.powi(-scale)
+}
+
+/// `number * 2^-scale / divisor`, correctly rounded. `divisor` is not 0, `scale` at most 160.
+pub(crate) fn quotient(number: i128, divisor: u64, scale: i32) -> f64 {
+    let magnitude = number.unsigned_abs();
+    // Where both are doubles the processor rounds once, and a power of two does not round.
+    if magnitude == 0 || (magnitude <= u128::from(WHOLE_MAX) && divisor <= WHOLE_MAX) {
+        return number as i64 as f64 / divisor as f64 * 2f64.powi(-scale);
+    }
+    // As far up as it goes, so that the quotient has 64 bits at least: a one in its last says that there is
+    // more behind it.
+    let shift = magnitude.leading_zeros();
+    let (dividend, divisor) = (magnitude << shift, u128::from(divisor));
+    let digits = (dividend / divisor) | u128::from(dividend % divisor != 0);
+    let quotient = digits as f64 * 2f64.powi(-scale - shift as i32);
+    if number < 0 { -quotient } else { quotient }
 }
 
 /// The exact sum of any doubles and integers, with terms that can be taken away again.
@@ -135,14 +155,14 @@ impl Exact {
 
     /// The double nearest to the sum, ties to even. NaN if a NaN or both infinities are in it.
     pub(crate) fn round(&self) -> f64 {
-        if self.nans > 0 || (self.infinities > 0 && self.negative_infinities > 0) {
-            return f64::NAN;
-        }
-        if self.infinities > 0 {
-            return f64::INFINITY;
-        }
-        if self.negative_infinities > 0 {
-            return f64::NEG_INFINITY;
+        self.quotient(&[], 0)
+    }
+
+    /// The double nearest to the sum times 2^-scale over all `divisors`, ties to even. What is not finite in
+    /// it counts as for [`Exact::round`].
+    pub(crate) fn quotient(&self, divisors: &[u64], scale: i32) -> f64 {
+        if let Some(special) = self.special() {
+            return special;
         }
         let mut sum = self.clone();
         sum.carry();
@@ -151,8 +171,33 @@ impl Exact {
             sum.limbs.iter_mut().for_each(|limb| *limb = -*limb);
             sum.carry();
         }
-        let magnitude = sum.round_magnitude();
+        let has_rest = divisors.iter().fold(false, |has_rest, divisor| sum.divide(*divisor) | has_rest);
+        let magnitude = sum.round_magnitude(has_rest, scale);
         if negative { -magnitude } else { magnitude }
+    }
+
+    /// What the sum is if not all of its terms are finite.
+    fn special(&self) -> Option<f64> {
+        match (self.infinities > 0, self.negative_infinities > 0) {
+            _ if self.nans > 0 => Some(f64::NAN),
+            (true, true) => Some(f64::NAN),
+            (true, false) => Some(f64::INFINITY),
+            (false, true) => Some(f64::NEG_INFINITY),
+            (false, false) => None,
+        }
+    }
+
+    /// Divides a sum that is not negative and whose carries are passed on, rounding down to the lowest bit,
+    /// which is far below the least double. Returns whether there is a rest.
+    fn divide(&mut self, divisor: u64) -> bool {
+        let divisor = u128::from(divisor);
+        let mut rest = 0u128;
+        for limb in self.limbs.iter_mut().rev() {
+            let part = rest << LIMB_BITS | *limb as u128;
+            *limb = (part / divisor) as i64;
+            rest = part % divisor;
+        }
+        rest != 0
     }
 
     /// The sum as a whole number; `None` where it is not one of 128 bits.
@@ -169,7 +214,8 @@ impl Exact {
         value.filter(|_| fits)
     }
 
-    fn round_magnitude(&self) -> f64 {
+    /// The double nearest to the limbs times 2^-scale. `has_rest`: there is more below the lowest limb.
+    fn round_magnitude(&self, has_rest: bool, scale: i32) -> f64 {
         let Some(top) = self.limbs.iter().rposition(|limb| *limb != 0) else {
             return 0.0;
         };
@@ -177,15 +223,27 @@ impl Exact {
         let mut digits =
             self.limbs[bottom..=top].iter().rev().fold(0u128, |d, limb| d << LIMB_BITS | *limb as u128);
         // A one far below the point of rounding says that there is more.
-        if self.limbs[..bottom].iter().any(|limb| *limb != 0) {
+        if has_rest || self.limbs[..bottom].iter().any(|limb| *limb != 0) {
             digits |= 1;
         }
-        let exponent = LOWEST + bottom as i32 * LIMB_BITS;
-        // Two exact steps: one alone may leave the range of doubles. A sum below the normal range is a
-        // multiple of the least double and was not rounded at all.
+        let exponent = LOWEST + bottom as i32 * LIMB_BITS - scale;
+        if exponent + (128 - digits.leading_zeros() as i32) < f64::MIN_EXP {
+            return round_below_normal(digits, LEAST - exponent);
+        }
+        // Two exact steps: one alone may leave the range of doubles.
         let half = exponent / 2;
         digits as f64 * 2f64.powi(half) * 2f64.powi(exponent - half)
     }
+}
+
+/// `digits * 2^-shift` of the least double, rounded to a multiple of it, ties to even. Such a number has fewer
+/// bits than other doubles, and is what its bits count.
+fn round_below_normal(digits: u128, shift: i32) -> f64 {
+    let kept = digits.checked_shr(shift as u32).unwrap_or(0);
+    let rest = digits - kept.checked_shl(shift as u32).unwrap_or(0);
+    let half = 1u128.checked_shl(shift as u32 - 1).unwrap_or(u128::MAX);
+    let up = rest > half || (rest == half && kept & 1 == 1);
+    f64::from_bits(kept as u64 + u64::from(up))
 }
 
 #[cfg(test)]
@@ -197,6 +255,26 @@ mod tests {
         let mut exact = Exact::new();
         values.iter().for_each(|v| exact.add(*v));
         exact.round()
+    }
+
+    #[test]
+    fn a_quotient_is_rounded_once() {
+        let exact = |values: &[f64], divisors: &[u64]| {
+            let mut exact = Exact::new();
+            values.iter().for_each(|v| exact.add(*v));
+            exact.quotient(divisors, 0)
+        };
+        assert_eq!(exact(&[f64::MAX, f64::MAX], &[2]), f64::MAX);
+        // 2^53 + 1 over 3 is whole; rounded before the division it would be a third less.
+        assert_eq!(quotient((1 << 53) + 1, 3, 0), 3_002_399_751_580_331.0);
+        // Below the normal range: three halves of the least double are two of it, a half and a third are none.
+        assert_eq!(exact(&[1.5e-323], &[2]), 1e-323);
+        assert_eq!(exact(&[5e-324], &[2]), 0.0);
+        assert_eq!(exact(&[5e-324], &[3]), 0.0);
+        assert_eq!(exact(&[1e-323], &[3]), 5e-324);
+        assert_eq!(exact(&[f64::MIN_POSITIVE, -5e-324], &[1]), f64::MIN_POSITIVE - 5e-324);
+        assert_eq!(exact(&[f64::INFINITY, 1.0], &[2]), f64::INFINITY);
+        assert_eq!(exact(&[-1.0], &[10, 10]), -0.01);
     }
 
     #[test]
@@ -217,6 +295,16 @@ mod tests {
             let exact = sum(&values.iter().map(|v| *v as f64).collect::<Vec<_>>());
             let expected: i128 = values.iter().map(|v| i128::from(*v)).sum();
             prop_assert_eq!(exact, expected as f64);
+        }
+
+        #[test]
+        fn both_ways_to_divide_agree(
+            number in any::<i128>(), down in 0u32..127, divisor in 1u64.., lost in 0u32..64, scale in 0i32..134
+        ) {
+            let (number, divisor) = (number >> down, (divisor >> lost).max(1));
+            let mut exact = Exact::new();
+            exact.add_scaled(number, -scale);
+            prop_assert_eq!(exact.quotient(&[divisor], 0), quotient(number, divisor, scale));
         }
 
         #[test]

@@ -9,6 +9,13 @@ pub(crate) const NARROW_SCALE: i32 = 20;
 pub(crate) const WIDE_SCALE: i32 = 80;
 /// What rounding a square leaves over is kept in multiples of 2^-133.
 pub(crate) const REST_SCALE: i32 = 133;
+/// Finite values of at least this size have their squares in a spill of their own, [`LARGE_SQUARES`], since a
+/// double cannot hold the square of each: those of the values times 2^-[`LARGE_SCALE`].
+pub(crate) const LARGE: f64 = f64::from_bits((1023 + 256) << 52);
+/// Such that no square of a large value, nor what rounding it leaves over, leaves the range of doubles.
+pub(crate) const LARGE_SCALE: i32 = 600;
+/// Its word in a [`Cell::Moments`]: the second of a pair, by which no other spill is named.
+pub(crate) const LARGE_SQUARES: usize = 4;
 /// A narrow cell stays below this, so that a window of 2^15 slices adds up in 64 bits.
 pub(crate) const NARROW_MAX: u64 = 1 << 48;
 

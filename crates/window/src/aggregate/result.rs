@@ -9,14 +9,18 @@ use arrow_array::{
 use arrow_buffer::NullBuffer;
 use event::{Aggregate, AggregateFunction, DataType, RowFailure};
 
-use super::exact::{Exact, unfixed};
-use super::layout::{Cell, Layout, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE, read_pair};
+use super::exact::{Exact, parts, quotient, unfixed};
+use super::layout::{
+    Cell, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE, read_pair,
+};
 use super::ordered::sort_value;
 use super::update::Spills;
 use crate::text::Texts;
 
 /// The most digits of a decimal's sum.
 const DECIMAL_MAX: i128 = 10i128.pow(38);
+/// The greatest power of ten in 64 bits.
+const TENS_MAX: u32 = 19;
 
 /// The totals of a window, by slot.
 pub(crate) struct Totals<'a> {
@@ -123,14 +127,10 @@ impl Column<'_> {
 
     #[inline]
     fn double_sum(&self, slot: u32, row: &[u64]) -> f64 {
-        let (number, scale) = match self.place.cell {
-            Cell::NarrowSum { .. } => {
-                let narrow = row[self.place.word + 1] as i64;
-                return narrow as f64 * (1.0 / (1u64 << NARROW_SCALE) as f64);
-            }
-            _ => (read_pair(row, self.place.word + 1), WIDE_SCALE),
-        };
+        let (number, scale) = self.fixed_sum(row);
         match self.spill(slot, 1) {
+            // A number this small is converted by the processor.
+            None if scale == NARROW_SCALE => number as i64 as f64 * (1.0 / (1u64 << NARROW_SCALE) as f64),
             None => unfixed(number, scale),
             Some(spill) => {
                 let mut sum = spill.clone();
@@ -140,12 +140,22 @@ impl Column<'_> {
         }
     }
 
+    /// What of a sum the cell holds: a number that is to be multiplied by 2^-scale.
+    #[inline]
+    fn fixed_sum(&self, row: &[u64]) -> (i128, i32) {
+        let word = self.place.word + 1;
+        match self.place.cell {
+            Cell::NarrowSum { double } => {
+                (i128::from(row[word] as i64), if double { NARROW_SCALE } else { 0 })
+            }
+            Cell::WideSum { double: true } => (read_pair(row, word), WIDE_SCALE),
+            _ => (read_pair(row, word), 0),
+        }
+    }
+
     /// Exact sums of integers or of decimals' digits; `None` where it left 128 bits.
     fn whole_sum(&self, slot: u32, row: &[u64]) -> Option<i128> {
-        let number = match self.place.cell {
-            Cell::NarrowSum { .. } => i128::from(row[self.place.word + 1] as i64),
-            _ => read_pair(row, self.place.word + 1),
-        };
+        let (number, _) = self.fixed_sum(row);
         match self.spill(slot, 1) {
             None => Some(number),
             Some(spill) => spill.whole()?.checked_add(number),
@@ -172,21 +182,28 @@ impl Column<'_> {
 
     fn averages(&self, argument: DataType) -> ArrayRef {
         let word = self.place.word;
-        let scale = match argument {
-            DataType::Decimal { scale, .. } => 10f64.powi(i32::from(scale)),
-            _ => 1.0,
-        };
+        let digits = if let DataType::Decimal { scale, .. } = argument { u32::from(scale) } else { 0 };
         let averages = self.cells().map(|(slot, row)| {
-            let sum = match argument {
-                DataType::Double => self.double_sum(slot, row),
-                _ => match self.whole_sum(slot, row) {
-                    Some(sum) => sum as f64,
-                    None => self.spill(slot, 1).map_or(f64::NAN, Exact::round),
-                },
-            };
-            (row[word] > 0).then(|| sum / row[word] as f64 / scale)
+            let count = row[word];
+            (count > 0).then(|| self.average(slot, row, count, digits))
         });
         Arc::new(averages.collect::<Float64Array>())
+    }
+
+    /// The exact sum over the count and 10^digits, rounded once.
+    #[inline]
+    fn average(&self, slot: u32, row: &[u64], count: u64, digits: u32) -> f64 {
+        let (number, scale) = self.fixed_sum(row);
+        let divisor = 10u64.checked_pow(digits).and_then(|power| power.checked_mul(count));
+        match (self.spill(slot, 1), divisor) {
+            (None, Some(divisor)) => quotient(number, divisor, scale),
+            (spill, _) => {
+                let mut sum = spill.cloned().unwrap_or_else(Exact::new);
+                sum.add_scaled(number, -scale);
+                let (some, others) = (digits.min(TENS_MAX), digits.saturating_sub(TENS_MAX));
+                sum.quotient(&[count, 10u64.pow(some), 10u64.pow(others)], 0)
+            }
+        }
     }
 
     fn moments(&self) -> ArrayRef {
@@ -194,33 +211,38 @@ impl Column<'_> {
         let root = self.aggregate.function == AggregateFunction::Stddev;
         let values = self.cells().map(|(slot, row)| {
             let count = row[word];
-            (count > 1).then(|| {
-                let sum = self.pair(slot, row, 1, WIDE_SCALE);
-                let squares = self.pair(slot, row, 3, WIDE_SCALE).plus(self.pair(slot, row, 5, REST_SCALE));
-                let variance = variance(count as f64, sum, squares);
-                if root { variance.sqrt() } else { variance }
-            })
+            (count > 1).then(|| self.spread(slot, row, count, root))
         });
         Arc::new(values.collect::<Float64Array>())
     }
 
-    fn pair(&self, slot: u32, row: &[u64], word: usize, scale: i32) -> Twofold {
+    /// The variance, or its root. With large values all is computed times 2^-LARGE_SCALE.
+    fn spread(&self, slot: u32, row: &[u64], count: u64, root: bool) -> f64 {
+        let large = self.spill(slot, LARGE_SQUARES);
+        let scale = if large.is_some() { LARGE_SCALE } else { 0 };
+        let sum = self.pair(slot, row, 1, WIDE_SCALE, scale);
+        let squares = self.pair(slot, row, 3, WIDE_SCALE, 2 * scale);
+        let squares = squares.plus(self.pair(slot, row, 5, REST_SCALE, 2 * scale));
+        let squares = large.map_or(squares, |large| squares.plus(Twofold::of(large.clone(), 0)));
+        let (variance, unit) = (variance(count as f64, sum, squares), 2f64.powi(scale));
+        if root { variance.sqrt() * unit } else { variance * unit * unit }
+    }
+
+    /// A sum of the cell in multiples of 2^-fixed, times 2^-scale.
+    fn pair(&self, slot: u32, row: &[u64], word: usize, fixed: i32, scale: i32) -> Twofold {
         let number = read_pair(row, self.place.word + word);
         match self.spill(slot, word) {
             None => {
                 let head = number as f64;
                 // The head may round up to 2^127, which is one more than an i128 holds.
                 let rest = number.wrapping_sub(head as i128) as f64;
-                Twofold { head: head * 2f64.powi(-scale), tail: rest * 2f64.powi(-scale) }
+                let unit = 2f64.powi(-fixed - scale);
+                Twofold { head: head * unit, tail: rest * unit }
             }
             Some(spill) => {
                 let mut sum = spill.clone();
-                sum.add_scaled(number, -scale);
-                let head = sum.round();
-                if head.is_finite() {
-                    sum.add(-head);
-                }
-                Twofold { head, tail: if head.is_finite() { sum.round() } else { 0.0 } }
+                sum.add_scaled(number, -fixed);
+                Twofold::of(sum, scale)
             }
         }
     }
@@ -271,6 +293,14 @@ struct Twofold {
 }
 
 impl Twofold {
+    /// A sum times 2^-scale.
+    fn of(mut sum: Exact, scale: i32) -> Twofold {
+        let head = sum.quotient(&[], scale);
+        let Some((mantissa, exponent)) = parts(head) else { return Twofold { head, tail: 0.0 } };
+        sum.add_scaled(-i128::from(mantissa), exponent + scale);
+        Twofold { head, tail: sum.quotient(&[], scale) }
+    }
+
     fn sum(a: f64, b: f64) -> Twofold {
         let head = a + b;
         let virtual_b = head - a;

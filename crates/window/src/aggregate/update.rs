@@ -10,7 +10,8 @@ use event::DataType;
 
 use super::exact::{Exact, fixed};
 use super::layout::{
-    Cell, Layout, NARROW_MAX, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE, read_pair, write_pair,
+    Cell, LARGE, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_MAX, NARROW_SCALE, Place, REST_SCALE, Value,
+    WIDE_SCALE, read_pair, write_pair,
 };
 use super::ordered::{replaces, sort_key};
 use crate::text::Texts;
@@ -267,6 +268,14 @@ impl Ahead<'_, '_, '_> {
 
     /// Adds a square without rounding: the nearest double, and what rounding left over.
     fn add_square(&mut self, position: usize, value: f64) {
+        if value.is_finite() && value.abs() >= LARGE {
+            let value = value * 2f64.powi(-LARGE_SCALE);
+            let square = value * value;
+            let spill = self.spill(position, LARGE_SQUARES);
+            spill.add(square);
+            spill.add(value.mul_add(value, -square));
+            return;
+        }
         let square = value * value;
         self.add_double(position, 3, square, WIDE_SCALE);
         if square.is_finite() {

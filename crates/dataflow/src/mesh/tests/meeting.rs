@@ -148,6 +148,31 @@ fn one_that_never_comes_is_an_error_unless_the_job_has_begun() {
 }
 
 #[test]
+fn one_that_was_there_before_and_does_not_come_back_is_gone_but_one_that_listens_is_not() {
+    let (mut first, mut second) = one_that_waits();
+    first.patience = second.patience;
+    for process in [&mut first, &mut second] {
+        process.spec.have_met = true;
+        process.spec.rejoin_within = Duration::from_millis(1500);
+        process.begun = true;
+    }
+    for (process, other) in [(first.clone(), second.clone()), (second, first)] {
+        let asked = Instant::now();
+        let error = process.clone().join().map(|_| ()).unwrap_err();
+        assert!(matches!(&error, RunError::Gone(words) if words.contains("is gone")), "{error:?}");
+        assert!(asked.elapsed() >= process.spec.rejoin_within, "{:?}", asked.elapsed());
+        // It listens, and answers nobody.
+        let there = other.open();
+        let mut mesh = process.open();
+        mesh.meeting.deadline = Duration::from_millis(100);
+        let joined = mesh.join(JOB, process.known, true, &process.outcome, &process.control);
+        let error = joined.map(|_| ()).unwrap_err();
+        assert!(matches!(error, RunError::Lost(_)), "{error:?}");
+        drop(there);
+    }
+}
+
+#[test]
 fn one_that_listens_and_is_not_ready_may_come_later() {
     let (mut first, second) = one_that_waits();
     // It listens from its start, but answers nobody while it waits, as for a database.
