@@ -10,7 +10,7 @@ use testkit::job::Job;
 use testkit::podcast::Podcast;
 use testkit::process::{Finished, eventually};
 use testkit::random::{Random, seed};
-use testkit::workload::generate;
+use testkit::workload::{generate, reference, sorted_lines};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
@@ -96,6 +96,27 @@ fn after_any_number_of_kills_the_output_is_that_of_an_unbroken_run() {
     job.run();
     assert!(job.alerts() == input.alerts, "other alerts than the oracle");
     assert_eq!(job.report()["read"], 60_000, "totals are those since the first start");
+}
+
+#[test]
+fn the_reference_job_at_200000_events_a_second_ends_with_the_reference_output_however_it_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, expected) = (folder.path().join("events.ndjson"), folder.path().join("expected.ndjson"));
+    generate(1_000_000, 20_000, 21, &[], &file);
+    reference(&file, &expected);
+    let job = Job::reference(PROGRAM, folder.path().join("out"), &file)
+        .set("source.events.rate", 200_000)
+        .set("state.checkpoint_every", "\"500ms\"");
+    let mut random = Random::new(seed(78));
+    for kill in 0..8 {
+        let running = job.clone().workers(1 + kill % 3).invocation().start();
+        std::thread::sleep(Duration::from_millis(200 + random.below(1_300)));
+        running.kill();
+    }
+    job.clone().workers(2).run();
+    let (alerts, expected) = (job.alerts(), std::fs::read(&expected).expect("the expected alerts"));
+    assert!(!expected.is_empty() && sorted_lines(&alerts) == sorted_lines(&expected));
+    assert_eq!(job.report()["read"], 1_000_000);
 }
 
 #[test]
