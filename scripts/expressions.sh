@@ -9,7 +9,7 @@ Usage: scripts/expressions.sh [--check]
 Asks DuckDB 2.0.1 for the answers to every expression of tests/expressions/cases.py and nested.py, and writes them
 to tests/expressions/*.txt. Needs python3 with venv, and the package `duckdb`. Nothing else of the repository changes.
 
-  --check   fails if the answers in the repository are others
+  --check   writes nothing; fails if the answers in the repository are others, and shows which
 TEXT
 }
 
@@ -28,7 +28,12 @@ if [ ! -x "$environment/bin/python" ]; then
 fi
 "$environment/bin/python" -c 'import duckdb; assert duckdb.__version__ == "2.0.1"' 2>/dev/null ||
   "$environment/bin/pip" install --quiet 'duckdb==2.0.1'
-PYTHONDONTWRITEBYTECODE=1 "$environment/bin/python" tests/expressions/write.py
+folder=tests/expressions
 if "$check"; then
-  git diff --exit-code --stat -- tests/expressions
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+fi
+PYTHONDONTWRITEBYTECODE=1 "$environment/bin/python" tests/expressions/write.py "$folder"
+if "$check"; then
+  diff -r --exclude='*.py' --exclude=__pycache__ tests/expressions "$folder"
 fi

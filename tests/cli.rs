@@ -247,10 +247,30 @@ fn a_report_is_never_written_over_a_file_of_the_job() {
 }
 
 #[test]
+fn what_lies_in_a_folder_of_devices_is_a_file_nevertheless() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_small(folder.path());
+    let file = "/dev/shm/not-there-yet";
+    let job = |verb: &str| {
+        let job = tidewatch([verb, "job.toml"]).in_folder(folder.path());
+        job.set("sink.alerts.path", file)
+    };
+    refused(job("run").args(["--report", file]), "the report would overwrite");
+    let finished = job("check").set("sink.quarantine.path", file).run().expect_code(3);
+    assert!(finished.stderr.contains("has the file of sink `alerts`"), "{}", finished.stderr);
+    // A device takes the lines of both, and the report.
+    let job = tidewatch(["run", "job.toml", "--report", "/dev/null"]).in_folder(folder.path());
+    job.set("sink.alerts.path", "/dev/null").set("sink.quarantine.path", "/dev/null").run().expect_code(0);
+}
+
+#[test]
 fn two_outputs_are_one_file_however_their_paths_are_written() {
     let folder = tempfile::tempdir().expect("a folder");
     write_small(folder.path());
-    for other in ["./alerts", "x/../alerts", &folder.path().join("alerts").display().to_string()] {
+    std::os::unix::fs::symlink("alerts", folder.path().join("link"))
+        .expect("a link to what is not there yet");
+    let whole = folder.path().join("alerts").display().to_string();
+    for other in ["./alerts", "x/../alerts", "link", &whole] {
         let job = tidewatch(["check", "job.toml"]).in_folder(folder.path());
         let finished = job.set("sink.quarantine.path", other).run().expect_code(3);
         assert!(finished.stderr.contains("has the file of sink `alerts`"), "{other}: {}", finished.stderr);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::Job;
 use testkit::podcast::Podcast;
-use testkit::process::{Finished, eventually};
+use testkit::process::{Finished, children, eventually};
 use testkit::random::{Random, seed};
 use testkit::workload::generate;
 
@@ -327,6 +327,41 @@ fn a_server_that_stays_away_ends_the_run_and_the_same_command_delivers_what_is_m
     assert!(finished.stderr.contains("was away for"), "{}", finished.stderr);
     server.restart();
     job.run();
+    databases[0].expect(&input.rows);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_job_that_is_stopped_with_its_last_rows_undelivered_does_not_report_that_it_is_finished() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 60_000);
+    let Some(server) = testkit::postgres::database_alone() else { return };
+    let databases = [Database::Postgres(server.clone())];
+    let job = fast(&folder.path().join("out"), &input, &databases)
+        .set("sink.postgres_alerts.retry_for", "\"300ms\"")
+        .set("sink.postgres_plain_rows.retry_for", "\"300ms\"");
+    // All rows come with the last checkpoint.
+    let slow = job.clone().set("source.events.rate", 20_000).set("state.checkpoint_every", "\"1h\"");
+    let running = slow.invocation().start();
+    let fenced = || job.state_path().join("checkpoints").read_dir().ok()?.next().map(drop);
+    eventually("it has fenced the state", SOON, fenced);
+    std::thread::sleep(Duration::from_millis(500));
+    server.crash();
+    let finished = || job.ask(&["checkpoints", "show"])["finished"].as_bool().filter(|finished| *finished);
+    eventually("the last checkpoint", SOON, finished);
+    // The process dies again and again, until there are seconds between two.
+    std::thread::sleep(Duration::from_secs(4));
+    let workers = || children(running.id()).len();
+    eventually("a worker process", SOON, || (workers() == 1).then_some(()));
+    eventually("its end", SOON, || (workers() == 0).then_some(()));
+    running.signal(Signal::SIGTERM);
+    let said = running.wait(SOON).expect_code(0).stderr;
+    assert!(said.contains("delivers what is missing"), "{said}");
+    let report = job.report();
+    assert_eq!((&report["finished"], &report["read"]), (&Value::from(false), &Value::from(60_000)));
+    server.restart();
+    job.run();
+    assert_eq!(job.report()["finished"], true);
     databases[0].expect(&input.rows);
 }
 

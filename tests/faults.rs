@@ -140,6 +140,22 @@ fn a_job_that_begins_on_a_full_disk_waits_for_space_as_well() {
 }
 
 #[test]
+fn a_job_whose_state_cannot_even_have_its_folders_waits_for_space_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (job, expected) = job(folder.path());
+    // There is a place for its root and for nothing else.
+    let Some(disk) = disk(&job.state_path(), "8m,nr_inodes=1") else { return };
+    let mut running = alone(&job).start();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(running.is_running(), "a full disk ended the run");
+    let place = Command::new("mount").args(["-o", "remount,nr_inodes=100000"]).arg(&disk.0).status();
+    assert!(place.expect("mount").success());
+    let finished = running.wait(SOON).expect_code(0);
+    said_once(&finished);
+    assert!(job.alerts() == expected, "the output is another");
+}
+
+#[test]
 fn a_full_disk_under_the_output_makes_the_job_wait_and_leaves_no_torn_line() {
     check_full_output("exactly_once");
 }

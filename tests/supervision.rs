@@ -367,7 +367,7 @@ fn a_job_that_cannot_write_its_report_says_so_and_ends_with_a_failure_and_is_not
 }
 
 #[test]
-fn a_job_that_is_told_to_stop_before_its_next_start_reports_the_totals_of_its_last_checkpoint() {
+fn a_job_that_is_told_to_stop_before_its_next_start_reports_its_last_checkpoint_unless_that_takes_too_long() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let job = paced(&folder.path().join("out"), &input);
@@ -378,20 +378,39 @@ fn a_job_that_is_told_to_stop_before_its_next_start_reports_the_totals_of_its_la
     let report = job.report();
     assert!(report["read"].as_u64() > Some(0), "{report}");
     std::fs::remove_file(job.report_path()).expect("remove the report");
-    let job = job.set("state.checkpoint_every", "\"1h\"");
-    let running = job.invocation().start();
+    let running = between_two_starts(&job);
+    running.signal(Signal::SIGTERM);
+    let said = running.wait(SOON).expect_code(0).stderr;
+    assert!(said.contains("delivers what is missing"), "{said}");
+    assert_eq!(job.report(), report);
+
+    // A state that is away: the checkpoint with the totals is not there to be read.
+    let mut running = between_two_starts(&job);
+    let manifests = std::fs::read_dir(job.state_path().join("checkpoints")).expect("checkpoints");
+    let newest = manifests.map(|entry| entry.expect("an entry").path()).max().expect("a checkpoint");
+    std::fs::remove_file(&newest).expect("remove");
+    assert!(Command::new("mkfifo").arg(&newest).status().expect("mkfifo").success());
+    running.signal(Signal::SIGINT);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(running.is_running(), "it waits for the state");
+    running.signal(Signal::SIGINT);
+    let asked = Instant::now();
+    running.wait(SOON).expect_code(130);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+/// Starts a job, whose process dies until it is waited for three seconds before the next start.
+fn between_two_starts(job: &Job) -> Running {
+    let running = job.clone().set("state.checkpoint_every", "\"1h\"").invocation().start();
     let mut last = None;
     for _ in 0..6 {
         let worker = worker_of(running.id(), last);
         send(worker, Signal::SIGKILL);
         last = Some(worker);
     }
-    // The wait before the next start is three seconds by now.
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(children(running.id()), Vec::<u32>::new());
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).expect_code(0);
-    assert_eq!(job.report(), report);
+    running
 }
 
 #[test]
@@ -456,6 +475,34 @@ fn a_state_that_keeps_the_process_waiting_at_its_start_is_not_taken_for_a_hang()
     slow(&first_file(&job.state_path().join("notes")), Duration::from_secs(3));
     let finished = job.invocation().start().wait(SOON).expect_code(0);
     assert!(!finished.stderr.contains("hangs"), "{}", finished.stderr);
+    assert!(job.alerts() == input.alerts, "other alerts");
+}
+
+#[test]
+fn a_process_whose_state_is_away_for_longer_than_it_may_be_gone_is_not_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job = paced(&folder.path().join("out"), &input).set("mesh.rejoin_within", "\"2s\"");
+    let hosts = write_host_file(folder.path(), 2);
+    let start = |job: &Job, process: &str| -> Running {
+        job.invocation().arg("--hosts").arg(&hosts).args(["--process", process]).start()
+    };
+    // The same state, but for notes that are slow to read at each start of the first process.
+    let (state, own) = (job.state_path(), folder.path().join("own"));
+    checkpoint::Store::open(&state).expect("a state");
+    let note = br#"{"partition":"another","offset":0}"#;
+    checkpoint::Store::open(&own).expect("a state").note("poison", note).expect("a note");
+    for part in ["checkpoints", "segments"] {
+        std::fs::remove_dir(own.join(part)).expect("an empty folder");
+        symlink(std::fs::canonicalize(state.join(part)).expect("a folder"), own.join(part)).expect("a link");
+    }
+    slow(&first_file(&own.join("notes")), Duration::from_secs(4));
+    let running = [start(&job.clone().set("state.dir", own.display()), "0"), start(&job, "1")];
+    first_delivery(&job);
+    send(worker_of(running[0].id(), None), Signal::SIGKILL);
+    for process in running {
+        process.wait(SOON).expect_code(0);
+    }
     assert!(job.alerts() == input.alerts, "other alerts");
 }
 

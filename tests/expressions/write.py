@@ -1,6 +1,6 @@
 """Writes the corpus: expressions over tables of edge values, with DuckDB's answer for each row.
 
-    scripts/expressions.sh        (or: pip install 'duckdb==2.0.1' && python3 write.py)
+    scripts/expressions.sh        (or: pip install 'duckdb==2.0.1' && python3 write.py [FOLDER])
 
 One file a table. First its columns, a line each: name, type, cells. Then a blank line and the cases: expression,
 type of the answer, answers. Cells and answers are separated by `|`; `~` is NULL, `!` a row that fails; a backslash
@@ -17,7 +17,7 @@ import duckdb
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from cases import DIFFERENT, TABLES  # noqa: E402
 
-HERE = pathlib.Path(__file__).parent
+FOLDER = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
 ROW_FAILURES = ("ConversionException", "OutOfRangeException", "InvalidInputException", "NotImplementedException")
 KINDS = {
     "INTEGER": "bigint", "BIGINT": "bigint", "SMALLINT": "bigint", "TINYINT": "bigint", "HUGEINT": "bigint",
@@ -103,7 +103,7 @@ def write(connection, name, columns, cases):
         if ours in DIFFERENT:
             lines.append(f"# {DIFFERENT[ours]}")
         lines.append(f"{escaped(ours)}\t{kind}\t" + "|".join(shown(value) for value in answers))
-    (HERE / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    (FOLDER / f"{name}.txt").write_text("\n".join(lines) + "\n")
 
 
 def main():

@@ -1,17 +1,16 @@
 //! The ids of alerts and episodes: stable hashes, the same on every replay, worker and machine.
 
-use event::Window;
+use event::Span;
 use xxhash_rust::xxh3::Xxh3;
 
-/// How often a window's result was corrected before; nothing corrects one yet.
-const REVISION: u64 = 0;
-
-/// Appends the id of an alert: 32 hexadecimal digits of (job, rule, key, window, revision).
-pub(crate) fn append_id(job: &str, rule: Option<&str>, key: &[u8], window: Window, out: &mut Vec<u8>) {
+/// Appends the id of an alert: 32 hexadecimal digits of (job, rule, key, window, sequence).
+///
+/// When the row is due is no part of it.
+pub(crate) fn append_id(job: &str, rule: Option<&str>, key: &[u8], span: Span, out: &mut Vec<u8>) {
     let mut hash = hash_of("alert", job, rule, key);
-    hash.update(&window.start.to_le_bytes());
-    hash.update(&window.end.to_le_bytes());
-    hash.update(&REVISION.to_le_bytes());
+    hash.update(&span.window.start.to_le_bytes());
+    hash.update(&span.window.end.to_le_bytes());
+    hash.update(&span.sequence.to_le_bytes());
     append_hex(hash.digest128(), out);
 }
 
@@ -50,24 +49,28 @@ fn append_hex(hash: u128, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use event::Window;
+
     use super::*;
 
-    fn id(job: &str, rule: Option<&str>, key: &[u8], start: i64, end: i64) -> String {
+    fn id(job: &str, rule: Option<&str>, key: &[u8], start: i64, end: i64, sequence: u64) -> String {
         let mut out = Vec::new();
-        append_id(job, rule, key, Window { start, end }, &mut out);
+        let span = Span { sequence, ..Span::from(Window { start, end }) };
+        append_id(job, rule, key, span, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn each_part_of_the_identity_counts() {
         let ids = [
-            id("job", Some("rule"), b"key", 0, 10),
-            id("jobr", Some("ule"), b"key", 0, 10),
-            id("job", Some(""), b"key", 0, 10),
-            id("job", None, b"key", 0, 10),
-            id("job", Some("rule"), b"", 0, 10),
-            id("job", Some("rule"), b"key", 1, 10),
-            id("job", Some("rule"), b"key", 0, 11),
+            id("job", Some("rule"), b"key", 0, 10, 0),
+            id("jobr", Some("ule"), b"key", 0, 10, 0),
+            id("job", Some(""), b"key", 0, 10, 0),
+            id("job", None, b"key", 0, 10, 0),
+            id("job", Some("rule"), b"", 0, 10, 0),
+            id("job", Some("rule"), b"key", 1, 10, 0),
+            id("job", Some("rule"), b"key", 0, 11, 0),
+            id("job", Some("rule"), b"key", 0, 10, 1),
         ];
         for (place, id) in ids.iter().enumerate() {
             assert_eq!(id.len(), 32);
@@ -89,7 +92,7 @@ mod tests {
             bytes.extend(length(number));
         }
         let expected = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes));
-        assert_eq!(id("job", Some("rule"), b"key", 0, 10), expected);
+        assert_eq!(id("job", Some("rule"), b"key", 0, 10, 0), expected);
         assert_eq!(expected, "d8916028175ff9ab7f7db0c14242cd6f");
     }
 }

@@ -11,7 +11,8 @@
 //! use alert::{AlertRule, Format, Output, Renderer, Summary};
 //! use arrow_array::{ArrayRef, BinaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
 //! use event::{
-//!     Batch, DataType, Detected, FailedRows, Field, Hit, RowSchema, Severity, SinkId, Verdict, Window,
+//!     Batch, DataType, Detected, FailedRows, Field, Hit, RowSchema, Severity, SinkId, Spans, Verdict,
+//!     Window,
 //! };
 //!
 //! let user = Field::new("user_id", DataType::Varchar);
@@ -31,12 +32,14 @@
 //!     Arc::new(Int64Array::from(vec![9])),
 //! ];
 //! let verdict = Verdict { rule: 0, severity: Severity::Warning, score: Some(9.0), threshold: Some(5.0) };
+//! let spans = Spans::Shared(Window { start: 0, end: 60_000_000 });
 //! let rendered = renderer.render(&Detected {
-//!     window: Window { start: 0, end: 60_000_000 },
+//!     spans: spans.clone(),
 //!     keys: BinaryArray::from_vec(vec![b"ann"]),
 //!     batch: Batch::new(row.schema().clone(), columns.clone(), 1),
 //!     hits: vec![Hit { row: 0, verdict: Some(verdict) }],
 //!     failed: FailedRows {
+//!         spans,
 //!         keys: BinaryArray::from_vec(vec![]),
 //!         batch: Batch::new(row.schema().clone(), columns, 1).slice(0, 0),
 //!         details: vec![],

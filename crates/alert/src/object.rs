@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use event::{Detected, Hit, RowSchema, Window};
+use event::{Detected, Hit, RowSchema, Spans, Window};
 
 use crate::identity::{append_episode, append_id};
 use crate::instant::append_instant;
@@ -33,20 +33,43 @@ pub(crate) struct AlertObject {
     members: Vec<Vec<u8>>,
 }
 
-/// The rows of a window with what all of their alerts share.
+/// What was detected, with what all alerts of it share.
 pub(crate) struct Page<'a> {
     detected: &'a Detected,
     columns: &'a [JsonColumn<'a>],
-    window: Vec<u8>,
-    end: Vec<u8>,
+    /// The window's object and its end, if all rows are of one window.
+    shared: Option<[Vec<u8>; 2]>,
 }
 
 impl<'a> Page<'a> {
     /// `columns` are those of the batch that was detected, with instants as RFC 3339.
     pub(crate) fn new(detected: &'a Detected, columns: &'a [JsonColumn<'a>]) -> Self {
-        let mut end = Vec::new();
-        append_quoted_instant(detected.window.end, &mut end);
-        Page { detected, columns, window: window_object(detected.window), end }
+        let shared = match &detected.spans {
+            Spans::Shared(window) => {
+                let (mut object, mut end) = (Vec::new(), Vec::new());
+                append_window(*window, &mut object);
+                append_quoted_instant(window.end, &mut end);
+                Some([object, end])
+            }
+            Spans::Own(_) => None,
+        };
+        Page { detected, columns, shared }
+    }
+
+    /// Appends the window of a row, which is `window`.
+    fn append_window(&self, window: Window, out: &mut Vec<u8>) {
+        match &self.shared {
+            Some([object, _]) => out.extend_from_slice(object),
+            None => append_window(window, out),
+        }
+    }
+
+    /// Appends the end of a row's window, which is `window`.
+    fn append_end(&self, window: Window, out: &mut Vec<u8>) {
+        match &self.shared {
+            Some([_, end]) => out.extend_from_slice(end),
+            None => append_quoted_instant(window.end, out),
+        }
     }
 }
 
@@ -69,12 +92,12 @@ impl AlertObject {
         let row = hit.row as usize;
         let (detected, columns) = (page.detected, page.columns);
         let keys = &columns[self.row.keys()];
-        let key = detected.keys.value(row);
+        let (key, span) = (detected.keys.value(row), detected.spans.of(row));
         let rule = self.rule(hit);
         let rule_id = rule.map(|rule| rule.id.as_str());
 
         out.extend_from_slice(br#"{"specversion":"1.0","id":""#);
-        append_id(&self.job, rule_id, key, detected.window, out);
+        append_id(&self.job, rule_id, key, span, out);
         out.extend_from_slice(&self.source);
         scratch.clear();
         append_key_text(keys, row, scratch);
@@ -84,7 +107,7 @@ impl AlertObject {
             append_utf8(scratch, out);
         }
         out.extend_from_slice(br#","time":"#);
-        out.extend_from_slice(&page.end);
+        page.append_end(span.window, out);
         out.extend_from_slice(br#","datacontenttype":"application/json","data":{"job":"#);
         append_string(&self.job, out);
         out.extend_from_slice(br#","rule":"#);
@@ -94,7 +117,7 @@ impl AlertObject {
         out.extend_from_slice(br#","key":"#);
         append_key(keys, row, out);
         out.extend_from_slice(br#","window":"#);
-        out.extend_from_slice(&page.window);
+        page.append_window(span.window, out);
         out.extend_from_slice(br#","features":"#);
         self.append_columns(columns, self.row.features(), row, out);
         out.extend_from_slice(br#","score":"#);
@@ -113,7 +136,7 @@ impl AlertObject {
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(br#","episode":""#);
-        append_episode(&self.job, rule_id, key, detected.window.end, out);
+        append_episode(&self.job, rule_id, key, span.window.end, out);
         out.extend_from_slice(br#""}}"#);
     }
 
@@ -128,7 +151,7 @@ impl AlertObject {
         out.extend_from_slice(br#"{"key":"#);
         append_key(&columns[self.row.keys()], row, out);
         out.extend_from_slice(br#","window":"#);
-        out.extend_from_slice(&window_object(window));
+        append_window(window, out);
         out.extend_from_slice(br#","features":"#);
         self.append_columns(columns, self.row.features(), row, out);
         out.push(b'}');
@@ -200,13 +223,12 @@ fn append_quoted_instant(micros: i64, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn window_object(window: Window) -> Vec<u8> {
-    let mut out = br#"{"start":"#.to_vec();
-    append_quoted_instant(window.start, &mut out);
+fn append_window(window: Window, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"start":"#);
+    append_quoted_instant(window.start, out);
     out.extend_from_slice(br#","end":"#);
-    append_quoted_instant(window.end, &mut out);
+    append_quoted_instant(window.end, out);
     out.push(b'}');
-    out
 }
 
 /// A name as a segment of a URI's path (RFC 3986): everything but unreserved characters percent-encoded.

@@ -3,7 +3,7 @@
 //! A record has its partition, offset and first bytes; a row of features has none of them, and shows itself
 //! instead. The reasons are the codes of [`event::Reason`].
 
-use event::{Due, OutputRow, Place, Reason, Rejected, SinkId, Watermark, Window};
+use event::{Due, OutputRow, Place, Reason, Rejected, SinkId, Span, Watermark};
 
 use crate::json::append_string;
 
@@ -18,9 +18,9 @@ pub fn quarantine_row(rejected: &Rejected, partition: &str, series: u32, sink: S
     OutputRow { due: place.into(), sink, line }
 }
 
-/// The quarantine row of a row of features, which is `raw`, in the place of its window's results.
+/// The quarantine row of a row of features, which is `raw`, in the place of its results.
 pub(crate) fn quarantine_row_of_features(
-    window: Window,
+    span: Span,
     key: &[u8],
     detail: &str,
     raw: &[u8],
@@ -30,20 +30,20 @@ pub(crate) fn quarantine_row_of_features(
     append_head(Reason::Expression, detail, &mut line);
     line.extend_from_slice(br#"null,"offset":null,"raw":"#);
     append_raw(raw, &mut line);
-    OutputRow { due: due(window, key, 0), sink, line }
+    OutputRow { due: due(span, key, 0), sink, line }
 }
 
-/// The place of a window's result.
-pub(crate) fn due(window: Window, key: &[u8], rule: u16) -> Due {
+/// The place of a row's result.
+pub(crate) fn due(span: Span, key: &[u8], rule: u16) -> Due {
     Due {
-        due: window.due(),
-        class: 0,
+        due: span.due,
+        class: u8::from(span.by_record),
         operator: 0,
-        window_end: window.end,
-        window_start: window.start,
+        window_end: span.window.end,
+        window_start: span.window.start,
         key: key.to_vec(),
         rule,
-        sequence: 0,
+        sequence: span.sequence,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray, UInt32Array};
 use arrow_select::take::take;
 use event::{
-    Batch, DataType, Detected, Expression, Field, Hit, OutputRow, RowFailure, RowSchema, Schema, SinkId,
+    Batch, DataType, Detected, Expression, Field, Hit, OutputRow, RowFailure, RowSchema, Schema, SinkId, Span,
 };
 
 use crate::json::{Instants, JsonColumn, member};
@@ -178,21 +178,22 @@ impl Renderer {
         rendered.rows_quarantined = (before.details.len() + failures.len()) as u64;
         let Some(sink) = self.quarantine else { return };
         let mut raw = Vec::new();
-        let mut show = |columns: &[JsonColumn<'_>], row: usize, key: &[u8], detail: &str| {
+        let mut show = |columns: &[JsonColumn<'_>], row: usize, span: Span, key: &[u8], detail: &str| {
             raw.clear();
-            self.object.append_row(columns, row, detected.window, &mut raw);
-            rendered.rows.push(quarantine_row_of_features(detected.window, key, detail, &raw, sink));
+            self.object.append_row(columns, row, span.window, &mut raw);
+            rendered.rows.push(quarantine_row_of_features(span, key, detail, &raw, sink));
         };
         if !before.details.is_empty() {
             let columns = json_columns(before.batch.columns(), Instants::Rfc3339);
             for (row, detail) in before.details.iter().enumerate() {
-                show(&columns, row, before.keys.value(row), detail);
+                show(&columns, row, before.spans.of(row), before.keys.value(row), detail);
             }
         }
         if !failures.is_empty() {
             let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
             for failure in failures {
-                show(&columns, failure.row, detected.keys.value(failure.row), &failure.detail);
+                let (row, detail) = (failure.row, &failure.detail);
+                show(&columns, row, detected.spans.of(row), detected.keys.value(row), detail);
             }
         }
     }
@@ -229,6 +230,7 @@ fn plain_rows(
 
 fn output_row(detected: &Detected, hit: &Hit, sink: SinkId, line: &[u8]) -> OutputRow {
     let rule = hit.verdict.map_or(0, |verdict| verdict.rule);
-    let due = due(detected.window, detected.keys.value(hit.row as usize), rule);
+    let row = hit.row as usize;
+    let due = due(detected.spans.of(row), detected.keys.value(row), rule);
     OutputRow { due, sink, line: line.to_vec() }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use alert::{AlertRule, Format, Output, Rendered, Renderer, Summary, plain_schema};
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use event::{
-    Batch, DataType, Detected, Evaluation, Expression, FailedRows, Field, Hit, KeyShape, RowFailure,
-    RowSchema, Severity, SinkId, Verdict, Window,
+    Batch, DataType, Detected, Due, Evaluation, Expression, FailedRows, Field, Hit, KeyShape, RowFailure,
+    RowSchema, Severity, SinkId, Span, Spans, Verdict, Window,
 };
 use serde_json::{Value, json};
 
@@ -77,15 +77,16 @@ fn renderer(fails_for: &'static str) -> Renderer {
     Renderer::new("pod/cast", row(), rules, outputs, Some(QUARANTINE))
 }
 
-fn batch(users: &[&str]) -> (BinaryArray, Batch) {
+fn batch(users: &[&str], spans: &Spans) -> (BinaryArray, Batch) {
     let rows = users.len();
-    let instant = |micros| -> ArrayRef {
-        Arc::new(TimestampMicrosecondArray::from(vec![micros; rows]).with_timezone("UTC"))
+    let instant = |of: fn(Window) -> i64| -> ArrayRef {
+        let instants = (0..rows).map(|row| of(spans.of(row).window));
+        Arc::new(TimestampMicrosecondArray::from_iter_values(instants).with_timezone("UTC"))
     };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(users.to_vec())),
-        instant(WINDOW.start),
-        instant(WINDOW.end),
+        instant(|window| window.start),
+        instant(|window| window.end),
         Arc::new(Int64Array::from_iter_values(0..rows as i64)),
         Arc::new(Float64Array::from(vec![12.5; rows])),
         Arc::new(Float64Array::from(vec![0.2982; rows])),
@@ -100,11 +101,22 @@ fn hit(row: u32, rule: Option<u16>) -> Hit {
 }
 
 fn detected(users: &[&str], failed: &[&str], hits: Vec<Hit>) -> Detected {
-    let (keys, rows) = batch(users);
-    let (failed_keys, failed_rows) = batch(failed);
-    let details = failed.iter().map(|user| format!("{user} failed")).collect();
-    let failed = FailedRows { keys: failed_keys, batch: failed_rows, details };
-    Detected { window: WINDOW, keys, batch: rows, hits, failed }
+    detected_in([users, failed], [Spans::Shared(WINDOW), Spans::Shared(WINDOW)], hits)
+}
+
+/// Rows that were judged, and rows that failed.
+fn detected_in(users: [&[&str]; 2], spans: [Spans; 2], hits: Vec<Hit>) -> Detected {
+    let [(keys, rows), (failed_keys, failed_rows)] = [0, 1].map(|part| batch(users[part], &spans[part]));
+    let details = users[1].iter().map(|user| format!("{user} failed")).collect();
+    let [spans, failed_spans] = spans;
+    let failed = FailedRows { spans: failed_spans, keys: failed_keys, batch: failed_rows, details };
+    Detected { spans, keys, batch: rows, hits, failed }
+}
+
+/// A window of a whole number of minutes behind the start of the other one.
+fn span(minutes: [i64; 2], due: i64, by_record: bool, sequence: u64) -> Span {
+    let [start, end] = minutes.map(|minute| WINDOW.start + minute * 60_000_000);
+    Span { window: Window { start, end }, due, by_record, sequence }
 }
 
 fn lines(rendered: &Rendered, sink: SinkId) -> Vec<String> {
@@ -244,6 +256,105 @@ fn a_row_for_which_a_column_fails_goes_to_quarantine_and_to_no_sink() {
 }
 
 #[test]
+fn a_row_with_a_window_of_its_own_is_shown_with_it_and_stands_by_it() {
+    let spans = [span([0, 1], 700, false, 0), span([2, 5], 500, true, 3)];
+    let hits = vec![hit(0, Some(1)), hit(1, Some(0))];
+    let users: &[&str] = &["ann", "bob"];
+    let detected = detected_in([users, &[]], [Spans::Own(spans.to_vec()), Spans::Own(vec![])], hits);
+    let rendered = renderer("nobody").render(&detected);
+    let alerts = parsed(&rendered, ALERTS);
+    let shown: Vec<_> = alerts.iter().map(|alert| (&alert["time"], &alert["data"]["window"])).collect();
+    assert_eq!(
+        shown,
+        [
+            (
+                &json!("2023-11-14T22:08:00Z"),
+                &json!({ "start": "2023-11-14T22:07:00Z", "end": "2023-11-14T22:08:00Z" })
+            ),
+            (
+                &json!("2023-11-14T22:12:00Z"),
+                &json!({ "start": "2023-11-14T22:09:00Z", "end": "2023-11-14T22:12:00Z" })
+            ),
+        ]
+    );
+    let ends: Vec<_> = parsed(&rendered, PLAIN).iter().map(|row| row["window_end"].as_i64()).collect();
+    assert_eq!(ends, spans.map(|span| Some(span.window.end / 1000)));
+    for sink in [ALERTS, PLAIN] {
+        let rows: Vec<_> = rendered.rows.iter().filter(|row| row.sink == sink).collect();
+        for ((row, span), (key, rule)) in rows.iter().zip(spans).zip([("ann", 1), ("bob", 0)]) {
+            let due = Due {
+                due: span.due,
+                class: u8::from(span.by_record),
+                operator: 0,
+                window_end: span.window.end,
+                window_start: span.window.start,
+                key: key.into(),
+                rule,
+                sequence: span.sequence,
+            };
+            assert_eq!(row.due, due);
+        }
+        assert!(rows[1].due < rows[0].due, "the second is due first");
+    }
+}
+
+#[test]
+fn a_window_that_each_row_has_is_rendered_like_one_that_all_share() {
+    let hits = || vec![hit(0, Some(0)), hit(0, Some(1)), hit(2, Some(0))];
+    let users: [&[&str]; 2] = [&["ann", "bob", "cy"], &["dan"]];
+    let own = [Spans::Own(vec![WINDOW.into(); 3]), Spans::Own(vec![WINDOW.into()])];
+    let shared = renderer("cy").render(&detected(users[0], users[1], hits()));
+    let own = renderer("cy").render(&detected_in(users, own, hits()));
+    assert_eq!(shared.rows, own.rows);
+    assert_eq!((own.alerts, own.rows_quarantined), (2, 2));
+}
+
+#[test]
+fn a_failed_row_is_in_quarantine_with_its_own_window_and_in_its_place() {
+    let judged = [span([0, 1], 700, false, 0), span([2, 5], 500, true, 3)];
+    let failed = [span([1, 2], 900, true, 1)];
+    let spans = [Spans::Own(judged.to_vec()), Spans::Own(failed.to_vec())];
+    let users: [&[&str]; 2] = [&["ann", "bob"], &["dan"]];
+    let rendered = renderer("bob").render(&detected_in(users, spans, vec![hit(0, None), hit(1, None)]));
+    let rows: Vec<_> = rendered.rows.iter().filter(|row| row.sink == QUARANTINE).collect();
+    let shown: Vec<Value> = parsed(&rendered, QUARANTINE)
+        .iter()
+        .map(|row| serde_json::from_str::<Value>(row["raw"].as_str().unwrap()).unwrap()["window"].take())
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            json!({ "start": "2023-11-14T22:08:00Z", "end": "2023-11-14T22:09:00Z" }),
+            json!({ "start": "2023-11-14T22:09:00Z", "end": "2023-11-14T22:12:00Z" }),
+        ]
+    );
+    for (row, (span, key)) in rows.iter().zip([(failed[0], "dan"), (judged[1], "bob")]) {
+        let due = &row.due;
+        assert_eq!((due.due, due.class, due.sequence), (span.due, 1, span.sequence));
+        assert_eq!((due.window_start, due.window_end), (span.window.start, span.window.end));
+        assert_eq!((due.key.as_slice(), due.rule), (key.as_bytes(), 0));
+    }
+}
+
+#[test]
+fn an_id_differs_by_window_and_by_sequence_and_not_by_when_it_is_due() {
+    let id = |span: Span| -> [Value; 2] {
+        let spans = [Spans::Own(vec![span]), Spans::Own(vec![])];
+        let rendered = renderer("nobody").render(&detected_in([&["ann"], &[]], spans, vec![hit(0, Some(0))]));
+        let mut alert = parsed(&rendered, ALERTS).remove(0);
+        [alert["id"].take(), alert["data"]["episode"].take()]
+    };
+    let [first, episode] = id(span([1, 2], 5, false, 0));
+    assert_eq!(id(span([1, 2], 6, true, 0)), [first.clone(), episode.clone()]);
+    for other in [span([0, 2], 5, false, 0), span([1, 2], 5, false, 1)] {
+        let [id, same] = id(other);
+        assert_ne!(id, first);
+        assert_eq!(same, episode, "an episode is named by the end of its first window");
+    }
+    assert_ne!(id(span([1, 3], 5, false, 0))[1], episode);
+}
+
+#[test]
 fn an_id_is_the_same_whatever_stands_beside_it() {
     let alone = renderer("nobody").render(&detected(&["bob"], &[], vec![hit(0, Some(0))]));
     let among =
@@ -277,8 +388,10 @@ fn a_composite_key_is_an_array() {
     ];
     let keys = shape.encode(&columns[..2]);
     let rows = Batch::new(row.schema().clone(), columns, 1);
-    let failed = FailedRows { keys: keys.slice(0, 0), batch: rows.slice(0, 0), details: vec![] };
-    let detected = Detected { window: WINDOW, keys, batch: rows, hits: vec![hit(0, None)], failed };
+    let spans = Spans::Shared(WINDOW);
+    let (no_keys, no_rows) = (keys.slice(0, 0), rows.slice(0, 0));
+    let failed = FailedRows { spans: spans.clone(), keys: no_keys, batch: no_rows, details: vec![] };
+    let detected = Detected { spans, keys, batch: rows, hits: vec![hit(0, None)], failed };
     let outputs = vec![Output { sink: ALERTS, format: Format::Alert }];
     let rendered = Renderer::new("job", row, vec![], outputs, None).render(&detected);
     let alert = parsed(&rendered, ALERTS).remove(0);

@@ -204,7 +204,8 @@ impl Control {
 pub struct Summary {
     /// What became of the records.
     pub counts: Counts,
-    /// Whether the input was read to its end; else the job was drained.
+    /// Whether the input was read to its end, and all is put out; else the job was drained. Another process than
+    /// the first knows that of its own part alone: false if it was told to stop.
     pub finished: bool,
     /// How far event time came.
     pub watermark: Watermark,
@@ -219,10 +220,11 @@ impl Summary {
         Summary { counts, finished: false, watermark: Watermark::NONE, already_finished: false }
     }
 
-    /// A job that is where that checkpoint was taken, and does not go on.
+    /// A job that is where that checkpoint was taken, and does not go on. Even at the last one it is not finished:
+    /// what a checkpoint puts out is delivered after its commit, and may still be missing.
     pub fn at(manifest: &Manifest) -> Self {
-        let Manifest { counts, finished, watermark, .. } = *manifest;
-        Summary { counts, finished, watermark, already_finished: false }
+        let Manifest { counts, watermark, .. } = *manifest;
+        Summary { counts, finished: false, watermark, already_finished: false }
     }
 }
 

@@ -47,7 +47,8 @@ mod world;
 pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
 pub use job::{Beginning, Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
 pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
-pub use run::run;
+pub use run::{Port, listen, run};
+pub use space::once_there_is_space;
 pub use vitals::{Beat, Vitals};
 
 /// Shards of a job that does not say how many.

@@ -28,9 +28,9 @@ use crate::operators::window::Keyed;
 use crate::pace::Pace;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
-use crate::space::{Patience, Space};
+use crate::space::{Space, once_there_is_space};
 use crate::worker::{Here, Known, Outcome};
-use crate::world::{After, World};
+use crate::world::World;
 
 /// How long a worker sleeps at most before it looks whether another has failed.
 const PARK: Duration = Duration::from_millis(20);
@@ -41,22 +41,35 @@ const FENCES_MAX: usize = 5;
 /// wakings: at 50,000 events/s a fifth of a core per worker, without events nothing.
 const SPIN: Duration = Duration::from_micros(100);
 
+/// Where the other processes of a job find this one; nowhere if it is alone.
+pub struct Port(Option<Mesh>);
+
+/// Listens for the other processes. To be called before anything is asked of a state, which may be away for longer
+/// than a process may be gone.
+///
+/// # Errors
+/// If token, certificates or hosts are refused, or the port is taken.
+pub fn listen(job: &Job, cluster: &Cluster) -> Result<Port, RunError> {
+    mesh::open(cluster, &job.mesh).map(Port)
+}
+
 /// Runs a job until its input ends or it is asked to drain.
 ///
 /// Blocks. In a cluster of processes every one of them calls this with the same job; only process 0 knows
-/// the totals.
+/// the totals. `port` is what [`listen`] has opened for them.
 ///
 /// # Errors
 /// If source, sink or state fail or are refused ([`RunError::is_refusal`]), or a process or a thread died.
 /// After an error of this kind threads may still be there: the program should exit.
-pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Summary, RunError> {
-    let mesh = mesh::open(&cluster, &job.mesh)?;
+pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -> Result<Summary, RunError> {
+    let Port(mesh) = port;
     let world = World::Real;
     let outcome = Arc::new(Outcome::default());
     watch_panics(&outcome);
     // The first process leads: it fences the state before the others may read it.
     let led = match cluster.process {
-        0 => match lead_once_there_is_space(&job, &cluster, &world, &control)? {
+        // A job that begins on a full disk is no worse off than one whose disk fills up later.
+        0 => match once_there_is_space(&control, || lead(&job, &cluster, &world))? {
             Lead::Finished(summary) => return Ok(summary),
             Lead::Led(led) => Some(*led),
         },
@@ -87,6 +100,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
         }
     };
     let paces = paces(&job, &cluster, &partitions);
+    let told = Arc::clone(&control);
     let threads = cluster.workers;
     let start = Start {
         paces,
@@ -104,7 +118,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, control: Arc<Control>) -> Result<Sum
     let guards = execute_from(builders, others, config, work).map_err(RunError::Died)?;
     finish(guards, &outcome)?;
     let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(summary.unwrap_or(Summary { finished: true, ..stopped(None) }))
+    Ok(summary.unwrap_or_else(|| Summary { finished: !told.is_draining(), ..Summary::of_nothing() }))
 }
 
 /// All partitions of all sources, with the number of their source and their number in it.
@@ -195,30 +209,6 @@ pub(crate) enum Lead {
     /// The job is finished, and its sinks are complete.
     Finished(Summary),
     Led(Box<Led>),
-}
-
-/// Leads, and waits for space where there is none: a job that begins on a full disk is no worse off than one
-/// whose disk fills up later.
-fn lead_once_there_is_space(
-    job: &Job,
-    cluster: &Cluster,
-    world: &World,
-    control: &Arc<Control>,
-) -> Result<Lead, RunError> {
-    let mut patience = Patience::with(&Arc::default(), control, world);
-    loop {
-        match lead(job, cluster, world) {
-            Ok(led) => {
-                patience.over();
-                return Ok(led);
-            }
-            Err(error) => {
-                if let After::Again(delay) = patience.after(error)? {
-                    std::thread::sleep(delay);
-                }
-            }
-        }
-    }
 }
 
 /// What the first process does before the others may go on: completes the sinks, fences the state.

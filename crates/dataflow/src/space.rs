@@ -16,6 +16,30 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a job that was told to stop still waits for space.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Does what may need space, and does it again every second while there is none.
+///
+/// # Errors
+/// The last one, if it is another, or the job was told to stop and has waited long enough.
+pub fn once_there_is_space<T>(
+    control: &Arc<Control>,
+    mut what: impl FnMut() -> Result<T, RunError>,
+) -> Result<T, RunError> {
+    let mut patience = Patience::with(&Arc::default(), control, &World::Real);
+    loop {
+        match what() {
+            Ok(done) => {
+                patience.over();
+                return Ok(done);
+            }
+            Err(error) => {
+                if let After::Again(delay) = patience.after(error)? {
+                    std::thread::sleep(delay);
+                }
+            }
+        }
+    }
+}
+
 /// Who waits for space in a process: what is said is said once.
 #[derive(Debug, Default)]
 pub(crate) struct Space {

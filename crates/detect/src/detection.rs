@@ -4,13 +4,15 @@
 //! on that row alone, and that a row for which an expression failed never alerts. A chunk without hits
 //! allocates little more than what its expressions compute.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::TimestampMicrosecondBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, NullArray};
 use event::{
-    Batch, DataType, Detected, Expression, FailedRows, Field, KeyShape, RowFailure, RowSchema, Rows, Window,
+    Batch, DataType, Detected, Expression, FailedRows, Field, KeyShape, RowFailure, RowSchema, Rows, Span,
+    Spans,
 };
 
 use crate::gather::Gather;
@@ -51,7 +53,9 @@ pub(crate) struct RuleHit {
 }
 
 /// A part of the rows, with all that is computed about them.
-struct Chunk {
+struct Chunk<'a> {
+    /// The windows of the rows if each has its own.
+    own: Option<&'a [Span]>,
     keys: BinaryArray,
     /// All columns of the row schema; those of the key and the window may be placeholders.
     columns: Vec<ArrayRef>,
@@ -135,29 +139,32 @@ impl Detection {
                 };
                 found.retain(|hit| !failed(hit.row));
                 let indices: Vec<u32> = chunk.failures.iter().map(|failure| failure.row as u32).collect();
-                failed_rows.push(&chunk.keys, self.computed(&chunk), &indices);
+                failed_rows.push(chunk.own, &chunk.keys, self.computed(&chunk), &indices);
                 details.extend(chunk.failures.drain(..).map(|failure| failure.detail));
             }
             if !found.is_empty() {
                 let indices = number_rows(&mut found, hit_rows.rows() as u32);
-                hit_rows.push(&chunk.keys, self.computed(&chunk), &indices);
+                hit_rows.push(chunk.own, &chunk.keys, self.computed(&chunk), &indices);
                 hits.extend(found);
             }
         }
-        let (keys, batch) = self.rows_of(hit_rows, rows.window);
+        let (spans, keys, batch) = self.rows_of(hit_rows, &rows.spans);
         let (hits, failures) = verdict::reach(&self.rules, &batch, hits);
         if !failures.is_empty() {
             let indices: Vec<u32> = failures.iter().map(|failure| failure.row as u32).collect();
-            failed_rows.push(&keys, &batch.columns()[self.schema.features().start..], &indices);
+            let computed = &batch.columns()[self.schema.features().start..];
+            failed_rows.push(spans.own(), &keys, computed, &indices);
             details.extend(failures.into_iter().map(|failure| failure.detail));
         }
-        let (failed_keys, failed_batch) = self.rows_of(failed_rows, rows.window);
-        let failed = FailedRows { keys: failed_keys, batch: failed_batch, details };
-        Detected { window: rows.window, keys, batch, hits, failed }
+        let failed = {
+            let (spans, keys, batch) = self.rows_of(failed_rows, &rows.spans);
+            FailedRows { spans, keys, batch, details }
+        };
+        Detected { spans, keys, batch, hits, failed }
     }
 
     /// Computes the features and the scores of `len` rows from `start` on.
-    fn chunk(&self, rows: &Rows, decoded: Option<&[ArrayRef]>, start: usize, len: usize) -> Chunk {
+    fn chunk<'a>(&self, rows: &'a Rows, decoded: Option<&[ArrayRef]>, start: usize, len: usize) -> Chunk<'a> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.schema().fields().len());
         let unread: ArrayRef = Arc::new(NullArray::new(len));
         match decoded {
@@ -165,7 +172,7 @@ impl Detection {
             None => columns.extend(self.schema.keys().map(|_| Arc::clone(&unread))),
         }
         if self.reads_window {
-            columns.extend(window_columns(rows.window, len));
+            columns.extend(window_columns(&rows.spans, start..start + len));
         } else {
             columns.extend(self.schema.window().map(|_| Arc::clone(&unread)));
         }
@@ -183,11 +190,12 @@ impl Detection {
             columns = batch.columns().to_vec();
             columns.push(value.column);
         }
-        Chunk { keys: rows.keys.slice(start, len), columns, failures }
+        let own = rows.spans.own().map(|own| &own[start..start + len]);
+        Chunk { own, keys: rows.keys.slice(start, len), columns, failures }
     }
 
     /// Hits by row and then by rule. What failed is added to the chunk's failures.
-    fn apply_rules(&self, chunk: &mut Chunk, records: &[u64]) -> Vec<RuleHit> {
+    fn apply_rules(&self, chunk: &mut Chunk<'_>, records: &[u64]) -> Vec<RuleHit> {
         if self.rules.is_empty() {
             return (0..records.len() as u32).map(|row| RuleHit { row, rule: None }).collect();
         }
@@ -210,19 +218,24 @@ impl Detection {
     }
 
     /// The columns that are computed and not known from the key and the window.
-    fn computed<'a>(&self, chunk: &'a Chunk) -> &'a [ArrayRef] {
+    fn computed<'a>(&self, chunk: &'a Chunk<'_>) -> &'a [ArrayRef] {
         &chunk.columns[self.schema.features().start..]
     }
 
-    /// Gathered rows under the whole row schema, with their keys.
-    fn rows_of(&self, gathered: Gather, window: Window) -> (BinaryArray, Batch) {
+    /// Gathered rows under the whole row schema, with their windows and keys. `judged` are the windows of
+    /// the rows that they were chosen from.
+    fn rows_of(&self, gathered: Gather, judged: &Spans) -> (Spans, BinaryArray, Batch) {
         let rows = gathered.rows();
         let fields = &self.schema.schema().fields()[self.schema.features().start..];
-        let (keys, computed) = gathered.finish(fields);
+        let (own, keys, computed) = gathered.finish(fields);
+        let spans = match judged {
+            Spans::Shared(window) => Spans::Shared(*window),
+            Spans::Own(_) => Spans::Own(own),
+        };
         let mut columns = self.key_shape.decode(&keys);
-        columns.extend(window_columns(window, rows));
+        columns.extend(window_columns(&spans, 0..rows));
         columns.extend(computed);
-        (keys, Batch::new(Arc::clone(self.schema.schema()), columns, rows))
+        (spans, keys, Batch::new(Arc::clone(self.schema.schema()), columns, rows))
     }
 }
 
@@ -232,13 +245,25 @@ fn named(expressions: Vec<Named>) -> (Vec<Field>, Vec<Arc<dyn Expression>>) {
     expressions.into_iter().map(|(name, e)| (Field::new(name, e.data_type()), e)).unzip()
 }
 
-fn window_columns(window: Window, rows: usize) -> [ArrayRef; 2] {
-    [window.start, window.end].map(|time| {
-        let mut column =
-            TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(DataType::TimestampTz.arrow());
-        column.append_value_n(time, rows);
-        Arc::new(column.finish()) as ArrayRef
-    })
+/// The first instant of each row's window, and the first behind it.
+fn window_columns(spans: &Spans, rows: Range<usize>) -> [ArrayRef; 2] {
+    let builder = || {
+        TimestampMicrosecondBuilder::with_capacity(rows.len()).with_data_type(DataType::TimestampTz.arrow())
+    };
+    let (mut starts, mut ends) = (builder(), builder());
+    match spans {
+        Spans::Shared(window) => {
+            starts.append_value_n(window.start, rows.len());
+            ends.append_value_n(window.end, rows.len());
+        }
+        Spans::Own(spans) => {
+            for Span { window, .. } in &spans[rows.clone()] {
+                starts.append_value(window.start);
+                ends.append_value(window.end);
+            }
+        }
+    }
+    [Arc::new(starts.finish()), Arc::new(ends.finish())]
 }
 
 /// The rows, numbered from `start` on, that already an aggregate has no value for.

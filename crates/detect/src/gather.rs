@@ -1,19 +1,21 @@
 //! Collects chosen rows of many chunks into columns of their own.
 //!
 //! Used by [`Detection`](crate::Detection) for hits and for failed rows; both are rare, so a chunk
-//! without any costs nothing here.
+//! without any costs nothing here, and neither does a window that all rows share.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, UInt32Array, new_empty_array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
-use event::Field;
+use event::{Field, Span};
 
-/// Chosen rows: their keys, and their computed columns.
+/// Chosen rows: their own windows if they have such, their keys, and their computed columns.
 #[derive(Default)]
 pub(crate) struct Gather {
     /// For each chunk its keys and then its columns.
     parts: Vec<Vec<ArrayRef>>,
+    /// Of each row; empty where all share a window.
+    spans: Vec<Span>,
     rows: usize,
 }
 
@@ -23,9 +25,20 @@ impl Gather {
         self.rows
     }
 
-    /// Adds the rows at `indices`, ascending, of a chunk. If that is all of them nothing is copied.
-    pub(crate) fn push(&mut self, keys: &BinaryArray, columns: &[ArrayRef], indices: &[u32]) {
+    /// Adds the rows at `indices`, ascending, of a chunk. If that is all of them no column is copied.
+    ///
+    /// `own` are the windows of the chunk's rows if each has its own, in all chunks or in none.
+    pub(crate) fn push(
+        &mut self,
+        own: Option<&[Span]>,
+        keys: &BinaryArray,
+        columns: &[ArrayRef],
+        indices: &[u32],
+    ) {
         self.rows += indices.len();
+        if let Some(own) = own {
+            self.spans.extend(indices.iter().map(|row| own[*row as usize]));
+        }
         let all = indices.len() == keys.len();
         let places = UInt32Array::from_iter_values(if all { &[] } else { indices }.iter().copied());
         let chosen = |column: &dyn Array| {
@@ -40,12 +53,12 @@ impl Gather {
         self.parts.push(part);
     }
 
-    /// The keys and the columns, which have the types of `fields`.
-    pub(crate) fn finish(self, fields: &[Field]) -> (BinaryArray, Vec<ArrayRef>) {
+    /// The windows, the keys and the columns, which have the types of `fields`.
+    pub(crate) fn finish(self, fields: &[Field]) -> (Vec<Span>, BinaryArray, Vec<ArrayRef>) {
         let mut columns: Vec<ArrayRef> = match self.parts.len() {
             0 => {
                 let empty = fields.iter().map(|field| new_empty_array(&field.data_type.arrow())).collect();
-                return (BinaryArray::new_null(0), empty);
+                return (Vec::new(), BinaryArray::new_null(0), empty);
             }
             1 => self.parts.into_iter().next().unwrap_or_default(),
             _ => (0..=fields.len())
@@ -57,6 +70,6 @@ impl Gather {
                 .collect(),
         };
         let keys = columns.remove(0).as_binary::<i32>().clone();
-        (keys, columns)
+        (self.spans, keys, columns)
     }
 }

@@ -1,6 +1,6 @@
 //! Judges rows of features: computes scores on whole columns, asks the job's rules, keeps the hits.
 //!
-//! Takes the rows of closed windows from `window`, gives [`event::Detected`] to `alert`. Pure: no IO, no
+//! Takes rows of features from `window`, gives [`event::Detected`] to `alert`. Pure: no IO, no
 //! clock, no threads. Expressions come compiled; this crate knows no SQL.
 //!
 //! ```
@@ -9,7 +9,9 @@
 //! use arrow_array::cast::AsArray;
 //! use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int64Array, types::Int64Type};
 //! use detect::{Detection, Rule};
-//! use event::{Batch, DataType, Evaluation, Expression, Field, KeyShape, Rows, Schema, Severity, Window};
+//! use event::{
+//!     Batch, DataType, Evaluation, Expression, Field, KeyShape, Rows, Schema, Severity, Spans, Window,
+//! };
 //!
 //! /// `pauses`, the first aggregate.
 //! #[derive(Debug)]
@@ -55,7 +57,7 @@
 //! let aggregates = Arc::new(Schema::new(vec![Field::new("pauses", DataType::Bigint)]));
 //! let pauses: ArrayRef = Arc::new(Int64Array::from(vec![2, 9]));
 //! let detected = detection.evaluate(&Rows {
-//!     window: Window { start: 0, end: 60_000_000 },
+//!     spans: Spans::Shared(Window { start: 0, end: 60_000_000 }),
 //!     keys: BinaryArray::from_vec(vec![b"ann", b"bob"]),
 //!     records: vec![4, 12],
 //!     aggregates: Batch::new(aggregates, vec![pauses], 2),

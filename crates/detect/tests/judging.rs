@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int6
 use detect::{DetectError, Detection, Rule, row_schema_prefix};
 use event::{
     Batch, DataType, Detected, Evaluation, Expression, Field, KeyShape, RowFailure, Rows, Schema, Severity,
-    Window,
+    Span, Spans, Window,
 };
 
 type Value = Box<dyn Fn(&Batch, usize) -> Result<Option<f64>, String> + Send + Sync>;
@@ -122,12 +122,37 @@ fn rows(values: &[Option<i64>]) -> Rows {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Bigint)]));
     let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
     Rows {
-        window: WINDOW,
+        spans: Spans::Shared(WINDOW),
         keys: BinaryArray::from_iter_values(&names),
         records: values.iter().map(|n| n.unwrap_or(0).max(0) as u64).collect(),
         aggregates: Batch::new(schema, vec![column], values.len()),
         failures: Vec::new(),
     }
+}
+
+/// The same, each row with a window of its own: the n-th ends at second n.
+fn rows_of_own_windows(values: &[Option<i64>]) -> Rows {
+    Rows { spans: Spans::Own((0..values.len()).map(own_span).collect()), ..rows(values) }
+}
+
+fn own_span(row: usize) -> Span {
+    let end = row as i64 * 1_000_000;
+    let window = Window { start: end - 1 - row as i64, end };
+    Span { window, due: end + 5, by_record: row % 2 == 1, sequence: row as u64 % 3 }
+}
+
+/// Checks that each row has the window of the row of that name, in its columns too; returns their number.
+fn check_own_windows(spans: &Spans, keys: &BinaryArray, batch: &Batch) -> usize {
+    let starts = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+    let ends = batch.column(2).as_primitive::<TimestampMicrosecondType>();
+    let own = spans.own().unwrap();
+    assert_eq!((own.len(), batch.rows()), (keys.len(), keys.len()));
+    for (row, span) in own.iter().enumerate() {
+        let name = std::str::from_utf8(keys.value(row)).unwrap();
+        assert_eq!(*span, own_span(name[1..].parse().unwrap()), "{name}");
+        assert_eq!((starts.value(row), ends.value(row)), (span.window.start, span.window.end), "{name}");
+    }
+    own.len()
 }
 
 /// `user=half:rule/severity` for each hit.
@@ -284,6 +309,51 @@ fn chunks_do_not_show_in_the_result() {
 }
 
 #[test]
+fn a_condition_sees_the_window_of_its_row_in_whatever_chunk_it_is() {
+    let when = function(DataType::Boolean, &[1, 2], |batch, row| {
+        let time = |column: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
+        Ok(Some(f64::from(u8::from(time(2) - time(1) > 8_192 && time(2) % 2_000_000 == 0))))
+    });
+    let detected =
+        detection(vec![rule("long-and-even", when)]).evaluate(&rows_of_own_windows(&vec![Some(2); 8_200]));
+    assert_eq!(
+        shown(&detected),
+        ["u008192=1:0/warning", "u008194=1:0/warning", "u008196=1:0/warning", "u008198=1:0/warning"]
+    );
+}
+
+#[test]
+fn a_row_keeps_its_own_window_whether_it_is_hit_or_fails() {
+    let values: Vec<Option<i64>> = (0..20_000).map(|n| Some(if n % 1000 == 13 { 13 } else { n })).collect();
+    let mut rows = rows_of_own_windows(&values);
+    rows.failures = [3, 8191, 8192].map(|row| RowFailure { row, detail: "sum".into() }).into();
+    let failing = function(DataType::Boolean, &[3], |batch, row| match bigint(batch, 3, row) {
+        Some(7.0 | 9000.0) => Err("escalation".into()),
+        _ => Ok(Some(0.0)),
+    });
+    let low = Rule { escalate: Some((failing, Severity::Critical)), ..rule("low", below(HALF, 9_000.0)) };
+    for (rules, hits, failed) in [(vec![], 19_977, 23), (vec![low], 17_977, 25)] {
+        let detected = detection(rules).evaluate(&rows);
+        assert_eq!(detected.hits.len(), hits);
+        assert!(check_own_windows(&detected.spans, &detected.keys, &detected.batch) >= hits);
+        let Detected { failed: rows, .. } = &detected;
+        assert_eq!(check_own_windows(&rows.spans, &rows.keys, &rows.batch), failed);
+    }
+}
+
+#[test]
+fn whose_window_a_row_has_does_not_show_in_what_is_found() {
+    let low = Rule { min_events: 3, ..rule("low", below(HALF, 5.0)) };
+    let values = [Some(2), Some(13), None, Some(8), Some(40)];
+    let detection = detection(vec![low]);
+    let (shared, own) =
+        (detection.evaluate(&rows(&values)), detection.evaluate(&rows_of_own_windows(&values)));
+    assert_eq!(shown(&shared), shown(&own));
+    assert_eq!(shared.failed.details, own.failed.details);
+    assert_eq!((&shared.spans, &shared.failed.spans), (&Spans::Shared(WINDOW), &Spans::Shared(WINDOW)));
+}
+
+#[test]
 fn a_composite_key_is_decoded_into_its_fields() {
     let shape = KeyShape::new(vec![DataType::Bigint, DataType::Varchar]).unwrap();
     let columns: Vec<ArrayRef> =
@@ -292,17 +362,19 @@ fn a_composite_key_is_decoded_into_its_fields() {
     let fields = vec![Field::new("show", DataType::Bigint), Field::new("user", DataType::Varchar)];
     let detection = Detection::new(fields, shape, vec![], vec![], vec![]).unwrap();
     let aggregates = Batch::new(Arc::new(Schema::default()), vec![], 1);
-    let detected =
-        detection.evaluate(&Rows { window: WINDOW, keys, records: vec![1], aggregates, failures: vec![] });
+    let spans = Spans::Shared(WINDOW);
+    let detected = detection.evaluate(&Rows { spans, keys, records: vec![1], aggregates, failures: vec![] });
     assert_eq!(detected.batch.column(0).as_primitive::<Int64Type>().value(0), -5);
     assert_eq!(detected.batch.column(1).as_string::<i32>().value(0), "x");
 }
 
 #[test]
 fn no_rows_give_nothing() {
-    let detected = detection(vec![rule("low", below(HALF, 2.0))]).evaluate(&rows(&[]));
-    assert!(detected.hits.is_empty() && detected.failed.details.is_empty());
-    assert_eq!(detected.batch.rows(), 0);
+    for rows in [rows(&[]), rows_of_own_windows(&[])] {
+        let detected = detection(vec![rule("low", below(HALF, 2.0))]).evaluate(&rows);
+        assert!(detected.hits.is_empty() && detected.failed.details.is_empty());
+        assert_eq!((detected.batch.rows(), detected.spans), (0, rows.spans));
+    }
 }
 
 #[test]

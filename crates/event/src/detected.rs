@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::BinaryArray;
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, DataType, Field, Schema, Window};
+use crate::{Batch, DataType, Field, Schema, Spans};
 
 /// The columns of a row that is judged, in this order: the fields of the key, `window_start`,
 /// `window_end`, the features, the scores.
@@ -132,11 +132,11 @@ pub struct Hit {
     pub verdict: Option<Verdict>,
 }
 
-/// The rows of one closed window, or of a part of it, after the rules have looked at them.
+/// Rows that came out together, after the rules have looked at them.
 #[derive(Debug, Clone)]
 pub struct Detected {
-    /// The window that closed.
-    pub window: Window,
+    /// The window of each row of `batch`, and where the row stands in the order of outputs.
+    pub spans: Spans,
     /// Encoded key of each row of `batch`.
     pub keys: BinaryArray,
     /// The rows that something hit, under the job's [`RowSchema`].
@@ -150,6 +150,8 @@ pub struct Detected {
 /// Rows of features for which an expression failed. They go to quarantine.
 #[derive(Debug, Clone)]
 pub struct FailedRows {
+    /// The window of each row, and where the row stands in the order of outputs.
+    pub spans: Spans,
     /// Encoded key of each row.
     pub keys: BinaryArray,
     /// The rows, under the job's [`RowSchema`]; what failed is NULL.

@@ -13,7 +13,7 @@ pub struct SinkId(pub u16);
 /// The fields stand in the order in which they are compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Due {
-    /// Event time at which it is due: a window's end less one.
+    /// Event time at which it is due: a window's end less one, or the `seen` of the record that caused it.
     pub due: i64,
     /// 0: driven by the watermark. 1: driven by a record.
     pub class: u8,

@@ -1,14 +1,14 @@
-//! Rows of features: what a closed window gives.
+//! Rows of features: what closed windows give.
 
 use arrow_array::BinaryArray;
 
 use crate::{Batch, RowFailure, Window};
 
-/// The rows of one closed window, or a part of them: one a key.
+/// Rows that came out together, one for a key and a window.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    /// The window that closed.
-    pub window: Window,
+    /// The window of each row, and where the row stands in the order of outputs.
+    pub spans: Spans,
     /// Encoded key of each row; decoded with the job's `KeyShape`.
     pub keys: BinaryArray,
     /// Number of records of each row.
@@ -18,4 +18,88 @@ pub struct Rows {
     /// Rows that an aggregate has no value for (a sum that does not fit its type), ascending. They go to
     /// quarantine.
     pub failures: Vec<RowFailure>,
+}
+
+/// The windows of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spans {
+    /// All rows are of one window, which all keys share, and due with it.
+    Shared(Window),
+    /// Each row has its own, as sessions have.
+    Own(Vec<Span>),
+}
+
+/// The window of one row, with what of the row's place in the order of outputs does not follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The interval.
+    pub window: Window,
+    /// Event time at which the row is due.
+    pub due: i64,
+    /// Whether a record caused it, rather than the watermark: class 1 of the order of outputs.
+    pub by_record: bool,
+    /// Sequence or revision within the key.
+    pub sequence: u64,
+}
+
+impl From<Window> for Span {
+    /// The only result of a window that the watermark closes.
+    fn from(window: Window) -> Span {
+        Span { window, due: window.due(), by_record: false, sequence: 0 }
+    }
+}
+
+impl Spans {
+    /// That of a row.
+    ///
+    /// # Panics
+    /// If each row has its own and there is no such row.
+    pub fn of(&self, row: usize) -> Span {
+        match self {
+            Spans::Shared(window) => Span::from(*window),
+            Spans::Own(spans) => spans[row],
+        }
+    }
+
+    /// Those of some rows, in their order.
+    ///
+    /// # Panics
+    /// As [`Spans::of`].
+    #[must_use]
+    pub fn take(&self, rows: &[u32]) -> Spans {
+        match self {
+            Spans::Shared(window) => Spans::Shared(*window),
+            Spans::Own(spans) => Spans::Own(rows.iter().map(|row| spans[*row as usize]).collect()),
+        }
+    }
+
+    /// Those of all rows, by row, if each has its own.
+    pub fn own(&self) -> Option<&[Span]> {
+        match self {
+            Spans::Shared(_) => None,
+            Spans::Own(spans) => Some(spans),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Window = Window { start: 0, end: 10 };
+
+    #[test]
+    fn a_shared_window_is_that_of_every_row_and_due_with_its_end() {
+        let spans = Spans::Shared(WINDOW);
+        assert_eq!(spans.of(7), Span { window: WINDOW, due: 9, by_record: false, sequence: 0 });
+        assert_eq!((spans.take(&[3, 1]), spans.own()), (Spans::Shared(WINDOW), None));
+    }
+
+    #[test]
+    fn rows_that_are_taken_keep_their_own_windows() {
+        let spans = [4, 5, 6].map(|sequence| Span { sequence, ..Span::from(WINDOW) });
+        let own = Spans::Own(spans.to_vec());
+        assert_eq!((own.of(1), own.own()), (spans[1], Some(&spans[..])));
+        assert_eq!(own.take(&[2, 0]), Spans::Own(vec![spans[2], spans[0]]));
+    }
 }

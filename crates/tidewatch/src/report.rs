@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use checkpoint::Location;
-use dataflow::{Job, Summary};
+use dataflow::Summary;
 use event::Watermark;
 use serde_json::{Map, Value, json};
 
@@ -15,8 +15,8 @@ use crate::config::duration::format_instant;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(crate) fn write(path: &Path, job: &Job, summary: &Summary) -> anyhow::Result<()> {
-    let text = format!("{}\n", to_json(&job.name, summary)?);
+pub(crate) fn write(path: &Path, job: &str, summary: &Summary) -> anyhow::Result<()> {
+    let text = format!("{}\n", to_json(job, summary)?);
     let context = || format!("write the report {}", path.display());
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special {
@@ -27,11 +27,12 @@ pub(crate) fn write(path: &Path, job: &Job, summary: &Summary) -> anyhow::Result
     fs::rename(&beside, path).with_context(context)
 }
 
-/// Writes the report of a job that has no process: the totals are those of its newest checkpoint.
+/// Writes the report of a job that has no process: the totals are those of its newest checkpoint. It never says
+/// that the job is finished, since what that checkpoint puts out may not have been delivered.
 ///
 /// # Errors
 /// If the state cannot be read, or the file not be written.
-pub(crate) fn write_at_rest(path: &Path, job: &Job, state: &Location) -> anyhow::Result<()> {
+pub(crate) fn write_at_rest(path: &Path, job: &str, state: &Location) -> anyhow::Result<()> {
     let newest = state.open_existing().and_then(|store| match store {
         Some(store) => store.newest_readable(),
         None => Ok(None),

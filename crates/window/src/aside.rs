@@ -74,32 +74,49 @@ impl Held {
 
     /// A column of this one value.
     pub(crate) fn column(&self, data_type: DataType) -> ArrayRef {
-        let number = || if let Held::Number(number) = self { Some(*number) } else { None };
+        Held::column_of(&[self], data_type)
+    }
+
+    /// A column of values.
+    pub(crate) fn column_of(values: &[&Held], data_type: DataType) -> ArrayRef {
+        let values = values.iter().copied();
         match data_type {
-            DataType::Varchar => Arc::new(StringArray::from(vec![if let Held::Text(text) = self {
-                Some(text.as_str())
-            } else {
-                None
-            }])),
-            DataType::Bigint => Arc::new(Int64Array::from(vec![number()])),
-            DataType::Double => Arc::new(Float64Array::from(vec![if let Held::Double(value) = self {
-                Some(*value)
-            } else {
-                None
-            }])),
-            DataType::Boolean => Arc::new(BooleanArray::from(vec![if let Held::Truth(truth) = self {
-                Some(*truth)
-            } else {
-                None
-            }])),
+            DataType::Varchar => Arc::new(values.map(Held::text).collect::<StringArray>()),
+            DataType::Bigint => Arc::new(values.map(Held::number).collect::<Int64Array>()),
+            DataType::Double => Arc::new(values.map(Held::double).collect::<Float64Array>()),
+            DataType::Boolean => Arc::new(values.map(Held::truth).collect::<BooleanArray>()),
             DataType::Decimal { .. } => {
-                let digits = if let Held::Digits(digits) = self { Some(*digits) } else { None };
-                Arc::new(Decimal128Array::from(vec![digits]).with_data_type(data_type.arrow()))
+                let digits: Decimal128Array = values.map(Held::digits).collect();
+                Arc::new(digits.with_data_type(data_type.arrow()))
             }
-            DataType::Date => Arc::new(Date32Array::from(vec![number().map(|days| days as i32)])),
+            DataType::Date => {
+                let days = values.map(|value| value.number().map(|days| days as i32));
+                Arc::new(days.collect::<Date32Array>())
+            }
             DataType::Timestamp | DataType::TimestampTz => {
-                Arc::new(TimestampMicrosecondArray::from(vec![number()]).with_data_type(data_type.arrow()))
+                let instants: TimestampMicrosecondArray = values.map(Held::number).collect();
+                Arc::new(instants.with_data_type(data_type.arrow()))
             }
         }
+    }
+
+    fn text(&self) -> Option<&str> {
+        if let Held::Text(text) = self { Some(text) } else { None }
+    }
+
+    fn number(&self) -> Option<i64> {
+        if let Held::Number(number) = self { Some(*number) } else { None }
+    }
+
+    fn double(&self) -> Option<f64> {
+        if let Held::Double(double) = self { Some(*double) } else { None }
+    }
+
+    fn truth(&self) -> Option<bool> {
+        if let Held::Truth(truth) = self { Some(*truth) } else { None }
+    }
+
+    fn digits(&self) -> Option<i128> {
+        if let Held::Digits(digits) = self { Some(*digits) } else { None }
     }
 }

@@ -140,8 +140,8 @@ impl Keys {
             slots.extend(slots_again.map(|(_, slot)| slot));
         }
         let cuts = saves.take(&again);
-        // Of as many snapshots as there are places some are wasteful: one is free.
-        let place = saves.written.iter().position(Option::is_none).unwrap_or_default();
+        let free = saves.written.iter().position(Option::is_none);
+        let place = free.expect("of as many snapshots as there are places some are wasteful");
         slots.retain(|slot| {
             let used = self.entries[*slot as usize].references > 0;
             saves.at[*slot as usize] = if used { place as u8 } else { NEVER };

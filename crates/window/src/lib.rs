@@ -8,10 +8,13 @@
 //! batches (the rules of `seen` and of exact sums); the cost of an event does not depend on how many
 //! windows overlap; memory follows the keys that a slice really has.
 //!
+//! [`Windows`] are those that all keys share and where order does not matter; [`Sequence`] takes records one after
+//! the other, in an order that is the same for any number of workers: sessions, count windows, every record a row.
+//!
 //! ```
 //! use std::sync::Arc;
 //! use arrow_array::{ArrayRef, BinaryArray};
-//! use event::{Aggregate, AggregateFunction, Watermark};
+//! use event::{Aggregate, AggregateFunction, Rows, Watermark};
 //! use window::{Arrivals, WindowSpec, Windows};
 //!
 //! let count = Aggregate { function: AggregateFunction::Count, argument: None, filtered: false };
@@ -21,7 +24,8 @@
 //! windows.insert(&Arrivals { keys: &keys, hashes: &hashes, times: &[3, 7], inputs: &[], partition: 0, offsets: &[] });
 //!
 //! let mut rows = Vec::new();
-//! windows.advance(Watermark::FINISHED, &mut |closed| rows.push((closed.window, closed.records)));
+//! let emit = &mut |closed: Rows| rows.push((closed.spans.of(0).window, closed.records));
+//! windows.advance(Watermark::FINISHED, emit);
 //! let of = |start| rows.iter().find(|(w, _)| w.start == start).map(|(_, records)| records[0]);
 //! assert_eq!((of(-5), of(0), of(5)), (Some(1), Some(2), Some(1)));
 //! # Ok::<(), window::SpecError>(())
@@ -33,6 +37,7 @@ mod clock;
 mod keys;
 mod packed;
 mod restore;
+mod sequence;
 mod slice;
 mod slicing;
 mod snapshot;
@@ -43,6 +48,7 @@ mod windows;
 
 pub use aside::Arrival;
 pub use restore::Restoration;
+pub use sequence::{Judged, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec};
 pub use snapshot::{ASIDES, ChunkHead, KEYS, SnapshotError, StateChunk};
 pub use spec::{Coverage, SpecError, WindowSpec};
 pub use windows::{Arrivals, Windows};

@@ -9,8 +9,10 @@ use event::{Watermark, key_hash};
 
 use crate::Windows;
 use crate::aggregate::{Layout, Widths, text_words};
+use crate::keys::Keys;
 use crate::packed::unpack;
 use crate::snapshot::{CHUNK_ROWS, ChunkHead, RowsHead, SnapshotError};
+use crate::text::Texts;
 
 /// What is known of a slot of the worker that wrote a chain.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,12 @@ enum Known {
 pub struct Restoration<'a> {
     windows: &'a mut Windows,
     owns: &'a dyn Fn(u64) -> bool,
+    keys: KnownKeys,
+}
+
+/// The keys of a chain, by the slots that they had there.
+#[derive(Debug, Default)]
+pub(crate) struct KnownKeys {
     slots: Vec<Known>,
     keys: Vec<u8>,
 }
@@ -41,7 +49,7 @@ impl Windows {
 
     /// Begins to take in the chunks of one chain. `owns` says of a key's hash whether it belongs here.
     pub fn restore<'a>(&'a mut self, owns: &'a dyn Fn(u64) -> bool) -> Restoration<'a> {
-        Restoration { windows: self, owns, slots: Vec::new(), keys: Vec::new() }
+        Restoration { windows: self, owns, keys: KnownKeys::default() }
     }
 }
 
@@ -52,7 +60,9 @@ impl Restoration<'_> {
     /// If it was written for other aggregates or refers to what it does not have.
     pub fn take(&mut self, head: ChunkHead, parts: &[Bytes]) -> Result<(), SnapshotError> {
         match head {
-            ChunkHead::Keys(count) => self.take_keys(count, parts).ok_or(SnapshotError::Inconsistent("keys")),
+            ChunkHead::Keys(count) => {
+                self.keys.take(count, parts, self.owns).ok_or(SnapshotError::Inconsistent("keys"))
+            }
             ChunkHead::Rows(head) => {
                 self.fit_widths(&head)?;
                 self.take_rows(&head, parts).ok_or(SnapshotError::Inconsistent("rows"))
@@ -62,31 +72,10 @@ impl Restoration<'_> {
                 self.windows.asides.extend(own);
                 Ok(())
             }
-        }
-    }
-
-    /// `None` if the chunk is not whole.
-    fn take_keys(&mut self, count: u64, parts: &[Bytes]) -> Option<()> {
-        let [slots, lengths, keys] = parts else { return None };
-        let count = rows(count)?;
-        let mut rest = &keys[..];
-        for (slot, length) in unpack(slots, count, 1)?.into_iter().zip(unpack(lengths, count, 1)?) {
-            let (key, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-            rest = behind;
-            let known = match (self.owns)(key_hash(key)) {
-                true => Known::Key { start: self.keys.len(), len: key.len() as u32 },
-                false => Known::Foreign,
-            };
-            if matches!(known, Known::Key { .. }) {
-                self.keys.extend_from_slice(key);
+            ChunkHead::Panes(_) | ChunkHead::Waiting(_) | ChunkHead::Recent(_) => {
+                Err(SnapshotError::Inconsistent("windows of another kind"))
             }
-            let slot = u32::try_from(slot).ok()? as usize;
-            if self.slots.len() <= slot {
-                self.slots.resize(slot + 1, Known::Nothing);
-            }
-            self.slots[slot] = known;
         }
-        rest.is_empty().then_some(())
     }
 
     /// Makes cells as wide as those of the chunk.
@@ -111,28 +100,12 @@ impl Restoration<'_> {
         let (slots, words) = (unpack(slots, count, 1)?, unpack(words, count, from.stride())?);
         let (mut own, mut places) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
         for (place, slot) in slots.into_iter().enumerate() {
-            if let Some(slot) = self.slot(u32::try_from(slot).ok()?)? {
+            if let Some(slot) = self.keys.slot(&mut self.windows.keys, u32::try_from(slot).ok()?)? {
                 own.push(slot);
                 places.push(place as u32);
             }
         }
         self.write_rows(head, &from, &words, &own, &places)
-    }
-
-    /// The slot of a key now; inner `None` if it belongs to another worker.
-    fn slot(&mut self, slot: u32) -> Option<Option<u32>> {
-        let known = self.slots.get_mut(slot as usize)?;
-        match *known {
-            Known::Nothing => None,
-            Known::Foreign => Some(None),
-            Known::Slot(slot) => Some(Some(slot)),
-            Known::Key { start, len } => {
-                let key = &self.keys[start..start + len as usize];
-                let slot = self.windows.keys.insert_one(key, key_hash(key));
-                *known = Known::Slot(slot);
-                Some(Some(slot))
-            }
-        }
     }
 
     /// Writes those rows of a chunk, at `places`, whose keys belong here.
@@ -149,7 +122,7 @@ impl Restoration<'_> {
         }
         let windows = &mut *self.windows;
         let mut words = windows.layout.convert(from, words);
-        windows.internalise(&head.texts, &mut words)?;
+        internalise(&windows.layout, &mut windows.texts, &head.texts, &mut words)?;
         let stride = windows.layout.stride();
         let slice = windows.slices.entry(head.slice).or_default();
         let mut rows = Vec::with_capacity(slots.len());
@@ -177,26 +150,77 @@ impl Restoration<'_> {
 }
 
 /// How many rows or keys a chunk holds, unless it cannot hold so many.
-fn rows(count: u64) -> Option<usize> {
+pub(crate) fn rows(count: u64) -> Option<usize> {
     usize::try_from(count).ok().filter(|count| *count <= CHUNK_ROWS)
 }
 
-impl Windows {
-    /// Replaces numbers in a chunk's list of texts by numbers of `Texts`.
-    fn internalise(&mut self, texts: &[String], words: &mut [u64]) -> Option<()> {
-        let places = text_words(&self.layout);
-        if places.is_empty() {
-            return Some(());
-        }
-        let (additive, stride) = (self.layout.additive(), self.layout.stride());
-        for row in words.chunks_exact_mut(stride) {
-            for (has, word) in &places {
-                if row[additive + has] == 1 {
-                    let text = texts.get(row[additive + word] as usize)?;
-                    row[additive + word] = self.texts.number(text);
-                }
+/// Replaces numbers in a chunk's list of texts by numbers of `Texts`. `None` if it lacks one.
+pub(crate) fn internalise(
+    layout: &Layout,
+    known: &mut Texts,
+    texts: &[String],
+    words: &mut [u64],
+) -> Option<()> {
+    let places = text_words(layout);
+    if places.is_empty() {
+        return Some(());
+    }
+    let (additive, stride) = (layout.additive(), layout.stride());
+    for row in words.chunks_exact_mut(stride) {
+        for (has, word) in &places {
+            if row[additive + has] == 1 {
+                let text = texts.get(usize::try_from(row[additive + word]).ok()?)?;
+                row[additive + word] = known.number(text);
             }
         }
-        Some(())
+    }
+    Some(())
+}
+
+impl KnownKeys {
+    /// Takes in a chunk of keys, those that `owns` says belong here. `None` if the chunk is not whole.
+    pub(crate) fn take(&mut self, count: u64, parts: &[Bytes], owns: &dyn Fn(u64) -> bool) -> Option<()> {
+        let [slots, lengths, keys] = parts else { return None };
+        let count = rows(count)?;
+        let mut rest = &keys[..];
+        for (slot, length) in unpack(slots, count, 1)?.into_iter().zip(unpack(lengths, count, 1)?) {
+            let (key, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            rest = behind;
+            let known = match owns(key_hash(key)) {
+                true => Known::Key { start: self.keys.len(), len: key.len() as u32 },
+                false => Known::Foreign,
+            };
+            if matches!(known, Known::Key { .. }) {
+                self.keys.extend_from_slice(key);
+            }
+            let slot = u32::try_from(slot).ok()? as usize;
+            if self.slots.len() <= slot {
+                self.slots.resize(slot + 1, Known::Nothing);
+            }
+            self.slots[slot] = known;
+        }
+        rest.is_empty().then_some(())
+    }
+
+    /// The slot of a key in `keys`; inner `None` if it belongs to another worker, outer if no chunk has named it.
+    pub(crate) fn slot(&mut self, keys: &mut Keys, slot: u32) -> Option<Option<u32>> {
+        let known = self.slots.get_mut(slot as usize)?;
+        match *known {
+            Known::Nothing => None,
+            Known::Foreign => Some(None),
+            Known::Slot(slot) => Some(Some(slot)),
+            Known::Key { start, len } => {
+                let key = &self.keys[start..start + len as usize];
+                let slot = keys.insert_one(key, key_hash(key));
+                *known = Known::Slot(slot);
+                Some(Some(slot))
+            }
+        }
+    }
+
+    /// The slots in use now of the keys that were asked for.
+    pub(crate) fn asked_for(&self) -> Vec<u32> {
+        let slots = self.slots.iter();
+        slots.filter_map(|known| if let Known::Slot(slot) = known { Some(*slot) } else { None }).collect()
     }
 }

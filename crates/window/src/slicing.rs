@@ -23,7 +23,7 @@ pub(crate) struct Slicing {
 impl Slicing {
     pub(crate) fn new(spec: WindowSpec) -> Self {
         let steps = if spec.grows { spec.size / spec.slide } else { 1 };
-        Slicing { cut: spec.size % spec.slide, clock: Clock::new(spec.zone.as_deref()), steps, spec }
+        Slicing { cut: spec.size % spec.slide, clock: Clock::new(spec.zone.clone()), steps, spec }
     }
 
     /// Number of the slice that holds `time`.
@@ -71,6 +71,13 @@ impl Slicing {
         let start = since.div_euclid(self.spec.slide.saturating_mul(self.steps));
         let number = start.saturating_mul(self.steps).saturating_add(self.steps - 1);
         self.settle(time, number, |number| self.window(number).start <= time)
+    }
+
+    /// Whether a window is the one before it once more: where the clock skips ends of windows that grow, they all
+    /// end at the jump.
+    pub(crate) fn repeats(&self, window: i64) -> bool {
+        let this = self.window(window);
+        self.steps > 1 && self.clock.jumps_near(this.end) && this == self.window(window.saturating_sub(1))
     }
 
     /// Whether a window covers `time`.
@@ -217,6 +224,22 @@ mod tests {
         let starts: Vec<i64> = (0..5).map(|s| slicing.start_of_slice(s)).collect();
         assert_eq!(starts, [0, 2, 4, 6, 8]);
         assert_eq!(slicing.slices_of(0), 0..5);
+    }
+
+    #[test]
+    fn windows_that_grow_through_a_skipped_hour_are_each_there_once() {
+        let hour = 3_600_000_000;
+        let spec = WindowSpec::cumulate(24 * hour, hour / 2).unwrap().in_zone("Europe/Berlin").unwrap();
+        let slicing = Slicing::new(spec);
+        let morning: jiff::Timestamp = "2026-03-28T23:10:00Z".parse().unwrap();
+        let time = morning.as_microsecond();
+        let covering = slicing.first_window_of(time)..=slicing.last_window_of(time);
+        let windows: Vec<Window> = covering
+            .filter(|window| !slicing.repeats(*window))
+            .map(|window| slicing.window(window))
+            .collect();
+        assert_eq!(windows.len(), 46, "a day of 23 hours");
+        assert!(windows.windows(2).all(|pair| pair[0].start == pair[1].start && pair[0].end < pair[1].end));
     }
 
     #[test]

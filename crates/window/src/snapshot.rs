@@ -16,9 +16,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Windows;
-use crate::aggregate::{Exact, text_words};
+use crate::aggregate::{Exact, Layout, text_words};
 use crate::aside::Aside;
+use crate::keys::Keys;
 use crate::packed::pack;
+use crate::sequence::{Recent, WaitingRecord};
+use crate::text::Texts;
 
 /// Label of chunks of keys.
 pub const KEYS: i64 = i64::MIN;
@@ -53,7 +56,33 @@ pub enum ChunkHead {
     Rows(RowsHead),
     /// All records that are set aside.
     Asides(Asides),
+    /// Of windows in order. Parts: numbers of rows, their slots, what is known of each row, its words; numbers of
+    /// rows that are gone. All replace what earlier chunks say of these rows.
+    Panes(PanesHead),
+    /// Of windows in order: records that wait for their turn, of one run.
+    Waiting(WaitingHead),
+    /// Of count windows: keys without a row.
+    Recent(RecentHead),
 }
+
+/// What rows of windows in order need beside their words.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PanesHead {
+    pub(crate) rows: RowsHead,
+    pub(crate) freed: u64,
+}
+
+/// Records that wait for their turn.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WaitingHead {
+    pub(crate) partition: u32,
+    pub(crate) series: u32,
+    pub(crate) records: Vec<WaitingRecord>,
+}
+
+/// Keys of count windows without a row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecentHead(pub(crate) Vec<Recent>);
 
 /// Records that are set aside, each with its place in their order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -81,7 +110,7 @@ pub struct StateChunk {
     /// What it holds.
     pub head: ChunkHead,
     /// What it holds in bulk: little-endian numbers and bytes, as they lie in memory.
-    parts: Vec<Bytes>,
+    pub(crate) parts: Vec<Bytes>,
 }
 
 impl StateChunk {
@@ -94,6 +123,17 @@ impl StateChunk {
             }
             (ChunkHead::Rows(head), [slots, words]) => {
                 vec![packed_slots(slots), packed(words, words.len() / 8 / (head.rows as usize).max(1))]
+            }
+            (ChunkHead::Panes(head), [rows, slots, heads, words, freed]) => {
+                let count = (head.rows.rows as usize).max(1);
+                let of_rows = |part: &Bytes| packed(part, part.len() / 8 / count);
+                vec![
+                    packed_slots(rows),
+                    packed_slots(slots),
+                    of_rows(heads),
+                    of_rows(words),
+                    packed_slots(freed),
+                ]
             }
             _ => self.parts.clone(),
         }
@@ -139,7 +179,7 @@ where
 #[cfg(target_endian = "big")]
 compile_error!("snapshots hold numbers as they lie in memory, which must be little-endian");
 
-fn bytes_of<T: Send + Sync + 'static>(numbers: Vec<T>) -> Bytes
+pub(crate) fn bytes_of<T: Send + Sync + 'static>(numbers: Vec<T>) -> Bytes
 where
     [T]: ToByteSlice,
 {
@@ -189,7 +229,7 @@ impl Windows {
     fn chunk_of(&mut self, saving: &mut Saving) -> Option<StateChunk> {
         if !saving.keys.is_empty() {
             let rest = saving.keys.split_off(saving.keys.len().min(CHUNK_ROWS));
-            return Some(self.keys_chunk(std::mem::replace(&mut saving.keys, rest)));
+            return Some(keys_chunk(&self.keys, std::mem::replace(&mut saving.keys, rest)));
         }
         if std::mem::take(&mut saving.asides) {
             return Some(self.asides_chunk());
@@ -206,19 +246,6 @@ impl Windows {
             saving.rows = None;
         }
         Some(chunk)
-    }
-
-    fn keys_chunk(&self, slots: Vec<u32>) -> StateChunk {
-        let mut keys = Vec::with_capacity(slots.len() * 16);
-        let mut lengths: Vec<u32> = Vec::with_capacity(slots.len());
-        for slot in &slots {
-            let start = keys.len();
-            self.keys.append_key(*slot, &mut keys);
-            lengths.push((keys.len() - start) as u32);
-        }
-        let head = ChunkHead::Keys(slots.len() as u64);
-        let parts = vec![bytes_of(slots), bytes_of(lengths), keys.into()];
-        StateChunk { label: KEYS, supersedes: false, head, parts }
     }
 
     fn asides_chunk(&self) -> StateChunk {
@@ -246,7 +273,7 @@ impl Windows {
                     vec![shared(&slice.slots, range), shared(&slice.words, words)]
                 } else {
                     let mut words = slice.words[words].to_vec();
-                    self.externalise(&mut head, &mut words);
+                    externalise(&self.layout, &self.texts, &mut head, &mut words);
                     vec![bytes_of(slice.slots[range].to_vec()), bytes_of(words)]
                 }
             }
@@ -256,7 +283,7 @@ impl Windows {
                 let slots = chosen.iter().map(|row| slice.slots[*row as usize]).collect();
                 let mut words = Vec::with_capacity(chosen.len() * stride);
                 chosen.iter().for_each(|row| words.extend_from_slice(slice.row(*row as usize, stride)));
-                self.externalise(&mut head, &mut words);
+                externalise(&self.layout, &self.texts, &mut head, &mut words);
                 vec![bytes_of::<u32>(slots), bytes_of(words)]
             }
         };
@@ -273,27 +300,41 @@ impl Windows {
             head.spills.extend(spills.map(|((_, word), exact)| ((place, *word), exact.clone())));
         }
     }
+}
 
-    /// Replaces numbers of `Texts` by numbers in the chunk's own list.
-    fn externalise(&self, head: &mut RowsHead, words: &mut [u64]) {
-        let places = text_words(&self.layout);
-        if places.is_empty() {
-            return;
-        }
-        let mut known = BTreeMap::new();
-        let additive = self.layout.additive();
-        for row in words.chunks_exact_mut(self.layout.stride()) {
-            let ordered = &mut row[additive..];
-            for (has, word) in &places {
-                if ordered[*has] != 1 {
-                    continue;
-                }
-                let number = ordered[*word];
-                ordered[*word] = *known.entry(number).or_insert_with(|| {
-                    head.texts.push(self.texts.text(number).to_owned());
-                    head.texts.len() as u64 - 1
-                });
+/// A chunk of the keys of slots.
+pub(crate) fn keys_chunk(keys: &Keys, slots: Vec<u32>) -> StateChunk {
+    let mut bytes = Vec::with_capacity(slots.len() * 16);
+    let mut lengths: Vec<u32> = Vec::with_capacity(slots.len());
+    for slot in &slots {
+        let start = bytes.len();
+        keys.append_key(*slot, &mut bytes);
+        lengths.push((bytes.len() - start) as u32);
+    }
+    let head = ChunkHead::Keys(slots.len() as u64);
+    let parts = vec![bytes_of(slots), bytes_of(lengths), bytes.into()];
+    StateChunk { label: KEYS, supersedes: false, head, parts }
+}
+
+/// Replaces numbers of `Texts` by numbers in the chunk's own list.
+pub(crate) fn externalise(layout: &Layout, texts: &Texts, head: &mut RowsHead, words: &mut [u64]) {
+    let places = text_words(layout);
+    if places.is_empty() {
+        return;
+    }
+    let mut known = BTreeMap::new();
+    let additive = layout.additive();
+    for row in words.chunks_exact_mut(layout.stride()) {
+        let ordered = &mut row[additive..];
+        for (has, word) in &places {
+            if ordered[*has] != 1 {
+                continue;
             }
+            let number = ordered[*word];
+            ordered[*word] = *known.entry(number).or_insert_with(|| {
+                head.texts.push(texts.text(number).to_owned());
+                head.texts.len() as u64 - 1
+            });
         }
     }
 }

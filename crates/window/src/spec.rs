@@ -1,7 +1,6 @@
 //! Which windows a job has.
 
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
 use crate::slicing::Slicing;
 
@@ -10,7 +9,7 @@ const SLICES_MAX: i64 = 1 << 15;
 
 /// Windows that all keys share, by event time. Ticks have no unit here, except in a time zone, where they are
 /// microseconds since the Unix epoch, as jobs run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowSpec {
     /// Length of a window; of the longest of those that grow.
     pub size: i64,
@@ -20,8 +19,8 @@ pub struct WindowSpec {
     pub offset: i64,
     /// Whether windows grow: each of `size` is preceded by shorter ones of the same start, a `slide` apart.
     pub grows: bool,
-    /// The time zone on whose clock windows start and end, by its name in the tz database; UTC without one.
-    pub zone: Option<String>,
+    /// The time zone on whose clock windows start and end; UTC without one.
+    pub zone: Option<TimeZone>,
 }
 
 /// A window that cannot be.
@@ -31,7 +30,9 @@ pub enum SpecError {
     #[error("a window's size and slide must be positive")]
     NotPositive,
     /// More slices than sums are sized for.
-    #[error("a window of {0} slides is too long; the most is 32767")]
+    #[error(
+        "a window of {0} slices is too long; the most is 32767, where two make a slide that does not divide the size"
+    )]
     TooManySlices(i64),
     /// A growing window whose steps do not end with it.
     #[error("the steps of a window that grows must divide its size")]
@@ -54,8 +55,9 @@ impl WindowSpec {
         if size <= 0 || slide <= 0 {
             return Err(SpecError::NotPositive);
         }
-        let slices = (size / slide).saturating_add(1);
-        if slices > SLICES_MAX {
+        let slides = size / slide;
+        let slices = if size % slide == 0 { slides } else { slides.saturating_mul(2).saturating_add(1) };
+        if slices >= SLICES_MAX {
             return Err(SpecError::TooManySlices(slices));
         }
         Ok(WindowSpec { size, slide, offset: 0, grows: false, zone: None })
@@ -100,8 +102,8 @@ impl WindowSpec {
     /// # Errors
     /// If there is no such zone.
     pub fn in_zone(self, name: &str) -> Result<Self, SpecError> {
-        TimeZone::get(name).map_err(|_| SpecError::Zone(name.to_owned()))?;
-        Ok(WindowSpec { zone: Some(name.to_owned()), ..self })
+        let zone = TimeZone::get(name).map_err(|_| SpecError::Zone(name.to_owned()))?;
+        Ok(WindowSpec { zone: Some(zone), ..self })
     }
 
     /// Which times are covered, unless all are. Records of other times are not to be fed to windows.
@@ -118,5 +120,19 @@ impl Coverage {
     /// Whether some window covers `time`.
     pub fn covers(&self, time: i64) -> bool {
         self.0.is_covered(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_window_has_more_slices_than_narrow_sums_are_sized_for() {
+        assert!(WindowSpec::sliding(32_767, 1).is_ok());
+        assert_eq!(WindowSpec::sliding(32_768, 1), Err(SpecError::TooManySlices(32_768)));
+        assert!(WindowSpec::sliding(32_765, 2).is_ok());
+        assert_eq!(WindowSpec::sliding(65_535, 2), Err(SpecError::TooManySlices(65_535)));
+        assert!(WindowSpec::sliding(1, i64::MAX).is_ok());
     }
 }

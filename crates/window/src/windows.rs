@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BinaryArray};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use event::{Aggregate, Batch, Field, Rows, Schema, Watermark, Window, key_hash};
+use event::{Aggregate, Batch, Field, Rows, Schema, Spans, Watermark, Window, key_hash};
 
 use crate::WindowSpec;
 use crate::aggregate::{Folding, Layout, Progress, Target, Totals, fold, results, text_words};
@@ -353,7 +353,11 @@ impl Windows {
         let of_slices =
             slice.map(|number| self.slicing.first_window_of(self.slicing.start_of_slice(number)).max(floor));
         let of_asides = self.asides.first_key_value().map(|((window, ..), _)| *window);
-        of_slices.into_iter().chain(of_asides).min()
+        let mut number = of_slices.into_iter().chain(of_asides).min()?;
+        while self.slicing.repeats(number) {
+            number += 1;
+        }
+        Some(number)
     }
 
     /// Brings the running totals to a window, whose rows are then to be emitted.
@@ -429,7 +433,7 @@ impl Windows {
         self.scratch.combined = combined;
         let width = self.layout.additive();
         Rows {
-            window,
+            spans: Spans::Shared(window),
             keys,
             records: slots.iter().map(|slot| self.running.additive[*slot as usize * width]).collect(),
             aggregates: Batch::new(Arc::clone(&self.result_schema), columns, slots.len()),
@@ -487,7 +491,7 @@ fn binary(offsets: Vec<i32>, bytes: Vec<u8>) -> BinaryArray {
 }
 
 /// A seed that others cannot guess, from the standard library's own.
-fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

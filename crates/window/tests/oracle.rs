@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use event::{Aggregate, AggregateFunction as F, DataType, Rows, Watermark, key_hash};
+use event::{Aggregate, AggregateFunction as F, DataType, Rows, Spans, Watermark, key_hash};
 use proptest::prelude::*;
 use window::{Arrival, Arrivals, KEYS, StateChunk, WindowSpec, Windows};
 
@@ -248,11 +248,12 @@ fn run(case: &Case) -> Answer {
         late += feed(&mut windows, partition, &records, &offsets, Some(&seen));
         let watermark = Watermark(marks.iter().copied().min().expect("a partition"));
         let mut take = |closed: Rows| {
-            assert!(closed.window.due() >= closed_to && closed.failures.is_empty());
-            closed_to = closed.window.due();
+            let Spans::Shared(window) = closed.spans else { panic!("all keys share a window") };
+            assert!(window.due() >= closed_to && closed.failures.is_empty());
+            closed_to = window.due();
             for row in 0..closed.keys.len() {
-                let window = (closed.window.start, closed.window.end, closed.keys.value(row)[0]);
-                assert!(rows.insert(window, texts_of(&closed, row)).is_none(), "a window closes once");
+                let place = (window.start, window.end, closed.keys.value(row)[0]);
+                assert!(rows.insert(place, texts_of(&closed, row)).is_none(), "a window closes once");
             }
         };
         while !windows.advance_some(watermark, 2, &mut take) {}
@@ -387,7 +388,8 @@ fn workers_of_another_number_share_out_what_a_snapshot_holds() {
         let mut rows = BTreeMap::new();
         windows.advance(Watermark::FINISHED, &mut |closed| {
             for row in 0..closed.keys.len() {
-                rows.insert((closed.window.start, closed.keys.value(row).to_vec()), texts_of(&closed, row));
+                let start = closed.spans.of(row).window.start;
+                rows.insert((start, closed.keys.value(row).to_vec()), texts_of(&closed, row));
             }
         });
         rows

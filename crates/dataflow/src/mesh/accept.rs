@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::greeting::{Greeting, Misfit};
 use super::handshake::Refusal;
+use super::porch::Porch;
 use super::{Joining, Meeting, Met};
 use crate::job::RunError;
 
@@ -30,10 +31,13 @@ const GLANCE: Duration = Duration::from_millis(1);
 
 impl Joining<'_> {
     /// Joins the processes with higher numbers, in the order in which they come.
-    pub(super) fn accept_higher(&mut self, listener: &TcpListener) -> Result<(), RunError> {
+    pub(super) fn accept_higher(&mut self, porch: &mut Porch) -> Result<(), RunError> {
         let failed = |error: io::Error| RunError::Mesh(format!("accept a process: {error}"));
-        listener.set_nonblocking(true).map_err(failed)?;
         let mut door = Door::new(self.own, self.hosts.len());
+        for visitor in porch.close() {
+            door.meet(visitor.socket, visitor.from, Arc::clone(&self.meeting)).map_err(failed)?;
+        }
+        let listener = porch.listener();
         let mut looked = Instant::now();
         let mut watched = Watched::of(self.process);
         while let Some(missing) = (self.process + 1..self.hosts.len()).find(|at| self.sockets[*at].is_none())
@@ -76,6 +80,8 @@ impl Joining<'_> {
             Err(Refusal::Misfit(misfit @ (Misfit::Newer { .. } | Misfit::Checkpoint { .. }))) => {
                 Err(RunError::Lost(misfit.to_string()))
             }
+            // Whoever only looked whether somebody is here, as processes of this job do.
+            Err(Refusal::Wordless) => Ok(()),
             // Those who belong here come again or came already.
             Err(refusal) => {
                 door.turned_away += 1;

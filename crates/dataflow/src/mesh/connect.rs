@@ -91,15 +91,15 @@ impl Joining<'_> {
         Err(last)
     }
 
-    /// Whether somebody listens where that process should: it does from its start, and comes once it has
-    /// what it waits for.
+    /// Whether somebody listens where that process should: it does before it asks anything of the state, lets
+    /// everybody in ([`super::porch`]), and comes once it has what it waits for.
     pub(super) fn listens(&self, process: usize) -> bool {
         self.reach_out(process).is_ok()
     }
 }
 
-/// Whether it is there, and only not ready: it listens from its start, but answers nobody before it has what
-/// it waits for, as a database; or it was left over by another generation, and is started again.
+/// Whether it is there, and only not ready: it listens before it asks anything of the state, but answers nobody
+/// before it has what it waits for, as a database; or it was left over by another generation, and is started again.
 fn is_busy(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::Silent | Refusal::Misfit(Misfit::Older { .. }))
 }
@@ -116,9 +116,12 @@ enum Verdict {
 
 fn verdict(refusal: &Refusal) -> Verdict {
     match refusal {
-        Refusal::Broken(_) | Refusal::Silent | Refusal::HungUp | Refusal::Stranger | Refusal::Taken(_) => {
-            Verdict::Again
-        }
+        Refusal::Broken(_)
+        | Refusal::Silent
+        | Refusal::HungUp
+        | Refusal::Wordless
+        | Refusal::Stranger
+        | Refusal::Taken(_) => Verdict::Again,
         Refusal::Certificate(_) | Refusal::Version(_) | Refusal::Token => Verdict::Refused,
         Refusal::Misfit(Misfit::Older { .. }) => Verdict::Again,
         Refusal::Misfit(Misfit::Newer { .. } | Misfit::Checkpoint { .. }) => Verdict::Over,

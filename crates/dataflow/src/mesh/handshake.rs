@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Certificate(io::Error),
     #[error("it hung up; is it a tidewatch process, and has either both or none of the two `mesh.tls`?")]
     HungUp,
+    #[error("it left without a word")]
+    Wordless,
     #[error("it is no tidewatch process, or only one of the two has `mesh.tls`")]
     Stranger,
     #[error(

@@ -3,7 +3,7 @@
 //! Each pair of processes is joined by one connection: the one with the higher number connects, the other
 //! accepts. Before timely sees it, both have greeted and proven that they know the token ([`greeting`],
 //! [`handshake`]), under TLS if the job has certificates ([`tls`]); strangers are turned away and never make
-//! anybody wait ([`accept`]). From then on the connection carries frames ([`frame`]) with heartbeats between
+//! anybody wait ([`accept`]); who comes before this process can answer waits ([`porch`]). From then on the connection carries frames ([`frame`]) with heartbeats between
 //! them ([`heartbeat`]), and a process that dies or hangs ends the run of all others ([`peer`]).
 //!
 //! Process 0 knows the generation and the checkpoint that the run goes on from; the others take both from it
@@ -17,6 +17,7 @@ mod handshake;
 mod heartbeat;
 mod hosts;
 mod peer;
+mod porch;
 mod spec;
 mod tls;
 mod wire;
@@ -32,6 +33,7 @@ use ring::hmac;
 
 use peer::Bounds;
 pub(crate) use peer::Peer;
+use porch::Porch;
 pub use spec::{MeshSpec, TlsSpec, TokenSpec};
 
 use crate::job::{Cluster, Control, RunError};
@@ -60,7 +62,7 @@ pub(crate) struct Mesh {
     hosts: Vec<String>,
     process: usize,
     workers: usize,
-    listener: TcpListener,
+    porch: Porch,
     meeting: Meeting,
     timeout: Duration,
     patience: Duration,
@@ -77,7 +79,8 @@ pub(crate) struct Joined {
 
 /// Reads token and certificates, checks the hosts, and listens. `None` for a process that is alone.
 ///
-/// To be called before anything durable is done: what is refused is refused here.
+/// To be called before anything is read of the state or done to it: what is refused is refused here, and from here
+/// on this process counts as one that is there.
 ///
 /// # Errors
 /// Refused if a file cannot be read, or a host needs certificates. Failed if the port is taken.
@@ -92,13 +95,14 @@ pub(crate) fn open(cluster: &Cluster, spec: &MeshSpec) -> Result<Option<Mesh>, R
         hosts::check(&cluster.hosts)?;
     }
     let address = &cluster.hosts[cluster.process];
-    let listener = TcpListener::bind(address)
+    let porch = TcpListener::bind(address)
+        .and_then(Porch::new)
         .map_err(|error| RunError::Mesh(format!("listen on {address}: {error}")))?;
     Ok(Some(Mesh {
         hosts: cluster.hosts.clone(),
         process: cluster.process,
         workers: cluster.workers,
-        listener,
+        porch,
         meeting: Meeting { key: handshake::key(&token), tls, loopback_only, deadline: GREETING },
         timeout: spec.timeout,
         patience: PATIENCE,
@@ -134,7 +138,7 @@ impl Mesh {
             known,
             nonce: [0; 32],
         };
-        let Mesh { hosts, process, listener, meeting, timeout, patience, absence, .. } = self;
+        let Mesh { hosts, process, mut porch, meeting, timeout, patience, absence, .. } = self;
         let mut joining = Joining {
             own,
             sockets: hosts.iter().map(|_| None).collect(),
@@ -149,7 +153,7 @@ impl Mesh {
             control,
         };
         joining.connect_lower()?;
-        joining.accept_higher(&listener)?;
+        joining.accept_higher(&mut porch)?;
         let agreed = joining
             .own
             .known
@@ -230,7 +234,8 @@ impl Meeting {
     fn connect(&self, socket: TcpStream, host: &str, own: &Greeting) -> Result<Met, Refusal> {
         let session = self.tls.as_ref().map(|tls| tls.connect(host)).transpose()?;
         let own = Greeting { nonce: handshake::nonce()?, ..*own };
-        self.meet(socket, session, |stream| handshake::connect(stream, &own, &self.key))
+        let moment = Instant::now() + self.deadline;
+        self.meet(socket, moment, session, |stream| handshake::connect(stream, &own, &self.key))
     }
 
     /// Meets a process that has connected. `claim` says whether its place is free.
@@ -240,19 +245,24 @@ impl Meeting {
         own: &Greeting,
         claim: impl FnOnce(&Greeting) -> bool,
     ) -> Result<Met, Refusal> {
+        let moment = Instant::now() + self.deadline;
+        if !(Until { socket: &socket, moment }.is_spoken_to()?) {
+            return Err(Refusal::Wordless);
+        }
         let session = self.tls.as_ref().map(Tls::accept).transpose()?;
         let own = Greeting { nonce: handshake::nonce()?, ..*own };
-        self.meet(socket, session, |stream| handshake::accept(stream, &own, &self.key, claim))
+        self.meet(socket, moment, session, |stream| handshake::accept(stream, &own, &self.key, claim))
     }
 
     fn meet(
         &self,
         socket: TcpStream,
+        moment: Instant,
         session: Option<rustls::Connection>,
         greet: impl FnOnce(&mut dyn Duplex) -> Result<Greeting, Refusal>,
     ) -> Result<Met, Refusal> {
         socket.set_nodelay(true)?;
-        let mut limited = Until { socket: &socket, moment: Instant::now() + self.deadline };
+        let mut limited = Until { socket: &socket, moment };
         let (session, greeting) = match session {
             None => (None, greet(&mut limited)?),
             Some(mut session) => {

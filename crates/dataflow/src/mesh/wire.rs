@@ -83,6 +83,14 @@ impl Until<'_> {
     }
 }
 
+impl Until<'_> {
+    /// Waits for a first byte, and takes none. False if the other end has closed instead.
+    pub(super) fn is_spoken_to(&self) -> io::Result<bool> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.peek(&mut [0]).map(|bytes| bytes > 0).map_err(in_words)
+    }
+}
+
 fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it did not say who it is in time")
 }

@@ -52,7 +52,8 @@ pub(super) fn run(arguments: BenchArguments, style: &Style) -> anyhow::Result<Ex
     let cluster = Cluster { workers, process: 0, hosts: Vec::new() };
     let progress = Progress::start(&control, style.quiet, style.verbose);
     let (started, cpu_before) = (Instant::now(), usage::cpu_seconds());
-    let result = dataflow::run(Arc::new(job), cluster, control);
+    let port = dataflow::listen(&job, &cluster);
+    let result = port.and_then(|port| dataflow::run(Arc::new(job), cluster, port, control));
     let (seconds, cpu_after) = (started.elapsed().as_secs_f64(), usage::cpu_seconds());
     progress.stop();
     let cpu = cpu_before.zip(cpu_after).map(|(before, after)| after - before);

@@ -20,7 +20,7 @@ use super::load::{Loaded, load, say_all};
 use super::{ConfigArguments, REFUSED, Style, chain, say};
 use crate::config::duration::format_instant;
 use crate::progress::Progress;
-use crate::same::is_same_file;
+use crate::same::{is_device_or_pipe, is_same_file};
 use crate::supervise::child::{self, Link};
 use crate::supervise::link::{Ending, Orders};
 use crate::supervise::{self, Plan};
@@ -150,19 +150,33 @@ fn run_here(
         true => signals::drain_on_termination(&control)?,
         false => signals::drain_on_signals(&control)?,
     };
+    let failed = |link: Option<Link>, error: &RunError| {
+        if let Some(link) = link {
+            link.fail(&words(error), ending(error));
+        }
+        Ok(refuse_or_fail(error))
+    };
+    // Before anything is asked of the state as well: where nobody listens for long, a process counts as gone.
+    let port = match dataflow::listen(&job, &cluster) {
+        Ok(port) => port,
+        Err(error) => return failed(link, &error),
+    };
+    // The state's folders are made, for which there may be no space.
+    let location = job.state.as_ref().map(|state| &state.location);
+    let opened = location.map_or(Ok(()), |location| {
+        dataflow::once_there_is_space(&control, || Ok(location.open().map(drop)?))
+    });
+    if let Err(error) = opened {
+        return failed(link, &error);
+    }
     match custody(&job, orders.as_ref()) {
         Ok(custody) => control.set_custody(custody),
         Err(error) => {
             if let Some(link) = link {
                 link.fail(&chain(&error), Ending::Failed);
             }
-            let of_store = error.downcast_ref::<StoreError>();
-            let is_damaged = of_store.is_some_and(StoreError::is_refusal);
+            let is_damaged = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_refusal);
             say(&format!("error: {}", chain(&error)));
-            // Not even the state's folders could be made, so nothing is under way that could wait.
-            if of_store.is_some_and(StoreError::is_full) {
-                say("hint: make space and give the same command again; nothing was begun");
-            }
             return Ok(if is_damaged { ExitCode::from(REFUSED) } else { ExitCode::FAILURE });
         }
     }
@@ -170,16 +184,11 @@ fn run_here(
     let job = Arc::new(job);
     let is_first = cluster.process == 0;
     let progress = Progress::start(&control, style.quiet, style.verbose);
-    let result = dataflow::run(Arc::clone(&job), cluster, Arc::clone(&control));
+    let result = dataflow::run(Arc::clone(&job), cluster, port, Arc::clone(&control));
     progress.stop();
     let summary = match result {
         Ok(summary) => summary,
-        Err(error) => {
-            if let Some(link) = link {
-                link.fail(&words(&error), ending(&error));
-            }
-            return Ok(refuse_or_fail(&error));
-        }
+        Err(error) => return failed(link, &error),
     };
     // The totals of the whole job are known to the first process alone.
     let mut code = ExitCode::SUCCESS;
@@ -189,7 +198,7 @@ fn run_here(
         }
         remind_of_quarantine(&job, &summary);
         if let Some(path) = &arguments.report
-            && let Err(error) = report::write(path, &job, &summary)
+            && let Err(error) = report::write(path, &job.name, &summary)
         {
             say(&format!("error: {}; all else that the job puts out is there", chain(&error)));
             code = ExitCode::FAILURE;
@@ -374,8 +383,11 @@ fn check_report(path: Option<&Path>, job: &Job, config: &Path) -> Result<(), Str
     }
 }
 
-/// What that file is to a job already. A device takes whatever comes.
+/// What that file is to a job already. A device or a pipe takes whatever comes.
 fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
+    if is_device_or_pipe(path) {
+        return None;
+    }
     let sources = job.sources.iter().filter_map(|source| match &source.kind {
         SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
         SourceKind::Stdin | SourceKind::Generate(_) => None,
@@ -387,7 +399,7 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
         SinkKind::Stdout | SinkKind::Postgres { .. } => None,
     });
     let mut files = sources.chain(sinks).chain([(config, "the config".to_owned())]);
-    let (_, whose) = files.find(|(file, _)| !path.starts_with("/dev") && is_same_file(file, path))?;
+    let (_, whose) = files.find(|(file, _)| is_same_file(file, path))?;
     Some(whose)
 }
 
@@ -448,6 +460,9 @@ fn hint(error: &RunError) -> Option<String> {
             "`tidewatch checkpoints list` shows what there is; `--from-scratch` needs an empty output"
                 .to_owned(),
         ),
+        RunError::Store(error) if error.is_full() => {
+            Some("make space and give the same command again: it goes on from the last checkpoint".to_owned())
+        }
         RunError::Identity { name, .. } => Some(format!(
             "set `{name}` back, or start with another `state.dir` and an empty output; under a state rules, \
              thresholds, scores, rates, workers and the mode of a sink may change, and sinks may be added"

@@ -12,7 +12,7 @@ use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Sink, TableOptions, Target};
 use crate::config::{Code, Config, Diagnostic, Sql, source};
-use crate::same::is_same_file;
+use crate::same::{is_device_or_pipe, is_same_file};
 
 impl Compiler<'_> {
     /// The sinks, in the order of the config, and what a row of each looks like.
@@ -137,8 +137,8 @@ impl<'a> Output<'a> {
     fn of(target: &'a Target) -> Option<Self> {
         match target {
             Target::Stdout => None,
-            // What lies there is a device or a pipe: lines of several writers may mix in it.
-            Target::File(path) if path.starts_with("/dev") => None,
+            // Lines of several writers may mix in it.
+            Target::File(path) if is_device_or_pipe(path) => None,
             Target::File(path) => Some(Output::File(path)),
             Target::Sqlite { path, table } => Some(Output::Sqlite(path, &table.name)),
             Target::Postgres { url, table, .. } => Some(Output::Postgres(url, &table.name)),

@@ -87,6 +87,8 @@ enum Event {
         interrupt: bool,
     },
     Asked(Request, Client),
+    /// The report of a job that has no process is written, or could not be.
+    Reported(anyhow::Result<()>),
 }
 
 /// Runs a job in processes of its own until it is done, refused or given up.

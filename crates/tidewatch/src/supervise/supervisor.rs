@@ -1,5 +1,6 @@
 //! The supervisor: one process of the job after the other, and what is asked meanwhile.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -124,11 +125,10 @@ impl<'a> Supervisor<'a> {
                     self.hear(&generation);
                 }
                 Ok(Event::Gone(of)) if of == number => break,
-                Ok(Event::Told(..) | Event::Gone(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Event::Told(..) | Event::Gone(_) | Event::Reported(_))
+                | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Event::Signal { interrupt }) => {
-                    self.stopping = true;
-                    self.interrupts += u32::from(interrupt);
-                    if self.interrupts >= 2 {
+                    if self.is_to_leave(interrupt) {
                         generation.kill();
                         let _ = generation.reap();
                         return Ok(None);
@@ -145,6 +145,13 @@ impl<'a> Supervisor<'a> {
             }
         }
         generation.reap().map(Some).context("wait for the worker process")
+    }
+
+    /// Takes note of a signal, which tells the job to stop. Whether the user does not want to wait for that.
+    fn is_to_leave(&mut self, interrupt: bool) -> bool {
+        self.stopping = true;
+        self.interrupts += u32::from(interrupt);
+        self.interrupts >= 2
     }
 
     /// Looks whether a process has begun to read.
@@ -283,7 +290,9 @@ impl<'a> Supervisor<'a> {
                 return Some(self.stop());
             }
             match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Event::Signal { .. }) => self.stopping = true,
+                Ok(Event::Signal { interrupt }) if self.is_to_leave(interrupt) => {
+                    return Some(signals::INTERRUPTED);
+                }
                 Ok(Event::Asked(request, client)) => self.serve(request, client, None),
                 Ok(_) => {}
                 Err(_) => return None,
@@ -293,13 +302,51 @@ impl<'a> Supervisor<'a> {
 
     /// Ends a job that was told to stop while no process was there to say how far it is: the newest checkpoint
     /// knows. Returns the exit code.
-    fn stop(&self) -> u8 {
+    ///
+    /// What that checkpoint puts out may not be delivered yet, not even if it is the last one of the job.
+    fn stop(&mut self) -> u8 {
+        if !self.plan.quiet {
+            say(&format!(
+                "{}: stopped while no process of it was there; the same command goes on from the last checkpoint, \
+                 and delivers what is missing",
+                self.plan.job.name
+            ));
+        }
         let Some(path) = self.plan.report.filter(|_| self.plan.process == 0) else { return 0 };
-        match report::write_at_rest(path, self.plan.job, self.plan.state) {
-            Ok(()) => 0,
-            Err(error) => {
+        let reported = match self.report(path) {
+            Ok(()) => self.reported(),
+            Err(error) => Some(Err(error)),
+        };
+        match reported {
+            Some(Ok(())) => 0,
+            Some(Err(error)) => {
                 say(&format!("error: {error:#}; the same command goes on from the last checkpoint"));
                 1
+            }
+            None => signals::INTERRUPTED,
+        }
+    }
+
+    /// Has the report written by a thread: a state that is away may take a while, in which signals are heard.
+    fn report(&self, path: &Path) -> anyhow::Result<()> {
+        let (path, job, state) = (path.to_owned(), self.plan.job.name.clone(), self.plan.state.clone());
+        let events = self.events.clone();
+        let write = move || {
+            let _ = events.send(Event::Reported(report::write_at_rest(&path, &job, &state)));
+        };
+        std::thread::Builder::new().name("report".to_owned()).spawn(write).context("start a thread")?;
+        Ok(())
+    }
+
+    /// Waits for the report; `None` if the user does not.
+    fn reported(&mut self) -> Option<anyhow::Result<()>> {
+        loop {
+            match self.inbox.recv() {
+                Ok(Event::Reported(result)) => return Some(result),
+                Ok(Event::Signal { interrupt }) if self.is_to_leave(interrupt) => return None,
+                Ok(Event::Asked(request, client)) => self.serve(request, client, None),
+                Ok(_) => {}
+                Err(error) => return Some(Err(error.into())),
             }
         }
     }
@@ -314,6 +361,9 @@ impl<'a> Supervisor<'a> {
                 client.answer(&words::done("drains: takes a checkpoint and ends"));
             }
             (Request::Rescale(workers), Some(generation)) => self.rescale(workers, client, generation),
+            (_, None) if self.stopping => {
+                client.answer(&Answer::Refused("the job is about to end".to_owned()))
+            }
             (_, None) => {
                 client.answer(&Answer::Refused("the job is being started again; ask later".to_owned()))
             }

@@ -221,6 +221,14 @@ impl Layout {
         Layout::new(self.aggregates.clone(), widths)
     }
 
+    /// The first aggregate whose narrow cell a row, to which another was added, has outgrown.
+    pub(crate) fn outgrown(&self, row: &[u64]) -> Option<usize> {
+        self.places.iter().position(|place| {
+            matches!(place.cell, Cell::NarrowSum { .. })
+                && (row[place.word + 1] as i64).unsigned_abs() >= NARROW_MAX
+        })
+    }
+
     /// Adds the additive words of `from` to `to`.
     #[inline]
     pub(crate) fn add(&self, to: &mut [u64], from: &[u64]) {

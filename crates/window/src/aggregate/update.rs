@@ -39,8 +39,10 @@ struct Input<'a> {
 /// A narrow sum met a value that does not fit: widen the aggregate and go on from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
+    /// Whether the records are counted already, as they are even where the very first value does not fit.
+    counted: bool,
     pub(crate) aggregate: usize,
-    pub(crate) position: usize,
+    position: usize,
 }
 
 impl<'a> Folding<'a> {
@@ -97,23 +99,24 @@ pub(crate) fn fold(
     from: Progress,
 ) -> Result<(), Progress> {
     let stride = target.layout.stride();
-    if from == Progress::default() {
+    if !from.counted {
         target.rows.iter().for_each(|row| target.words[*row as usize * stride] += 1);
     }
     for aggregate in from.aggregate..folding.inputs.len() {
         let place = target.layout.places()[aggregate];
         let input = &folding.inputs[aggregate];
         let start = if aggregate == from.aggregate { from.position } else { 0 };
+        let stopped = |position| Progress { counted: true, aggregate, position };
         let ahead = Ahead { target, input, place, stride, start };
         match place.cell {
             Cell::Records => {}
             Cell::Count => ahead.count(select),
             Cell::Truths => ahead.truths(select),
             Cell::NarrowSum { double: true } => {
-                ahead.narrow_doubles(select).map_err(|position| Progress { aggregate, position })?;
+                ahead.narrow_doubles(select).map_err(stopped)?;
             }
             Cell::NarrowSum { double: false } => {
-                ahead.narrow_integers(select).map_err(|position| Progress { aggregate, position })?;
+                ahead.narrow_integers(select).map_err(stopped)?;
             }
             Cell::WideSum { double } => ahead.wide_sum(double, select),
             Cell::Moments => ahead.moments(select),
@@ -397,5 +400,42 @@ fn word_values(column: &ArrayRef, data_type: DataType) -> Box<dyn Fn(usize) -> i
             let instants = column.as_primitive::<TimestampMicrosecondType>();
             Box::new(|row| instants.value(row))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Float64Array;
+    use event::{Aggregate, AggregateFunction};
+
+    use super::*;
+
+    #[test]
+    fn records_are_counted_once_where_the_first_value_of_the_first_sum_does_not_fit() {
+        let sum = AggregateFunction::Sum;
+        let sum = Aggregate { function: sum, argument: Some(DataType::Double), filtered: false };
+        let mut layout = Layout::narrow(vec![sum]);
+        let columns: [ArrayRef; 1] = [Arc::new(Float64Array::from(vec![0.1, 1.0]))];
+        let folding = Folding::new(&layout, &columns, &[0, 0], 0, &[]);
+        let (mut words, mut from) = (vec![0; layout.stride()], Progress::default());
+        let (mut texts, mut spills) = (Texts::default(), Spills::new());
+        for refused in [true, false] {
+            let mut target = Target {
+                layout: &layout,
+                texts: &mut texts,
+                spills: &mut spills,
+                words: &mut words,
+                rows: &[0, 0],
+            };
+            let folded = fold(&mut target, &folding, |position| position, from);
+            assert_eq!(folded.is_err(), refused);
+            let Err(progress) = folded else { continue };
+            let wide = layout.widened(progress.aggregate);
+            words = wide.convert(&layout, &words);
+            (layout, from) = (wide, progress);
+        }
+        assert_eq!(words[..2], [2, 2]);
     }
 }

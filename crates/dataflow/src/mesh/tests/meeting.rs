@@ -173,6 +173,40 @@ fn one_that_was_there_before_and_does_not_come_back_is_gone_but_one_that_listens
 }
 
 #[test]
+fn one_that_is_not_ready_lets_everybody_in_and_meets_those_who_are_still_there() {
+    let [first, second]: [Process; 2] =
+        Process::all(2).try_into().unwrap_or_else(|_| panic!("another number"));
+    let not_ready = first.open();
+    let address = first.hosts[0].parse().unwrap();
+    // More than a system keeps for somebody who takes none of them in.
+    for number in 0..400 {
+        TcpStream::connect_timeout(&address, SOON / 3).unwrap_or_else(|error| panic!("{number}: {error}"));
+        thread::sleep(Duration::from_millis(2));
+    }
+    let second = second.start();
+    thread::sleep(Duration::from_millis(200));
+    let asked = Instant::now();
+    let first = thread::spawn(move || not_ready.join(JOB, LEADER, false, &first.outcome, &first.control));
+    check_that_they_hear_each_other(&peer(&mut joined(first), 1), &peer(&mut joined(second), 0));
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn who_only_looks_whether_somebody_is_there_is_not_turned_away() {
+    let (mut first, _) = one_that_waits();
+    first.patience = Duration::from_millis(500);
+    let mesh = first.open();
+    let host = first.hosts[0].clone();
+    // Some before it is ready, and some after.
+    (0..3).for_each(|_| drop(visit(&host)));
+    let started = thread::spawn(move || mesh.join(JOB, LEADER, false, &first.outcome, &first.control));
+    thread::sleep(Duration::from_millis(100));
+    (0..3).for_each(|_| drop(visit(&host)));
+    let said = words(outcome_of(started));
+    assert!(said.contains("did not connect") && !said.contains("turned away"), "{said}");
+}
+
+#[test]
 fn one_that_listens_and_is_not_ready_may_come_later() {
     let (mut first, second) = one_that_waits();
     // It listens from its start, but answers nobody while it waits, as for a database.

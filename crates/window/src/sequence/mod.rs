@@ -1,0 +1,285 @@
+//! Windows in which the order of records matters: sessions, count windows, and every record as a row.
+//!
+//! Records wait in [`Runs`] until their turn has come: their order, by [`Place`], is the same for any number of
+//! workers. They are released in batches. A machine of the kind of window ([`Sessions`], [`Counts`]) goes
+//! through a batch in order, looking at no more than key, time and `seen`, and says to which row each record
+//! belongs; then the records of each run are folded, column by column, since that does not depend on order;
+//! then the machine adds up rows that became one, and puts out what is complete.
+//!
+//! Memory: for each open session a row of accumulators and, with its timer, some 56 bytes; for each pane of a
+//! count window a row and 44 bytes, and 32 for its key. A key lives as long as a window of it is open: where count
+//! windows overlap, for ever. What a record costs grows with the open sessions of its own key that start behind
+//! it, which are none in a stream that is in order.
+
+mod count;
+mod harvest;
+mod restore;
+mod runs;
+mod saving;
+mod session;
+mod spec;
+mod state;
+mod table;
+mod timers;
+
+use event::{Aggregate, Place, Rows};
+
+use self::count::Counts;
+use self::runs::{Piece, Runs};
+use self::saving::Saving;
+use self::session::Sessions;
+use self::state::{Emit, State};
+use self::table::NONE;
+
+pub(crate) use self::count::Recent;
+pub use self::restore::SequenceRestoration;
+pub use self::runs::Run;
+pub(crate) use self::saving::WaitingRecord;
+pub use self::spec::SequenceSpec;
+
+/// Records that are released in one go: their rows of state stay in the nearest caches.
+const BATCH: usize = 1024;
+
+/// A record that no window holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateRecord {
+    /// Ordinal of its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+    /// Its partition's watermark just before it.
+    pub seen: i64,
+    /// Its event time.
+    pub time: i64,
+    /// Its first bytes, as its run had them.
+    pub raw: Vec<u8>,
+}
+
+/// What became of the records that were released.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// How many were not late.
+    pub windowed: u64,
+    /// Those that were, in order.
+    pub late: Vec<LateRecord>,
+}
+
+/// The state of all windows of the keys of one worker, where the order of records matters.
+///
+/// The order is that of [`Place`]: by `seen`, then by partition (of the lanes of a file, by the file), then by
+/// offset. What comes out depends on the records and their places alone:
+///
+/// - A session is due at its end less one, and holds the records that it covers with `seen` before that; a
+///   record is late if all sessions that it touches are due by its `seen`, and so would be its own.
+/// - A count window is due at the `seen` of the record that completes it. Its interval is that of its records'
+///   times. Its sequence counts the windows of its key, or of the records of its key with that `seen` if before
+///   them no window of the key was open: with the time at which it is due it names a window once and for all.
+///   Windows that are not complete when the input ends give no row.
+///
+/// # Panics
+/// If the inputs do not have the aggregates' types, or the columns of a run differ in length.
+#[derive(Debug)]
+pub struct Sequence {
+    state: State,
+    machine: Machine,
+    runs: Runs,
+    judged: Judged,
+    saving: Option<Saving>,
+    batch: Batch,
+}
+
+/// The kind of windows.
+#[derive(Debug)]
+enum Machine {
+    /// With the gap that all have, unless each record has its own.
+    Sessions(Sessions, Option<i64>),
+    Counts(Counts),
+}
+
+/// Records that are released together.
+#[derive(Debug, Default)]
+struct Batch {
+    pieces: Vec<Piece>,
+    slots: Vec<u32>,
+    /// The row of each record, or `NONE`.
+    rows: Vec<u32>,
+    /// The records of one run that have a row, and their rows.
+    folded: Vec<usize>,
+    targets: Vec<u32>,
+}
+
+impl Sequence {
+    /// Empty windows that compute these aggregates.
+    pub fn new(spec: SequenceSpec, aggregates: Vec<Aggregate>) -> Self {
+        let machine = match spec {
+            SequenceSpec::Session { gap } => Machine::Sessions(Sessions::new(), Some(gap.max(1))),
+            SequenceSpec::SessionByRecord => Machine::Sessions(Sessions::new(), None),
+            SequenceSpec::Count { size, slide } => Machine::Counts(Counts::new(size.max(1), slide.max(1))),
+        };
+        Sequence {
+            state: State::new(aggregates),
+            machine,
+            runs: Runs::default(),
+            judged: Judged::default(),
+            saving: None,
+            batch: Batch::default(),
+        }
+    }
+
+    /// Number of keys that have an open window or whose last one was complete just now.
+    pub fn keys(&self) -> usize {
+        self.state.keys.len()
+    }
+
+    /// Number of records that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.runs.records()
+    }
+
+    /// Bytes of memory that the state holds, texts and records that wait not counted.
+    pub fn bytes(&self) -> usize {
+        let machine = match &self.machine {
+            Machine::Sessions(sessions, _) => sessions.bytes(),
+            Machine::Counts(counts) => counts.bytes(),
+        };
+        self.state.bytes() + machine
+    }
+
+    /// Takes in records, which wait until [`Sequence::advance_some`] passes them.
+    pub fn hold(&mut self, run: Run) {
+        self.runs.push(run);
+    }
+
+    /// Takes what became of the records that were released since the last call.
+    pub fn take_judged(&mut self) -> Judged {
+        std::mem::take(&mut self.judged)
+    }
+
+    /// Releases all records before `to`, closes the sessions that are due by its `seen`, and hands the rows to
+    /// `emit`, by the time at which they are due.
+    ///
+    /// All records before `to` must have been taken in: it is the least of the places where the partitions go
+    /// on. Where one sleeps or may yet join, and may come with the `seen` that the others have, it is
+    /// [`Place::first_at`] that watermark.
+    pub fn advance(&mut self, to: Place, emit: &mut dyn FnMut(Rows)) {
+        while !self.advance_some(to, usize::MAX, emit) {}
+    }
+
+    /// The same, but stops after about `rows_max` rows or records; returns whether it is done. Call it again with
+    /// the same place until it is, so that what is under way stays small.
+    pub fn advance_some(&mut self, to: Place, rows_max: usize, emit: &mut dyn FnMut(Rows)) -> bool {
+        let mut released = 0;
+        let emitted = self.state.harvest.rows();
+        let done = loop {
+            let next = self.runs.next_before(to);
+            // No record that is still to come can change a session that is due by then.
+            let horizon = next.unwrap_or(to).seen.0;
+            let work = released + (self.state.harvest.rows() - emitted) as usize;
+            let rest = rows_max.saturating_sub(work);
+            let all = match &mut self.machine {
+                Machine::Sessions(sessions, _) => sessions.close_due(&mut self.state, horizon, rest, emit),
+                Machine::Counts(_) => true,
+            };
+            if all && next.is_none() {
+                break true;
+            }
+            if !all || rest == 0 {
+                break false;
+            }
+            released += self.release(to, rest.min(BATCH), emit);
+        };
+        if let Machine::Counts(counts) = &mut self.machine {
+            counts.forget(&mut self.state, if done { to.seen.0 } else { i64::MIN });
+        }
+        self.state.flush(emit);
+        self.state.sweep_texts();
+        done
+    }
+
+    /// Releases some records; returns how many.
+    fn release(&mut self, to: Place, records_max: usize, emit: &mut Emit<'_>) -> usize {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.pieces.clear();
+        self.runs.release(to, records_max, &mut batch.pieces);
+        self.find_slots(&mut batch);
+        self.assign(&mut batch);
+        self.fold(&mut batch);
+        match &mut self.machine {
+            Machine::Sessions(sessions, _) => sessions.settle(&mut self.state),
+            Machine::Counts(counts) => counts.settle(&mut self.state, emit),
+        }
+        for slot in &batch.slots {
+            self.state.keys.release(*slot);
+        }
+        self.state.table.recycle();
+        self.runs.drop_spent(&batch.pieces);
+        self.batch = batch;
+        self.batch.slots.len()
+    }
+
+    /// Finds the slots of keys, which are referred to while the batch is under way.
+    fn find_slots(&mut self, batch: &mut Batch) {
+        let records = batch.pieces.iter().map(|piece| piece.rows).sum();
+        batch.slots.resize(records, NONE);
+        for piece in &batch.pieces {
+            let run = self.runs.run(piece.run);
+            let slots = &mut batch.slots[piece.at..piece.at + piece.rows];
+            self.state.keys.find_or_insert(&run.keys, &run.hashes, piece.start, slots);
+            slots.iter().for_each(|slot| self.state.keys.refer(*slot));
+        }
+    }
+
+    /// Says of each record to which row it belongs.
+    fn assign(&mut self, batch: &mut Batch) {
+        batch.rows.clear();
+        for piece in &batch.pieces {
+            let run = self.runs.run(piece.run);
+            let records = (piece.start..piece.start + piece.rows).zip(&batch.slots[piece.at..]);
+            let state = &mut self.state;
+            match &mut self.machine {
+                Machine::Sessions(sessions, gap) => batch.rows.extend(records.map(|(record, slot)| {
+                    let gap = gap.unwrap_or_else(|| run.gap(record));
+                    let row = sessions.place(state, *slot, run.times[record], gap, run.seen[record]);
+                    row.unwrap_or(NONE)
+                })),
+                Machine::Counts(counts) => batch.rows.extend(records.map(|(record, slot)| {
+                    let row = counts.place(state, *slot, run.times[record], run.seen[record]);
+                    row.unwrap_or(NONE)
+                })),
+            }
+        }
+        self.judged.windowed += batch.rows.len() as u64;
+        if matches!(self.machine, Machine::Sessions(..)) {
+            batch.pieces.iter().for_each(|piece| self.note_late(piece, &batch.rows));
+        }
+    }
+
+    fn note_late(&mut self, piece: &Piece, rows: &[u32]) {
+        let rows = &rows[piece.at..piece.at + piece.rows];
+        for (record, _) in (piece.start..).zip(rows).filter(|(_, row)| **row == NONE) {
+            let raw = self.runs.take_raw(piece.run, record);
+            let run = self.runs.run(piece.run);
+            let (partition, offset) = (run.partition, run.offsets[record]);
+            let (seen, time) = (run.seen[record], run.times[record]);
+            self.judged.windowed -= 1;
+            self.judged.late.push(LateRecord { partition, offset, seen, time, raw });
+        }
+    }
+
+    /// Folds the records of a batch, run by run.
+    fn fold(&mut self, batch: &mut Batch) {
+        batch.pieces.sort_by_key(|piece| piece.run);
+        for pieces in batch.pieces.chunk_by(|a, b| a.run == b.run) {
+            batch.folded.clear();
+            batch.targets.clear();
+            for piece in pieces {
+                let records = (piece.start..).zip(&batch.rows[piece.at..piece.at + piece.rows]);
+                for (record, row) in records.filter(|(_, row)| **row != NONE) {
+                    batch.folded.push(record);
+                    batch.targets.push(*row);
+                }
+            }
+            self.state.fold(self.runs.run(pieces[0].run), &batch.folded, &batch.targets);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Which windows a job has whose records are taken in order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::SpecError;
+
+/// The most panes that one count window may have: what narrow sums are sized for.
+const PANES_MAX: u64 = 1 << 15;
+
+/// Windows in which the order of records matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SequenceSpec {
+    /// A record of time t is a session [t, t + gap); sessions of a key that overlap or touch are one.
+    Session {
+        /// In ticks.
+        gap: i64,
+    },
+    /// The same, with a gap that each record brings along: [`crate::Run::gaps`].
+    SessionByRecord,
+    /// A row over the last `size` records of a key, or as many as there are, after every `slide` of them.
+    Count {
+        /// Records of a row.
+        size: u64,
+        /// Records from one row to the next.
+        slide: u64,
+    },
+}
+
+impl SequenceSpec {
+    /// Sessions that end `gap` ticks behind their last record.
+    ///
+    /// # Errors
+    /// If the gap is not positive.
+    pub fn session(gap: i64) -> Result<Self, SpecError> {
+        if gap <= 0 {
+            return Err(SpecError::NotPositive);
+        }
+        Ok(SequenceSpec::Session { gap })
+    }
+
+    /// Every `size` records of a key are a row, and the next one starts anew.
+    ///
+    /// # Errors
+    /// If the size is zero.
+    pub fn count(size: u64) -> Result<Self, SpecError> {
+        Self::count_sliding(size, size)
+    }
+
+    /// After every `slide` records of a key a row over the last `size`, as Flink's `countWindow(size, slide)`:
+    /// the first rows have fewer, and where `slide` exceeds `size` some records are in none.
+    ///
+    /// # Errors
+    /// If one of them is zero, or a row has too many parts.
+    pub fn count_sliding(size: u64, slide: u64) -> Result<Self, SpecError> {
+        if size == 0 || slide == 0 {
+            return Err(SpecError::NotPositive);
+        }
+        let panes = (size / slide).saturating_mul(2).saturating_add(2);
+        if panes > PANES_MAX {
+            return Err(SpecError::TooManySlices(i64::try_from(size / slide).unwrap_or(i64::MAX)));
+        }
+        Ok(SequenceSpec::Count { size, slide })
+    }
+
+    /// Every record is a row.
+    pub fn each() -> Self {
+        SequenceSpec::Count { size: 1, slide: 1 }
+    }
+}
