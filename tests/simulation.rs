@@ -21,7 +21,7 @@ use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{Transform, TransformSpec};
-use window::WindowSpec;
+use window::{WindowSpec, Windowing};
 
 /// Seeds of the normal suite.
 const SEEDS: u64 = 300;
@@ -110,7 +110,9 @@ fn compile(size: i64, slide: i64, least: f64) -> Job {
         decode,
         out_of_order: BOUND,
         transform,
-        window: WindowSpec::sliding(size * 1_000_000, slide * 1_000_000).expect("a window"),
+        window: Windowing::Sliced(
+            WindowSpec::sliding(size * 1_000_000, slide * 1_000_000).expect("a window"),
+        ),
         detection,
         renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],

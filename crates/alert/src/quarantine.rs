@@ -38,7 +38,8 @@ pub(crate) fn due(span: Span, key: &[u8], rule: u16) -> Due {
     Due {
         due: span.due,
         class: u8::from(span.by_record),
-        operator: 0,
+        // Behind the place that records have by themselves, up to which the writer may put out what has their `seen`.
+        operator: u16::from(span.by_record),
         window_end: span.window.end,
         window_start: span.window.start,
         key: key.to_vec(),

@@ -9,7 +9,7 @@ use timely::dataflow::operators::{Concatenate, Probe};
 use crate::operators::deliver::{Writer, deliver};
 use crate::operators::detect::detect;
 use crate::operators::read::{Reader, read};
-use crate::operators::window::{Keyed, window};
+use crate::operators::window::{Restored, window};
 use crate::worker::{Here, Probes};
 
 /// Builds a worker's part of the graph. `writer` is there on the worker that delivers.
@@ -17,7 +17,7 @@ pub(crate) fn build(
     scope: Scope<'_, u64>,
     here: &Here,
     reader: Reader,
-    keyed: Keyed,
+    keyed: Restored,
     writer: Option<Writer>,
 ) -> Probes {
     let probes = Probes::default();

@@ -11,7 +11,7 @@ use window::Coverage;
 
 use crate::custody::Slot;
 use crate::job::RunError;
-use crate::message::{Behind, Columns, Content, Parcel};
+use crate::message::{Columns, Content, Parcel};
 use crate::pace::{Pace, RUN, Share};
 use crate::route::{Router, pick};
 use crate::worker::Here;
@@ -41,6 +41,8 @@ pub(crate) struct Intake {
     share: Option<Share>,
     /// Whether some aggregate asks for offsets.
     offsets: bool,
+    /// Whether the windows ask for each record's `seen` and offset.
+    in_order: bool,
     /// Which times windows cover, if not all.
     coverage: Option<Coverage>,
     /// Where it notes which records are in hand.
@@ -72,6 +74,7 @@ impl Intake {
             router: Router::new(shards, here.peers),
             share: pace.map(Share::of),
             offsets,
+            in_order: here.job.window.needs_order(),
             coverage: here.job.window.coverage(),
             slot,
         }
@@ -159,18 +162,20 @@ impl Intake {
         turn.rejected = self.reject(&records, rejected, &transformed.failures, &marked);
         let shown = turn.rejected.iter().map(|row| row.raw.len() + row.detail.len() + size_of::<Rejected>());
         turn.shown_bytes = shown.sum();
+        let seen = if self.in_order { marked.seen(&records, &self.watermark) } else { Vec::new() };
         let behind = self.watermark.mark(marked.times(&records));
         let columns = Columns {
             keys: transformed.keys,
             hashes: transformed.hashes,
             times: kept(&records.times, transformed.kept.as_deref()),
-            offsets: if self.offsets || !behind.is_empty() {
+            offsets: if self.offsets || self.in_order || !behind.is_empty() {
                 kept(&records.offsets, transformed.kept.as_deref())
             } else {
                 Vec::new()
             },
             inputs: transformed.inputs,
-            behind: None,
+            seen: if self.in_order { kept(&seen, transformed.kept.as_deref()) } else { seen },
+            raw: None,
         };
         let block = match (records.offsets.first(), records.offsets.last()) {
             (Some(first), Some(last)) => *first..last + 1,
@@ -178,7 +183,7 @@ impl Intake {
         };
         let behind: Vec<(u32, i64)> = behind.into_iter().map(|(row, seen)| (marked.row(row), seen)).collect();
         let (ahead, behind) = part(columns, &records, transformed.kept.as_deref(), &behind);
-        if let Some(Behind { raw, .. }) = behind.as_ref().and_then(|columns| columns.behind.as_ref()) {
+        if let Some(raw) = behind.as_ref().and_then(|columns| columns.raw.as_ref()) {
             turn.shown_bytes += raw.iter().map(|raw| raw.len() + size_of::<Rejected>()).sum::<usize>();
         }
         for columns in [Some(ahead), behind].into_iter().flatten() {
@@ -266,6 +271,16 @@ impl Marked {
         self.without.as_ref().map_or(marked, |(rows, _)| rows[marked as usize])
     }
 
+    /// The watermark just before each record of the batch, to be asked before they are marked. What is not marked
+    /// has none.
+    fn seen(&self, records: &Records, watermark: &PartitionWatermark) -> Vec<i64> {
+        let seen = watermark.seen(self.times(records));
+        let Some((rows, _)) = &self.without else { return seen };
+        let mut of_all = vec![Watermark::NONE.0; records.times.len()];
+        rows.iter().zip(seen).for_each(|(row, seen)| of_all[*row as usize] = seen);
+        of_all
+    }
+
     /// How many marked records stand before a row.
     fn count_before(&self, row: usize) -> usize {
         self.without.as_ref().map_or(row, |(rows, _)| rows.partition_point(|r| (*r as usize) < row))
@@ -299,9 +314,7 @@ fn part(
     let is_behind = |row: &u32| behind.binary_search_by_key(row, |(row, ..)| *row).is_ok();
     let ahead = (0..columns.times.len() as u32).filter(|row| !is_behind(row)).collect();
     let mut apart = pick(&columns, behind.iter().map(|(row, ..)| *row).collect());
-    apart.behind = Some(Behind {
-        seen: behind.iter().map(|(_, seen, _)| *seen).collect(),
-        raw: behind.iter().map(|(.., row)| ByteBuf::from(records.raw(*row as usize))).collect(),
-    });
+    apart.seen = behind.iter().map(|(_, seen, _)| *seen).collect();
+    apart.raw = Some(behind.iter().map(|(.., row)| ByteBuf::from(records.raw(*row as usize))).collect());
     (pick(&columns, ahead), Some(apart))
 }

@@ -11,7 +11,7 @@ use detect::Detection;
 use event::{Counts, SinkId, Watermark};
 use ingest::{DecodeSpec, IngestError, SourceSpec};
 use transform::Transform;
-use window::WindowSpec;
+use window::Windowing;
 
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
@@ -31,7 +31,7 @@ pub struct Job {
     /// What happens to a record before it goes to its key's worker.
     pub transform: Transform,
     /// Which windows there are.
-    pub window: WindowSpec,
+    pub window: Windowing,
     /// How rows of features are judged.
     pub detection: Detection,
     /// How what was found becomes lines.

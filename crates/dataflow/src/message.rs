@@ -39,14 +39,11 @@ pub(crate) struct Columns {
     /// Empty where nothing asks for them.
     pub(crate) offsets: Vec<u64>,
     pub(crate) inputs: Vec<ArrayRef>,
-    /// For records behind their partition's watermark: that watermark, and their first bytes.
-    pub(crate) behind: Option<Behind>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Behind {
+    /// The watermark of their partition just before each. Empty where nothing asks for it: for records ahead of it,
+    /// unless their order matters.
     pub(crate) seen: Vec<i64>,
-    pub(crate) raw: Vec<ByteBuf>,
+    /// For records behind it: their first bytes.
+    pub(crate) raw: Option<Vec<ByteBuf>>,
 }
 
 impl Columns {
@@ -63,15 +60,21 @@ impl Columns {
         if !self.offsets.is_empty() {
             writer.numbers(&self.offsets.iter().map(|offset| *offset as i64).collect::<Vec<_>>());
         }
-        writer.flag(self.behind.is_some());
-        self.behind.iter().for_each(|behind| behind.write(&mut writer));
+        writer.flag(!self.seen.is_empty());
+        if !self.seen.is_empty() {
+            writer.numbers(&self.seen);
+        }
+        writer.flag(self.raw.is_some());
+        self.raw.iter().for_each(|raw| write_raw(&mut writer, raw));
         writer.bytes
     }
 
     /// Enough room for the bytes, short of the odd head of a column.
     fn bytes_in_memory(&self) -> usize {
         let inputs: usize = self.inputs.iter().map(|column| column.get_buffer_memory_size() + 16).sum();
-        self.keys.get_buffer_memory_size() + inputs + 8 * (self.times.len() + self.offsets.len())
+        self.keys.get_buffer_memory_size()
+            + inputs
+            + 8 * (self.times.len() + self.offsets.len() + self.seen.len())
     }
 
     fn read(bytes: &[u8]) -> Option<Columns> {
@@ -84,26 +87,23 @@ impl Columns {
         let inputs = (0..reader.number()?).map(|_| reader.column(rows)).collect::<Option<_>>()?;
         let offsets = if reader.flag()? { reader.numbers(rows)? } else { Vec::new() };
         let offsets: Vec<u64> = offsets.into_iter().map(|offset| offset as u64).collect();
-        let behind = if reader.flag()? { Some(Behind::read(&mut reader, rows)?) } else { None };
-        // A record that may be late must have its offset.
-        let whole = reader.is_done() && (behind.is_none() || offsets.len() == rows);
-        whole.then_some(Columns { keys, hashes, times, offsets, inputs, behind })
+        let seen = if reader.flag()? { reader.numbers(rows)? } else { Vec::new() };
+        let raw = if reader.flag()? { Some(read_raw(&mut reader, rows)?) } else { None };
+        // A record that may be late must have its offset and what it saw.
+        let placed = offsets.len() == rows && seen.len() == rows;
+        let whole = reader.is_done() && (placed || (raw.is_none() && seen.is_empty()));
+        whole.then_some(Columns { keys, hashes, times, offsets, inputs, seen, raw })
     }
 }
 
-impl Behind {
-    fn write(&self, writer: &mut Writer) {
-        writer.numbers(&self.seen);
-        writer.numbers(&self.raw.iter().map(|raw| raw.len() as i64).collect::<Vec<_>>());
-        self.raw.iter().for_each(|raw| writer.bytes.extend_from_slice(raw));
-    }
+fn write_raw(writer: &mut Writer, raw: &[ByteBuf]) {
+    writer.numbers(&raw.iter().map(|raw| raw.len() as i64).collect::<Vec<_>>());
+    raw.iter().for_each(|raw| writer.bytes.extend_from_slice(raw));
+}
 
-    fn read(reader: &mut Reader<'_>, rows: usize) -> Option<Behind> {
-        let seen = reader.numbers(rows)?;
-        let lengths = reader.numbers(rows)?.into_iter();
-        let raw = lengths.map(|length| reader.bytes(usize::try_from(length).ok()?).map(ByteBuf::from));
-        Some(Behind { raw: raw.collect::<Option<_>>()?, seen })
-    }
+fn read_raw(reader: &mut Reader<'_>, rows: usize) -> Option<Vec<ByteBuf>> {
+    let lengths = reader.numbers(rows)?.into_iter();
+    lengths.map(|length| reader.bytes(usize::try_from(length).ok()?).map(ByteBuf::from)).collect()
 }
 
 fn hashes(keys: &BinaryArray) -> Vec<u64> {

@@ -7,7 +7,7 @@ use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position};
-use window::{ASIDES, KEYS, Windows};
+use window::{ASIDES, KEYS, Keyed};
 
 use crate::delivery::{Before, OpenSink};
 use crate::job::{Beginning, Job, RunError, Summary};
@@ -171,7 +171,7 @@ impl Recovery {
     }
 
     /// Gives windows the keys that a worker holds.
-    pub(crate) fn restore(&self, windows: &mut Windows, worker: usize, peers: usize) -> Result<(), RunError> {
+    pub(crate) fn restore(&self, windows: &mut Keyed, worker: usize, peers: usize) -> Result<(), RunError> {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
         windows.restore_closed(manifest.watermark);
         let of_windows = manifest.segments.iter().filter(|segment| segment.operator == Operator::Window);
@@ -201,6 +201,7 @@ impl Recovery {
                     }
                 }
             }
+            restoration.finish().map_err(|error| RunError::Snapshot(error.to_string()))?;
         }
         Ok(())
     }

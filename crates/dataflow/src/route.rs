@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 use arrow_select::take::take;
 use event::Shard;
 
-use crate::message::{Behind, Columns};
+use crate::message::Columns;
 
 /// Bytes that a processor copies in one go.
 const WORD: usize = 16;
@@ -51,16 +51,17 @@ pub(crate) fn pick(columns: &Columns, rows: Vec<u32>) -> Columns {
     let of = |values: &[u64]| -> Vec<u64> {
         if values.is_empty() { Vec::new() } else { rows.iter().map(|row| values[*row as usize]).collect() }
     };
-    let behind = columns.behind.as_ref().map(|behind| Behind {
-        seen: rows.iter().map(|row| behind.seen[*row as usize]).collect(),
-        raw: rows.iter().map(|row| behind.raw[*row as usize].clone()).collect(),
-    });
+    let raw = columns.raw.as_ref().map(|raw| rows.iter().map(|row| raw[*row as usize].clone()).collect());
+    let seen = match columns.seen.as_slice() {
+        [] => Vec::new(),
+        seen => rows.iter().map(|row| seen[*row as usize]).collect(),
+    };
     let (hashes, offsets) = (of(&columns.hashes), of(&columns.offsets));
     let times = rows.iter().map(|row| columns.times[*row as usize]).collect();
     let keys = pick_keys(&columns.keys, &rows);
     let rows = UInt32Array::from(rows);
     let inputs = columns.inputs.iter().map(|column| pick_column(column, &rows)).collect();
-    Columns { keys, hashes, times, offsets, inputs, behind }
+    Columns { keys, hashes, times, offsets, inputs, seen, raw }
 }
 
 fn pick_column(column: &ArrayRef, rows: &UInt32Array) -> ArrayRef {
@@ -116,7 +117,8 @@ mod tests {
                 times: (0..rows).collect(),
                 offsets: Vec::new(),
                 inputs: vec![Arc::new(Int64Array::from_iter_values(0..rows))],
-                behind: None,
+                seen: Vec::new(),
+                raw: None,
             };
             let mut dealt = vec![Vec::new(); peers];
             for (worker, part) in Router::new(1024, peers).deal(columns) {

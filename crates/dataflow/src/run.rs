@@ -16,7 +16,7 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards};
 use timely::execute::execute_from;
 use timely::worker::{ProgressMode, Worker};
-use window::Windows;
+use window::Keyed;
 
 use crate::delivery::Plan;
 use crate::intake::Intake;
@@ -24,7 +24,7 @@ use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
 use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::operators::deliver::Writer;
 use crate::operators::read::Reader;
-use crate::operators::window::Keyed;
+use crate::operators::window::Restored;
 use crate::pace::Pace;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
@@ -353,13 +353,13 @@ impl Start {
         let heard = Rc::new(Cell::new(Epoch::first_of(here.first_interval)));
         let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
         let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
-        let mut windows = Windows::new(self.job.window.clone(), aggregates.collect());
+        let mut windows = Keyed::new(self.job.window.clone(), aggregates.collect());
         let before = here.world.now();
         self.recovery.restore(&mut windows, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let marks = self.first_marks(here.peers);
         let store = self.recovery.store.clone();
-        let keyed = Keyed { windows, marks: marks.iter().map(|place| place.seen).collect(), store, heard };
+        let keyed = Restored { windows, marks: marks.clone(), store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,

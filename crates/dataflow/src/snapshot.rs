@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use checkpoint::{Chain, Frame, Kind, Operator, Segment, SegmentBuilder, Store, StoreError, Writer};
 use timely::dataflow::operators::Capability;
-use window::{ASIDES, KEYS, StateChunk, Windows};
+use window::{ASIDES, KEYS, Keyed, StateChunk};
 
 use crate::job::RunError;
 use crate::plant::Plant;
@@ -95,8 +95,8 @@ impl SnapshotWriter {
 
     /// Begins a snapshot of the windows at the end of an interval, once the last one is written. They must
     /// stay as they are until [`SnapshotWriter::take`] says that it is taken.
-    pub(crate) fn begin(&mut self, interval: u32, windows: &mut Windows, capability: Capability<u64>) {
-        let live: Vec<i64> = windows.slices().collect();
+    pub(crate) fn begin(&mut self, interval: u32, windows: &mut Keyed, capability: Capability<u64>) {
+        let live = windows.labels();
         // Records that are set aside are few, and written again each time.
         self.chain.retire(|label| label == KEYS || live.binary_search(&label).is_ok());
         let whole = self.chain.is_long();
@@ -112,7 +112,7 @@ impl SnapshotWriter {
     }
 
     /// Takes chunks for a moment. Returns whether the snapshot is taken, and with the lane.
-    pub(crate) fn take(&mut self, windows: &mut Windows) -> bool {
+    pub(crate) fn take(&mut self, windows: &mut Keyed) -> bool {
         let Some((chunks, _)) = &mut self.taking else { return true };
         let turn = self.here.world.now();
         loop {

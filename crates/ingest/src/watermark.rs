@@ -50,6 +50,17 @@ impl PartitionWatermark {
         behind
     }
 
+    /// `seen` of each of the records that are about to be marked.
+    pub fn seen(&self, times: &[i64]) -> Vec<i64> {
+        let mut ahead = self.watermark.0;
+        let before = times.iter().map(|&time| {
+            let seen = ahead;
+            ahead = ahead.max(Watermark::after(time, self.bound).0);
+            seen
+        });
+        before.collect()
+    }
+
     /// `seen` at places among the records that are about to be marked: for each of `before`, which ascend,
     /// the watermark once that many of `times` are marked. To be asked before `mark`; for quarantine rows.
     pub fn seen_before(&self, times: &[i64], before: &[usize]) -> Vec<i64> {
@@ -96,6 +107,7 @@ mod tests {
     #[test]
     fn a_rejected_record_sees_what_was_marked_before_it() {
         let watermark = PartitionWatermark::new(0);
+        assert_eq!(watermark.seen(&[10, 30, 20]), [i64::MIN, 9, 29]);
         let seen = watermark.seen_before(&[10, 30, 20], &[0, 1, 1, 2, 3, 3]);
         assert_eq!(seen, [i64::MIN, 9, 9, 29, 29, 29]);
     }

@@ -34,6 +34,7 @@
 mod aggregate;
 mod aside;
 mod clock;
+mod keyed;
 mod keys;
 mod packed;
 mod restore;
@@ -47,6 +48,7 @@ mod totals;
 mod windows;
 
 pub use aside::Arrival;
+pub use keyed::{Keyed, KeyedRestoration, Windowing};
 pub use restore::Restoration;
 pub use sequence::{Judged, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec};
 pub use snapshot::{ASIDES, ChunkHead, KEYS, SnapshotError, StateChunk};

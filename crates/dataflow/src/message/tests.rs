@@ -6,8 +6,21 @@ use std::sync::Arc;
 
 use super::*;
 
-/// Records with one input of each shape that bytes can have, `behind` their partition's watermark or not.
-fn records(rows: usize, behind: bool) -> Columns {
+/// What records bring along.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum With {
+    /// Nothing but what is folded.
+    Nothing,
+    /// Their places, since their order matters.
+    Places,
+    /// Their places and first bytes, since they are behind their partition's watermark.
+    Raw,
+}
+
+const ALL: [With; 3] = [With::Nothing, With::Places, With::Raw];
+
+/// Records with one input of each shape that bytes can have.
+fn records(rows: usize, with: With) -> Columns {
     let keys = BinaryArray::from_iter_values((0..rows).map(|row| format!("user-{}", row * row)));
     let numbers = (0..rows as i64).map(|row| (row % 3 != 0).then_some(row << row.min(40)));
     let inputs: Vec<ArrayRef> = vec![
@@ -17,23 +30,22 @@ fn records(rows: usize, behind: bool) -> Columns {
         Arc::new((0..rows).map(|row| Some("é".repeat(row))).collect::<StringArray>()),
     ];
     let raw = |row| ByteBuf::from(vec![b'x'; row]);
+    let placed = if with == With::Nothing { 0 } else { rows as u64 };
     Columns {
         hashes: (0..rows).map(|row| key_hash(keys.value(row))).collect(),
         keys,
         times: (0..rows as i64).map(|row| 1_700_000_000_000_000 - row * 1000).collect(),
-        offsets: if behind { (0..rows as u64).map(|row| u64::MAX - row * 7).collect() } else { vec![] },
+        offsets: (0..placed).map(|row| u64::MAX - row * 7).collect(),
         inputs,
-        behind: behind.then(|| Behind {
-            seen: (0..rows as i64).map(|row| i64::MIN + row).collect(),
-            raw: (0..rows).map(raw).collect(),
-        }),
+        seen: (0..placed as i64).map(|row| i64::MIN + row).collect(),
+        raw: (with == With::Raw).then(|| (0..rows).map(raw).collect()),
     }
 }
 
 /// All that records consist of, to be compared.
 fn parts(columns: &Columns) -> impl PartialEq + std::fmt::Debug + '_ {
-    let Columns { keys, hashes, times, offsets, inputs, behind } = columns;
-    (keys, hashes, times, offsets, inputs, behind.as_ref().map(|behind| (&behind.seen, &behind.raw)))
+    let Columns { keys, hashes, times, offsets, inputs, seen, raw } = columns;
+    (keys, hashes, times, offsets, inputs, seen, raw)
 }
 
 fn parcel(content: Content) -> Vec<u8> {
@@ -47,8 +59,8 @@ fn unpacked(bytes: &[u8]) -> Parcel {
 
 #[test]
 fn a_parcel_comes_back_the_same_whether_made_into_bytes_before_or_as_it_is_sent() {
-    for (rows, behind) in [(0, false), (1, false), (1, true), (19, false), (19, true)] {
-        let columns = records(rows, behind);
+    for (rows, with) in [0, 1, 19].into_iter().flat_map(|rows| ALL.map(|with| (rows, with))) {
+        let columns = records(rows, with);
         let content = || Content::Columns(Box::new(columns.clone()));
         let bytes = parcel(content().into_bytes());
         assert_eq!(bytes, parcel(content()));
@@ -72,7 +84,7 @@ fn a_record_of_the_reference_job_takes_half_of_what_its_columns_take_in_memory()
         hashes: vec![0; rows],
         times: (0..rows as i64).map(|row| 1_700_000_000_000_000 + row * 1000).collect(),
         inputs: vec![Arc::new(durations), flags(2), flags(3), flags(4)],
-        ..records(0, false)
+        ..records(0, With::Nothing)
     };
     let a_record = columns.write().len() / rows;
     // Its key with one byte of length, 4 bytes of time, 4 of duration, 3 bits.
@@ -81,7 +93,7 @@ fn a_record_of_the_reference_job_takes_half_of_what_its_columns_take_in_memory()
 
 #[test]
 fn a_damaged_parcel_arrives_and_has_no_columns() {
-    let mut bytes = records(19, true).write();
+    let mut bytes = records(19, With::Raw).write();
     bytes.truncate(bytes.len() - 1);
     let arrived = unpacked(&parcel(Content::Bytes(ByteBuf::from(bytes))));
     assert!(arrived.content.into_columns().is_none());
@@ -89,8 +101,8 @@ fn a_damaged_parcel_arrives_and_has_no_columns() {
 
 #[test]
 fn bytes_that_are_cut_off_or_go_on_are_no_records() {
-    for behind in [false, true] {
-        let bytes = records(19, behind).write();
+    for with in ALL {
+        let bytes = records(19, with).write();
         for cut in 0..bytes.len() {
             assert!(Columns::read(&bytes[..cut]).is_none(), "cut at {cut}");
         }
@@ -100,7 +112,7 @@ fn bytes_that_are_cut_off_or_go_on_are_no_records() {
 
 #[test]
 fn records_behind_the_watermark_without_their_offsets_are_refused() {
-    let columns = Columns { offsets: vec![], ..records(19, true) };
+    let columns = Columns { offsets: vec![], ..records(19, With::Raw) };
     assert!(Columns::read(&columns.write()).is_none());
 }
 
@@ -108,10 +120,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn flipped_bytes_give_none_or_records_that_hang_together(
-        behind: bool,
+        with in prop::sample::select(ALL.to_vec()),
         flips in proptest::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4),
     ) {
-        let mut bytes = records(19, behind).write();
+        let mut bytes = records(19, with).write();
         for (place, flip) in flips {
             let place = place.index(bytes.len());
             bytes[place] ^= flip;
@@ -121,8 +133,9 @@ proptest! {
             prop_assert_eq!((columns.keys.len(), columns.hashes.len()), (rows, rows));
             prop_assert!(columns.inputs.iter().all(|column| column.len() == rows));
             prop_assert!(columns.offsets.is_empty() || columns.offsets.len() == rows);
-            if let Some(behind) = columns.behind {
-                prop_assert_eq!((behind.seen.len(), behind.raw.len(), columns.offsets.len()), (rows, rows, rows));
+            prop_assert!(columns.seen.is_empty() || (columns.seen.len(), columns.offsets.len()) == (rows, rows));
+            if let Some(raw) = &columns.raw {
+                prop_assert_eq!((raw.len(), columns.seen.len()), (rows, rows));
             }
             let hashes = columns.keys.iter().flatten().map(key_hash).collect::<Vec<_>>();
             prop_assert_eq!(columns.hashes, hashes);

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use checkpoint::Store;
-use event::{Counts, Epoch, Reason, Rejected, Rows, Watermark};
+use event::{Counts, Epoch, Place, Reason, Rejected, Rows};
+use serde_bytes::ByteBuf;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -18,7 +19,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
-use window::{Arrival, Arrivals, Windows};
+use window::{Arrival, Arrivals, Keyed, LateRecord, Run, Windows};
 
 use super::{Output, all_reached, is_past, wake};
 use crate::custody::Slot;
@@ -30,10 +31,10 @@ use crate::snapshot::SnapshotWriter;
 use crate::worker::Here;
 
 /// What the window operator starts with.
-pub(crate) struct Keyed {
-    pub(crate) windows: Windows,
-    /// Watermark of each worker's partitions.
-    pub(crate) marks: Vec<Watermark>,
+pub(crate) struct Restored {
+    pub(crate) windows: Keyed,
+    /// Where each worker's partitions go on.
+    pub(crate) marks: Vec<Place>,
     /// Where snapshots go, if the job keeps state.
     pub(crate) store: Option<Store>,
     /// Shared with the reading operator of this worker.
@@ -58,7 +59,7 @@ pub(crate) fn window<'scope>(
     here: &Here,
     parcels: StreamVec<'scope, u64, Parcel>,
     marks: StreamVec<'scope, u64, Mark>,
-    keyed: Keyed,
+    keyed: Restored,
 ) -> Closed<'scope> {
     let scope = parcels.scope();
     let mut builder = OperatorBuilder::new("Window".to_owned(), scope);
@@ -132,8 +133,8 @@ struct Tick {
 struct Windowing {
     /// The interval whose records are taken in.
     interval: u32,
-    windows: Windows,
-    marks: Vec<Watermark>,
+    windows: Keyed,
+    marks: Vec<Place>,
     heard: Rc<Cell<Epoch>>,
     activator: Activator,
     /// Parcels of later intervals.
@@ -176,37 +177,16 @@ impl Windowing {
         let Some(columns) = parcel.content.into_columns() else {
             return self.here.outcome.fail(RunError::Died("a parcel from another process is damaged".into()));
         };
-        let Columns { keys, hashes, times, offsets, inputs, behind } = columns;
-        self.faults.meet(&keys, &times);
-        let arrivals = Arrivals {
-            keys: &keys,
-            hashes: &hashes,
-            times: &times,
-            inputs: &inputs,
-            partition,
-            offsets: &offsets,
-        };
-        let Some(behind) = behind else {
-            self.windows.insert(&arrivals);
-            self.counts.windowed += times.len() as u64;
-            return;
-        };
-        let judged = self.windows.insert_behind(&arrivals, &behind.seen);
-        for (row, arrival) in judged.into_iter().enumerate() {
-            if arrival != Arrival::Late {
-                self.counts.windowed += 1;
-                continue;
+        self.faults.meet(&columns.keys, &columns.times);
+        let series = self.here.partitions[partition as usize].series;
+        match &mut self.windows {
+            Keyed::Sliced(windows) => {
+                let (windowed, late) = insert(windows, partition, &columns);
+                self.counts.windowed += windowed;
+                self.counts.late += late.len() as u64;
+                self.late.extend(late.into_iter().map(rejected));
             }
-            self.counts.late += 1;
-            let (seen, time) = (behind.seen[row], times[row]);
-            self.late.push(Rejected {
-                seen,
-                partition,
-                offset: offsets[row],
-                reason: Reason::Late,
-                detail: format!("{} us behind the watermark of its partition", seen - time),
-                raw: behind.raw[row].to_vec(),
-            });
+            Keyed::InOrder(sequence) => sequence.hold(run(partition, series, columns)),
         }
     }
 
@@ -263,7 +243,7 @@ impl Windowing {
         let mut cut = false;
         for mark in tick.marks.drain(..) {
             let held = &mut self.marks[mark.from as usize];
-            *held = mark.place.seen.max(*held);
+            *held = mark.place.max(*held);
             cut |= mark.cut;
             if mark.drain {
                 self.here.control.drain();
@@ -273,13 +253,17 @@ impl Windowing {
         if cut {
             self.cut.get_or_insert_with(|| parts.clone());
         }
-        let watermark = self.marks.iter().copied().min().unwrap_or(Watermark::NONE);
+        let place = self.marks.iter().copied().min().unwrap_or(Place::END);
         let mut output = self.rows.activate();
         let mut session = output.session(rows);
-        if !self.windows.advance_some(watermark, EMIT_ROWS, &mut |rows| session.give(rows)) {
+        if !self.windows.advance_some(place, EMIT_ROWS, &mut |rows| session.give(rows)) {
             return false;
         }
         drop(session);
+        let judged = self.windows.take_judged();
+        self.counts.windowed += judged.windowed;
+        self.counts.late += judged.late.len() as u64;
+        self.late.extend(judged.late.into_iter().map(rejected));
         let counts = std::mem::take(&mut self.counts);
         if counts != Counts::default() {
             let late = self.late.drain(..).map(Item::Rejected);
@@ -297,4 +281,51 @@ impl Windowing {
         }
         Ok(())
     }
+}
+
+/// Takes records into windows that keys share. Returns how many are in one, and those that are late.
+fn insert(windows: &mut Windows, partition: u32, columns: &Columns) -> (u64, Vec<LateRecord>) {
+    let arrivals = Arrivals {
+        keys: &columns.keys,
+        hashes: &columns.hashes,
+        times: &columns.times,
+        inputs: &columns.inputs,
+        partition,
+        offsets: &columns.offsets,
+    };
+    let Some(raw) = &columns.raw else {
+        windows.insert(&arrivals);
+        return (columns.times.len() as u64, Vec::new());
+    };
+    let judged = windows.insert_behind(&arrivals, &columns.seen);
+    let late = judged.iter().enumerate().filter(|(_, arrival)| **arrival == Arrival::Late);
+    let late: Vec<LateRecord> = late
+        .map(|(row, _)| LateRecord {
+            partition,
+            offset: columns.offsets[row],
+            seen: columns.seen[row],
+            time: columns.times[row],
+            raw: raw[row].to_vec(),
+        })
+        .collect();
+    ((judged.len() - late.len()) as u64, late)
+}
+
+/// The quarantine row of a record that no window holds.
+fn rejected(late: LateRecord) -> Rejected {
+    Rejected {
+        seen: late.seen,
+        partition: late.partition,
+        offset: late.offset,
+        reason: Reason::Late,
+        detail: format!("{} us behind the watermark of its partition", late.seen - late.time),
+        raw: late.raw,
+    }
+}
+
+/// Records that are to wait for their turn.
+fn run(partition: u32, series: u32, columns: Columns) -> Run {
+    let Columns { keys, hashes, times, offsets, inputs, seen, raw } = columns;
+    let raw = raw.unwrap_or_default().into_iter().map(ByteBuf::into_vec).collect();
+    Run { partition, series, keys, hashes, times, seen, offsets, gaps: None, inputs, raw }
 }

@@ -46,7 +46,7 @@ pub use state::State;
 pub use supervise::Supervise;
 pub use time::Time;
 pub use value::Sql;
-pub use window::Window;
+pub use window::{SharedWindow, Window};
 
 use section::{Reader, Section};
 use tree::{Table, Value};

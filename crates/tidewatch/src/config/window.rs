@@ -6,13 +6,35 @@ use std::time::Duration;
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
 use super::section::{Reader, Section};
-use super::value::{duration, filled_string, one_of, signed_duration};
+use super::value::{duration, filled_string, integer, one_of, signed_duration};
 
 /// `[window]`: which windows of event time there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// How windows follow one another.
-    pub kind: WindowKind,
+pub enum Window {
+    /// Windows that all keys share: `type = "sliding"`, `"tumbling"`, `"cumulate"`.
+    Shared(SharedWindow),
+    /// `type = "session"`: a session of a key ends when no event of it comes for `gap`; sessions that overlap or touch
+    /// are one. Range of `gap`: `1ms` to `366d`.
+    Session {
+        /// Event time without an event after which a session ends.
+        gap: Duration,
+    },
+    /// `type = "count"`: after every `slide` events of a key a row over its last `size`.
+    Count {
+        /// Events of a row. Range: from `1`.
+        size: u64,
+        /// Events from one row to the next. Default: `size`. Range: from `1`; at most 16382 in a `size`.
+        slide: u64,
+    },
+    /// `type = "each"`: every event is a row.
+    Each,
+}
+
+/// Windows that all keys share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedWindow {
+    /// Whether windows grow by a step up to a size and then start anew.
+    pub grows: bool,
     /// Length of a window; of the longest with `type = "cumulate"`. Range: `1ms` to `366d`.
     pub size: Duration,
     /// From the start of a window to that of the next; `slide` with `type = "sliding"`, where events between
@@ -27,21 +49,23 @@ pub struct Window {
     pub zone: Option<String>,
 }
 
-/// `window.type`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WindowKind {
-    /// Windows of one size, each of which starts a slide behind the last.
+#[derive(Clone, Copy, PartialEq)]
+enum WindowKind {
     Sliding,
-    /// Windows of one size, one after the other.
     Tumbling,
-    /// Windows that grow by a step up to a size and then start anew.
     Cumulate,
+    Session,
+    Count,
+    Each,
 }
 
 const KINDS: &[(&str, WindowKind)] = &[
     ("sliding", WindowKind::Sliding),
     ("tumbling", WindowKind::Tumbling),
     ("cumulate", WindowKind::Cumulate),
+    ("session", WindowKind::Session),
+    ("count", WindowKind::Count),
+    ("each", WindowKind::Each),
 ];
 
 /// The keys that only some kinds of windows have, and their kind.
@@ -68,14 +92,32 @@ pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Wi
         return None;
     };
     let place = section.place().clone();
-    let types = "add `type = \"sliding\"`, `\"tumbling\"` or `\"cumulate\"`";
+    let types =
+        "add `type = \"sliding\"`, `\"tumbling\"`, `\"cumulate\"`, `\"session\"`, `\"count\"` or `\"each\"`";
     let kind = section.required(reader, "type", types, one_of(KINDS));
+    let window = match kind {
+        Some(WindowKind::Session) => {
+            let gap = section.required(reader, "gap", "add `gap = \"30m\"`", duration(lengths()));
+            gap.map(|gap| Window::Session { gap })
+        }
+        Some(WindowKind::Count) => {
+            let size = section.required(reader, "size", "add `size = 100`", integer(1..=u64::MAX));
+            let slide = section.optional(reader, "slide", integer(1..=u64::MAX));
+            size.map(|size| Window::Count { size, slide: slide.unwrap_or(size) })
+        }
+        Some(WindowKind::Each) => Some(Window::Each),
+        shared => read_shared(&mut section, reader, shared).map(Window::Shared),
+    };
+    section.finish(reader);
+    Some((window.filter(|_| kind.is_some())?, place))
+}
+
+fn read_shared(section: &mut Section, reader: &mut Reader, kind: Option<WindowKind>) -> Option<SharedWindow> {
     let size = section.required(reader, "size", "add `size = \"10m\"`", duration(lengths()));
-    let slide = read_period(&mut section, reader, kind, size);
+    let slide = read_period(section, reader, kind, size);
     let offset = section.or(reader, "offset", (0, "\"0s\""), signed_duration);
     let zone = section.optional(reader, "zone", filled_string);
-    section.finish(reader);
-    Some((Window { kind: kind?, size: size?, slide: slide?, offset, zone }, place))
+    Some(SharedWindow { grows: kind == Some(WindowKind::Cumulate), size: size?, slide: slide?, offset, zone })
 }
 
 /// The slide or the step; other kinds of windows have none.
@@ -88,9 +130,9 @@ fn read_period(
     for (key, of, help) in PERIODS {
         if let (Some(kind), Some(entry)) = (kind.filter(|kind| *kind != of), section.entry(key)) {
             let message = match kind {
-                WindowKind::Tumbling => format!("a tumbling window has no `{key}`: each follows the last"),
                 WindowKind::Sliding => format!("a sliding window has no `{key}`: it moves by a `slide`"),
                 WindowKind::Cumulate => format!("a window that grows has no `{key}`: it grows by a `step`"),
+                _ => format!("a tumbling window has no `{key}`: each follows the last"),
             };
             reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message).with_help(help));
         }
@@ -102,7 +144,7 @@ fn read_period(
         Some(WindowKind::Cumulate) => {
             section.required(reader, "step", "add `step = \"1m\"`", duration(lengths()))
         }
-        Some(WindowKind::Tumbling) => size,
         None => section.optional(reader, "slide", duration(lengths())),
+        Some(_) => size,
     }
 }

@@ -14,10 +14,9 @@ use dataflow::{Flow, Job, StateSpec};
 use detect::Detection;
 use event::SinkId;
 use transform::{Transform, TransformSpec};
-use window::{SpecError, WindowSpec};
+use window::{SequenceSpec, SpecError, WindowSpec, Windowing};
 
 use crate::config::duration::format_instant;
-use crate::config::window::WindowKind;
 use crate::config::{Code, Config, Diagnostic, Reading, Window, source};
 use expressions::Compiler;
 use input::Input;
@@ -66,7 +65,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let decode = input.used_by(&texts.transform(&input.schema())?)?;
     let transform = texts.transform(&decode.schema())?;
     let (window, _) = config.window.as_ref()?;
-    let window = window_spec(window).ok()?;
+    let window = windowing(window).ok()?;
     let (detection_rules, alert_rules) = rules.into_iter().unzip();
     let (mut sinks, formats): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
     let quarantine = config.quarantine.as_ref().map(|quarantine| {
@@ -213,29 +212,42 @@ fn generated(generator: &source::Generator) -> String {
     )
 }
 
-fn window_spec(window: &Window) -> Result<WindowSpec, SpecError> {
-    let (size, slide) = (micros(window.size), micros(window.slide));
-    let spec = match window.kind {
-        WindowKind::Sliding | WindowKind::Tumbling => WindowSpec::sliding(size, slide)?,
-        WindowKind::Cumulate => WindowSpec::cumulate(size, slide)?,
+fn windowing(window: &Window) -> Result<Windowing, SpecError> {
+    let shared = match window {
+        Window::Shared(shared) => shared,
+        Window::Session { gap } => return SequenceSpec::session(micros(*gap)).map(Windowing::InOrder),
+        Window::Count { size, slide } => {
+            return SequenceSpec::count_sliding(*size, *slide).map(Windowing::InOrder);
+        }
+        Window::Each => return Ok(Windowing::InOrder(SequenceSpec::each())),
     };
-    let spec = spec.starting_at(window.offset)?;
-    match &window.zone {
-        Some(zone) => spec.in_zone(zone),
-        None => Ok(spec),
-    }
+    let (size, slide) = (micros(shared.size), micros(shared.slide));
+    let spec =
+        if shared.grows { WindowSpec::cumulate(size, slide) } else { WindowSpec::sliding(size, slide) }?;
+    let spec = spec.starting_at(shared.offset)?;
+    let spec = match &shared.zone {
+        Some(zone) => spec.in_zone(zone)?,
+        None => spec,
+    };
+    Ok(Windowing::Sliced(spec))
 }
 
 /// What makes windows what they are; of the simplest, no more than their size and slide.
 fn window_text(window: &Window) -> String {
-    let mut text = format!("size {}us, slide {}us", micros(window.size), micros(window.slide));
-    if window.kind == WindowKind::Cumulate {
+    let shared = match window {
+        Window::Shared(shared) => shared,
+        Window::Session { gap } => return format!("session, gap {}us", micros(*gap)),
+        Window::Count { size, slide } => return format!("count {size}, slide {slide}"),
+        Window::Each => return "each".to_owned(),
+    };
+    let mut text = format!("size {}us, slide {}us", micros(shared.size), micros(shared.slide));
+    if shared.grows {
         text.push_str(", grows");
     }
-    if window.offset != 0 {
-        text.push_str(&format!(", offset {}us", window.offset));
+    if shared.offset != 0 {
+        text.push_str(&format!(", offset {}us", shared.offset));
     }
-    if let Some(zone) = &window.zone {
+    if let Some(zone) = &shared.zone {
         text.push_str(&format!(", zone {zone}"));
     }
     text
@@ -251,7 +263,7 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     check_names(config, compiler);
     output::check_outputs(config, compiler);
     if let Some((window, place)) = &config.window
-        && let Err(error) = window_spec(window)
+        && let Err(error) = windowing(window)
     {
         compiler.report(Diagnostic::new(Code::BadValue, place.clone(), error.to_string()));
     }

@@ -11,7 +11,7 @@ use transform::compile_column;
 use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Sink, TableOptions, Target};
-use crate::config::{Code, Config, Diagnostic, Sql, source};
+use crate::config::{Code, Config, Diagnostic, Sql, Window, source};
 use crate::same::{is_device_or_pipe, is_same_file};
 
 impl Compiler<'_> {
@@ -69,16 +69,26 @@ impl Compiler<'_> {
                 self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
             }
             if let Some((window, place)) = &config.window
-                && [micros(window.size), micros(window.slide), window.offset]
-                    .iter()
-                    .any(|time| time % MICROS_PER_MILLI != 0)
+                && let Some(message) = no_rows_of_a_table(window)
             {
-                let message = "plain rows of a table need windows of whole milliseconds";
                 self.report(Diagnostic::new(Code::Conflict, place.clone(), message));
             }
         }
         Shape::Rows { key, rule }
     }
+}
+
+/// Why plain rows of such windows cannot be told apart in a table, if they cannot.
+fn no_rows_of_a_table(window: &Window) -> Option<&'static str> {
+    let times = match window {
+        Window::Shared(shared) => vec![micros(shared.size), micros(shared.slide), shared.offset],
+        Window::Session { gap } => vec![micros(*gap)],
+        Window::Count { .. } | Window::Each => {
+            return Some("plain rows of a table need windows that differ in time; set `format = \"alert\"`");
+        }
+    };
+    let whole = times.iter().all(|time| time % MICROS_PER_MILLI == 0);
+    (!whole).then_some("plain rows of a table need windows of whole milliseconds")
 }
 
 /// Whether a column is no more than that name.

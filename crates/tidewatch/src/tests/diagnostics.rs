@@ -140,7 +140,7 @@ fn a_misspelt_word_gets_the_nearest_one() {
     check(
         &changed("type = \"tumbling\"", "type = \"tumblin\""),
         r#"
-error[E0105]: `tumblin` is none of sliding, tumbling, cumulate
+error[E0105]: `tumblin` is none of sliding, tumbling, cumulate, session, count, each
   --> job.toml:16:8
    |
 16 | type = "tumblin"

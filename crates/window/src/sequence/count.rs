@@ -266,11 +266,8 @@ impl Counts {
             if pane.role == Role::Back {
                 self.flip(state, slot);
             }
-            let tally = &mut self.tallies[slot as usize];
-            tally.oldest = pane.next;
-            if pane.next == NONE {
-                tally.newest = NONE;
-            }
+            // The pane that was completed last is in the window: the queue is not emptied.
+            self.tallies[slot as usize].oldest = pane.next;
             state.free_row(oldest);
         }
     }

@@ -25,7 +25,7 @@ mod timers;
 use event::{Aggregate, Place, Rows};
 
 use self::count::Counts;
-use self::runs::{Piece, Runs};
+use self::runs::{Released, Runs, Stretch};
 use self::saving::Saving;
 use self::session::Sessions;
 use self::state::{Emit, State};
@@ -99,7 +99,8 @@ enum Machine {
 /// Records that are released together.
 #[derive(Debug, Default)]
 struct Batch {
-    pieces: Vec<Piece>,
+    released: Released,
+    /// By run, as the stretches lie.
     slots: Vec<u32>,
     /// The row of each record, or `NONE`.
     rows: Vec<u32>,
@@ -199,8 +200,7 @@ impl Sequence {
     /// Releases some records; returns how many.
     fn release(&mut self, to: Place, records_max: usize, emit: &mut Emit<'_>) -> usize {
         let mut batch = std::mem::take(&mut self.batch);
-        batch.pieces.clear();
-        self.runs.release(to, records_max, &mut batch.pieces);
+        self.runs.release(to, records_max, &mut batch.released);
         self.find_slots(&mut batch);
         self.assign(&mut batch);
         self.fold(&mut batch);
@@ -212,53 +212,63 @@ impl Sequence {
             self.state.keys.release(*slot);
         }
         self.state.table.recycle();
-        self.runs.drop_spent(&batch.pieces);
+        self.runs.drop_spent(&batch.released);
         self.batch = batch;
         self.batch.slots.len()
     }
 
     /// Finds the slots of keys, which are referred to while the batch is under way.
     fn find_slots(&mut self, batch: &mut Batch) {
-        let records = batch.pieces.iter().map(|piece| piece.rows).sum();
-        batch.slots.resize(records, NONE);
-        for piece in &batch.pieces {
-            let run = self.runs.run(piece.run);
-            let slots = &mut batch.slots[piece.at..piece.at + piece.rows];
-            self.state.keys.find_or_insert(&run.keys, &run.hashes, piece.start, slots);
+        batch.slots.resize(batch.released.records(), NONE);
+        for stretch in &batch.released.stretches {
+            let run = self.runs.run(stretch.run);
+            let slots = &mut batch.slots[stretch.at..stretch.at + stretch.rows];
+            self.state.keys.find_or_insert(&run.keys, &run.hashes, stretch.start, slots);
             slots.iter().for_each(|slot| self.state.keys.refer(*slot));
         }
     }
 
-    /// Says of each record to which row it belongs.
+    /// Says of each record, in order, to which row it belongs.
     fn assign(&mut self, batch: &mut Batch) {
-        batch.rows.clear();
-        for piece in &batch.pieces {
-            let run = self.runs.run(piece.run);
-            let records = (piece.start..piece.start + piece.rows).zip(&batch.slots[piece.at..]);
-            let state = &mut self.state;
-            match &mut self.machine {
-                Machine::Sessions(sessions, gap) => batch.rows.extend(records.map(|(record, slot)| {
-                    let gap = gap.unwrap_or_else(|| run.gap(record));
-                    let row = sessions.place(state, *slot, run.times[record], gap, run.seen[record]);
-                    row.unwrap_or(NONE)
-                })),
-                Machine::Counts(counts) => batch.rows.extend(records.map(|(record, slot)| {
-                    let row = counts.place(state, *slot, run.times[record], run.seen[record]);
-                    row.unwrap_or(NONE)
-                })),
-            }
-        }
+        batch.rows.resize(batch.slots.len(), NONE);
         self.judged.windowed += batch.rows.len() as u64;
-        if matches!(self.machine, Machine::Sessions(..)) {
-            batch.pieces.iter().for_each(|piece| self.note_late(piece, &batch.rows));
+        let is_session = matches!(self.machine, Machine::Sessions(..));
+        for piece in &batch.released.pieces {
+            let Stretch { run, start, at, .. } = batch.released.stretches[piece.stretch as usize];
+            let first = at + piece.start - start;
+            let places = first..first + piece.rows as usize;
+            let (slots, rows) = (&batch.slots[places.clone()], &mut batch.rows[places]);
+            self.assign_piece(run, piece.start, slots, rows);
+            if is_session && rows.contains(&NONE) {
+                self.note_late(run, piece.start, rows);
+            }
         }
     }
 
-    fn note_late(&mut self, piece: &Piece, rows: &[u32]) {
-        let rows = &rows[piece.at..piece.at + piece.rows];
-        for (record, _) in (piece.start..).zip(rows).filter(|(_, row)| **row == NONE) {
-            let raw = self.runs.take_raw(piece.run, record);
-            let run = self.runs.run(piece.run);
+    fn assign_piece(&mut self, run: u32, start: usize, slots: &[u32], rows: &mut [u32]) {
+        let (run, state) = (self.runs.run(run), &mut self.state);
+        let records = (start..).zip(slots).zip(rows);
+        match &mut self.machine {
+            Machine::Sessions(sessions, gap) => {
+                for ((record, slot), row) in records {
+                    let gap = gap.unwrap_or_else(|| run.gap(record));
+                    let found = sessions.place(state, *slot, run.times[record], gap, run.seen[record]);
+                    *row = found.unwrap_or(NONE);
+                }
+            }
+            Machine::Counts(counts) => {
+                for ((record, slot), row) in records {
+                    let found = counts.place(state, *slot, run.times[record], run.seen[record]);
+                    *row = found.unwrap_or(NONE);
+                }
+            }
+        }
+    }
+
+    fn note_late(&mut self, number: u32, start: usize, rows: &[u32]) {
+        for (record, _) in (start..).zip(rows).filter(|(_, row)| **row == NONE) {
+            let raw = self.runs.take_raw(number, record);
+            let run = self.runs.run(number);
             let (partition, offset) = (run.partition, run.offsets[record]);
             let (seen, time) = (run.seen[record], run.times[record]);
             self.judged.windowed -= 1;
@@ -268,18 +278,15 @@ impl Sequence {
 
     /// Folds the records of a batch, run by run.
     fn fold(&mut self, batch: &mut Batch) {
-        batch.pieces.sort_by_key(|piece| piece.run);
-        for pieces in batch.pieces.chunk_by(|a, b| a.run == b.run) {
+        for stretch in &batch.released.stretches {
             batch.folded.clear();
             batch.targets.clear();
-            for piece in pieces {
-                let records = (piece.start..).zip(&batch.rows[piece.at..piece.at + piece.rows]);
-                for (record, row) in records.filter(|(_, row)| **row != NONE) {
-                    batch.folded.push(record);
-                    batch.targets.push(*row);
-                }
+            let records = (stretch.start..).zip(&batch.rows[stretch.at..stretch.at + stretch.rows]);
+            for (record, row) in records.filter(|(_, row)| **row != NONE) {
+                batch.folded.push(record);
+                batch.targets.push(*row);
             }
-            self.state.fold(self.runs.run(pieces[0].run), &batch.folded, &batch.targets);
+            self.state.fold(self.runs.run(stretch.run), &batch.folded, &batch.targets);
         }
     }
 }

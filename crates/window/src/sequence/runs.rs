@@ -1,7 +1,7 @@
 //! Records that wait for their turn: runs that are sorted each, merged by place.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use arrow_array::{ArrayRef, BinaryArray};
 use event::{Place, Watermark};
@@ -45,25 +45,58 @@ impl Run {
     }
 }
 
-/// Neighbouring records of a run that are also neighbours in the order of all.
+/// What is released together of one run: neighbouring records.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Piece {
-    pub(crate) run: u64,
+pub(crate) struct Stretch {
+    pub(crate) run: u32,
     /// First of its records in the run.
     pub(crate) start: usize,
     pub(crate) rows: usize,
-    /// First of its records among those that are released together.
+    /// First of its records among all that are released together.
     pub(crate) at: usize,
+}
+
+/// Neighbouring records of a run that are also neighbours in the order of all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece {
+    /// Place of the stretch that they are of.
+    pub(crate) stretch: u32,
+    pub(crate) rows: u32,
+    /// First of its records in the run.
+    pub(crate) start: usize,
+}
+
+/// Records that are released together: by run, and in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Released {
+    pub(crate) stretches: Vec<Stretch>,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Released {
+    pub(crate) fn records(&self) -> usize {
+        self.stretches.last().map_or(0, |last| last.at + last.rows)
+    }
 }
 
 /// Runs of all partitions.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
-    /// By order of arrival, with the first record that still waits.
-    runs: BTreeMap<u64, (Run, usize)>,
-    /// The place of that record.
-    heads: BinaryHeap<Reverse<(Place, u64)>>,
-    next: u64,
+    /// By number. A run that has no records left makes room for another one.
+    runs: Vec<Option<Waiting>>,
+    free: Vec<u32>,
+    /// The place of the first record of each run that still waits.
+    heads: BinaryHeap<Reverse<(Place, u32)>>,
+}
+
+/// A run of which records wait.
+#[derive(Debug)]
+struct Waiting {
+    run: Run,
+    /// The first record that does.
+    next: usize,
+    /// Its stretch among what is being released.
+    stretch: Option<u32>,
 }
 
 impl Runs {
@@ -72,14 +105,24 @@ impl Runs {
         if run.times.is_empty() {
             return;
         }
-        self.heads.push(Reverse((run.place(0), self.next)));
-        self.runs.insert(self.next, (run, 0));
-        self.next += 1;
+        let place = run.place(0);
+        let waiting = Some(Waiting { run, next: 0, stretch: None });
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.runs[number as usize] = waiting;
+                number
+            }
+            None => {
+                self.runs.push(waiting);
+                (self.runs.len() - 1) as u32
+            }
+        };
+        self.heads.push(Reverse((place, number)));
     }
 
     /// Number of records that wait.
     pub(crate) fn records(&self) -> usize {
-        self.runs.values().map(|(run, next)| run.times.len() - next).sum()
+        self.waiting().map(|(_, run, next)| run.times.len() - next).sum()
     }
 
     /// The place of the record that comes next, if it comes before `to`.
@@ -88,46 +131,64 @@ impl Runs {
     }
 
     /// Releases records before `to` in order, `rows_max` at most. The runs stay until [`Runs::drop_spent`].
-    pub(crate) fn release(&mut self, to: Place, rows_max: usize, pieces: &mut Vec<Piece>) {
-        let mut at = 0;
-        while at < rows_max && self.next_before(to).is_some() {
-            let Some(Reverse((_, number))) = self.heads.pop() else { return };
+    pub(crate) fn release(&mut self, to: Place, rows_max: usize, released: &mut Released) {
+        released.stretches.clear();
+        released.pieces.clear();
+        let mut rest = rows_max;
+        while rest > 0 && self.next_before(to).is_some() {
+            let Some(Reverse((_, number))) = self.heads.pop() else { break };
             let limit = self.next_before(to).unwrap_or(to);
-            let Some((run, next)) = self.runs.get_mut(&number) else { return };
-            let start = *next;
-            let rows = rows_before(run, start, (run.times.len() - start).min(rows_max - at), limit);
-            *next += rows;
-            if *next < run.times.len() {
-                self.heads.push(Reverse((run.place(*next), number)));
+            let Some(Some(waiting)) = self.runs.get_mut(number as usize) else { break };
+            let (run, start) = (&waiting.run, waiting.next);
+            let rows = rows_before(run, start, (run.times.len() - start).min(rest), limit);
+            waiting.next += rows;
+            if waiting.next < run.times.len() {
+                self.heads.push(Reverse((run.place(waiting.next), number)));
             }
-            pieces.push(Piece { run: number, start, rows, at });
-            at += rows;
+            let stretch = *waiting.stretch.get_or_insert_with(|| {
+                released.stretches.push(Stretch { run: number, start, rows: 0, at: 0 });
+                released.stretches.len() as u32 - 1
+            });
+            released.stretches[stretch as usize].rows += rows;
+            released.pieces.push(Piece { stretch, rows: rows as u32, start });
+            rest -= rows;
+        }
+        let mut at = 0;
+        for stretch in &mut released.stretches {
+            stretch.at = at;
+            at += stretch.rows;
         }
     }
 
-    /// The run of a piece.
-    pub(crate) fn run(&self, number: u64) -> &Run {
-        &self.runs[&number].0
+    /// A run of which records are being released.
+    pub(crate) fn run(&self, number: u32) -> &Run {
+        let waiting = self.runs[number as usize].as_ref();
+        &waiting.expect("a run stays while its records are being released").run
     }
 
     /// The first bytes of a record, which is not needed any more.
-    pub(crate) fn take_raw(&mut self, number: u64, row: usize) -> Vec<u8> {
-        let raw = self.runs.get_mut(&number).and_then(|(run, _)| run.raw.get_mut(row));
-        raw.map(std::mem::take).unwrap_or_default()
+    pub(crate) fn take_raw(&mut self, number: u32, row: usize) -> Vec<u8> {
+        let waiting = self.runs[number as usize].as_mut();
+        waiting.and_then(|waiting| waiting.run.raw.get_mut(row)).map(std::mem::take).unwrap_or_default()
     }
 
-    /// Lets the runs of these pieces go that have no records left.
-    pub(crate) fn drop_spent(&mut self, pieces: &[Piece]) {
-        for piece in pieces {
-            if self.runs.get(&piece.run).is_some_and(|(run, next)| *next == run.times.len()) {
-                self.runs.remove(&piece.run);
+    /// Ends a release: runs go that have no records left.
+    pub(crate) fn drop_spent(&mut self, released: &Released) {
+        for stretch in &released.stretches {
+            let waiting = &mut self.runs[stretch.run as usize];
+            if waiting.as_ref().is_some_and(|waiting| waiting.next == waiting.run.times.len()) {
+                *waiting = None;
+                self.free.push(stretch.run);
+            } else if let Some(waiting) = waiting {
+                waiting.stretch = None;
             }
         }
     }
 
     /// What waits: each run with the first of its records that does.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = (u64, &Run, usize)> {
-        self.runs.iter().map(|(number, (run, next))| (*number, run, *next))
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (u32, &Run, usize)> {
+        let runs = (0..).zip(&self.runs);
+        runs.filter_map(|(number, waiting)| waiting.as_ref().map(|of| (number, &of.run, of.next)))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Saving {
     /// Slots whose keys are still to be written.
     keys: Vec<u32>,
     /// Runs that are, each with the first record that is.
-    waiting: VecDeque<(u64, usize)>,
+    waiting: VecDeque<(u32, usize)>,
     recent: bool,
     rows: Option<Unsaved>,
 }
