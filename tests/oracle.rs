@@ -188,6 +188,11 @@ fn agrees(function: Function, expected: &Value, found: &Json) -> bool {
 
 /// Runs a job with `[window]` as given and compares it with the oracle's windows, in seconds.
 fn check(key: Key, window: &str, windows: oracle::Windows, random: &mut Random) {
+    check_late(key, window, windows, 0, random);
+}
+
+/// The same, with windows that take late records for so many seconds.
+fn check_late(key: Key, window: &str, windows: oracle::Windows, lateness: i64, random: &mut Random) {
     let folder = tempfile::tempdir().expect("a folder");
     let (config_path, input) = (folder.path().join("job.toml"), folder.path().join("events.ndjson"));
     std::fs::write(&config_path, config(key, window)).expect("write the config");
@@ -202,7 +207,8 @@ fn check(key: Key, window: &str, windows: oracle::Windows, random: &mut Random) 
     let aggregates: Vec<Aggregate> = features().into_iter().map(|(.., aggregate)| aggregate).collect();
     let [size, slide, offset] = [windows.size, windows.slide, windows.offset].map(|s| s * 1_000_000);
     let windows = oracle::Windows { size, slide, offset, ..windows };
-    let expected = oracle::Job { bound: 5_000_000, windows, aggregates }.run(&partitions);
+    let expected = oracle::Job { bound: 5_000_000, windows, lateness: lateness * 1_000_000, aggregates }
+        .run(&partitions);
     assert!(!expected.late.is_empty() && expected.filtered > 100);
 
     let run = |workers: usize| {
@@ -287,6 +293,12 @@ fn windows_on_the_clock_of_kathmandu_agree_with_the_oracle() {
     let window = "type = 'sliding'\nsize = '90s'\nslide = '35s'\nzone = 'Asia/Kathmandu'";
     let windows = oracle::Windows { offset: -KATHMANDU_S, ..oracle::Windows::sliding(90, 35) };
     check(Key::Text, window, windows, &mut Random::new(seed(7)));
+}
+
+#[test]
+fn windows_that_allow_for_late_records_are_corrected_as_the_oracle_corrects_them() {
+    let window = "type = 'sliding'\nsize = '60s'\nslide = '20s'\nallowed_lateness = '45s'";
+    check_late(Key::Text, window, oracle::Windows::sliding(60, 20), 45, &mut Random::new(seed(8)));
 }
 
 #[test]

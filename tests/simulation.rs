@@ -151,6 +151,7 @@ impl Case {
         let oracle = oracle::Job {
             bound: BOUND,
             windows: oracle::Windows::sliding(size * 1_000_000, slide * 1_000_000),
+            lateness: 0,
             aggregates: vec![
                 Aggregate::count(),
                 Aggregate::of(Function::Sum, 0),

@@ -118,6 +118,10 @@ impl AlertObject {
         append_key(keys, row, out);
         out.extend_from_slice(br#","window":"#);
         page.append_window(span.window, out);
+        // What is put out for the first time, or by a record, corrects nothing.
+        if span.sequence > 0 && !span.by_record {
+            out.extend_from_slice(format!(r#","revision":{}"#, span.sequence).as_bytes());
+        }
         out.extend_from_slice(br#","features":"#);
         self.append_columns(columns, self.row.features(), row, out);
         out.extend_from_slice(br#","score":"#);

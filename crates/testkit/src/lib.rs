@@ -14,7 +14,7 @@
 //! ```
 //! use testkit::oracle::{Aggregate, Job, Record, Value, Windows};
 //!
-//! let job = Job { bound: 5, windows: Windows::sliding(10, 10), aggregates: vec![Aggregate::count()] };
+//! let job = Job { bound: 5, windows: Windows::sliding(10, 10), lateness: 0, aggregates: vec![Aggregate::count()] };
 //! let at = |time| Record::new("a", time, vec![]);
 //! // 20 moves the watermark to 14, so [0, 10) is closed when 9 comes: 9 is late.
 //! let outcome = job.run(&[vec![at(1), at(20), at(9)]]);

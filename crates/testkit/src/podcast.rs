@@ -106,6 +106,7 @@ impl Podcast {
         Job {
             bound: self.bound_ms * 1_000,
             windows: Windows::sliding(self.size_ms * 1_000, self.slide_ms * 1_000),
+            lateness: 0,
             aggregates: vec![
                 count,
                 Aggregate::of(AggregateFunction::Sum, LISTEN_S).filtered(LISTEN),

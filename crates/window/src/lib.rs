@@ -36,6 +36,7 @@ mod aside;
 mod clock;
 mod keyed;
 mod keys;
+mod late;
 mod packed;
 mod restore;
 mod sequence;
@@ -45,6 +46,7 @@ mod snapshot;
 mod spec;
 mod text;
 mod totals;
+mod turn;
 mod windows;
 
 pub use aside::Arrival;

@@ -45,6 +45,8 @@ impl Windows {
     /// Sets the watermark by which windows are closed, before chunks are restored.
     pub fn restore_closed(&mut self, closed: Watermark) {
         self.closed = closed;
+        // What older slices there are is kept for late records.
+        self.floor_at(closed);
     }
 
     /// Begins to take in the chunks of one chain. `owns` says of a key's hash whether it belongs here.
@@ -70,6 +72,16 @@ impl Restoration<'_> {
             ChunkHead::Asides(asides) => {
                 let own = asides.0.into_iter().filter(|(_, aside)| (self.owns)(key_hash(&aside.key)));
                 self.windows.asides.extend(own);
+                Ok(())
+            }
+            ChunkHead::Corrections(corrections) => {
+                for (window, key, late) in corrections.0 {
+                    let hash = key_hash(&key);
+                    if (self.owns)(hash) {
+                        let slot = self.windows.keys.insert_one(&key, hash);
+                        self.windows.corrections.entry(window).or_default().insert(slot, late);
+                    }
+                }
                 Ok(())
             }
             ChunkHead::Panes(_) | ChunkHead::Waiting(_) | ChunkHead::Recent(_) => {

@@ -145,6 +145,21 @@ impl Slice {
         self.index.is_empty()
     }
 
+    /// The rows of some slots, which ascend, as a slice whose slots are their numbers.
+    pub(crate) fn chosen(&self, layout: &Layout, slots: &[u32]) -> Slice {
+        let stride = layout.stride();
+        let (mut numbers, mut words, mut spills) = (Vec::new(), Vec::new(), Spills::new());
+        for (row, slot) in (0..).zip(self.slots.iter()) {
+            let Ok(number) = slots.binary_search(slot) else { continue };
+            let of_row = self.spills.range((row, 0)..=(row, u16::MAX));
+            let place = numbers.len() as u32;
+            spills.extend(of_row.map(|((_, word), exact)| ((place, *word), exact.clone())));
+            numbers.push(number as u32);
+            words.extend_from_slice(self.row(row as usize, stride));
+        }
+        Slice { slots: Arc::new(numbers), words: Arc::new(words), spills, ..Slice::default() }
+    }
+
     /// A row's words.
     pub(crate) fn row(&self, row: usize, stride: usize) -> &[u64] {
         &self.words[row * stride..(row + 1) * stride]

@@ -73,6 +73,16 @@ impl Slicing {
         self.settle(time, number, |number| self.window(number).start <= time)
     }
 
+    /// How long after a window is due late records are allowed for.
+    pub(crate) fn lateness(&self) -> i64 {
+        self.spec.lateness
+    }
+
+    /// The tick at which the time for late records of a window is over, and it is put out once more if any came.
+    pub(crate) fn corrected_at(&self, window: Window) -> i64 {
+        window.due().saturating_add(self.spec.lateness)
+    }
+
     /// Whether a window is the one before it once more: where the clock skips ends of windows that grow, they all
     /// end at the jump.
     pub(crate) fn repeats(&self, window: i64) -> bool {

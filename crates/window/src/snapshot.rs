@@ -56,6 +56,8 @@ pub enum ChunkHead {
     Rows(RowsHead),
     /// All records that are set aside.
     Asides(Asides),
+    /// All corrections that are to come.
+    Corrections(Corrections),
     /// Of windows in order. Parts: numbers of rows, their slots, what is known of each row, its words; numbers of
     /// rows that are gone. All replace what earlier chunks say of these rows.
     Panes(PanesHead),
@@ -83,6 +85,10 @@ pub struct WaitingHead {
 /// Keys of count windows without a row.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecentHead(pub(crate) Vec<Recent>);
+
+/// Closed windows that are to be put out once more: window, key, how many late records it has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Corrections(pub(crate) Vec<(i64, Vec<u8>, u64)>);
 
 /// Records that are set aside, each with its place in their order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -154,6 +160,7 @@ pub(crate) struct Saving {
     /// The slice that is being written.
     rows: Option<SavingRows>,
     asides: bool,
+    corrections: bool,
 }
 
 #[derive(Debug)]
@@ -198,7 +205,7 @@ where
 impl Windows {
     /// Numbers of the slices that hold records, ascending.
     pub fn slices(&self) -> impl Iterator<Item = i64> {
-        self.slices.range(self.expired..).map(|(number, _)| *number)
+        self.slices.range(self.first_kept()..).map(|(number, _)| *number)
     }
 
     /// Begins the snapshot of a cut: of what has changed since the last one, or of everything if `whole`.
@@ -212,7 +219,13 @@ impl Windows {
         let unsaved = self.slices.iter().filter(|(_, slice)| !slice.is_saved());
         let slices = unsaved.map(|(number, _)| *number).collect();
         let (keys, again) = self.keys.save(cut, whole);
-        self.saving = Some(Saving { keys, slices, rows: None, asides: !self.asides.is_empty() });
+        self.saving = Some(Saving {
+            keys,
+            slices,
+            rows: None,
+            asides: !self.asides.is_empty(),
+            corrections: !self.corrections.is_empty(),
+        });
         again
     }
 
@@ -234,6 +247,9 @@ impl Windows {
         if std::mem::take(&mut saving.asides) {
             return Some(self.asides_chunk());
         }
+        if std::mem::take(&mut saving.corrections) {
+            return Some(self.corrections_chunk());
+        }
         if saving.rows.is_none() {
             let slice = saving.slices.pop_front()?;
             saving.rows = Some(SavingRows { slice, chosen: self.slices[&slice].unsaved(), next: 0 });
@@ -251,6 +267,18 @@ impl Windows {
     fn asides_chunk(&self) -> StateChunk {
         let asides = self.asides.iter().map(|(place, aside)| (*place, aside.clone())).collect();
         let head = ChunkHead::Asides(Asides(asides));
+        StateChunk { label: ASIDES, supersedes: true, head, parts: Vec::new() }
+    }
+
+    fn corrections_chunk(&self) -> StateChunk {
+        let corrections = self.corrections.iter().flat_map(|(window, slots)| {
+            slots.iter().map(|(slot, late)| {
+                let mut key = Vec::new();
+                self.keys.append_key(*slot, &mut key);
+                (*window, key, *late)
+            })
+        });
+        let head = ChunkHead::Corrections(Corrections(corrections.collect()));
         StateChunk { label: ASIDES, supersedes: true, head, parts: Vec::new() }
     }
 

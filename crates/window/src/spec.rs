@@ -19,6 +19,8 @@ pub struct WindowSpec {
     pub offset: i64,
     /// Whether windows grow: each of `size` is preceded by shorter ones of the same start, a `slide` apart.
     pub grows: bool,
+    /// How long after a window is due it still takes records that come late: then it is put out once more.
+    pub lateness: i64,
     /// The time zone on whose clock windows start and end; UTC without one.
     pub zone: Option<TimeZone>,
 }
@@ -40,6 +42,9 @@ pub enum SpecError {
     /// Flink refuses it too: such an offset says the same as a smaller one.
     #[error("an offset must be shorter than the time from one start of a window to the next")]
     Offset,
+    /// A lateness before which a window is not even due.
+    #[error("the lateness that is allowed for cannot be negative")]
+    Lateness,
     /// A name that the tz database does not have.
     #[error("`{0}` is no time zone; write one as `Asia/Seoul`")]
     Zone(String),
@@ -60,7 +65,7 @@ impl WindowSpec {
         if slices >= SLICES_MAX {
             return Err(SpecError::TooManySlices(slices));
         }
-        Ok(WindowSpec { size, slide, offset: 0, grows: false, zone: None })
+        Ok(WindowSpec { size, slide, offset: 0, grows: false, lateness: 0, zone: None })
     }
 
     /// Windows of `size`, one after the other.
@@ -94,6 +99,15 @@ impl WindowSpec {
             return Err(SpecError::Offset);
         }
         Ok(WindowSpec { offset, ..self })
+    }
+
+    /// The same windows, which take records that are due, by as much as `lateness`: the row of such a window is put out
+    /// once more when that time is over.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn allowing(self, lateness: i64) -> Result<Self, SpecError> {
+        if lateness < 0 { Err(SpecError::Lateness) } else { Ok(WindowSpec { lateness, ..self }) }
     }
 
     /// The same windows by the clock of a time zone: one of a day starts at midnight there, and lasts as long as

@@ -8,8 +8,6 @@
 //! Source: Tangwongsan, Hirzel, Schneider (2017), "Low-latency sliding-window aggregation in worst-case
 //! constant time" (the two-stacks algorithm).
 
-use std::collections::BTreeMap;
-
 use crate::aggregate::{Exact, Layout, Spills, combine};
 use crate::slice::Slice;
 use crate::text::Texts;
@@ -111,12 +109,13 @@ impl Running {
         }
     }
 
-    /// Builds front and back again if they are stale. `slices` are those that are in, up to `merged_to`.
-    pub(crate) fn refresh(
+    /// Builds front and back again if they are stale. `slices` are those that are in, up to `merged_to`, oldest
+    /// first.
+    pub(crate) fn refresh<'a>(
         &mut self,
         layout: &Layout,
         texts: &Texts,
-        slices: &mut BTreeMap<i64, Slice>,
+        slices: impl DoubleEndedIterator<Item = (&'a i64, &'a mut Slice)>,
         merged_to: i64,
     ) {
         let ordered = layout.ordered();
@@ -125,7 +124,7 @@ impl Running {
         }
         self.front.fill(0);
         self.back.fill(0);
-        for (_, slice) in slices.range_mut(..merged_to).rev() {
+        for (_, slice) in slices.rev() {
             slice.suffix.resize(slice.slots.len() * ordered, 0);
             let rows = slice.words.chunks_exact(layout.stride()).zip(slice.suffix.chunks_exact_mut(ordered));
             for (slot, (row, rest)) in slice.slots.iter().zip(rows) {

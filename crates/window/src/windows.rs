@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BinaryArray};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use event::{Aggregate, Batch, Field, Rows, Schema, Spans, Watermark, Window, key_hash};
+use event::{Aggregate, Batch, Field, Rows, Schema, Spans, Watermark, Window};
 
 use crate::WindowSpec;
 use crate::aggregate::{Folding, Layout, Progress, Target, Totals, fold, results, text_words};
-use crate::aside::{Arrival, Aside, Held, input_types};
+use crate::aside::{Arrival, Aside};
 use crate::keys::Keys;
 use crate::slice::Slice;
 use crate::slicing::Slicing;
 use crate::snapshot::Saving;
 use crate::text::Texts;
 use crate::totals::Running;
+use crate::turn::Turn;
 
 /// Records that are folded in one go: their rows of state stay in the nearest caches.
 const FOLD_ROWS: usize = 1024;
@@ -52,24 +53,28 @@ pub struct Windows {
     pub(crate) keys: Keys,
     pub(crate) texts: Texts,
     pub(crate) slices: BTreeMap<i64, Slice>,
-    /// Records that wait for a window, by (first window that holds them, partition, offset).
+    /// Records that wait for their turn, by (`seen`, partition, offset).
     pub(crate) asides: BTreeMap<(i64, u32, u64), Aside>,
-    running: Running,
-    /// Slices below this number are in the running totals.
-    merged_to: i64,
+    /// Closed windows that records came for in the time allowed for that: by number, then for each slot how many.
+    pub(crate) corrections: BTreeMap<i64, BTreeMap<u32, u64>>,
+    pub(crate) running: Running,
+    /// Slices from this number on and below `merged_to` are in the running totals.
+    pub(crate) left: i64,
+    pub(crate) merged_to: i64,
     /// Windows that are due by this are closed.
     pub(crate) closed: Watermark,
     /// Windows below this number are closed too.
-    floor: i64,
+    pub(crate) floor: i64,
     /// The window whose rows are being emitted.
     closing: Option<Closing>,
-    /// No window needs slices below this number any more; they go with the next call that emits nothing, so
-    /// that rows do not wait for that, or at the latest before the next window closes.
+    /// No window that is to close needs slices below this number any more; they go with the next call that emits
+    /// nothing, so that rows do not wait for that, or at the latest before the next window closes. Where late
+    /// records are allowed for, they stay until that time is over.
     pub(crate) expired: i64,
     /// The snapshot that is being taken.
     pub(crate) saving: Option<Saving>,
     result_schema: Arc<Schema>,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 /// A window whose rows are emitted up to a slot.
@@ -80,8 +85,8 @@ struct Closing {
 }
 
 #[derive(Debug, Default)]
-struct Scratch {
-    slots: Vec<u32>,
+pub(crate) struct Scratch {
+    pub(crate) slots: Vec<u32>,
     rows: Vec<u32>,
     numbers: Vec<i64>,
     order: Vec<u32>,
@@ -100,7 +105,9 @@ impl Windows {
             texts: Texts::default(),
             slices: BTreeMap::new(),
             asides: BTreeMap::new(),
+            corrections: BTreeMap::new(),
             running: Running::new(),
+            left: i64::MIN,
             merged_to: i64::MIN,
             closed: Watermark::NONE,
             floor: i64::MIN,
@@ -150,54 +157,18 @@ impl Windows {
         judged
     }
 
-    fn folding<'a>(&self, arrivals: &Arrivals<'a>) -> Folding<'a> {
+    pub(crate) fn folding<'a>(&self, arrivals: &Arrivals<'a>) -> Folding<'a> {
         Folding::new(&self.layout, arrivals.inputs, arrivals.times, arrivals.partition, arrivals.offsets)
     }
 
-    fn judge(&self, time: i64, seen: i64) -> Arrival {
-        let first = self.slicing.window(self.slicing.first_window_of(time));
-        let last = self.slicing.window(self.slicing.last_window_of(time));
-        if first.due() > seen {
-            Arrival::InTime
-        } else if last.due() <= seen {
-            Arrival::Late
-        } else {
-            Arrival::SetAside
-        }
-    }
-
-    fn set_aside(&mut self, arrivals: &Arrivals<'_>, row: usize, seen: i64) {
-        let types = input_types(self.layout.aggregates());
-        let inputs = arrivals.inputs.iter().zip(types);
-        let aside = Aside {
-            key: arrivals.keys.value(row).to_vec(),
-            time: arrivals.times[row],
-            partition: arrivals.partition,
-            offset: arrivals.offsets[row],
-            inputs: inputs.map(|(column, data_type)| Held::take(column, data_type, row)).collect(),
-        };
-        let window = self.slicing.first_window_due_after(seen);
-        self.asides.insert((window, aside.partition, aside.offset), aside);
-    }
-
-    fn insert_aside(&mut self, aside: &Aside) {
-        let keys = BinaryArray::from(vec![aside.key.as_slice()]);
-        let types = input_types(self.layout.aggregates());
-        let inputs: Vec<ArrayRef> = aside.inputs.iter().zip(types).map(|(held, t)| held.column(t)).collect();
-        let arrivals = Arrivals {
-            keys: &keys,
-            hashes: &[key_hash(&aside.key)],
-            times: &[aside.time],
-            inputs: &inputs,
-            partition: aside.partition,
-            offsets: &[aside.offset],
-        };
-        let folding = self.folding(&arrivals);
-        self.insert_rows(&arrivals, &folding, 0, 1);
-    }
-
     /// Folds the rows `[start, start + rows)`, slice by slice.
-    fn insert_rows(&mut self, arrivals: &Arrivals<'_>, folding: &Folding<'_>, start: usize, rows: usize) {
+    pub(crate) fn insert_rows(
+        &mut self,
+        arrivals: &Arrivals<'_>,
+        folding: &Folding<'_>,
+        start: usize,
+        rows: usize,
+    ) {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.slots.resize(rows, 0);
         self.keys.find_or_insert(arrivals.keys, arrivals.hashes, start, &mut scratch.slots);
@@ -241,7 +212,8 @@ impl Windows {
         let slice = self.slices.entry(number).or_default();
         slice.find_or_insert(&self.layout, &mut self.keys, slots, rows);
         // Only a record that was behind can meet a slice that older windows have already used.
-        let touched = if number < self.merged_to { unique(rows) } else { Vec::new() };
+        let is_in = (self.left..self.merged_to).contains(&number);
+        let touched = if is_in { unique(rows) } else { Vec::new() };
         self.change_running(number, &touched, -1);
         let mut from = Progress::default();
         while let Err(progress) = self.fold_from(folding, number, rows, select, from) {
@@ -331,11 +303,12 @@ impl Windows {
                 self.expired = self.slicing.slices_of(closing.number + 1).start;
                 self.floor = closing.number + 1;
             }
-            let floor = self.floor.max(self.slicing.first_window_due_after(self.closed.0));
-            let due = |number: &i64| self.slicing.window(*number).due() <= watermark.0;
-            let Some(number) = self.next_window(floor).filter(due) else { break };
-            self.expire();
-            self.begin_close(number);
+            match self.next_turn().filter(|turn| turn.is_up_at(watermark)) {
+                None => break,
+                Some(Turn::Window(_, number)) => self.begin_close(number),
+                Some(Turn::Aside(seen)) => self.take_aside(seen),
+                Some(Turn::Correction(_, number)) => self.correct(number, &mut rest, emit),
+            }
         }
         // Not while rows of this call wait to be taken on.
         if rest == rows_max {
@@ -347,44 +320,53 @@ impl Windows {
         true
     }
 
-    /// The first window not below `floor` that holds a record.
-    fn next_window(&self, floor: i64) -> Option<i64> {
-        let slice = self.slices.range(self.expired..).next().map(|(number, _)| *number);
-        let of_slices =
-            slice.map(|number| self.slicing.first_window_of(self.slicing.start_of_slice(number)).max(floor));
-        let of_asides = self.asides.first_key_value().map(|((window, ..), _)| *window);
-        let mut number = of_slices.into_iter().chain(of_asides).min()?;
-        while self.slicing.repeats(number) {
-            number += 1;
-        }
-        Some(number)
+    /// Begins with the windows that are due after a watermark.
+    pub(crate) fn floor_at(&mut self, closed: Watermark) {
+        let next = self.slicing.slices_of(self.slicing.first_window_due_after(closed.0)).start;
+        (self.expired, self.left) = (next, next);
     }
 
     /// Brings the running totals to a window, whose rows are then to be emitted.
     fn begin_close(&mut self, number: i64) {
-        while let Some(aside) = self.asides.first_entry().filter(|aside| aside.key().0 <= number) {
-            let aside = aside.remove();
-            self.insert_aside(&aside);
-        }
         let slices = self.slicing.slices_of(number);
+        self.expired = self.expired.max(slices.start);
+        self.expire();
         self.running.reserve(&self.layout, self.keys.slots());
-        for (_, slice) in self.slices.range(self.merged_to.min(slices.end)..slices.end) {
+        let merged_to = self.merged_to.max(slices.start);
+        for (_, slice) in self.slices.range(merged_to.min(slices.end)..slices.end) {
             self.running.merge(&self.layout, &self.texts, slice);
         }
-        self.merged_to = self.merged_to.max(slices.end);
-        self.running.refresh(&self.layout, &self.texts, &mut self.slices, self.merged_to);
+        self.merged_to = merged_to.max(slices.end);
+        let in_totals = self.slices.range_mut(self.left..self.merged_to);
+        self.running.refresh(&self.layout, &self.texts, in_totals, self.merged_to);
         self.closing = Some(Closing { number, slot: 0 });
     }
 
-    /// Lets slices go that no window needs any more.
+    /// Lets slices go that no window needs any more: out of the running totals, and then altogether.
     pub(crate) fn expire(&mut self) {
-        let expired = self.expired;
-        while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < expired) {
-            let (number, slice) = oldest.remove_entry();
-            self.running.expire(&self.layout, number, &slice);
-            for slot in slice.slots.iter() {
+        let totals_end = self.expired.min(self.merged_to);
+        if self.left < totals_end {
+            for (number, slice) in self.slices.range(self.left..totals_end) {
+                self.running.expire(&self.layout, *number, slice);
+            }
+        }
+        self.left = self.left.max(self.expired);
+        let kept = self.first_kept();
+        while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < kept) {
+            for slot in oldest.remove().slots.iter() {
                 self.keys.release(*slot);
             }
+        }
+    }
+
+    /// The first slice that is still needed, by a window that is to close or may be corrected.
+    pub(crate) fn first_kept(&self) -> i64 {
+        let open_to_late = self.closed.0.saturating_sub(self.slicing.lateness());
+        let correctable = self.slicing.first_window_due_after(open_to_late);
+        if self.slicing.lateness() == 0 {
+            self.expired
+        } else {
+            self.slicing.slices_of(correctable).start.min(self.expired)
         }
     }
 
@@ -419,23 +401,35 @@ impl Windows {
 
     fn rows(&mut self, window: Window, keys: BinaryArray, slots: &[u32]) -> Rows {
         let mut combined = std::mem::take(&mut self.scratch.combined);
+        let rows = self.rows_of(&self.running, Spans::Shared(window), keys, slots, &mut combined);
+        self.scratch.combined = combined;
+        rows
+    }
+
+    pub(crate) fn rows_of(
+        &self,
+        running: &Running,
+        spans: Spans,
+        keys: BinaryArray,
+        slots: &[u32],
+        combined: &mut Vec<u64>,
+    ) -> Rows {
         if self.layout.ordered() > 0 {
-            self.running.combine_ordered(&self.layout, &self.texts, slots, &mut combined);
+            running.combine_ordered(&self.layout, &self.texts, slots, combined);
         }
         let totals = Totals {
             layout: &self.layout,
             texts: &self.texts,
-            additive: &self.running.additive,
-            ordered: &combined,
-            spills: &self.running.spills,
+            additive: &running.additive,
+            ordered: combined,
+            spills: &running.spills,
         };
         let (columns, failures) = results(&totals, slots);
-        self.scratch.combined = combined;
         let width = self.layout.additive();
         Rows {
-            spans: Spans::Shared(window),
+            spans,
             keys,
-            records: slots.iter().map(|slot| self.running.additive[*slot as usize * width]).collect(),
+            records: slots.iter().map(|slot| running.additive[*slot as usize * width]).collect(),
             aggregates: Batch::new(Arc::clone(&self.result_schema), columns, slots.len()),
             failures,
         }
@@ -486,7 +480,7 @@ fn unique(rows: &[u32]) -> Vec<u32> {
     rows
 }
 
-fn binary(offsets: Vec<i32>, bytes: Vec<u8>) -> BinaryArray {
+pub(crate) fn binary(offsets: Vec<i32>, bytes: Vec<u8>) -> BinaryArray {
     BinaryArray::new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes), None)
 }
 

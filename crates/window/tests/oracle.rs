@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use event::{Aggregate, AggregateFunction as F, DataType, Rows, Spans, Watermark, key_hash};
+use event::{Aggregate, AggregateFunction as F, DataType, Rows, Span, Spans, Watermark, key_hash};
 use proptest::prelude::*;
 use window::{Arrival, Arrivals, KEYS, StateChunk, WindowSpec, Windows};
 
@@ -138,7 +138,8 @@ fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
     ]
 }
 
-type Answer = (BTreeMap<(i64, i64, u8), Row>, usize);
+/// Rows by window, key and revision, and how many records are late.
+type Answer = (BTreeMap<(i64, i64, u8, u64), Row>, usize);
 
 /// Every window that covers a time, counted off one by one.
 fn windows_of(spec: &WindowSpec, time: i64) -> Vec<(i64, i64)> {
@@ -157,16 +158,18 @@ fn windows_of(spec: &WindowSpec, time: i64) -> Vec<(i64, i64)> {
 }
 
 fn naive(case: &Case) -> Answer {
-    type Held<'a> = BTreeMap<(i64, i64, u8), Vec<(i64, usize, usize, &'a Record)>>;
-    let (mut held, mut late): (Held<'_>, usize) = (BTreeMap::new(), 0);
+    /// A record with its place and what its partition had seen.
+    type Seen<'a> = ((i64, usize, usize, &'a Record), i64);
+    let mut held: BTreeMap<(i64, i64, u8), Vec<Seen<'_>>> = BTreeMap::new();
+    let mut late = 0;
     for (partition, records) in case.partitions.iter().enumerate() {
         let mut seen = i64::MIN;
         for (offset, record) in records.iter().enumerate() {
             let mut any = false;
             for (start, end) in windows_of(&case.spec, record.time) {
-                if end - 1 > seen {
-                    let window = (start, end, record.key);
-                    held.entry(window).or_default().push((record.time, partition, offset, record));
+                if end - 1 + case.spec.lateness > seen {
+                    let of = held.entry((start, end, record.key)).or_default();
+                    of.push(((record.time, partition, offset, record), seen));
                     any = true;
                 }
             }
@@ -174,7 +177,20 @@ fn naive(case: &Case) -> Answer {
             seen = seen.max(record.time - case.bound - 1);
         }
     }
-    (held.into_iter().map(|(window, held)| (window, naive_row(&held))).collect(), late)
+    let mut rows = BTreeMap::new();
+    for ((start, end, key), held) in held {
+        let in_time: Vec<_> =
+            held.iter().filter(|(_, seen)| end - 1 > *seen).map(|(record, _)| *record).collect();
+        let all: Vec<_> = held.iter().map(|(record, _)| *record).collect();
+        let first = u64::from(!in_time.is_empty());
+        if first == 1 {
+            rows.insert((start, end, key, 0), naive_row(&in_time));
+        }
+        if all.len() > in_time.len() {
+            rows.insert((start, end, key, first), naive_row(&all));
+        }
+    }
+    (rows, late)
 }
 
 /// The chunks that snapshots have left and that are still needed, as a store would keep them.
@@ -248,11 +264,13 @@ fn run(case: &Case) -> Answer {
         late += feed(&mut windows, partition, &records, &offsets, Some(&seen));
         let watermark = Watermark(marks.iter().copied().min().expect("a partition"));
         let mut take = |closed: Rows| {
-            let Spans::Shared(window) = closed.spans else { panic!("all keys share a window") };
-            assert!(window.due() >= closed_to && closed.failures.is_empty());
-            closed_to = window.due();
+            assert!(closed.failures.is_empty());
             for row in 0..closed.keys.len() {
-                let place = (window.start, window.end, closed.keys.value(row)[0]);
+                let Span { window, due, by_record, sequence } = closed.spans.of(row);
+                assert!(due >= closed_to && !by_record, "in the order in which they are due");
+                assert!(closed.spans == Spans::Shared(window) || due == window.due() + case.spec.lateness);
+                closed_to = due;
+                let place = (window.start, window.end, closed.keys.value(row)[0], sequence);
                 assert!(rows.insert(place, texts_of(&closed, row)).is_none(), "a window closes once");
             }
         };
@@ -321,9 +339,11 @@ fn spec() -> impl Strategy<Value = WindowSpec> {
         .prop_map(|(slide, size)| WindowSpec::sliding(size, slide).expect("windows that can be"));
     let growing = (1i64..9, 1i64..7)
         .prop_map(|(step, steps)| WindowSpec::cumulate(step * steps, step).expect("windows that can be"));
-    (prop_oneof![3 => sliding, 1 => growing], any::<i64>()).prop_map(|(spec, offset)| {
+    let lateness = prop_oneof![1 => Just(0i64), 1 => 1i64..40];
+    (prop_oneof![3 => sliding, 1 => growing], any::<i64>(), lateness).prop_map(|(spec, offset, lateness)| {
         let period = if spec.grows { spec.size } else { spec.slide };
-        spec.starting_at(offset % period).expect("windows that can be")
+        let spec = spec.starting_at(offset % period).and_then(|spec| spec.allowing(lateness));
+        spec.expect("windows that can be")
     })
 }
 

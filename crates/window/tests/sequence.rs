@@ -132,9 +132,11 @@ fn naive_row(held: &[&Placed]) -> Row {
     let records = || held.iter().map(|placed| &placed.record);
     let values: Vec<f64> = records().filter_map(|r| r.value).collect();
     let flagged: Vec<f64> = records().filter(|r| r.flag).filter_map(|r| r.value).collect();
-    let small: Vec<f64> = records().map(|r| f64::from(r.text)).collect();
-    let mean = small.iter().sum::<f64>() / small.len() as f64;
-    let spread = small.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (small.len() as f64 - 1.0);
+    let small: Vec<i64> = records().map(|r| i64::from(r.text)).collect();
+    // Whole numbers up to the quotient, which is rounded once.
+    let (count, total) = (small.len() as i64, small.iter().sum::<i64>());
+    let spread = count * small.iter().map(|v| v * v).sum::<i64>() - total * total;
+    let variance = spread as f64 / (count * (count - 1)) as f64;
     let order = |placed: &&&Placed| (placed.record.time, placed.partition, placed.offset);
     let first = held.iter().min_by_key(order);
     let last = held.iter().filter(|placed| placed.record.flag).max_by_key(order);
@@ -146,7 +148,7 @@ fn naive_row(held: &[&Placed]) -> Row {
         records().map(text).max().unwrap_or_else(null),
         first.and_then(|placed| placed.record.value).map_or_else(null, double),
         last.map_or_else(null, |placed| text(&placed.record)),
-        if small.len() < 2 { null() } else { double(spread.sqrt()) },
+        if small.len() < 2 { null() } else { double(variance.sqrt()) },
         records().any(|r| r.flag).to_string(),
         held.len().to_string(),
     ]

@@ -93,6 +93,7 @@ mod tests {
         let job = Job {
             bound: 0,
             windows: Windows::sliding(100, 100),
+            lateness: 0,
             aggregates: vec![aggregate, aggregate.filtered(1)],
         };
         let records: Vec<Record> =
@@ -136,6 +137,7 @@ mod tests {
         let job = Job {
             bound: 0,
             windows: Windows::sliding(10, 10),
+            lateness: 0,
             aggregates: vec![Aggregate::of(Function::Sum, 0)],
         };
         let record = |value| Record::new("a", 1, vec![Value::Int(value)]);

@@ -125,6 +125,8 @@ pub struct Job {
     pub bound: i64,
     /// Which windows there are.
     pub windows: Windows,
+    /// How long after a window is due it takes records, before it gives its row once more.
+    pub lateness: i64,
     /// The columns of a row.
     pub aggregates: Vec<Aggregate>,
 }
@@ -136,6 +138,8 @@ pub struct Row {
     pub start: i64,
     /// End of the window.
     pub end: i64,
+    /// How many rows of the window and key came before.
+    pub revision: u64,
     /// The key.
     pub key: Vec<u8>,
     /// How many records it holds.
@@ -158,7 +162,7 @@ pub struct Late {
 /// The answer.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// In canonical order: by end, start, key.
+    /// In canonical order: by the time at which they are due, end, start, key.
     pub rows: Vec<Row>,
     /// In the order (`seen`, partition, index).
     pub late: Vec<Late>,
@@ -180,7 +184,9 @@ impl Job {
     /// The rows and the late records of these partitions, each in its own order.
     pub fn run(&self, partitions: &[Vec<Record>]) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut windows: BTreeMap<(i64, i64, &[u8]), Vec<Placed<'_>>> = BTreeMap::new();
+        /// A record with what its partition had seen.
+        type Seen<'a> = (Placed<'a>, i64);
+        let mut windows: BTreeMap<(i64, i64, &[u8]), Vec<Seen<'_>>> = BTreeMap::new();
         for (partition, records) in partitions.iter().enumerate() {
             for (index, (record, seen)) in records.iter().zip(self.seen(records)).enumerate() {
                 if record.filtered {
@@ -193,10 +199,12 @@ impl Job {
                     continue;
                 }
                 let mut held = false;
-                for (start, end) in covering.into_iter().filter(|(_, end)| end - 1 > seen) {
-                    let placed = Placed { partition, index, record };
-                    windows.entry((end, start, &record.key)).or_default().push(placed);
-                    held = true;
+                let placed = Placed { partition, index, record };
+                for (start, end) in covering {
+                    if end - 1 + self.lateness > seen {
+                        windows.entry((end, start, &record.key)).or_default().push((placed, seen));
+                        held = true;
+                    }
                 }
                 if held {
                     outcome.windowed += 1;
@@ -206,7 +214,23 @@ impl Job {
             }
         }
         outcome.late.sort_by_key(|late| (late.seen, late.partition, late.index));
-        outcome.rows = windows.into_iter().map(|(place, records)| self.row(place, records)).collect();
+        let mut rows = Vec::new();
+        for ((end, start, key), records) in windows {
+            let in_time = records.iter().filter(|(_, seen)| end - 1 > *seen).map(|(placed, _)| *placed);
+            let (in_time, all): (Vec<_>, Vec<_>) =
+                (in_time.collect(), records.iter().map(|(p, _)| *p).collect());
+            let (few, first) = (in_time.len() < all.len(), u64::from(!in_time.is_empty()));
+            if first == 1 {
+                rows.push((end - 1, self.row((end, start, key), 0, in_time)));
+            }
+            if few {
+                rows.push((end - 1 + self.lateness, self.row((end, start, key), first, all)));
+            }
+        }
+        rows.sort_by(|(a_due, a), (b_due, b)| {
+            (a_due, a.end, a.start, &a.key, a.revision).cmp(&(b_due, b.end, b.start, &b.key, b.revision))
+        });
+        outcome.rows = rows.into_iter().map(|(_, row)| row).collect();
         outcome
     }
 
@@ -223,11 +247,12 @@ impl Job {
             .collect()
     }
 
-    fn row(&self, (end, start, key): (i64, i64, &[u8]), mut records: Vec<Placed<'_>>) -> Row {
+    fn row(&self, (end, start, key): (i64, i64, &[u8]), revision: u64, mut records: Vec<Placed<'_>>) -> Row {
         records.sort_by_key(|placed| (placed.record.time, placed.partition, placed.index));
         Row {
             start,
             end,
+            revision,
             key: key.to_vec(),
             records: records.len() as u64,
             values: self.aggregates.iter().map(|aggregate| aggregate::compute(aggregate, &records)).collect(),
@@ -243,7 +268,7 @@ mod tests {
     fn check(job: (i64, i64, i64), input: &str, rows: &str, late: usize) {
         let (bound, size, slide) = job;
         let windows = Windows::sliding(size, slide);
-        let job = Job { bound, windows, aggregates: vec![Aggregate::count()] };
+        let job = Job { bound, windows, lateness: 0, aggregates: vec![Aggregate::count()] };
         let partitions: Vec<Vec<Record>> = input
             .split('|')
             .map(|part| {
@@ -298,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_filtered_record_moves_the_watermark_and_is_in_no_window() {
-        let job = Job { bound: 0, windows: Windows::sliding(10, 10), aggregates: vec![] };
+        let job = Job { bound: 0, windows: Windows::sliding(10, 10), lateness: 0, aggregates: vec![] };
         let out = Record { filtered: true, ..Record::new("a", 30, vec![]) };
         let outcome = job.run(&[vec![out, Record::new("a", 5, vec![])]]);
         assert_eq!((outcome.filtered, outcome.windowed, outcome.late.len()), (1, 0, 1));

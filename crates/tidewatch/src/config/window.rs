@@ -45,6 +45,9 @@ pub struct SharedWindow {
     /// Start of a window in microseconds from 1970-01-01, from which the others are counted. Default: `0s`. Range:
     /// shorter than the time from one start to the next, either way.
     pub offset: i64,
+    /// How long after a window is due it takes records that come late, after which its row is put out once more for
+    /// the keys that had any. Default: `0s`. Range: `0s` to `366d`.
+    pub allowed_lateness: Duration,
     /// The time zone whose clock windows follow, as `Asia/Seoul`. Default: UTC.
     pub zone: Option<String>,
 }
@@ -117,7 +120,17 @@ fn read_shared(section: &mut Section, reader: &mut Reader, kind: Option<WindowKi
     let slide = read_period(section, reader, kind, size);
     let offset = section.or(reader, "offset", (0, "\"0s\""), signed_duration);
     let zone = section.optional(reader, "zone", filled_string);
-    Some(SharedWindow { grows: kind == Some(WindowKind::Cumulate), size: size?, slide: slide?, offset, zone })
+    let latest = Duration::ZERO..=*lengths().end();
+    let allowed_lateness =
+        section.or(reader, "allowed_lateness", (Duration::ZERO, "\"0s\""), duration(latest));
+    Some(SharedWindow {
+        allowed_lateness,
+        grows: kind == Some(WindowKind::Cumulate),
+        size: size?,
+        slide: slide?,
+        offset,
+        zone,
+    })
 }
 
 /// The slide or the step; other kinds of windows have none.

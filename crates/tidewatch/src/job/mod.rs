@@ -224,7 +224,7 @@ fn windowing(window: &Window) -> Result<Windowing, SpecError> {
     let (size, slide) = (micros(shared.size), micros(shared.slide));
     let spec =
         if shared.grows { WindowSpec::cumulate(size, slide) } else { WindowSpec::sliding(size, slide) }?;
-    let spec = spec.starting_at(shared.offset)?;
+    let spec = spec.starting_at(shared.offset)?.allowing(micros(shared.allowed_lateness))?;
     let spec = match &shared.zone {
         Some(zone) => spec.in_zone(zone)?,
         None => spec,
@@ -246,6 +246,9 @@ fn window_text(window: &Window) -> String {
     }
     if shared.offset != 0 {
         text.push_str(&format!(", offset {}us", shared.offset));
+    }
+    if !shared.allowed_lateness.is_zero() {
+        text.push_str(&format!(", allowed lateness {}us", micros(shared.allowed_lateness)));
     }
     if let Some(zone) = &shared.zone {
         text.push_str(&format!(", zone {zone}"));

@@ -81,6 +81,11 @@ impl Compiler<'_> {
 /// Why plain rows of such windows cannot be told apart in a table, if they cannot.
 fn no_rows_of_a_table(window: &Window) -> Option<&'static str> {
     let times = match window {
+        Window::Shared(shared) if !shared.allowed_lateness.is_zero() => {
+            return Some(
+                "plain rows of a table cannot be corrected after late events; set `format = \"alert\"`",
+            );
+        }
         Window::Shared(shared) => vec![micros(shared.size), micros(shared.slide), shared.offset],
         Window::Session { gap } => vec![micros(*gap)],
         Window::Count { .. } | Window::Each => {

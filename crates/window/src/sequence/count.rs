@@ -135,6 +135,17 @@ impl Counts {
         self.panes[row as usize] = pane;
     }
 
+    /// Reads what [`Counts::place`] will of these keys. Nothing waits for these loads, so that their misses
+    /// overlap; there they would come one after the other.
+    pub(crate) fn read_ahead(&self, state: &State, slots: &[u32]) {
+        let tallies = slots.iter().filter_map(|slot| self.tallies.get(*slot as usize));
+        let rows = tallies.filter_map(|tally| Some((tally.open, self.panes.get(tally.open as usize)?)));
+        let stride = state.layout.stride();
+        std::hint::black_box(
+            rows.fold(0, |sum, (row, pane)| sum ^ pane.records ^ state.table.words[row as usize * stride]),
+        );
+    }
+
     /// The row that a record belongs to, unless it lies between two windows.
     pub(crate) fn place(&mut self, state: &mut State, slot: u32, time: i64, seen: i64) -> Option<u32> {
         let (size, slide, overlaps) = (self.size, self.slide, self.overlaps());

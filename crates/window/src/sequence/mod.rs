@@ -230,6 +230,10 @@ impl Sequence {
 
     /// Says of each record, in order, to which row it belongs.
     fn assign(&mut self, batch: &mut Batch) {
+        match &self.machine {
+            Machine::Sessions(sessions, _) => sessions.read_ahead(&self.state, &batch.slots),
+            Machine::Counts(counts) => counts.read_ahead(&self.state, &batch.slots),
+        }
         batch.rows.resize(batch.slots.len(), NONE);
         self.judged.windowed += batch.rows.len() as u64;
         let is_session = matches!(self.machine, Machine::Sessions(..));

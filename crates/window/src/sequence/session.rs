@@ -59,6 +59,17 @@ impl Sessions {
         }
     }
 
+    /// Reads what [`Sessions::place`] will of these keys. Nothing waits for these loads, so that their misses
+    /// overlap; there they would come one after the other.
+    pub(crate) fn read_ahead(&self, state: &State, slots: &[u32]) {
+        let newest = slots.iter().filter_map(|slot| self.newest.get(*slot as usize));
+        let rows = newest.filter_map(|row| Some((*row, self.sessions.get(*row as usize)?)));
+        let stride = state.layout.stride();
+        std::hint::black_box(rows.fold(0, |sum, (row, session)| {
+            sum ^ session.end as u64 ^ state.table.words[row as usize * stride]
+        }));
+    }
+
     /// The row that a record belongs to, after what is due by its `seen` is closed; `None` if it is late: by
     /// itself it would be a session that is closed too.
     pub(crate) fn place(
