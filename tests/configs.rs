@@ -13,10 +13,10 @@ fn configs() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(repository().join("configs")).expect("configs/");
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml" || extension == "sql"))
         .collect();
     files.sort();
-    assert!(files.len() >= 2, "{files:?}");
+    assert!(files.len() >= 3, "{files:?}");
     files
 }
 
@@ -32,17 +32,17 @@ fn every_config_passes_its_check_without_a_word_of_warning() {
 fn every_config_runs_to_its_end() {
     let folder = tempfile::tempdir().expect("a folder");
     for config in configs() {
-        let name = config.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = config.file_name().expect("a name").to_string_lossy().into_owned();
         let job = Job::new(PROGRAM, &config, folder.path().join(&name)).workers(2);
         // What a job needs to be short, or to find its input. A new config says here how it is run.
         let job = match name.as_str() {
-            "podcast" => job.set("source.events.events", 40_000).set("source.events.rate", 1_000_000),
-            "podcast-reference" => {
+            "podcast.toml" => job.set("source.events.events", 40_000).set("source.events.rate", 1_000_000),
+            "podcast-reference.toml" | "podcast.sql" => {
                 let input = folder.path().join("events.ndjson");
                 generate(10_000, 200, 1, &[], &input);
                 job.on(&input).with_alerts().with_state()
             }
-            other => panic!("tests/configs.rs does not know how to run configs/{other}.toml"),
+            other => panic!("tests/configs.rs does not know how to run configs/{other}"),
         };
         job.run();
         let report = job.report();

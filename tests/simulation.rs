@@ -59,7 +59,8 @@ fn shape(random: &mut Random) -> (i64, i64) {
 /// features: rows = "count(*)", total = "sum(v)", most = "max(n)", newest = "last(s)"
 /// rules.busy = "total > LEAST"; sinks: rows (plain), alerts, quarantine
 /// ```
-fn compile(size: i64, slide: i64, least: f64) -> Job {
+fn compile(window: WindowSpec, least: f64) -> Job {
+    let size = window.size.to_string();
     let fields = vec![
         FieldSpec::new("user", DataType::Varchar).required(),
         FieldSpec::new("v", DataType::Double),
@@ -110,15 +111,13 @@ fn compile(size: i64, slide: i64, least: f64) -> Job {
         decode,
         out_of_order: BOUND,
         transform,
-        window: Windowing::Sliced(
-            WindowSpec::sliding(size * 1_000_000, slide * 1_000_000).expect("a window"),
-        ),
+        window: Windowing::Sliced(window),
         detection,
         renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
         state: None,
-        identity: vec![("size".to_owned(), size.to_string())],
+        identity: vec![("size".to_owned(), size)],
         flow: Flow::default(),
         mesh: MeshSpec::default(),
     }
@@ -136,7 +135,13 @@ impl Case {
         let (size, slide) = shape(&mut random);
         // A row stands in the outputs if the rule hits it; for most seeds it hits all.
         let least = *random.pick(&[-1e15, -1e15, 3.0]);
-        let mut job = compile(size, slide, least);
+        // Some of the jobs have windows that grow, and some correct their rows after late records.
+        let grows = seed % 8 == 5;
+        let lateness = if seed % 4 == 3 { 15_000_000 } else { 0 };
+        let (size, slide) = (size * 1_000_000, slide * 1_000_000);
+        let window = if grows { WindowSpec::cumulate(size, slide) } else { WindowSpec::sliding(size, slide) };
+        let window = window.and_then(|window| window.allowing(lateness)).expect("a window");
+        let mut job = compile(window, least);
         job.state = Some(StateSpec {
             location: Location::Dir("/simulated".into()),
             checkpoint_every: Duration::from_micros(1_000 + random.below(12_000)),
@@ -150,8 +155,8 @@ impl Case {
             (0..PARTITIONS).map(|_| partition(&mut random, keys)).collect();
         let oracle = oracle::Job {
             bound: BOUND,
-            windows: oracle::Windows::sliding(size * 1_000_000, slide * 1_000_000),
-            lateness: 0,
+            windows: oracle::Windows { grows, ..oracle::Windows::sliding(size, slide) },
+            lateness,
             aggregates: vec![
                 Aggregate::count(),
                 Aggregate::of(Function::Sum, 0),

@@ -45,6 +45,7 @@ mod progress;
 mod report;
 mod same;
 mod signals;
+mod sql;
 mod supervise;
 mod usage;
 

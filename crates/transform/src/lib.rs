@@ -41,10 +41,15 @@ mod node;
 mod program;
 mod shared_text;
 mod source;
+mod statement;
 mod transform;
 mod value;
 
 pub use compiled::{Comparison, compile, compile_column, compile_comparison};
 pub use error::{ExpressionError, NamedError};
 pub use features::{AggregateCall, Features, compile_features};
+pub use statement::{
+    AggregateWords, Name, Part, SelectItem, Statement, WindowArgument, WindowCall, WindowFunction,
+    parse_statement,
+};
 pub use transform::{Transform, TransformSpec, Transformed};

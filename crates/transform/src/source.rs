@@ -16,8 +16,11 @@ use crate::dialect::DuckDb;
 const BYTES_MAX: usize = 64 * 1024;
 /// Most words and operators of one expression. Literals and commas are not counted, so that an `IN` list may be long.
 const WORDS_MAX: usize = 2_000;
+/// Longest statement, in bytes and in words; each of its expressions is one of its own.
+const STATEMENT_BYTES_MAX: usize = 256 * 1024;
+const STATEMENT_WORDS_MAX: usize = 20_000;
 /// Deepest nesting of parentheses that the parser follows.
-const NESTING_MAX: usize = 48;
+pub(crate) const NESTING_MAX: usize = 48;
 
 /// The text of an expression, with the places of its tokens.
 pub(crate) struct Source<'a> {
@@ -77,6 +80,10 @@ impl<'a> Source<'a> {
         start..self.byte(span.end).max(start)
     }
 
+    pub(crate) fn text(&self, span: Range<usize>) -> &'a str {
+        &self.text[span]
+    }
+
     pub(crate) fn whole(&self) -> Range<usize> {
         0..self.text.len()
     }
@@ -89,8 +96,22 @@ impl<'a> Source<'a> {
     }
 
     fn tokens(&self) -> Result<Vec<TokenWithSpan>, ExpressionError> {
-        if self.text.len() > BYTES_MAX {
-            let message = format!("the expression is longer than {BYTES_MAX} bytes");
+        self.tokens_within("expression", BYTES_MAX, WORDS_MAX)
+    }
+
+    /// The words of a whole statement.
+    pub(crate) fn statement_tokens(&self) -> Result<Vec<TokenWithSpan>, ExpressionError> {
+        self.tokens_within("statement", STATEMENT_BYTES_MAX, STATEMENT_WORDS_MAX)
+    }
+
+    fn tokens_within(
+        &self,
+        what: &str,
+        bytes_max: usize,
+        words_max: usize,
+    ) -> Result<Vec<TokenWithSpan>, ExpressionError> {
+        if self.text.len() > bytes_max {
+            let message = format!("the {what} is longer than {bytes_max} bytes");
             return Err(ExpressionError::new(message, 0..0));
         }
         let tokens = Tokenizer::new(&DuckDb, self.text)
@@ -103,17 +124,17 @@ impl<'a> Source<'a> {
                 Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_)
             )
         };
-        if let Some(token) = tokens.iter().filter(counted).nth(WORDS_MAX) {
-            let message = format!("the expression has more than {WORDS_MAX} words and operators");
+        if let Some(token) = tokens.iter().filter(counted).nth(words_max) {
+            let message = format!("the {what} has more than {words_max} words and operators");
             return Err(ExpressionError::new(message, self.range(token.span)));
         }
         if tokens.iter().all(|token| matches!(token.token, Token::Whitespace(_))) {
-            return Err(ExpressionError::new("the expression is empty", self.whole()));
+            return Err(ExpressionError::new(format!("the {what} is empty"), self.whole()));
         }
         Ok(tokens)
     }
 
-    fn parse_error(&self, error: ParserError, tokens: &[TokenWithSpan]) -> ExpressionError {
+    pub(crate) fn parse_error(&self, error: ParserError, tokens: &[TokenWithSpan]) -> ExpressionError {
         match error {
             ParserError::RecursionLimitExceeded => {
                 let message = format!("the expression is nested deeper than {NESTING_MAX} levels");

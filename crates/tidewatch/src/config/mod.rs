@@ -32,6 +32,8 @@ pub mod window;
 
 use std::path::Path;
 
+use crate::sql;
+
 pub use detection::{Named, Rule, Transform};
 pub use diagnostic::{Code, Diagnostic};
 pub use event::Event;
@@ -117,27 +119,34 @@ pub struct Reading {
 pub fn read(inputs: &Inputs) -> Reading {
     let mut sources = Sources::default();
     let file = sources.add(Origin::File(inputs.path.to_owned()), inputs.text.to_owned());
-    let (root, mut diagnostics) = match tree::parse_document(&sources, file) {
-        Ok(mut root) => {
-            let mut diagnostics = Vec::new();
-            let variable = |name: &str| {
-                inputs.environment.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone())
-            };
-            substitute::substitute(&mut root, &variable, &mut diagnostics);
-            (root, diagnostics)
-        }
-        Err(error) => {
+    let parsed = if sql::is_statement(inputs.path) {
+        sql::read_file(&sources, file)
+    } else {
+        tree::parse_document(&sources, file).map_err(sql::Unread::Toml)
+    };
+    let unread = |sources, diagnostics| Reading {
+        sources,
+        config: None,
+        findings: Findings { diagnostics, ..Findings::default() },
+    };
+    let mut diagnostics = Vec::new();
+    let mut root = match parsed {
+        Ok(root) => root,
+        Err(sql::Unread::Header(diagnostic)) => return unread(sources, vec![diagnostic]),
+        Err(sql::Unread::Toml(error)) => {
             let place = Place { source: file, span: error.span().unwrap_or(0..0) };
             let message = format!("not TOML: {}", error.message().trim().replace('\n', ", "));
-            let diagnostics = vec![Diagnostic::new(Code::Syntax, place, message)];
-            return Reading {
-                sources,
-                config: None,
-                findings: Findings { diagnostics, ..Findings::default() },
-            };
+            return unread(sources, vec![Diagnostic::new(Code::Syntax, place, message)]);
         }
     };
-    let root = override_all(root, &mut sources, inputs, &mut diagnostics);
+    let variable = |name: &str| {
+        inputs.environment.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone())
+    };
+    substitute::substitute(&mut root, &variable, &mut diagnostics);
+    let mut root = override_all(root, &mut sources, inputs, &mut diagnostics);
+    if !sql::translate(&mut root, &sources, &mut diagnostics) {
+        return unread(sources, diagnostics);
+    }
     let findings = Findings { diagnostics, ..Findings::default() };
     let mut reader = Reader { sources: &sources, environment: inputs.environment, findings };
     let config = read_root(&root, &mut reader, file, inputs.path);

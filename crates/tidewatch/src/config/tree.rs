@@ -96,12 +96,28 @@ impl Value {
 /// # Errors
 /// The syntax error that `toml_edit` reports.
 pub fn parse_document(sources: &Sources, source: usize) -> Result<Table, TomlError> {
-    let text = sources.get(source).text.as_str();
+    parse_text(sources.get(source).text.as_str(), source)
+}
+
+fn parse_text(text: &str, source: usize) -> Result<Table, TomlError> {
     let document = Document::parse(text)?;
     let here = Spans { source, text, shift: 0 };
     Ok(here.table(document.as_table().iter(), |name| {
         document.as_table().get_key_value(name).and_then(|(key, _)| key.span())
     }))
+}
+
+/// Reads a part of the text of that ordinal as a TOML document.
+///
+/// # Errors
+/// The syntax error that `toml_edit` reports.
+pub fn parse_part(sources: &Sources, source: usize, part: Range<usize>) -> Result<Table, TomlError> {
+    let whole = sources.get(source).text.as_str();
+    // With blanks in place of the rest every byte and every line is where it was.
+    let blank =
+        |text: &str| -> String { text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect() };
+    let text = [&blank(&whole[..part.start]), &whole[part.clone()], &blank(&whole[part.end..])].concat();
+    parse_text(&text, source)
 }
 
 /// Reads the rest of an override's text, from byte `start` on, as a TOML value, else as a string.

@@ -57,7 +57,7 @@ error[E0102]: unknown key `colour` in `[window]`
   --> job.toml:18:1
    |
 18 | colour = 1
-   | ^^^^^^ help: known here: slide, step, offset, zone"#,
+   | ^^^^^^ help: known here: slide, step, offset, zone, allowed_lateness"#,
     );
 }
 

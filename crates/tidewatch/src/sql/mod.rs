@@ -1,0 +1,395 @@
+//! A job as one SQL statement: a file `job.sql` with its sources and sinks in a header, or `sql = ".."` in a
+//! config, in place of `[window]`, `[features]`, `[score]` and `[rules]`.
+//!
+//! Stands between the tree of a configuration and its reading: the statement is taken out of the tree, and what it
+//! says is put in as the keys that a person would have written, each with its place in the statement. So there is
+//! one compiler, and its errors point to the words of the statement.
+
+mod expressions;
+mod file;
+mod place;
+
+use std::ops::Range;
+
+use transform::{ExpressionError, Name, Statement, WindowFunction, parse_statement};
+
+use crate::config::Diagnostic;
+use crate::config::diagnostic::Code;
+use crate::config::duration::format_duration;
+use crate::config::nearest::suggestion;
+use crate::config::place::Sources;
+use crate::config::tree::{Node, Table, Value};
+use crate::config::value::text;
+use expressions::{Hidden, Selected};
+use place::{Words, from_file, put};
+
+pub(crate) use file::{Unread, is_statement, read_file};
+
+/// The key of the statement.
+pub(crate) const KEY: &str = "sql";
+
+/// The id of the rule that HAVING is, unless a section of rules names it.
+const RULE: &str = "having";
+const EDGES: [&str; 2] = [event::RowSchema::WINDOW_START, event::RowSchema::WINDOW_END];
+
+/// Puts what the statement of `root` says in its place. Mistakes are noted; `false` if the statement could not
+/// be read, so that half of the job is missing.
+pub(crate) fn translate(root: &mut Table, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    let Some(at) = root.entries.iter().position(|entry| entry.name == KEY) else {
+        return true;
+    };
+    let entry = root.entries.remove(at);
+    let statement = match text(sources, &entry.node) {
+        Ok(statement) => statement,
+        Err(diagnostic) => {
+            diagnostics.push(diagnostic);
+            return false;
+        }
+    };
+    let words =
+        Words { text: &statement.text, verbatim: statement.verbatim, whole: entry.node.place.clone() };
+    match parse_statement(&statement.text) {
+        Ok(parsed) => Translation { root, sources, diagnostics, words, statement: &parsed }.run(),
+        Err(ExpressionError { message, span, help }) => {
+            let place = words.place(span);
+            diagnostics.push(Diagnostic { code: Code::Expression, message, place: Some(place), help });
+            false
+        }
+    }
+}
+
+/// A statement on its way into the tree.
+struct Translation<'a> {
+    root: &'a mut Table,
+    sources: &'a Sources,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    words: Words<'a>,
+    statement: &'a Statement,
+}
+
+impl<'a> Translation<'a> {
+    /// `false` if there is no key, or there are two.
+    fn run(mut self) -> bool {
+        self.refuse_sections();
+        self.source();
+        self.time();
+        let Some(keys) = self.keys() else {
+            return false;
+        };
+        self.windows();
+        let statement = self.statement;
+        if let Some(condition) = &statement.condition {
+            let (key, node) =
+                (self.words.place(condition.span.clone()), self.words.node(condition.span.clone()));
+            self.put(&["transform", "where", "where"], key, node);
+        }
+        let mut hidden = Hidden::new(statement, keys.clone());
+        let columns = self.items(&keys, &mut hidden);
+        self.rule(&mut hidden);
+        for (name, node) in hidden.features(&self.words) {
+            let place = node.place.clone();
+            self.put(&["features", &name], place, node);
+        }
+        self.sinks(columns);
+        true
+    }
+
+    /// Sections of the file that the statement stands for.
+    fn refuse_sections(&mut self) {
+        for (section, help) in
+            [("features", "select `expression AS name`"), ("score", "select `expression AS name`")]
+        {
+            if let Some(entry) = self.root.get(section).filter(|entry| from_file(entry, self.sources)) {
+                let message = format!("a job in SQL has no `[{section}]`");
+                let diagnostic = Diagnostic::new(Code::Conflict, entry.key.clone(), message);
+                self.diagnostics.push(diagnostic.with_help(help));
+            }
+        }
+    }
+
+    /// The stream behind FROM is the one source.
+    fn source(&mut self) {
+        let table = &self.statement.windows.table;
+        let Some(Value::Table(found)) = self.root.get("source").map(|entry| &entry.node.value) else {
+            return;
+        };
+        let names: Vec<&str> = found.entries.iter().map(|entry| entry.name.as_str()).collect();
+        if !names.contains(&table.text.as_str()) {
+            let mut diagnostic = self.conflict(&table.span, format!("unknown source `{}`", table.text));
+            diagnostic.help = suggestion(&table.text, &names);
+            self.diagnostics.push(diagnostic);
+        } else if let Some(other) = found.entries.iter().find(|entry| entry.name != table.text) {
+            let message = format!("FROM reads `{}`, but there is also `[source.{}]`", table.text, other.name);
+            let diagnostic = Diagnostic::new(Code::Conflict, other.key.clone(), message);
+            self.diagnostics.push(diagnostic.with_help("a job in SQL reads one source; take the other out"));
+        }
+    }
+
+    /// The time of the windows is that of the events.
+    fn time(&mut self) {
+        let time = &self.statement.windows.time;
+        let Some(field) = self.event("time").and_then(|node| match &node.value {
+            Value::Table(table) => table.get("field"),
+            _ => None,
+        }) else {
+            return;
+        };
+        let Ok(field) = text(self.sources, &field.node) else { return };
+        if ![field.text.as_str(), "event_time"].contains(&time.text.as_str()) {
+            let message =
+                format!("the windows are over `{}`, but `event.time` is `{}`", time.text, field.text);
+            let help = format!("write `{}` here, or change `event.time.field`", field.text);
+            let diagnostic = self.conflict(&time.span, message).with_help(help);
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn event(&self, key: &str) -> Option<&Node> {
+        match &self.root.get("event")?.node.value {
+            Value::Table(table) => table.get(key).map(|entry| &entry.node),
+            _ => None,
+        }
+    }
+
+    /// The names of the key. They become `event.key`, or agree with it.
+    fn keys(&mut self) -> Option<Vec<String>> {
+        let statement = self.statement;
+        for edge in EDGES {
+            if !statement.keys.iter().any(|name| name.text == edge) {
+                let near = statement.keys.iter().find(|name| name.text.eq_ignore_ascii_case(edge));
+                let span = near.map_or(&statement.group, |name| &name.span);
+                let help =
+                    format!("each row is of one window: write GROUP BY .., {}, {}", EDGES[0], EDGES[1]);
+                let diagnostic = self.conflict(span, format!("GROUP BY lacks `{edge}`")).with_help(help);
+                self.diagnostics.push(diagnostic);
+            }
+        }
+        let keys: Vec<&Name> = statement
+            .keys
+            .iter()
+            .filter(|name| !EDGES.iter().any(|edge| name.text.eq_ignore_ascii_case(edge)))
+            .collect();
+        let names: Vec<String> = keys.iter().map(|name| name.text.clone()).collect();
+        if keys.is_empty() {
+            let help =
+                "group by a field too; one that is constant, under [transform], is all events together";
+            let diagnostic = self.conflict(&statement.group, "GROUP BY names no key".to_owned());
+            self.diagnostics.push(diagnostic.with_help(help));
+            return None;
+        }
+        for (at, key) in keys.iter().enumerate() {
+            let twice = keys[..at].iter().any(|other| other.text == key.text);
+            let alias = statement.items.iter().any(|item| {
+                let written = &self.words.text[item.part.span.clone()];
+                let alias = item.name.as_ref().is_some_and(|name| name.text == key.text);
+                alias && written.trim_matches('"') != key.text
+            });
+            let declared = self.event("key").is_some() || self.is_column(&key.text);
+            let message = match (twice, alias && !declared) {
+                (true, _) => format!("`{}` is there twice", key.text),
+                (_, true) => format!("`{}` is no column of an event: GROUP BY comes before SELECT", key.text),
+                _ => continue,
+            };
+            let diagnostic = self.conflict(&key.span, message);
+            self.diagnostics.push(diagnostic.with_help("a key that is derived is made under [transform]"));
+        }
+        if let Some(partition) = &statement.windows.partition {
+            self.same_names(partition, &names, "GROUP BY");
+        }
+        match self.event("key").map(|node| crate::config::value::strings(self.sources, node)) {
+            Some(Ok(declared)) => {
+                let owned: Vec<Name> = keys.iter().map(|name| (*name).clone()).collect();
+                // With two keys, half of the names would seem to be missing.
+                let agree = self.same_names(&owned, &declared, "`event.key`");
+                agree.then_some(declared)
+            }
+            Some(Err(_)) => Some(names),
+            None => {
+                let nodes = keys.iter().map(|name| self.words.value(name.text.clone(), &name.span)).collect();
+                let place = self.words.place(keys[0].span.start..keys[keys.len() - 1].span.end);
+                let list = Node { place: place.clone(), value: Value::Array(nodes) };
+                // Without the section there is more to say than this.
+                if self.root.get("event").is_some() {
+                    self.put(&["event", "key"], place, list);
+                }
+                Some(names)
+            }
+        }
+    }
+
+    /// Whether a field or a derived column has that name.
+    fn is_column(&self, name: &str) -> bool {
+        let has = |node: Option<&Node>| match node.map(|node| &node.value) {
+            Some(Value::Table(table)) => table.get(name).is_some(),
+            _ => false,
+        };
+        has(self.event("fields")) || has(self.root.get("transform").map(|entry| &entry.node))
+    }
+
+    /// Whether names are those of `others`, in any order, as they must be.
+    fn same_names(&mut self, names: &[Name], others: &[String], of: &str) -> bool {
+        let listed = others.join("`, `");
+        if let Some(name) = names.iter().find(|name| !others.contains(&name.text)) {
+            let message = format!("`{}` is not in {of}, which is `{listed}`", name.text);
+            let diagnostic = self.conflict(&name.span, message).with_help("both name the key of the job");
+            self.diagnostics.push(diagnostic);
+        } else if let (Some(other), [.., last]) =
+            (others.iter().find(|other| !names.iter().any(|name| name.text == **other)), names)
+        {
+            let message = format!("`{other}` is missing, which is in {of}");
+            let diagnostic = self.conflict(&last.span, message).with_help("both name the key of the job");
+            self.diagnostics.push(diagnostic);
+        } else {
+            return true;
+        }
+        false
+    }
+
+    fn windows(&mut self) {
+        let windows = &self.statement.windows;
+        let kind = match windows.function {
+            WindowFunction::Tumble => "tumbling",
+            WindowFunction::Hop => "sliding",
+            WindowFunction::Cumulate => "cumulate",
+            WindowFunction::Session => "session",
+            WindowFunction::Count => "count",
+            WindowFunction::Each => "each",
+        };
+        let place = self.words.place(windows.word.clone());
+        let node = self.words.value(kind.to_owned(), &windows.word);
+        self.put(&["window", "type"], place, node);
+        for argument in &windows.arguments {
+            let place = self.words.place(argument.span.clone());
+            let mut node = self.words.value(shown_length(argument.value), &argument.span);
+            if windows.function == WindowFunction::Count {
+                node.value = Value::Integer(argument.value);
+            }
+            self.put(&["window", argument.name], place, node);
+        }
+    }
+
+    /// The select list as features and scores, and as the columns of plain rows.
+    fn items(&mut self, keys: &[String], hidden: &mut Hidden<'a>) -> Vec<Node> {
+        let statement = self.statement;
+        let mut columns = Vec::new();
+        for (index, item) in statement.items.iter().enumerate() {
+            let span = item.part.span.clone();
+            match hidden.select(index, &self.words) {
+                Selected::Column => columns.push(self.words.node(span)),
+                Selected::NotGrouped => {
+                    let name = &self.words.text[span.clone()];
+                    let message = format!("`{name}` is neither in GROUP BY nor inside of an aggregate");
+                    let known: Vec<&str> = keys.iter().map(String::as_str).chain(EDGES).collect();
+                    let mut diagnostic = self.conflict(&span, message);
+                    diagnostic.help =
+                        suggestion(name, &known).filter(|help| help.starts_with("did")).or_else(|| {
+                            Some(format!(
+                                "a window holds many values of it: write for instance last({name}) AS name"
+                            ))
+                        });
+                    diagnostic.code = Code::Expression;
+                    self.diagnostics.push(diagnostic);
+                }
+                Selected::Unnamed => {
+                    let message = "this column has no name".to_owned();
+                    let help = format!("write `{} AS name`", shortened(&self.words.text[span.clone()]));
+                    let diagnostic = self.conflict(&span, message).with_help(help);
+                    self.diagnostics.push(Diagnostic { code: Code::Expression, ..diagnostic });
+                }
+                Selected::Named { section, name, node } => {
+                    let place = self.words.place(name.span.clone());
+                    if let Some(first) = statement.items[..index]
+                        .iter()
+                        .find(|other| other.name.as_ref().is_some_and(|other| other.text == name.text))
+                    {
+                        let message = format!("there are two columns `{}`", name.text);
+                        let line = first.name.as_ref().map(|first| self.words.place(first.span.clone()));
+                        let line = line.map_or(0, |place| self.sources.position(&place).line);
+                        let diagnostic = Diagnostic::new(Code::NameTaken, place, message);
+                        self.diagnostics.push(diagnostic.with_help(format!("the first is in line {line}")));
+                        continue;
+                    }
+                    self.put(&[section, &name.text], place, node);
+                    columns.push(self.words.node(name.span.clone()));
+                }
+            }
+        }
+        columns
+    }
+
+    /// HAVING is the rule. A section of rules may say what else there is to say of it.
+    fn rule(&mut self, hidden: &mut Hidden<'a>) {
+        let rules: Vec<(String, crate::config::Place, bool)> =
+            match self.root.get("rules").map(|entry| &entry.node.value) {
+                Some(Value::Table(rules)) => rules
+                    .entries
+                    .iter()
+                    .map(|rule| (rule.name.clone(), rule.key.clone(), from_file(rule, self.sources)))
+                    .collect(),
+                _ => Vec::new(),
+            };
+        let Some(having) = &self.statement.having else {
+            for (id, place, _) in rules.into_iter().filter(|(.., in_file)| *in_file) {
+                let message = format!("there is `[rules.{id}]`, but no HAVING");
+                let help = "a job in SQL has its rule in HAVING, behind GROUP BY";
+                self.diagnostics.push(Diagnostic::new(Code::Conflict, place, message).with_help(help));
+            }
+            return;
+        };
+        let id = rules.first().map_or(RULE.to_owned(), |(id, ..)| id.clone());
+        for (other, place, _) in rules.into_iter().skip(1) {
+            let message = format!("HAVING is the rule `{id}`, but there is also `{other}`");
+            let help = "a job in SQL has one rule";
+            self.diagnostics.push(Diagnostic::new(Code::Conflict, place, message).with_help(help));
+        }
+        let node = hidden.over_row(having, &self.words);
+        let place = self.words.place(having.span.clone());
+        self.put(&["rules", &id, "when"], place, node);
+    }
+
+    /// Sinks have the selected columns, unless they write alerts or have columns of their own.
+    fn sinks(&mut self, columns: Vec<Node>) {
+        let place = self.words.place(self.statement.select.clone());
+        let Some(Value::Table(sinks)) = self.root.get_mut("sink").map(|entry| &mut entry.node.value) else {
+            return;
+        };
+        for sink in sinks.entries.iter_mut().filter(|sink| sink.name != crate::config::sink::QUARANTINE) {
+            let Value::Table(table) = &mut sink.node.value else { continue };
+            let plain = match table.get("format").map(|entry| &entry.node.value) {
+                None => true,
+                Some(Value::Text(format)) => format.text == "plain",
+                Some(_) => false,
+            };
+            let mut add = |key: &str, value: Value| {
+                if plain && table.get(key).is_none() {
+                    place::insert(table, key, place.clone(), Node { place: place.clone(), value });
+                }
+            };
+            add("format", place::made("plain"));
+            if !columns.is_empty() {
+                add("columns", Value::Array(columns.clone()));
+            }
+        }
+    }
+
+    fn put(&mut self, path: &[&str], key: crate::config::Place, node: Node) {
+        self.diagnostics.extend(put(self.root, path, key, node, self.sources).err());
+    }
+
+    fn conflict(&self, span: &Range<usize>, message: String) -> Diagnostic {
+        Diagnostic::new(Code::Conflict, self.words.place(span.clone()), message)
+    }
+}
+
+/// A length as a config writes it.
+fn shown_length(micros: i64) -> String {
+    let length = format_duration(std::time::Duration::from_micros(micros.unsigned_abs()));
+    if micros < 0 { format!("-{length}") } else { length }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text.to_owned(),
+    }
+}

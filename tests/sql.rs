@@ -1,0 +1,420 @@
+//! A job as one SQL statement: what it gives, and what is refused, at which word.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use testkit::job::{Job, json_lines};
+use testkit::process::{Finished, Invocation};
+use testkit::workload::{generate, repository};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+
+/// Sections of a job that reads standard input, with or without more of them.
+fn header(more: &str) -> String {
+    format!(
+        "/*toml\n[source.events]\ntype = \"stdin\"\n[event]\ntime = {{ field = \"ts\", unit = \"ms\" }}\n\
+         [event.fields]\nx = \"double\"\nkind = \"varchar\"\n[sink.rows]\ntype = \"stdout\"\n{more}*/\n"
+    )
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("write");
+    path
+}
+
+/// Runs a statement with the usual header over these events.
+fn run(more: &str, statement: &str, events: &[Value]) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "job.sql", &(header(more) + statement));
+    run_file(&path, events)
+}
+
+fn run_file(path: &Path, events: &[Value]) -> Vec<Value> {
+    let input: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let finished = Invocation::new(PROGRAM).arg("run").arg(path).input(input).run().expect_code(0);
+    json_lines(&finished.stdout)
+}
+
+fn check(path: &Path) -> Finished {
+    Invocation::new(PROGRAM).arg("check").arg(path).run()
+}
+
+/// The message that a statement gets, with the words that it underlines.
+fn refused(statement: &str) -> (String, String) {
+    refused_with(&header(""), statement)
+}
+
+fn refused_with(header: &str, statement: &str) -> (String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "job.sql", &format!("{header}{statement}"));
+    let said = check(&path).expect_code(3).stderr;
+    let lines: Vec<&str> = said.lines().collect();
+    let message = lines.iter().find_map(|line| line.split_once("]: ")).map_or("", |(_, message)| message);
+    let carets = lines.iter().position(|line| line.contains('^'));
+    let word = carets.map(|at| {
+        let start = lines[at].find('^').expect("a caret");
+        let length = lines[at][start..].chars().take_while(|c| *c == '^').count();
+        lines[at - 1].chars().skip(lines[at][..start].chars().count()).take(length).collect::<String>()
+    });
+    (message.to_owned(), word.unwrap_or(said.clone()))
+}
+
+fn event(ts: i64, user: &str, x: f64) -> Value {
+    json!({ "ts": START + ts, "user_id": user, "x": x, "kind": if x < 0.0 { "bad" } else { "good" } })
+}
+
+const MINUTE: i64 = 60_000;
+/// A full hour.
+const START: i64 = 1_699_999_200_000;
+
+#[test]
+fn the_reference_job_in_sql_gives_byte_for_byte_the_alerts_of_the_one_in_toml() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    generate(40_000, 800, 3, &[], &input);
+    let toml = Job::reference(PROGRAM, folder.path().join("toml"), &input);
+    toml.run();
+    let (expected, report) = (toml.alerts(), toml.report());
+    assert!(expected.split(|byte| *byte == b'\n').count() > 50, "{report}");
+    for workers in [1, 3] {
+        let sql = Job::new(PROGRAM, "configs/podcast.sql", folder.path().join(format!("sql{workers}")));
+        let sql = sql.on(&input).with_alerts().with_state().workers(workers);
+        sql.run();
+        assert!(sql.alerts() == expected, "{workers} workers: other bytes than the job in TOML");
+        assert_eq!(sql.report(), report);
+    }
+}
+
+#[test]
+fn a_config_with_sql_is_the_same_job_as_a_file_with_a_header() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    generate(5_000, 50, 3, &[], &input);
+    let file = std::fs::read_to_string(repository().join("configs/podcast.sql")).expect("the config");
+    let (header, statement) = file.split_once("*/\n").expect("a header");
+    let sections = header.trim_start_matches("/*toml");
+    let (version, rest) = sections.split_once("version = 1\n").expect("a version");
+    let config = format!("{version}version = 1\nsql = '''\n{statement}'''\n{rest}");
+    let path = write(folder.path(), "job.toml", &config);
+    let outputs = [path, repository().join("configs/podcast.sql")].map(|config| {
+        let name = config.extension().expect("an extension").to_string_lossy().into_owned();
+        let job = Job::new(PROGRAM, &config, folder.path().join(name)).on(&input).with_alerts().with_state();
+        job.run();
+        job.alerts()
+    });
+    assert!(!outputs[0].is_empty());
+    assert!(outputs[0] == outputs[1]);
+}
+
+#[test]
+fn a_query_pasted_from_flink_runs() {
+    let statement = "SELECT user_id, window_start, window_end, COUNT(*) AS n, SUM(x) AS total
+        FROM TABLE(
+            HOP(TABLE events, DESCRIPTOR(ts), INTERVAL '5' MINUTES, INTERVAL '10' MINUTES))
+        WHERE kind <> 'bad'
+        GROUP BY user_id, window_start, window_end;";
+    let rows =
+        run("", statement, &[event(0, "a", 1.0), event(6 * MINUTE, "a", 2.0), event(7 * MINUTE, "a", -1.0)]);
+    let row = |start: i64, n: i64, total: f64| {
+        let (start, end) = (START + start * MINUTE, START + (start + 10) * MINUTE);
+        json!({ "user_id": "a", "window_start": start, "window_end": end, "n": n, "total": total })
+    };
+    assert_eq!(rows, [row(-5, 1, 1.0), row(0, 2, 3.0), row(5, 1, 2.0)]);
+}
+
+#[test]
+fn every_kind_of_windows_can_be_said() {
+    let events = [event(0, "a", 1.0), event(MINUTE, "a", 2.0), event(4 * MINUTE, "a", 4.0)];
+    let rows = |from: &str| {
+        let statement = format!(
+            "SELECT epoch(window_end - window_start) / 60 AS minutes, sum(x) AS x, window_start FROM {from} \
+             GROUP BY user_id, window_start, window_end"
+        );
+        let rows = run("", &statement, &events);
+        let shown = rows.iter().map(|row| {
+            let start = (row["window_start"].as_i64().expect("a time") - START) / MINUTE;
+            format!("{start}+{}={}", row["minutes"], row["x"])
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(rows("TUMBLE(events, ts, INTERVAL '2 minutes')"), "0+2.0=3.0 4+2.0=4.0");
+    assert_eq!(rows("TUMBLE(events, ts, INTERVAL '4' MINUTE, INTERVAL '1' MINUTE)"), "-3+4.0=1.0 1+4.0=6.0");
+    assert_eq!(
+        rows("TABLE(CUMULATE(TABLE events, DESCRIPTOR(ts), INTERVAL '2' MINUTE, INTERVAL '6' MINUTE))"),
+        "0+2.0=3.0 0+4.0=3.0 0+6.0=7.0"
+    );
+    let sessions = "0+3.0=3.0 4+2.0=4.0";
+    assert_eq!(rows("SESSION(events, ts, INTERVAL '2 minutes')"), sessions);
+    assert_eq!(
+        rows("TABLE(SESSION(TABLE events PARTITION BY user_id, DESCRIPTOR(ts), INTERVAL '2' MINUTES))"),
+        sessions
+    );
+    assert_eq!(rows("COUNT(events, ts, 2)").split('=').next_back(), Some("3.0"));
+    assert_eq!(rows("EACH(events, ts)").split(' ').count(), 3);
+}
+
+#[test]
+fn aggregates_may_stand_anywhere_beside_the_key_and_the_window_and_in_having() {
+    let statement = "SELECT upper(user_id) || ':' || count(*)::varchar AS who, user_id AS id,
+               sum(x) / epoch(window_end - window_start) AS rate,
+               CASE WHEN max(x) > 3 THEN 'much' ELSE 'little' END AS size,
+               rate * 2 AS twice
+        FROM TUMBLE(events, ts, INTERVAL '1 minute')
+        GROUP BY window_start, window_end, user_id
+        HAVING count(*) > 1 AND sum(x)
+            / count(*) < 5 AND id <> 'c'";
+    let events =
+        [event(0, "a", 1.0), event(1, "a", 5.0), event(2, "b", 1.0), event(3, "c", 1.0), event(4, "c", 1.0)];
+    let rows = run("", statement, &events);
+    assert_eq!(rows, [json!({ "who": "A:2", "id": "a", "rate": 0.1, "size": "much", "twice": 0.2 })]);
+}
+
+#[test]
+fn having_is_a_rule_and_the_header_may_say_more_of_it() {
+    let more =
+        "format = \"alert\"\n[rules.large]\nseverity = \"critical\"\nsummary = \"{key}: {total:.1f}\"\n";
+    let statement = "SELECT sum(x) AS total FROM TUMBLE(events, ts, INTERVAL '1 minute') \
+        GROUP BY user_id, window_start, window_end HAVING total > 3";
+    let alerts = run(more, statement, &[event(0, "a", 1.0), event(1, "b", 4.0)]);
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let data = &alerts[0]["data"];
+    assert_eq!(data["rule"], "large");
+    assert_eq!(data["severity"], "critical");
+    assert_eq!(data["summary"], "b: 4.0");
+    assert_eq!(data["threshold"], 3.0);
+    let rows = run("", statement, &[event(0, "a", 1.0), event(1, "b", 4.0)]);
+    assert_eq!(rows, [json!({ "total": 4.0 })]);
+}
+
+#[test]
+fn an_override_changes_what_the_statement_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let statement = "SELECT user_id, count(*) AS n FROM TUMBLE(events, ts, INTERVAL '1 minute') \
+        GROUP BY user_id, window_start, window_end";
+    let path = write(folder.path(), "job.sql", &(header("") + statement));
+    let input = format!("{}\n{}\n", event(0, "a", 1.0), event(MINUTE, "a", 1.0));
+    let run = Invocation::new(PROGRAM).arg("run").arg(path).set("window.size", "2m").input(input);
+    assert_eq!(json_lines(&run.run().expect_code(0).stdout), [json!({ "user_id": "a", "n": 2 })]);
+}
+
+/// A statement with something in place of one of its parts.
+fn with(select: &str, from: &str, rest: &str) -> String {
+    format!("SELECT {select}\nFROM {from}\n{rest}")
+}
+
+const SELECT: &str = "user_id, count(*) AS n";
+const FROM: &str = "HOP(events, ts, INTERVAL '1 minute', INTERVAL '10 minutes')";
+const GROUP: &str = "GROUP BY user_id, window_start, window_end";
+
+#[test]
+fn what_a_job_cannot_do_is_refused_at_the_word() {
+    let group = |more: &str| with(SELECT, FROM, &format!("{GROUP} {more}"));
+    let cases = [
+        (with("DISTINCT user_id", FROM, GROUP), "SELECT DISTINCT is not supported", "DISTINCT"),
+        (with("*", FROM, GROUP), "`*` is not supported", "*"),
+        (with("user_id, sum(x) OVER (PARTITION BY kind) AS s", FROM, GROUP), "OVER is not supported", "OVER"),
+        (with("user_id, (SELECT 1) AS s", FROM, GROUP), "sub-queries are not supported", "SELECT"),
+        (with(SELECT, "(SELECT * FROM events)", GROUP), "sub-queries are not supported", "SELECT"),
+        (with(SELECT, &format!("{FROM} JOIN other ON 1 = 1"), GROUP), "joins are not supported", "JOIN"),
+        (with(SELECT, &format!("{FROM}, {FROM}"), GROUP), "FROM has one stream", ","),
+        (with(SELECT, &format!("{FROM} AS w"), GROUP), "the windows have no other name", "AS"),
+        (with(SELECT, "events", GROUP), "no windows", "events"),
+        (with(SELECT, "HIP(events, ts, INTERVAL '1 minute')", GROUP), "unknown windows `HIP`", "HIP"),
+        (group("ORDER BY n"), "ORDER BY is not supported", "ORDER"),
+        (group("LIMIT 5"), "LIMIT is not supported", "LIMIT"),
+        (group("QUALIFY n > 1"), "QUALIFY is not supported", "QUALIFY"),
+        (group("UNION ALL SELECT 1"), "UNION is not supported", "UNION"),
+        (group("; SELECT 1"), "a second statement", "SELECT"),
+        (group("HAVING n >"), "expected an expression, found: the end", ""),
+        ("WITH a AS (SELECT 1) SELECT 1".to_owned(), "WITH is not supported", "WITH"),
+        ("INSERT INTO rows VALUES (1)".to_owned(), "INSERT is not supported", "INSERT"),
+        ("CREATE TABLE events (ts BIGINT)".to_owned(), "CREATE is not supported", "CREATE"),
+        (
+            with(SELECT, FROM, "GROUP BY lower(user_id), window_start"),
+            "GROUP BY an expression is not supported",
+            "lower",
+        ),
+        (
+            with(SELECT, FROM, "GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)"),
+            "`TUMBLE` stands behind FROM",
+            "TUMBLE",
+        ),
+        (with(SELECT, FROM, "GROUP BY ROLLUP (user_id)"), "GROUP BY ROLLUP is not supported", "ROLLUP"),
+        (with(SELECT, FROM, "GROUP BY user_id, window_start"), "GROUP BY lacks `window_end`", "GROUP BY"),
+        (with(SELECT, FROM, "GROUP BY window_start, window_end"), "GROUP BY names no key", "GROUP BY"),
+        (with(SELECT, FROM, "WHERE x > 1"), "expected GROUP, found the end", ""),
+    ];
+    for (statement, message, word) in cases {
+        let found = refused(&statement);
+        assert!(found.0.starts_with(message), "{statement}\n{found:?}");
+        if !word.is_empty() {
+            assert_eq!(found.1, word, "{statement}");
+        }
+    }
+}
+
+#[test]
+fn mistakes_in_expressions_are_underlined_in_the_statement() {
+    let cases = [
+        (with("user_id, sum(xx) AS s", FROM, GROUP), "unknown column `xx`", "xx"),
+        (with("user_id, upper(user_id) || summ(x) AS s", FROM, GROUP), "unknown function `summ`", "summ"),
+        (
+            with("user_id, sum(x)\n + max(x) * minutes + epoch(window_end) AS s", FROM, GROUP),
+            "unknown column `minutes`",
+            "minutes",
+        ),
+        (
+            with("user_id, kind", FROM, GROUP),
+            "`kind` is neither in GROUP BY nor inside of an aggregate",
+            "kind",
+        ),
+        (with("user_id, count(*)", FROM, GROUP), "this column has no name", "count(*)"),
+        (with("count(*) AS n, sum(x) AS n", FROM, GROUP), "there are two columns `n`", "n"),
+        (with(SELECT, FROM, &format!("WHERE x {GROUP}")), "expected a condition, found a double", "x"),
+        (
+            with(SELECT, FROM, &format!("WHERE count(*) > 1 {GROUP}")),
+            "the aggregate `count` cannot stand here",
+            "count",
+        ),
+        (with(SELECT, FROM, &format!("{GROUP} HAVING kind = 'a'")), "unknown column `kind`", "kind"),
+        (
+            with(SELECT, "HOP(events, time, INTERVAL '1 s', INTERVAL '5 s')", GROUP),
+            "the windows are over `time`",
+            "time",
+        ),
+        (
+            with(SELECT, "HOP(event, ts, INTERVAL '1 s', INTERVAL '5 s')", GROUP),
+            "unknown source `event`",
+            "event",
+        ),
+        (
+            with(SELECT, "TUMBLE(events, ts, INTERVAL '900 days')", GROUP),
+            "`900d` is out of range",
+            "INTERVAL '900 days'",
+        ),
+        (
+            with(SELECT, "SESSION(events PARTITION BY kind, ts, INTERVAL '5 m')", GROUP),
+            "`kind` is not in GROUP BY, which is `user_id`",
+            "kind",
+        ),
+    ];
+    for (statement, message, word) in cases {
+        let found = refused(&statement);
+        assert!(found.0.starts_with(message), "{statement}\n{found:?}");
+        assert_eq!(found.1, word, "{statement}");
+    }
+}
+
+#[test]
+fn what_header_and_statement_both_say_is_refused_and_a_file_without_a_header_too() {
+    let statement = with(SELECT, FROM, GROUP);
+    let having = format!("{statement} HAVING n > 1");
+    let two = "[rules.a]\nseverity = \"info\"\n[rules.b]\nseverity = \"info\"\n";
+    for (more, statement, message, word) in [
+        (
+            "[window]\nsize = \"5m\"\n",
+            &statement,
+            "`window.size` is there, and the statement says it too",
+            "size",
+        ),
+        ("[features]\nn = \"count(*)\"\n", &statement, "a job in SQL has no `[features]`", "features"),
+        ("[score]\nn = \"1\"\n", &statement, "a job in SQL has no `[score]`", "score"),
+        ("[rules.a]\nwhen = \"n > 1\"\n", &statement, "there is `[rules.a]`, but no HAVING", "a"),
+        (
+            "[rules.a]\nwhen = \"n > 1\"\n",
+            &having,
+            "`rules.a.when` is there, and the statement says it too",
+            "when",
+        ),
+        (two, &having, "HAVING is the rule `a`, but there is also `b`", "b"),
+        (
+            "[source.other]\ntype = \"generate\"\n",
+            &statement,
+            "FROM reads `events`, but there is also",
+            "other",
+        ),
+    ] {
+        let found = refused_with(&header(more), statement);
+        assert!(found.0.starts_with(message), "{more}{found:?}");
+        assert_eq!(found.1, word, "{more}");
+    }
+    let keyed = header("").replace("[event]", "[event]\nkey = \"kind\"");
+    let found = refused_with(&keyed, &statement);
+    assert_eq!(found, ("`user_id` is not in `event.key`, which is `kind`".to_owned(), "user_id".to_owned()));
+    let found = refused_with("", &statement);
+    assert_eq!(found.0, "no header that names source and sinks");
+    let found = refused_with("/*toml\n[source.events]\n", &statement);
+    assert_eq!(found, ("the header has no end".to_owned(), "/*toml".to_owned()));
+    let found = refused_with("/*toml\n[source.events\n*/\n", &statement);
+    assert!(found.0.starts_with("not TOML"), "{found:?}");
+}
+
+/// The expected rows of a case, as the job writes them; without the aggregates that are not there yet.
+fn expected_rows(case: &Value, millis: impl Fn(&Value) -> i64) -> Vec<String> {
+    let rows = case["expected"].as_array().expect("rows").iter().filter(|row| !row[0].is_null());
+    let mut rows: Vec<String> = rows
+        .map(|row| {
+            let double = |value: &Value| value.as_f64().map_or(Value::Null, Value::from);
+            let (start, end) = (millis(&row[1]), millis(&row[2]));
+            json!([row[0], start, end, row[3], row[4], double(&row[5]), double(&row[6])]).to_string()
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn the_sql_cases_of_the_fixtures_give_their_rows() {
+    let path = repository().join("tests/fixtures/windowing.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
+    let fixtures: Value = serde_json::from_str(&text).expect("JSON");
+    let cases = fixtures.as_array().expect("cases").iter();
+    let cases: Vec<&Value> = cases.filter(|case| case["kind"] == "sql_window").collect();
+    assert_eq!(cases.len(), 3);
+    for case in cases {
+        // 2020-10-10 in milliseconds.
+        let millis = |time: &Value| {
+            let text = time.as_str().expect("a time");
+            let (sign, clock) = text.strip_prefix('-').map_or((1, text), |clock| (-1, clock));
+            let parts: Vec<i64> = clock.split(':').map(|part| part.parse().expect("a number")).collect();
+            1_602_288_000_000 + sign * 1_000 * (parts[0] * 3_600 + parts[1] * 60 + parts[2])
+        };
+        let tvf = &case["tvf"];
+        let lengths = ["slide_s", "step_s", "size_s"].iter().filter_map(|name| tvf[*name].as_i64());
+        let lengths: String = lengths.map(|seconds| format!(", INTERVAL '{seconds}' SECOND")).collect();
+        let statement = format!(
+            "SELECT name, window_start, window_end, count(*) AS n, sum(bigdec) AS total, max(\"double\") AS most, \
+             min(\"float\") AS least FROM TABLE({}(TABLE events, DESCRIPTOR(time){lengths})) \
+             GROUP BY name, window_start, window_end",
+            tvf["fn"].as_str().expect("a function")
+        );
+        let header = "/*toml\n[source.events]\ntype = \"stdin\"\n[event]\ntime = { field = \"time\", unit = \"ms\" }\n\
+            [event.fields]\nbigdec = \"decimal(10,2)\"\ndouble = \"double\"\nfloat = \"double\"\n\
+            [time]\nout_of_order = \"1s\"\n[sink.rows]\ntype = \"stdout\"\n*/\n";
+        // Decimals are numbers in JSON. A key is never NULL here: such a record goes to quarantine.
+        let input = case["input"].as_array().expect("records").iter().map(|record| {
+            let bigdec = record[1].as_str().unwrap_or("null");
+            format!(
+                "{{\"time\":{},\"bigdec\":{bigdec},\"double\":{},\"float\":{},\"name\":{}}}\n",
+                millis(&record[0]),
+                record[2],
+                record[3],
+                record[5]
+            )
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = write(folder.path(), "job.sql", &format!("{header}{statement}"));
+        let run = Invocation::new(PROGRAM).arg("run").arg(&path).input(input.collect::<String>()).run();
+        let rows = json_lines(&run.expect_code(0).stdout);
+        let names = ["name", "window_start", "window_end", "n", "total", "most", "least"];
+        let mut found: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                Value::from(names.iter().map(|name| row[*name].clone()).collect::<Vec<_>>()).to_string()
+            })
+            .collect();
+        found.sort();
+        assert_eq!(found, expected_rows(case, millis), "{}", case["name"]);
+    }
+}
