@@ -249,6 +249,17 @@ fn stopped_half_way(out: &Path, input: &Input, databases: &[Database]) {
     running.wait(SOON).expect_code(0);
 }
 
+/// Puts a database at `to` as it is at `from`, or nothing: what is not in the file yet is in the log beside it.
+fn restore_database(from: Option<&Path>, to: &Path) {
+    for ending in ["", "-wal", "-shm"] {
+        let beside = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
+        let _ = std::fs::remove_file(beside(to));
+        if let Some(from) = from.map(beside).filter(|from| ending != "-shm" && from.exists()) {
+            std::fs::copy(from, beside(to)).expect("copy");
+        }
+    }
+}
+
 #[test]
 fn a_table_that_has_less_or_more_than_the_state_knows_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -260,14 +271,14 @@ fn a_table_that_has_less_or_more_than_the_state_knows_is_refused() {
     let job = fast(&out, &input, &databases);
     let (saved_state, saved_table) = (folder.path().join("state"), folder.path().join("saved.db"));
     copy_tree(&job.state_path(), &saved_state);
-    std::fs::copy(path, &saved_table).expect("copy");
+    restore_database(Some(path), &saved_table);
     let saved_file = job.alerts();
 
     // The database was lost, and what it had is no longer in the checkpoints.
-    std::fs::remove_file(path).expect("remove");
+    restore_database(None, path);
     refused(job.invocation().run(), &["tables.db", "rows were lost", "hint: restore the database"]);
     assert_eq!(databases[0].count("alerts"), 0, "a refused job has written");
-    std::fs::copy(&saved_table, path).expect("copy");
+    restore_database(Some(&saved_table), path);
 
     // The state was restored from an older copy; so was the file, which would be refused first.
     job.run();

@@ -285,7 +285,7 @@ fn a_row_with_a_window_of_its_own_is_shown_with_it_and_stands_by_it() {
             let due = Due {
                 due: span.due,
                 class: u8::from(span.by_record),
-                operator: 0,
+                operator: u16::from(span.by_record),
                 window_end: span.window.end,
                 window_start: span.window.start,
                 key: key.into(),
