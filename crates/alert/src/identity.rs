@@ -1,6 +1,6 @@
 //! The ids of alerts and episodes: stable hashes, the same on every replay, worker and machine.
 
-use event::Span;
+use event::{Outcome, Span};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Appends the id of an alert: 32 hexadecimal digits of (job, rule, key, window, sequence).
@@ -11,6 +11,10 @@ pub(crate) fn append_id(job: &str, rule: Option<&str>, key: &[u8], span: Span, o
     hash.update(&span.window.start.to_le_bytes());
     hash.update(&span.window.end.to_le_bytes());
     hash.update(&span.sequence.to_le_bytes());
+    // Early results are counted apart from revisions.
+    if span.outcome == Outcome::Early {
+        hash.update(b"early");
+    }
     append_hex(hash.digest128(), out);
 }
 

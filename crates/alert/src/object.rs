@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use event::{Detected, Hit, RowSchema, Spans, Window};
+use event::{Detected, Hit, Outcome, RowSchema, Spans, Window};
 
 use crate::identity::{append_episode, append_id};
 use crate::instant::append_instant;
@@ -118,9 +118,12 @@ impl AlertObject {
         append_key(keys, row, out);
         out.extend_from_slice(br#","window":"#);
         page.append_window(span.window, out);
-        // What is put out for the first time, or by a record, corrects nothing.
-        if span.sequence > 0 && !span.by_record {
-            out.extend_from_slice(format!(r#","revision":{}"#, span.sequence).as_bytes());
+        match span.outcome {
+            Outcome::Result => {}
+            Outcome::Early => out.extend_from_slice(br#","early":true"#),
+            Outcome::Revised => {
+                out.extend_from_slice(format!(r#","revision":{}"#, span.sequence).as_bytes());
+            }
         }
         out.extend_from_slice(br#","features":"#);
         self.append_columns(columns, self.row.features(), row, out);
@@ -140,7 +143,7 @@ impl AlertObject {
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(br#","episode":""#);
-        append_episode(&self.job, rule_id, key, span.window.end, out);
+        append_episode(&self.job, rule_id, key, span.first_end, out);
         out.extend_from_slice(br#""}}"#);
     }
 

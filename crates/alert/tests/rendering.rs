@@ -7,8 +7,8 @@ use std::sync::Arc;
 use alert::{AlertRule, Format, Output, Rendered, Renderer, Summary, plain_schema};
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use event::{
-    Batch, DataType, Detected, Due, Evaluation, Expression, FailedRows, Field, Hit, KeyShape, RowFailure,
-    RowSchema, Severity, SinkId, Span, Spans, Verdict, Window,
+    Batch, DataType, Detected, Due, Evaluation, Expression, FailedRows, Field, Hit, KeyShape, Outcome,
+    RowFailure, RowSchema, Severity, SinkId, Span, Spans, Verdict, Window,
 };
 use serde_json::{Value, json};
 
@@ -116,7 +116,8 @@ fn detected_in(users: [&[&str]; 2], spans: [Spans; 2], hits: Vec<Hit>) -> Detect
 /// A window of a whole number of minutes behind the start of the other one.
 fn span(minutes: [i64; 2], due: i64, by_record: bool, sequence: u64) -> Span {
     let [start, end] = minutes.map(|minute| WINDOW.start + minute * 60_000_000);
-    Span { window: Window { start, end }, due, by_record, sequence }
+    let outcome = if sequence > 0 && !by_record { Outcome::Revised } else { Outcome::Result };
+    Span { due, by_record, sequence, outcome, ..Span::from(Window { start, end }) }
 }
 
 fn lines(rendered: &Rendered, sink: SinkId) -> Vec<String> {

@@ -138,7 +138,7 @@ fn rows_of_own_windows(values: &[Option<i64>]) -> Rows {
 fn own_span(row: usize) -> Span {
     let end = row as i64 * 1_000_000;
     let window = Window { start: end - 1 - row as i64, end };
-    Span { window, due: end + 5, by_record: row % 2 == 1, sequence: row as u64 % 3 }
+    Span { due: end + 5, by_record: row % 2 == 1, sequence: row as u64 % 3, ..Span::from(window) }
 }
 
 /// Checks that each row has the window of the row of that name, in its columns too; returns their number.

@@ -41,5 +41,5 @@ pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
 pub use output::{Due, OutputRow, Place, SinkId};
 pub use quarantine::{Reason, Rejected};
 pub use records::{Decoded, Records, RejectedRecord};
-pub use rows::{Rows, Span, Spans};
+pub use rows::{Outcome, Rows, Span, Spans};
 pub use time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Watermark, Window};

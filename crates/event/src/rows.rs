@@ -40,12 +40,36 @@ pub struct Span {
     pub by_record: bool,
     /// Sequence or revision within the key.
     pub sequence: u64,
+    /// What it is to its window.
+    pub outcome: Outcome,
+    /// End of the first window that was put out of what the row is about, which names its episode: where sessions
+    /// that were put out become one, that of the earliest.
+    pub first_end: i64,
+}
+
+/// What a row is to its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Outcome {
+    /// Its result.
+    #[default]
+    Result,
+    /// What is known before its end.
+    Early,
+    /// Its result once more, with records that came late; the sequence is the number of the revision, from 1.
+    Revised,
 }
 
 impl From<Window> for Span {
     /// The only result of a window that the watermark closes.
     fn from(window: Window) -> Span {
-        Span { window, due: window.due(), by_record: false, sequence: 0 }
+        Span {
+            window,
+            due: window.due(),
+            by_record: false,
+            sequence: 0,
+            outcome: Outcome::Result,
+            first_end: window.end,
+        }
     }
 }
 
@@ -91,7 +115,9 @@ mod tests {
     #[test]
     fn a_shared_window_is_that_of_every_row_and_due_with_its_end() {
         let spans = Spans::Shared(WINDOW);
-        assert_eq!(spans.of(7), Span { window: WINDOW, due: 9, by_record: false, sequence: 0 });
+        let span = spans.of(7);
+        assert_eq!((span.window, span.due, span.by_record, span.sequence), (WINDOW, 9, false, 0));
+        assert_eq!((span.outcome, span.first_end), (Outcome::Result, 10));
         assert_eq!((spans.take(&[3, 1]), spans.own()), (Spans::Shared(WINDOW), None));
     }
 

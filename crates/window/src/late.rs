@@ -2,7 +2,7 @@
 //! they correct.
 
 use arrow_array::{ArrayRef, BinaryArray};
-use event::{Rows, Span, Spans, key_hash};
+use event::{Outcome, Rows, Span, Spans, key_hash};
 
 use crate::aside::{Arrival, Aside, Held, input_types};
 use crate::totals::Running;
@@ -87,12 +87,10 @@ impl Windows {
         }
         let width = self.layout.additive();
         let due = self.slicing.corrected_at(window);
-        let spans = changed.values().zip(totals.additive.chunks_exact(width)).map(|(late, total)| Span {
-            window,
-            due,
-            by_record: false,
+        let spans = changed.values().zip(totals.additive.chunks_exact(width)).map(|(late, total)| {
+            let span = Span { due, ..Span::from(window) };
             // Where there were none but late records, nothing was put out before.
-            sequence: u64::from(total[0] > *late),
+            if total[0] > *late { Span { sequence: 1, outcome: Outcome::Revised, ..span } } else { span }
         });
         let spans = Spans::Own(spans.collect());
         let (mut bytes, mut offsets) = (Vec::new(), vec![0i32]);

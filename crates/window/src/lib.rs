@@ -52,7 +52,9 @@ mod windows;
 pub use aside::Arrival;
 pub use keyed::{Keyed, KeyedRestoration, Windowing};
 pub use restore::Restoration;
-pub use sequence::{Judged, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec};
+pub use sequence::{
+    Assigner, Early, Judged, Late, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec, TriggerSpec,
+};
 pub use snapshot::{ASIDES, ChunkHead, KEYS, SnapshotError, StateChunk};
 pub use spec::{Coverage, SpecError, WindowSpec};
 pub use windows::{Arrivals, Windows};

@@ -45,6 +45,12 @@ pub enum SpecError {
     /// A lateness before which a window is not even due.
     #[error("the lateness that is allowed for cannot be negative")]
     Lateness,
+    /// A window that nothing ever puts out.
+    #[error("nothing ever puts such a window out: it needs an end, or early results")]
+    NeverOut,
+    /// Only windows that all keys share start at the same time.
+    #[error("only windows that all keys share can be staggered")]
+    Stagger,
     /// A name that the tz database does not have.
     #[error("`{0}` is no time zone; write one as `Asia/Seoul`")]
     Zone(String),

@@ -266,7 +266,7 @@ fn run(case: &Case) -> Answer {
         let mut take = |closed: Rows| {
             assert!(closed.failures.is_empty());
             for row in 0..closed.keys.len() {
-                let Span { window, due, by_record, sequence } = closed.spans.of(row);
+                let Span { window, due, by_record, sequence, .. } = closed.spans.of(row);
                 assert!(due >= closed_to && !by_record, "in the order in which they are due");
                 assert!(closed.spans == Spans::Shared(window) || due == window.due() + case.spec.lateness);
                 closed_to = due;

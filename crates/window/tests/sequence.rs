@@ -1,14 +1,19 @@
 //! Sessions, count windows and `each` against a naive reading of the rules: all records at once, in their order.
 
+#[path = "sequence/triggers.rs"]
+mod triggers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use event::{Aggregate, AggregateFunction as F, DataType, Place, Rows, Span, Watermark, Window, key_hash};
+use event::{
+    Aggregate, AggregateFunction as F, DataType, Outcome, Place, Rows, Span, Watermark, Window, key_hash,
+};
 use proptest::prelude::*;
-use window::{KEYS, Run, Sequence, SequenceSpec, StateChunk};
+use window::{Assigner, KEYS, Run, Sequence, SequenceSpec, StateChunk};
 
 #[derive(Debug, Clone)]
 struct Record {
@@ -154,8 +159,8 @@ fn naive_row(held: &[&Placed]) -> Row {
     ]
 }
 
-/// Due, class, window, key, sequence: what names a row.
-type Name = (i64, bool, i64, i64, Vec<u8>, u64);
+/// Due, class, window, key, sequence: what names a row; and what it is.
+type Name = (i64, bool, i64, i64, Vec<u8>, u64, Outcome, i64);
 
 #[derive(Debug, Default, PartialEq)]
 struct Answer {
@@ -165,17 +170,18 @@ struct Answer {
 
 impl Answer {
     fn add(&mut self, held: &[&Placed], span: Span) {
-        let Span { window, due, by_record, sequence } = span;
-        let name = (due, by_record, window.start, window.end, key(&held[0].record), sequence);
+        let Span { window, due, by_record, sequence, outcome, first_end } = span;
+        let key = key(&held[0].record);
+        let name = (due, by_record, window.start, window.end, key, sequence, outcome, first_end);
         assert!(self.rows.insert(name, naive_row(held)).is_none(), "a name is given once");
     }
 
     fn take(&mut self, rows: &Rows) {
         assert!(rows.failures.is_empty());
         for row in 0..rows.keys.len() {
-            let Span { window, due, by_record, sequence } = rows.spans.of(row);
+            let Span { window, due, by_record, sequence, outcome, first_end } = rows.spans.of(row);
             let key = rows.keys.value(row).to_vec();
-            let name = (due, by_record, window.start, window.end, key, sequence);
+            let name = (due, by_record, window.start, window.end, key, sequence, outcome, first_end);
             assert!(self.rows.insert(name.clone(), texts_of(rows, row)).is_none(), "twice: {name:?}");
         }
     }
@@ -199,11 +205,14 @@ fn naive(case: &Case) -> Answer {
     let mut answer = Answer::default();
     for key in 0..=u8::MAX {
         let records: Vec<&Placed> = all.iter().filter(|placed| placed.record.key == key).collect();
-        match case.spec {
+        match case.spec.clone() {
             SequenceSpec::Session { gap } => naive_sessions(&records, |_| gap, &mut answer),
             SequenceSpec::SessionByRecord => naive_sessions(&records, |record| record.gap, &mut answer),
             SequenceSpec::Count { size, slide } => {
                 naive_counts(&records, size as usize, slide as usize, &mut answer);
+            }
+            SequenceSpec::Triggered(spec) => {
+                triggers::Key::new(&spec, triggers::hash(&records), &mut answer).all(&records);
             }
         }
     }
@@ -213,7 +222,7 @@ fn naive(case: &Case) -> Answer {
 fn naive_sessions(records: &[&Placed], gap: impl Fn(&Record) -> i64, answer: &mut Answer) {
     let close = |(start, end, held): &(i64, i64, Vec<&Placed>), answer: &mut Answer| {
         let window = Window { start: *start, end: *end };
-        answer.add(held, Span { window, due: end - 1, by_record: false, sequence: 0 });
+        answer.add(held, Span::from(window));
     };
     let mut open: Vec<(i64, i64, Vec<&Placed>)> = Vec::new();
     for placed in records {
@@ -251,7 +260,12 @@ fn naive_counts(records: &[&Placed], size: usize, slide: usize, answer: &mut Ans
                 Window { start: times().min().expect("a record"), end: times().max().expect("a record") + 1 };
             answer.add(
                 held,
-                Span { window, due: placed.seen, by_record: true, sequence: (count / slide - 1) as u64 },
+                Span {
+                    due: placed.seen,
+                    by_record: true,
+                    sequence: (count / slide - 1) as u64,
+                    ..Span::from(window)
+                },
             );
         }
     }
@@ -329,8 +343,9 @@ struct Workers {
 
 impl Workers {
     fn new(spec: SequenceSpec, workers: u64) -> Self {
-        let workers = (0..workers).map(|_| (Sequence::new(spec, aggregates()), Chain::default()));
-        Workers { spec, workers: workers.collect(), windowed: 0, answer: Answer::default() }
+        let workers = (0..workers).map(|_| (Sequence::new(spec.clone(), aggregates()), Chain::default()));
+        let workers = workers.collect();
+        Workers { spec, workers, windowed: 0, answer: Answer::default() }
     }
 
     fn hold(&mut self, records: &[Placed]) {
@@ -343,12 +358,16 @@ impl Workers {
     }
 
     fn advance(&mut self, to: Place, rows_max: usize) {
+        let is_triggered = matches!(self.spec, SequenceSpec::Triggered(_));
         for (sequence, _) in &mut self.workers {
             let mut due = i64::MIN;
             let mut take = |rows: Rows| {
                 for row in 0..rows.keys.len() {
                     let span = rows.spans.of(row);
-                    assert!(due <= span.due && span.due <= to.seen.0, "rows come when they are due");
+                    assert!(
+                        (is_triggered || due <= span.due) && span.due <= to.seen.0,
+                        "rows come when they are due"
+                    );
                     due = span.due;
                 }
                 self.answer.take(&rows);
@@ -372,7 +391,8 @@ impl Workers {
             chain.save(sequence, then == Then::Snapshot { whole: true });
         }
         if let Then::Restart { workers } = then {
-            let before = std::mem::replace(&mut self.workers, Workers::new(self.spec, workers).workers);
+            let before =
+                std::mem::replace(&mut self.workers, Workers::new(self.spec.clone(), workers).workers);
             for (worker, (sequence, _)) in (0..).zip(&mut self.workers) {
                 for (_, chain) in &before {
                     chain.restore(sequence, &|hash| hash % workers == worker);
@@ -384,7 +404,7 @@ impl Workers {
 
 /// Feeds a case through `Sequence`, as workers would.
 fn run(case: &Case) -> Answer {
-    let mut workers = Workers::new(case.spec, 1);
+    let mut workers = Workers::new(case.spec.clone(), 1);
     let partitions: Vec<Vec<Placed>> = (0..case.partitions.len()).map(|p| placed(case, p)).collect();
     let mut read = vec![0; partitions.len()];
     let reached = |read: &[usize]| {
@@ -418,7 +438,11 @@ fn run(case: &Case) -> Answer {
     let records: usize = partitions.iter().map(Vec::len).sum();
     assert_eq!(workers.windowed as usize + workers.answer.late.len(), records);
     for (sequence, _) in &workers.workers {
-        let open = matches!(case.spec, SequenceSpec::Count { size, slide } if (size, slide) != (1, 1));
+        let open = match &case.spec {
+            SequenceSpec::Count { size, slide } => (*size, *slide) != (1, 1),
+            SequenceSpec::Triggered(spec) => spec.windows == Assigner::Global,
+            _ => false,
+        };
         assert!(sequence.waiting() == 0 && (open || sequence.keys() == 0), "nothing is left behind");
     }
     workers.answer
@@ -447,6 +471,7 @@ fn spec() -> impl Strategy<Value = SequenceSpec> {
             SequenceSpec::count_sliding(size, slide).expect("windows that can be")
         }),
         1 => Just(SequenceSpec::each()),
+        9 => triggers::spec().prop_map(|spec| SequenceSpec::Triggered(Box::new(spec))),
     ]
 }
 

@@ -216,7 +216,7 @@ impl Counts {
 
     fn span(&self, least: i64, greatest: i64, records: u64, seen: i64) -> Span {
         let window = Window { start: least, end: greatest.saturating_add(1) };
-        Span { window, due: seen, by_record: true, sequence: records / self.slide - 1 }
+        Span { due: seen, by_record: true, sequence: records / self.slide - 1, ..Span::from(window) }
     }
 
     /// Appends a complete pane to the queue of its key.

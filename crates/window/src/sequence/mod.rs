@@ -21,6 +21,7 @@ mod spec;
 mod state;
 mod table;
 mod timers;
+mod triggered;
 
 use event::{Aggregate, Place, Rows};
 
@@ -30,12 +31,14 @@ use self::saving::Saving;
 use self::session::Sessions;
 use self::state::{Emit, State};
 use self::table::NONE;
+use self::triggered::{Arriving, Hands, Triggered};
 
 pub(crate) use self::count::Recent;
 pub use self::restore::SequenceRestoration;
 pub use self::runs::Run;
 pub(crate) use self::saving::WaitingRecord;
 pub use self::spec::SequenceSpec;
+pub use self::triggered::{Assigner, Early, Late, TriggerSpec};
 
 /// Records that are released in one go: their rows of state stay in the nearest caches.
 const BATCH: usize = 1024;
@@ -94,6 +97,7 @@ enum Machine {
     /// With the gap that all have, unless each record has its own.
     Sessions(Sessions, Option<i64>),
     Counts(Counts),
+    Triggered(Triggered),
 }
 
 /// Records that are released together.
@@ -116,6 +120,7 @@ impl Sequence {
             SequenceSpec::Session { gap } => Machine::Sessions(Sessions::new(), Some(gap.max(1))),
             SequenceSpec::SessionByRecord => Machine::Sessions(Sessions::new(), None),
             SequenceSpec::Count { size, slide } => Machine::Counts(Counts::new(size.max(1), slide.max(1))),
+            SequenceSpec::Triggered(spec) => Machine::Triggered(Triggered::new(*spec)),
         };
         Sequence {
             state: State::new(aggregates),
@@ -142,6 +147,7 @@ impl Sequence {
         let machine = match &self.machine {
             Machine::Sessions(sessions, _) => sessions.bytes(),
             Machine::Counts(counts) => counts.bytes(),
+            Machine::Triggered(triggered) => triggered.bytes(),
         };
         self.state.bytes() + machine
     }
@@ -180,6 +186,10 @@ impl Sequence {
             let all = match &mut self.machine {
                 Machine::Sessions(sessions, _) => sessions.close_due(&mut self.state, horizon, rest, emit),
                 Machine::Counts(_) => true,
+                Machine::Triggered(triggered) => {
+                    let mut hands = Hands { state: &mut self.state, run: None, emit };
+                    triggered.advance(&mut hands, horizon, rest)
+                }
             };
             if all && next.is_none() {
                 break true;
@@ -202,11 +212,16 @@ impl Sequence {
         let mut batch = std::mem::take(&mut self.batch);
         self.runs.release(to, records_max, &mut batch.released);
         self.find_slots(&mut batch);
-        self.assign(&mut batch);
-        self.fold(&mut batch);
+        if matches!(self.machine, Machine::Triggered(_)) {
+            self.trigger(&batch, emit);
+        } else {
+            self.assign(&mut batch);
+            self.fold(&mut batch);
+        }
         match &mut self.machine {
             Machine::Sessions(sessions, _) => sessions.settle(&mut self.state),
             Machine::Counts(counts) => counts.settle(&mut self.state, emit),
+            Machine::Triggered(_) => {}
         }
         for slot in &batch.slots {
             self.state.keys.release(*slot);
@@ -233,6 +248,7 @@ impl Sequence {
         match &self.machine {
             Machine::Sessions(sessions, _) => sessions.read_ahead(&self.state, &batch.slots),
             Machine::Counts(counts) => counts.read_ahead(&self.state, &batch.slots),
+            Machine::Triggered(_) => {}
         }
         batch.rows.resize(batch.slots.len(), NONE);
         self.judged.windowed += batch.rows.len() as u64;
@@ -266,18 +282,54 @@ impl Sequence {
                     *row = found.unwrap_or(NONE);
                 }
             }
+            Machine::Triggered(_) => {}
+        }
+    }
+
+    /// Takes records into windows with triggers, one after the other: each may cause rows that the next must not be in.
+    fn trigger(&mut self, batch: &Batch, emit: &mut Emit<'_>) {
+        let Sequence { state, machine: Machine::Triggered(triggered), runs, judged, .. } = self else {
+            return;
+        };
+        judged.windowed += batch.slots.len() as u64;
+        let mut late = Vec::new();
+        for piece in &batch.released.pieces {
+            let Stretch { run: number, start, at, .. } = batch.released.stretches[piece.stretch as usize];
+            let run = runs.run(number);
+            let mut hands = Hands { state, run: Some(run), emit };
+            for record in piece.start..piece.start + piece.rows as usize {
+                let arriving = Arriving {
+                    record,
+                    slot: batch.slots[at + record - start],
+                    hash: run.hashes[record],
+                    time: run.times[record],
+                    gap: triggered.gap().unwrap_or_else(|| run.gap(record)),
+                    seen: run.seen[record],
+                };
+                if !triggered.take(&mut hands, arriving) {
+                    late.push((number, record));
+                }
+            }
+            triggered.settle(&mut hands);
+        }
+        for (number, record) in late {
+            self.note_late_one(number, record);
         }
     }
 
     fn note_late(&mut self, number: u32, start: usize, rows: &[u32]) {
         for (record, _) in (start..).zip(rows).filter(|(_, row)| **row == NONE) {
-            let raw = self.runs.take_raw(number, record);
-            let run = self.runs.run(number);
-            let (partition, offset) = (run.partition, run.offsets[record]);
-            let (seen, time) = (run.seen[record], run.times[record]);
-            self.judged.windowed -= 1;
-            self.judged.late.push(LateRecord { partition, offset, seen, time, raw });
+            self.note_late_one(number, record);
         }
+    }
+
+    fn note_late_one(&mut self, number: u32, record: usize) {
+        let raw = self.runs.take_raw(number, record);
+        let run = self.runs.run(number);
+        let (partition, offset) = (run.partition, run.offsets[record]);
+        let (seen, time) = (run.seen[record], run.times[record]);
+        self.judged.windowed -= 1;
+        self.judged.late.push(LateRecord { partition, offset, seen, time, raw });
     }
 
     /// Folds the records of a batch, run by run.

@@ -8,6 +8,7 @@ use event::key_hash;
 
 use super::runs::Run;
 use super::saving::WaitingRecord;
+use super::triggered::HEAD_WORDS;
 use super::{Machine, Sequence};
 use crate::aggregate::{Layout, Widths};
 use crate::aside::{Held, input_types};
@@ -35,6 +36,7 @@ impl Sequence {
         match &self.machine {
             Machine::Sessions(..) => 2,
             Machine::Counts(_) => 5,
+            Machine::Triggered(_) => HEAD_WORDS,
         }
     }
 }
@@ -70,9 +72,12 @@ impl SequenceRestoration<'_> {
     pub fn finish(mut self) -> Result<(), SnapshotError> {
         let rows: Option<Vec<_>> = std::mem::take(&mut self.rows).into_values().collect();
         let mut rows = rows.ok_or(SnapshotError::Inconsistent("keys"))?;
-        if let Machine::Counts(_) = self.sequence.machine {
+        match self.sequence.machine {
+            Machine::Sessions(..) => {}
             // The panes of a key in their order: by the number of their first record.
-            rows.sort_by_key(|(_, head)| head.get(2).copied());
+            Machine::Counts(_) => rows.sort_by_key(|(_, head)| head.get(2).copied()),
+            // Windows before what lies ahead in them.
+            Machine::Triggered(_) => rows.sort_by_key(|(_, head)| head.first().copied()),
         }
         for (row, head) in rows {
             self.open(row, &head).ok_or(SnapshotError::Inconsistent("rows"))?;
@@ -92,6 +97,7 @@ impl SequenceRestoration<'_> {
         match machine {
             Machine::Sessions(sessions, _) => sessions.restore(state, row, *head.first_chunk()?)?,
             Machine::Counts(counts) => counts.restore(state, row, *head.first_chunk()?)?,
+            Machine::Triggered(triggered) => triggered.restore(state, row, *head.first_chunk()?)?,
         }
         state.keys.refer(state.table.slot(row));
         Some(())

@@ -130,6 +130,7 @@ impl Sequence {
         let heads: Vec<u64> = match &self.machine {
             Machine::Sessions(sessions, _) => rows.iter().flat_map(|row| sessions.head(*row)).collect(),
             Machine::Counts(counts) => rows.iter().flat_map(|row| counts.head(*row)).collect(),
+            Machine::Triggered(triggered) => triggered.heads(&self.state, &rows),
         };
         let stride = layout.stride();
         let mut words: Vec<u64> = Vec::with_capacity(rows.len() * stride);

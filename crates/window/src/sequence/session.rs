@@ -198,7 +198,7 @@ impl Sessions {
         let later = self.due.len().saturating_sub(rows_max);
         for (due, row) in self.due.split_off(later).into_iter().rev() {
             let Session { start, end, .. } = self.sessions[row as usize];
-            let span = Span { window: Window { start, end }, due, by_record: false, sequence: 0 };
+            let span = Span { due, ..Span::from(Window { start, end }) };
             state.put_out(row, span, emit);
             self.unlink(state.table.slot(row), row);
             state.free_row(row);

@@ -1,14 +1,13 @@
 //! Which windows a job has whose records are taken in order.
 
-use serde::{Deserialize, Serialize};
-
+use super::triggered::TriggerSpec;
 use crate::SpecError;
 
 /// The most panes that one count window may have: what narrow sums are sized for.
 const PANES_MAX: u64 = 1 << 15;
 
 /// Windows in which the order of records matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SequenceSpec {
     /// A record of time t is a session [t, t + gap); sessions of a key that overlap or touch are one.
     Session {
@@ -24,6 +23,8 @@ pub enum SequenceSpec {
         /// Records from one row to the next.
         slide: u64,
     },
+    /// Windows that are put out more than once, or not when they end.
+    Triggered(Box<TriggerSpec>),
 }
 
 impl SequenceSpec {

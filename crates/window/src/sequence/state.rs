@@ -44,6 +44,16 @@ impl State {
         self.table.take(slot, self.layout.stride())
     }
 
+    /// Number of records of a row.
+    pub(crate) fn records(&self, row: u32) -> u64 {
+        self.table.words(row, self.layout.stride())[0]
+    }
+
+    /// Empties a row.
+    pub(crate) fn clear_row(&mut self, row: u32) {
+        self.table.clear(row, self.layout.stride());
+    }
+
     /// Gives a row up.
     pub(crate) fn free_row(&mut self, row: u32) {
         let slot = self.table.release(row);

@@ -91,6 +91,13 @@ impl Table {
         row
     }
 
+    /// Empties a row.
+    pub(crate) fn clear(&mut self, row: u32, stride: usize) {
+        self.drop_spills(row);
+        self.words[row as usize * stride..][..stride].fill(0);
+        self.changed.set(row);
+    }
+
     /// Gives a row up, once [`Table::recycle`] is called. Returns its key's slot.
     pub(crate) fn release(&mut self, row: u32) -> u32 {
         self.drop_spills(row);
