@@ -1,6 +1,9 @@
 //! Windows in which the order of records matters, as whole jobs: sessions, count windows and every event as a row, for
 //! any number of workers and through kills, against a naive reading of the rules.
 
+#[path = "order/triggers.rs"]
+mod triggers;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,7 @@ time = { field = "ts", unit = "ms" }
 [event.fields]
 v = "double"
 n = "bigint"
+idle_s = "double"
 [time]
 out_of_order = "5s"
 [features]
@@ -40,7 +44,7 @@ most = "max(n)"
 type = "file"
 path = "set by the test"
 format = "plain"
-columns = ["user", "window_start", "window_end", "events", "v", "first", "last", "most"]
+columns = ["user", "window_start", "window_end", "events", "v", "first", "last", "most", "revision", "early"]
 "#;
 
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ fn write_events(random: &mut Random, file: &Path) -> Vec<Event> {
             "ts": 1_700_000_000_000 + i * 100 - behind,
             "v": random.below(100) as f64 * 0.5,
             "n": i,
+            "idle_s": idle(i) as f64 / 1000.0,
             "padding": padding,
         });
         writeln!(text, "{line}").expect("a string");
@@ -87,6 +92,11 @@ fn write_events(random: &mut Random, file: &Path) -> Vec<Event> {
     events
 }
 
+/// How long, in milliseconds, a session lasts behind the event of that number, where each says so.
+fn idle(n: i64) -> i64 {
+    2_000 + n % 7 * 1_500
+}
+
 /// A row, and where it stands.
 type Place = (i64, u8, i64, i64, String, u64);
 
@@ -102,6 +112,8 @@ fn row(user: &str, window: (i64, i64), events: &[&Event]) -> Value {
         "first": first.map(|event| event.n),
         "last": last.map(|event| event.n),
         "most": events.iter().map(|event| event.n).max(),
+        "revision": 0,
+        "early": false,
     })
 }
 

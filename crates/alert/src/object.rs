@@ -82,6 +82,11 @@ impl AlertObject {
         AlertObject { job: job.to_owned(), row, rules, source: source.into_bytes(), members }
     }
 
+    /// The columns of a row.
+    pub(crate) fn row(&self) -> &RowSchema {
+        &self.row
+    }
+
     /// Name of the rule that a hit belongs to.
     pub(crate) fn rule(&self, hit: &Hit) -> Option<&AlertRule> {
         hit.verdict.map(|verdict| &self.rules[usize::from(verdict.rule)])

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, StringArray, UInt32Array};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, StringArray, UInt32Array};
 use arrow_select::take::take;
 use event::{
-    Batch, DataType, Detected, Expression, Field, Hit, OutputRow, RowFailure, RowSchema, Schema, SinkId, Span,
+    Batch, DataType, Detected, Expression, Field, Hit, Outcome, OutputRow, RowFailure, RowSchema, Schema,
+    SinkId, Span,
 };
 
 use crate::json::{Instants, JsonColumn, member};
@@ -59,13 +60,22 @@ pub struct Renderer {
 }
 
 /// What the columns of a plain row are compiled against: the row, and then `rule` and `severity`, which are
-/// NULL in a job without rules.
+/// NULL in a job without rules, `revision`, which is 0 unless the row corrects another, and `early`, which is true of
+/// what is known before a window's end. The last two are left out where the job has such a column.
 pub fn plain_schema(row_schema: &Schema) -> Schema {
     let mut schema = row_schema.clone();
     schema.push(Field::new("rule", DataType::Varchar));
     schema.push(Field::new("severity", DataType::Varchar));
+    for (name, data_type) in [(REVISION, DataType::Bigint), (EARLY, DataType::Boolean)] {
+        if row_schema.index_of(name).is_none() {
+            schema.push(Field::new(name, data_type));
+        }
+    }
     schema
 }
+
+const REVISION: &str = "revision";
+const EARLY: &str = "early";
 
 impl Renderer {
     /// A renderer of rows under `row`. `rules` are those of the detection, in any order; rows for which an
@@ -155,6 +165,17 @@ impl Renderer {
             hits.iter().map(|hit| hit.verdict.map(|verdict| verdict.severity.name())).collect();
         columns.push(Arc::new(rules));
         columns.push(Arc::new(severities));
+        let has = |name| self.object.row().schema().index_of(name).is_some();
+        let spans = || hits.iter().map(|hit| detected.spans.of(hit.row as usize));
+        if !has(REVISION) {
+            let revision =
+                |span: Span| if span.outcome == Outcome::Revised { span.sequence as i64 } else { 0 };
+            columns.push(Arc::new(Int64Array::from_iter_values(spans().map(revision))));
+        }
+        if !has(EARLY) {
+            let early = spans().map(|span| Some(span.outcome == Outcome::Early));
+            columns.push(Arc::new(early.collect::<BooleanArray>()));
+        }
         Batch::new(Arc::clone(&self.plain_schema), columns, hits.len())
     }
 

@@ -176,6 +176,7 @@ impl Intake {
             inputs: transformed.inputs,
             seen: if self.in_order { kept(&seen, transformed.kept.as_deref()) } else { seen },
             raw: None,
+            gaps: transformed.gaps,
         };
         let block = match (records.offsets.first(), records.offsets.last()) {
             (Some(first), Some(last)) => *first..last + 1,

@@ -44,6 +44,8 @@ pub(crate) struct Columns {
     pub(crate) seen: Vec<i64>,
     /// For records behind it: their first bytes.
     pub(crate) raw: Option<Vec<ByteBuf>>,
+    /// Microseconds after which each one's session ends, where each says so.
+    pub(crate) gaps: Option<Vec<i64>>,
 }
 
 impl Columns {
@@ -66,6 +68,8 @@ impl Columns {
         }
         writer.flag(self.raw.is_some());
         self.raw.iter().for_each(|raw| write_raw(&mut writer, raw));
+        writer.flag(self.gaps.is_some());
+        self.gaps.iter().for_each(|gaps| writer.numbers(gaps));
         writer.bytes
     }
 
@@ -89,10 +93,11 @@ impl Columns {
         let offsets: Vec<u64> = offsets.into_iter().map(|offset| offset as u64).collect();
         let seen = if reader.flag()? { reader.numbers(rows)? } else { Vec::new() };
         let raw = if reader.flag()? { Some(read_raw(&mut reader, rows)?) } else { None };
+        let gaps = if reader.flag()? { Some(reader.numbers(rows)?) } else { None };
         // A record that may be late must have its offset and what it saw.
         let placed = offsets.len() == rows && seen.len() == rows;
         let whole = reader.is_done() && (placed || (raw.is_none() && seen.is_empty()));
-        whole.then_some(Columns { keys, hashes, times, offsets, inputs, seen, raw })
+        whole.then_some(Columns { keys, hashes, times, offsets, inputs, seen, raw, gaps })
     }
 }
 

@@ -34,6 +34,7 @@ mod dialect;
 mod error;
 mod features;
 mod functions;
+mod gap;
 mod improve;
 mod kernel;
 mod nearest;
@@ -48,8 +49,9 @@ mod value;
 pub use compiled::{Comparison, compile, compile_column, compile_comparison};
 pub use error::{ExpressionError, NamedError};
 pub use features::{AggregateCall, Features, compile_features};
+pub use gap::compile_gap_expression;
 pub use statement::{
-    AggregateWords, Name, Part, SelectItem, Statement, WindowArgument, WindowCall, WindowFunction,
-    parse_statement,
+    AggregateWords, ArgumentValue, Name, Part, SelectItem, Statement, WindowArgument, WindowCall,
+    WindowFunction, parse_statement,
 };
 pub use transform::{Transform, TransformSpec, Transformed};

@@ -13,6 +13,7 @@ use event::{Batch, Expression, Field, KeyShape, RowFailure, Schema, key_hash};
 use crate::bind::{Binder, Bound, InputName, Place};
 use crate::compiled::{Compiled, compile_over};
 use crate::features::{Features, compile_features};
+use crate::gap::{Gap, compile_gap};
 use crate::kernel::logic;
 use crate::nearest::suggestion;
 use crate::source::Source;
@@ -30,6 +31,8 @@ pub struct TransformSpec<'a> {
     pub key: &'a [String],
     /// Features of a window, in order.
     pub features: &'a [(String, String)],
+    /// How many seconds after a record its session ends, where each record says so.
+    pub gap: Option<&'a str>,
 }
 
 /// The compiled form, shared by all workers. Cheap to clone.
@@ -47,6 +50,7 @@ struct Inner {
     key: Vec<usize>,
     key_shape: KeyShape,
     key_fields: Vec<Field>,
+    gap: Option<Gap>,
     /// Columns that are read of the rows that passed.
     read_of_passed: Vec<usize>,
     input_columns: Vec<usize>,
@@ -68,6 +72,8 @@ pub struct Transformed {
     /// Of the rows that passed, for each aggregate in order its filter column (booleans without NULL) if it has
     /// one, then its argument column if it has one.
     pub inputs: Vec<ArrayRef>,
+    /// Of the rows that passed, where the job asks for it: after how many microseconds its session ends.
+    pub gaps: Option<Vec<i64>>,
 }
 
 impl Transform {
@@ -92,13 +98,26 @@ impl Transform {
         let key_shape = key_shape.map_err(|error| key_error(&spec.key.join(", "), error.to_string()))?;
         let features = compile_features(spec.features, &schema)?;
 
+        let gap = spec.gap.map(|sql| compile_gap(sql, &schema)).transpose();
+        let gap = gap.map_err(|error| NamedError { name: "gap".to_owned(), error })?;
+
         let inputs = features.inputs.iter().flat_map(|(_, input)| input.columns());
+        let inputs = inputs.chain(gap.iter().flat_map(Gap::columns));
         let read_of_passed = ascending(key.iter().copied().chain(inputs));
         let before = derived.iter().chain(&filter).flat_map(Compiled::columns);
         let all = before.chain(read_of_passed.iter().copied());
         let input_columns = ascending(all.filter(|&index| index < input.fields().len()));
-        let inner =
-            Inner { derived, filter, features, key, key_shape, key_fields, read_of_passed, input_columns };
+        let inner = Inner {
+            derived,
+            filter,
+            features,
+            key,
+            key_shape,
+            key_fields,
+            gap,
+            read_of_passed,
+            input_columns,
+        };
         Ok(Transform { inner: Arc::new(inner) })
     }
 
@@ -147,6 +166,7 @@ impl Transform {
         let mut later = Failures::default();
         inner.refuse_null_keys(scope, &mut later);
         let mut inputs = inner.inputs(scope, &mut later);
+        let mut gaps = inner.gap.as_ref().map(|gap| gap.micros(scope, &mut later));
         let mut keys: Vec<ArrayRef> = inner.key.iter().map(|&index| Arc::clone(&columns[index])).collect();
         if !later.is_empty() {
             let survivors = !&failures_of(scope.rows, &later);
@@ -154,12 +174,13 @@ impl Transform {
             let selected = UInt32Array::from(survivors.clone());
             let all: Vec<u32> = kept.unwrap_or_else(|| (0..rows as u32).collect());
             inputs.iter_mut().chain(&mut keys).for_each(|column| *column = take_rows(column, &selected));
+            gaps = gaps.map(|gaps| survivors.iter().map(|&row| gaps[row as usize]).collect());
             kept = Some(survivors.iter().map(|&row| all[row as usize]).collect());
             failures.extend_selected(later, &all);
         }
         let keys = inner.key_shape.encode(&keys);
         let hashes = (0..keys.len()).map(|row| key_hash(keys.value(row))).collect();
-        Transformed { failures: failures.finish(), kept, filtered, keys, hashes, inputs }
+        Transformed { failures: failures.finish(), kept, filtered, keys, hashes, inputs, gaps }
     }
 }
 

@@ -325,7 +325,7 @@ fn rejected(late: LateRecord) -> Rejected {
 
 /// Records that are to wait for their turn.
 fn run(partition: u32, series: u32, columns: Columns) -> Run {
-    let Columns { keys, hashes, times, offsets, inputs, seen, raw } = columns;
+    let Columns { keys, hashes, times, offsets, inputs, seen, raw, gaps } = columns;
     let raw = raw.unwrap_or_default().into_iter().map(ByteBuf::into_vec).collect();
-    Run { partition, series, keys, hashes, times, seen, offsets, gaps: None, inputs, raw }
+    Run { partition, series, keys, hashes, times, seen, offsets, gaps, inputs, raw }
 }

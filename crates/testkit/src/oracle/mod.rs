@@ -7,6 +7,7 @@
 
 mod aggregate;
 pub mod exact;
+pub mod triggers;
 
 use std::collections::BTreeMap;
 

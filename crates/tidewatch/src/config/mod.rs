@@ -48,7 +48,7 @@ pub use state::State;
 pub use supervise::Supervise;
 pub use time::Time;
 pub use value::Sql;
-pub use window::{SharedWindow, Window};
+pub use window::{EarlyRows, Firing, LateRows, SharedWindow, Window, WindowShape};
 
 use section::{Reader, Section};
 use tree::{Table, Value};

@@ -12,7 +12,7 @@ use super::section::Read;
 use super::tree::{Node, Text, Value};
 
 /// A SQL expression as it stands in the configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sql {
     /// The expression.
     pub text: String,

@@ -4,13 +4,23 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::diagnostic::{Code, Diagnostic};
-use super::place::Place;
-use super::section::{Reader, Section};
-use super::value::{duration, filled_string, integer, one_of, signed_duration};
+use super::place::{Place, Sources};
+use super::section::{Read, Reader, Section};
+use super::tree::{Node, Value};
+use super::value::{Sql, boolean, duration, filled_string, integer, one_of, signed_duration, sql};
 
-/// `[window]`: which windows of event time there are.
+/// `[window]`: which windows of event time there are, and when they are put out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Window {
+pub struct Window {
+    /// What holds an event.
+    pub shape: WindowShape,
+    /// When it is put out, unless that follows from what it is.
+    pub firing: Firing,
+}
+
+/// What holds an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowShape {
     /// Windows that all keys share: `type = "sliding"`, `"tumbling"`, `"cumulate"`.
     Shared(SharedWindow),
     /// `type = "session"`: a session of a key ends when no event of it comes for `gap`; sessions that overlap or touch
@@ -18,6 +28,11 @@ pub enum Window {
     Session {
         /// Event time without an event after which a session ends.
         gap: Duration,
+    },
+    /// The same with `gap_by`: each event says in seconds how long its session lasts behind it.
+    SessionBy {
+        /// A number of seconds, over the columns of an event.
+        gap: Sql,
     },
     /// `type = "count"`: after every `slide` events of a key a row over its last `size`.
     Count {
@@ -28,6 +43,8 @@ pub enum Window {
     },
     /// `type = "each"`: every event is a row.
     Each,
+    /// `type = "global"`: all events of a key are in one window, which `early` puts out.
+    Global,
 }
 
 /// Windows that all keys share.
@@ -45,11 +62,54 @@ pub struct SharedWindow {
     /// Start of a window in microseconds from 1970-01-01, from which the others are counted. Default: `0s`. Range:
     /// shorter than the time from one start to the next, either way.
     pub offset: i64,
-    /// How long after a window is due it takes records that come late, after which its row is put out once more for
-    /// the keys that had any. Default: `0s`. Range: `0s` to `366d`.
-    pub allowed_lateness: Duration,
     /// The time zone whose clock windows follow, as `Asia/Seoul`. Default: UTC.
     pub zone: Option<String>,
+    /// Whether the windows of a key start a part of a slide later, each key's by another one. Default: `false`.
+    pub stagger: bool,
+}
+
+/// When windows are put out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// How long after a window is due it takes events that come late. Default: `0s`. Range: `0s` to `366d`.
+    pub allowed_lateness: Duration,
+    /// `late`: whether it is put out again `"once"`, when that time is over, or for `"each"` of them. Default: `"once"`.
+    pub late: LateRows,
+    /// When it is put out before it is due, too.
+    pub early: Option<EarlyRows>,
+    /// Whether it is put out when it is due. Default: `true`, but for `type = "global"`.
+    pub at_end: bool,
+    /// Whether it starts anew with each row, so that nothing is put out twice. Default: `false`.
+    pub purge: bool,
+}
+
+/// When rows are put out for late events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateRows {
+    /// Once, when the time for them is over.
+    Once,
+    /// For each of them.
+    Each,
+}
+
+/// When a window is put out before it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlyRows {
+    /// `early = "1m"`: every so much event time. Range: `1ms` to `366d`.
+    Every(Duration),
+    /// `early = 100`: after every so many events. Range: from `1`.
+    Events(u64),
+}
+
+impl Firing {
+    /// Once, when a window is due.
+    pub const AT_END: Firing = Firing {
+        allowed_lateness: Duration::ZERO,
+        late: LateRows::Once,
+        early: None,
+        at_end: true,
+        purge: false,
+    };
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -60,6 +120,7 @@ enum WindowKind {
     Session,
     Count,
     Each,
+    Global,
 }
 
 const KINDS: &[(&str, WindowKind)] = &[
@@ -69,6 +130,7 @@ const KINDS: &[(&str, WindowKind)] = &[
     ("session", WindowKind::Session),
     ("count", WindowKind::Count),
     ("each", WindowKind::Each),
+    ("global", WindowKind::Global),
 ];
 
 /// The keys that only some kinds of windows have, and their kind.
@@ -95,24 +157,69 @@ pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Wi
         return None;
     };
     let place = section.place().clone();
-    let types =
-        "add `type = \"sliding\"`, `\"tumbling\"`, `\"cumulate\"`, `\"session\"`, `\"count\"` or `\"each\"`";
+    let types = "add `type = \"sliding\"`, `\"tumbling\"`, `\"cumulate\"`, `\"session\"`, `\"count\"`, `\"each\"` or \
+         `\"global\"`";
     let kind = section.required(reader, "type", types, one_of(KINDS));
-    let window = match kind {
-        Some(WindowKind::Session) => {
-            let gap = section.required(reader, "gap", "add `gap = \"30m\"`", duration(lengths()));
-            gap.map(|gap| Window::Session { gap })
-        }
+    let shape = match kind {
+        Some(WindowKind::Session) => read_session(&mut section, reader),
         Some(WindowKind::Count) => {
             let size = section.required(reader, "size", "add `size = 100`", integer(1..=u64::MAX));
             let slide = section.optional(reader, "slide", integer(1..=u64::MAX));
-            size.map(|size| Window::Count { size, slide: slide.unwrap_or(size) })
+            size.map(|size| WindowShape::Count { size, slide: slide.unwrap_or(size) })
         }
-        Some(WindowKind::Each) => Some(Window::Each),
-        shared => read_shared(&mut section, reader, shared).map(Window::Shared),
+        Some(WindowKind::Each) => Some(WindowShape::Each),
+        Some(WindowKind::Global) => Some(WindowShape::Global),
+        shared => read_shared(&mut section, reader, shared).map(WindowShape::Shared),
+    };
+    let firing = match kind {
+        Some(WindowKind::Count | WindowKind::Each) => Firing::AT_END,
+        Some(WindowKind::Global) => read_global(&mut section, reader),
+        _ => read_firing(&mut section, reader),
     };
     section.finish(reader);
+    let window = shape.map(|shape| Window { shape, firing });
     Some((window.filter(|_| kind.is_some())?, place))
+}
+
+fn read_session(section: &mut Section, reader: &mut Reader) -> Option<WindowShape> {
+    let by = section.optional(reader, "gap_by", sql);
+    if by.is_none() && section.entries().iter().all(|entry| entry.name != "gap_by") {
+        let gap = section.required(reader, "gap", "add `gap = \"30m\"`", duration(lengths()));
+        return gap.map(|gap| WindowShape::Session { gap });
+    }
+    if let Some(entry) = section.entry("gap") {
+        let message = "a session has `gap` or `gap_by`";
+        let diagnostic = Diagnostic::new(Code::Conflict, entry.key.clone(), message);
+        reader.report(diagnostic.with_help("take one of them out"));
+    }
+    by.map(|gap| WindowShape::SessionBy { gap })
+}
+
+fn read_firing(section: &mut Section, reader: &mut Reader) -> Firing {
+    const LATE: &[(&str, LateRows)] = &[("once", LateRows::Once), ("each", LateRows::Each)];
+    let latest = Duration::ZERO..=*lengths().end();
+    let allowed_lateness =
+        section.or(reader, "allowed_lateness", (Duration::ZERO, "\"0s\""), duration(latest));
+    let late = section.or(reader, "late", (LateRows::Once, "\"once\""), one_of(LATE));
+    let early = section.optional(reader, "early", read_early);
+    let at_end = section.or(reader, "at_end", (true, "true"), boolean);
+    let purge = section.or(reader, "purge", (false, "false"), boolean);
+    Firing { allowed_lateness, late, early, at_end, purge }
+}
+
+fn read_global(section: &mut Section, reader: &mut Reader) -> Firing {
+    let help = "add `early = 100` for every 100 events, or `early = \"1m\"`";
+    let early = section.required(reader, "early", help, read_early);
+    let purge = section.or(reader, "purge", (false, "false"), boolean);
+    Firing { early, at_end: false, purge, ..Firing::AT_END }
+}
+
+/// A length of event time, or a number of events.
+fn read_early(sources: &Sources, node: &Node) -> Read<EarlyRows> {
+    match node.value {
+        Value::Integer(_) => integer(1..=u64::MAX)(sources, node).map(EarlyRows::Events),
+        _ => duration(lengths())(sources, node).map(EarlyRows::Every),
+    }
 }
 
 fn read_shared(section: &mut Section, reader: &mut Reader, kind: Option<WindowKind>) -> Option<SharedWindow> {
@@ -120,17 +227,9 @@ fn read_shared(section: &mut Section, reader: &mut Reader, kind: Option<WindowKi
     let slide = read_period(section, reader, kind, size);
     let offset = section.or(reader, "offset", (0, "\"0s\""), signed_duration);
     let zone = section.optional(reader, "zone", filled_string);
-    let latest = Duration::ZERO..=*lengths().end();
-    let allowed_lateness =
-        section.or(reader, "allowed_lateness", (Duration::ZERO, "\"0s\""), duration(latest));
-    Some(SharedWindow {
-        allowed_lateness,
-        grows: kind == Some(WindowKind::Cumulate),
-        size: size?,
-        slide: slide?,
-        offset,
-        zone,
-    })
+    let stagger = section.or(reader, "stagger", (false, "false"), boolean);
+    let grows = kind == Some(WindowKind::Cumulate);
+    Some(SharedWindow { grows, size: size?, slide: slide?, offset, zone, stagger })
 }
 
 /// The slide or the step; other kinds of windows have none.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alert::{AlertRule, Summary, SummaryError};
 use event::{DataType, Expression, Field, KeyShape, RowSchema, Schema};
-use transform::{ExpressionError, compile, compile_comparison, compile_features};
+use transform::{ExpressionError, compile, compile_comparison, compile_features, compile_gap_expression};
 
 use crate::config::event::Event;
 use crate::config::{Code, Diagnostic, Named, Place, Reading, Rule, Sql};
@@ -77,6 +77,13 @@ impl<'a> Compiler<'a> {
             }
         }
         fields
+    }
+
+    /// The gap of a session that each event brings along.
+    pub(super) fn gap(&mut self, gap: &Sql, schema: &Schema) {
+        if let Err(error) = compile_gap_expression(&gap.text, schema) {
+            self.expression_error(gap, error);
+        }
     }
 
     /// Names and types of the key, as far as they are known.

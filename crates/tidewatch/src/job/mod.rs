@@ -6,6 +6,7 @@
 mod expressions;
 mod input;
 mod output;
+mod windows;
 
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use dataflow::{Flow, Job, StateSpec};
 use detect::Detection;
 use event::SinkId;
 use transform::{Transform, TransformSpec};
-use window::{SequenceSpec, SpecError, WindowSpec, Windowing};
 
 use crate::config::duration::format_instant;
-use crate::config::{Code, Config, Diagnostic, Reading, Window, source};
+use crate::config::{Code, Config, Diagnostic, Reading, WindowShape, source};
 use expressions::Compiler;
 use input::Input;
+use windows::{window_text, windowing};
 
 /// Compiles what was read.
 ///
@@ -53,6 +54,11 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let columns = compiler.derive(&config.transform.derived, input.schema());
     compiler.filters(&config.transform.filters, &columns);
     let features = compiler.features(&config.features, &columns);
+    if let Some((window, _)) = &config.window
+        && let WindowShape::SessionBy { gap } = &window.shape
+    {
+        compiler.gap(gap, &columns);
+    }
     let key_fields = compiler.key_fields(&config.event, &columns);
     let (row, scores) = compiler.scores(&key_fields, &features, &config.scores);
     let rules = compiler.rules(&config.rules, &row);
@@ -116,6 +122,7 @@ struct Texts {
     filters: Vec<(String, String)>,
     key: Vec<String>,
     features: Vec<(String, String)>,
+    gap: Option<String>,
 }
 
 impl Texts {
@@ -125,6 +132,10 @@ impl Texts {
             filters: expressions::texts(&config.transform.filters),
             key: config.event.key.clone(),
             features: expressions::texts(&config.features),
+            gap: config.window.as_ref().and_then(|(window, _)| match &window.shape {
+                WindowShape::SessionBy { gap } => Some(gap.text.clone()),
+                _ => None,
+            }),
         }
     }
 
@@ -135,6 +146,7 @@ impl Texts {
             filters: &self.filters,
             key: &self.key,
             features: &self.features,
+            gap: self.gap.as_deref(),
         };
         Transform::compile(input, &spec).ok()
     }
@@ -210,50 +222,6 @@ fn generated(generator: &source::Generator) -> String {
         format_instant(*start),
         micros(*out_of_order)
     )
-}
-
-fn windowing(window: &Window) -> Result<Windowing, SpecError> {
-    let shared = match window {
-        Window::Shared(shared) => shared,
-        Window::Session { gap } => return SequenceSpec::session(micros(*gap)).map(Windowing::InOrder),
-        Window::Count { size, slide } => {
-            return SequenceSpec::count_sliding(*size, *slide).map(Windowing::InOrder);
-        }
-        Window::Each => return Ok(Windowing::InOrder(SequenceSpec::each())),
-    };
-    let (size, slide) = (micros(shared.size), micros(shared.slide));
-    let spec =
-        if shared.grows { WindowSpec::cumulate(size, slide) } else { WindowSpec::sliding(size, slide) }?;
-    let spec = spec.starting_at(shared.offset)?.allowing(micros(shared.allowed_lateness))?;
-    let spec = match &shared.zone {
-        Some(zone) => spec.in_zone(zone)?,
-        None => spec,
-    };
-    Ok(Windowing::Sliced(spec))
-}
-
-/// What makes windows what they are; of the simplest, no more than their size and slide.
-fn window_text(window: &Window) -> String {
-    let shared = match window {
-        Window::Shared(shared) => shared,
-        Window::Session { gap } => return format!("session, gap {}us", micros(*gap)),
-        Window::Count { size, slide } => return format!("count {size}, slide {slide}"),
-        Window::Each => return "each".to_owned(),
-    };
-    let mut text = format!("size {}us, slide {}us", micros(shared.size), micros(shared.slide));
-    if shared.grows {
-        text.push_str(", grows");
-    }
-    if shared.offset != 0 {
-        text.push_str(&format!(", offset {}us", shared.offset));
-    }
-    if !shared.allowed_lateness.is_zero() {
-        text.push_str(&format!(", allowed lateness {}us", micros(shared.allowed_lateness)));
-    }
-    if let Some(zone) = &shared.zone {
-        text.push_str(&format!(", zone {zone}"));
-    }
-    text
 }
 
 fn micros(duration: Duration) -> i64 {

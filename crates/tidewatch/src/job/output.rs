@@ -11,7 +11,7 @@ use transform::compile_column;
 use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Sink, TableOptions, Target};
-use crate::config::{Code, Config, Diagnostic, Sql, Window, source};
+use crate::config::{Code, Config, Diagnostic, Sql, Window, WindowShape, source};
 use crate::same::{is_device_or_pipe, is_same_file};
 
 impl Compiler<'_> {
@@ -80,17 +80,21 @@ impl Compiler<'_> {
 
 /// Why plain rows of such windows cannot be told apart in a table, if they cannot.
 fn no_rows_of_a_table(window: &Window) -> Option<&'static str> {
-    let times = match window {
-        Window::Shared(shared) if !shared.allowed_lateness.is_zero() => {
-            return Some(
-                "plain rows of a table cannot be corrected after late events; set `format = \"alert\"`",
-            );
-        }
-        Window::Shared(shared) => vec![micros(shared.size), micros(shared.slide), shared.offset],
-        Window::Session { gap } => vec![micros(*gap)],
-        Window::Count { .. } | Window::Each => {
-            return Some("plain rows of a table need windows that differ in time; set `format = \"alert\"`");
-        }
+    let firing = &window.firing;
+    if !firing.allowed_lateness.is_zero() {
+        return Some("plain rows of a table cannot be corrected after late events; set `format = \"alert\"`");
+    }
+    let differ = "plain rows of a table need windows that differ in time; set `format = \"alert\"`";
+    if firing.early.is_some() {
+        return Some(differ);
+    }
+    let times = match &window.shape {
+        // Staggered windows start at any time.
+        WindowShape::Shared(shared) if shared.stagger => vec![1],
+        WindowShape::Shared(shared) => vec![micros(shared.size), micros(shared.slide), shared.offset],
+        WindowShape::Session { gap } => vec![micros(*gap)],
+        WindowShape::SessionBy { .. } => vec![1],
+        WindowShape::Count { .. } | WindowShape::Each | WindowShape::Global => return Some(differ),
     };
     let whole = times.iter().all(|time| time % MICROS_PER_MILLI == 0);
     (!whole).then_some("plain rows of a table need windows of whole milliseconds")

@@ -11,7 +11,7 @@ mod place;
 
 use std::ops::Range;
 
-use transform::{ExpressionError, Name, Statement, WindowFunction, parse_statement};
+use transform::{ArgumentValue, ExpressionError, Name, Statement, WindowFunction, parse_statement};
 
 use crate::config::Diagnostic;
 use crate::config::diagnostic::Code;
@@ -254,15 +254,22 @@ impl<'a> Translation<'a> {
             WindowFunction::Session => "session",
             WindowFunction::Count => "count",
             WindowFunction::Each => "each",
+            WindowFunction::Global => "global",
         };
         let place = self.words.place(windows.word.clone());
         let node = self.words.value(kind.to_owned(), &windows.word);
         self.put(&["window", "type"], place, node);
         for argument in &windows.arguments {
             let place = self.words.place(argument.span.clone());
-            let mut node = self.words.value(shown_length(argument.value), &argument.span);
-            if windows.function == WindowFunction::Count {
-                node.value = Value::Integer(argument.value);
+            let mut node = self.words.value(String::new(), &argument.span);
+            match &argument.value {
+                ArgumentValue::Micros(micros) => {
+                    node = self.words.value(shown_length(*micros), &argument.span);
+                }
+                ArgumentValue::Text(text) => node = self.words.value(text.clone(), &argument.span),
+                ArgumentValue::Number(number) => node.value = Value::Integer(*number),
+                ArgumentValue::Truth(truth) => node.value = Value::Boolean(*truth),
+                ArgumentValue::Expression => node = self.words.node(argument.span.clone()),
             }
             self.put(&["window", argument.name], place, node);
         }

@@ -57,7 +57,7 @@ error[E0102]: unknown key `colour` in `[window]`
   --> job.toml:18:1
    |
 18 | colour = 1
-   | ^^^^^^ help: known here: slide, step, offset, zone, allowed_lateness"#,
+   | ^^^^^^ help: known here: slide, step, offset, zone, stagger, allowed_lateness, late, early, at_end, purge"#,
     );
 }
 
@@ -140,7 +140,7 @@ fn a_misspelt_word_gets_the_nearest_one() {
     check(
         &changed("type = \"tumbling\"", "type = \"tumblin\""),
         r#"
-error[E0105]: `tumblin` is none of sliding, tumbling, cumulate, session, count, each
+error[E0105]: `tumblin` is none of sliding, tumbling, cumulate, session, count, each, global
   --> job.toml:16:8
    |
 16 | type = "tumblin"

@@ -13,7 +13,7 @@ use event::AggregateFunction;
 use crate::ExpressionError;
 use crate::source::Source;
 
-pub use windows::{WindowArgument, WindowCall, WindowFunction};
+pub use windows::{ArgumentValue, WindowArgument, WindowCall, WindowFunction};
 
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! What stands behind FROM: a call of HOP, TUMBLE, CUMULATE, SESSION, COUNT or EACH, alone or in `TABLE(..)`.
+//! What stands behind FROM: a call of HOP, TUMBLE, CUMULATE, SESSION, COUNT, EACH or GLOBAL, alone or in
+//! `TABLE(..)`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub enum WindowFunction {
     Count,
     /// `EACH(stream, time)`
     Each,
+    /// `GLOBAL(stream, time, early)`
+    Global,
 }
 
 /// The call behind FROM.
@@ -51,23 +54,54 @@ pub struct WindowCall {
 /// An argument of windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowArgument {
-    /// `size`, `slide`, `step`, `offset` or `gap`.
+    /// `size`, `slide`, `step`, `offset`, `gap`, or the name of an option.
     pub name: &'static str,
     /// Its bytes.
     pub span: Range<usize>,
-    /// Microseconds, or a number of events.
-    pub value: i64,
+    /// What it says.
+    pub value: ArgumentValue,
+}
+
+/// What an argument of windows says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArgumentValue {
+    /// An interval, in microseconds.
+    Micros(i64),
+    /// A number of events.
+    Number(i64),
+    /// A text.
+    Text(String),
+    /// Yes or no.
+    Truth(bool),
+    /// An expression over an event.
+    Expression,
 }
 
 /// The functions with their arguments behind the stream and the time, and how many of those there must be.
-const FUNCTIONS: [(&str, WindowFunction, &[&str], usize); 6] = [
+const FUNCTIONS: [(&str, WindowFunction, &[&str], usize); 7] = [
     ("TUMBLE", WindowFunction::Tumble, &["size", "offset"], 1),
     ("HOP", WindowFunction::Hop, &["slide", "size", "offset"], 2),
     ("CUMULATE", WindowFunction::Cumulate, &["step", "size", "offset"], 2),
     ("SESSION", WindowFunction::Session, &["gap"], 1),
     ("COUNT", WindowFunction::Count, &["size", "slide"], 1),
     ("EACH", WindowFunction::Each, &[], 0),
+    ("GLOBAL", WindowFunction::Global, &["early"], 1),
 ];
+
+/// What else may be said, by name: of windows that all keys share, and of those that are due at their end.
+const OF_SHARED: [&str; 2] = ["zone", "stagger"];
+const OF_DUE: [&str; 5] = ["allowed_lateness", "late", "early", "at_end", "purge"];
+
+/// The options of a function, which stand behind their names.
+fn options(function: WindowFunction) -> Vec<&'static str> {
+    use WindowFunction::{Count, Cumulate, Each, Global, Hop, Session, Tumble};
+    match function {
+        Tumble | Hop | Cumulate => OF_SHARED.into_iter().chain(OF_DUE).collect(),
+        Session => ["gap_by"].into_iter().chain(OF_DUE).collect(),
+        Global => vec!["purge"],
+        Count | Each => Vec::new(),
+    }
+}
 
 /// The first two arguments.
 const DATA: &str = "data";
@@ -105,7 +139,7 @@ impl Reader<'_> {
         let all: Vec<&'static str> = [DATA, TIME].into_iter().chain(names.iter().copied()).collect();
         let mut position = 0;
         let end = loop {
-            let argument = self.argument_name(shown, &all, position)?;
+            let argument = self.argument_name(shown, &all, &options(function), position)?;
             position += 1;
             let taken = match argument {
                 DATA => table.is_some(),
@@ -132,9 +166,8 @@ impl Reader<'_> {
             ExpressionError::new(format!("`{shown}` lacks `{what}`"), end.clone())
                 .help(format!("write {shown}(STREAM, TIME{list})"))
         };
-        if let Some(missing) =
-            names[..needed].iter().find(|name| !arguments.iter().any(|known| known.name == **name))
-        {
+        let has = |name: &str| arguments.iter().any(|known| known.name == name);
+        if let Some(missing) = names[..needed].iter().find(|name| !has(name) && !has("gap_by")) {
             return Err(lacks(missing));
         }
         arguments.sort_by_key(|argument| names.iter().position(|name| *name == argument.name));
@@ -144,7 +177,13 @@ impl Reader<'_> {
     }
 
     /// Which argument comes: by its name in front of `=>`, else by its place.
-    fn argument_name(&mut self, shown: &str, all: &[&'static str], position: usize) -> Result<&'static str> {
+    fn argument_name(
+        &mut self,
+        shown: &str,
+        all: &[&'static str],
+        options: &[&'static str],
+        position: usize,
+    ) -> Result<&'static str> {
         if self.peek_second() != &Token::RArrow {
             let takes = all.len();
             return all.get(position).copied().ok_or_else(|| {
@@ -154,10 +193,11 @@ impl Reader<'_> {
         }
         let name = self.name()?;
         self.symbol(&Token::RArrow)?;
-        let known = all.iter().find(|known| name.text.eq_ignore_ascii_case(known)).copied();
+        let all = || all.iter().chain(options).copied();
+        let known = all().find(|known| name.text.eq_ignore_ascii_case(known));
         known.ok_or_else(|| {
             let message = format!("`{shown}` has no `{}`", name.text);
-            let help = suggestion(&name.text.to_lowercase(), all.iter().copied());
+            let help = suggestion(&name.text.to_lowercase(), all());
             ExpressionError::new(message, name.span).maybe_help(help)
         })
     }
@@ -211,19 +251,32 @@ impl Reader<'_> {
         let interval = self.is_at(Keyword::INTERVAL);
         let part = self.part()?;
         let text = self.text(part.span.clone());
-        let value = match function {
-            WindowFunction::Count => {
-                let number = text.parse::<i64>().ok().filter(|number| *number > 0);
-                number.ok_or_else(|| {
-                    let message = format!("expected a whole number, found `{text}`");
-                    ExpressionError::new(message, part.span.clone())
-                })?
+        let expected = |what: &str, help: &str| {
+            let message = format!("expected {what}, found `{text}`");
+            let error = ExpressionError::new(message, part.span.clone());
+            if help.is_empty() { error } else { error.help(help) }
+        };
+        let number = || text.parse::<i64>().ok().filter(|number| *number > 0).map(ArgumentValue::Number);
+        let value = match (name, function) {
+            ("gap_by", _) => ArgumentValue::Expression,
+            ("stagger" | "at_end" | "purge", _) => match text.to_ascii_lowercase().as_str() {
+                "true" => ArgumentValue::Truth(true),
+                "false" => ArgumentValue::Truth(false),
+                _ => return Err(expected("TRUE or FALSE", "")),
+            },
+            ("zone" | "late", _) => {
+                let inside = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+                ArgumentValue::Text(inside.ok_or_else(|| expected("a text in single quotes", ""))?.to_owned())
             }
-            _ if interval => micros(text, &part.span)?,
-            _ => {
-                let message = format!("expected an interval, found `{text}`");
-                return Err(ExpressionError::new(message, part.span).help("write INTERVAL '10 minutes'"));
-            }
+            _ if interval => ArgumentValue::Micros(micros(text, &part.span)?),
+            ("early", _) => number().ok_or_else(|| {
+                expected(
+                    "an interval or a whole number",
+                    "write INTERVAL '1 minute', or 100 for every 100 events",
+                )
+            })?,
+            (_, WindowFunction::Count) => number().ok_or_else(|| expected("a whole number", ""))?,
+            _ => return Err(expected("an interval", "write INTERVAL '10 minutes'")),
         };
         Ok(WindowArgument { name, span: part.span, value })
     }
