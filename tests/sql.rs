@@ -152,6 +152,26 @@ fn every_kind_of_windows_can_be_said() {
     );
     assert_eq!(rows("COUNT(events, ts, 2)").split('=').next_back(), Some("3.0"));
     assert_eq!(rows("EACH(events, ts)").split(' ').count(), 3);
+    assert_eq!(rows("GLOBAL(events, ts, 2)").split('=').next_back(), Some("3.0"));
+    assert_eq!(rows("SESSION(events, ts, gap_by => x * 60)"), "0+3.0=3.0 4+4.0=4.0");
+    assert_eq!(
+        rows("TUMBLE(events, ts, INTERVAL '6' MINUTE, early => INTERVAL '2' MINUTE, purge => TRUE)"),
+        "0+2.0=3.0 0+6.0=4.0"
+    );
+    let in_seoul = "TUMBLE(events, ts, INTERVAL '1' DAY, zone => 'Asia/Kathmandu')";
+    assert_eq!(rows(in_seoul).split('+').nth(1), Some("1440.0=7.0"));
+}
+
+#[test]
+fn a_statement_may_show_what_is_early_and_what_is_revised() {
+    let statement = "SELECT early, revision, sum(x) AS x
+        FROM TUMBLE(events, ts, INTERVAL '2' MINUTE, allowed_lateness => INTERVAL '10' MINUTE, early => 1, late => 'each')
+        GROUP BY user_id, window_start, window_end";
+    let rows = run("", statement, &[event(0, "a", 1.0), event(3 * MINUTE, "b", 2.0), event(1, "a", 4.0)]);
+    let row = |early: bool, revision: i64, x: f64| json!({ "early": early, "revision": revision, "x": x });
+    let of_a = [row(true, 0, 1.0), row(false, 0, 1.0), row(false, 1, 5.0)];
+    assert!(of_a.iter().all(|row| rows.contains(row)), "{rows:?}");
+    assert_eq!(rows.len(), 5);
 }
 
 #[test]
@@ -244,6 +264,22 @@ fn what_a_job_cannot_do_is_refused_at_the_word() {
         (with(SELECT, FROM, "GROUP BY user_id, window_start"), "GROUP BY lacks `window_end`", "GROUP BY"),
         (with(SELECT, FROM, "GROUP BY window_start, window_end"), "GROUP BY names no key", "GROUP BY"),
         (with(SELECT, FROM, "WHERE x > 1"), "expected GROUP, found the end", ""),
+        (
+            with(SELECT, "TUMBLE(events, ts, INTERVAL '1' DAY, earli => 5)", GROUP),
+            "`TUMBLE` has no `earli`",
+            "earli",
+        ),
+        (
+            with(SELECT, "TUMBLE(events, ts, INTERVAL '1' DAY, late => 'never')", GROUP),
+            "`never` is none of once, each",
+            "'never'",
+        ),
+        (with(SELECT, "EACH(events, ts, purge => TRUE)", GROUP), "`EACH` has no `purge`", "purge"),
+        (
+            with(SELECT, "SESSION(events, ts, gap_by => kind)", GROUP),
+            "the gap of a session is a number of seconds, not a varchar",
+            "kind",
+        ),
     ];
     for (statement, message, word) in cases {
         let found = refused(&statement);

@@ -11,7 +11,7 @@ use super::place::Words;
 use crate::config::tree::Node;
 
 /// Columns of every row.
-const ALWAYS: [&str; 2] = ["rule", "severity"];
+const ALWAYS: [&str; 4] = ["rule", "severity", "revision", "early"];
 
 /// What an item of the select list is.
 pub(super) enum Selected<'a> {
