@@ -50,6 +50,45 @@ fn the_aggregates_of_the_podcast_job_are_found_once_each() {
 }
 
 #[test]
+fn calls_that_compute_something_else_have_other_names_and_those_that_do_not_are_one() {
+    let features = features(&[
+        ("a", "count(event_type) + count(DISTINCT event_type)"),
+        ("b", "count(distinct event_type) + approx_count_distinct(event_type)"),
+        ("c", "approx_percentile(duration_s, 0.5) + approx_quantile(duration_s, .50)"),
+        ("d", "approx_percentile(duration_s, 9.5e-1) + max(DISTINCT duration_s) + max(duration_s)"),
+        ("e", "sum(DISTINCT duration_s) FILTER (WHERE event_type = 'x')"),
+        ("f", "approx_percentile(duration_s, 1) + approx_percentile(duration_s, -0.0)"),
+    ])
+    .unwrap();
+    let names: Vec<&str> =
+        features.aggregate_schema.fields().iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "count(event_type)",
+            "count(DISTINCT event_type)",
+            "approx_distinct(event_type)",
+            "approx_percentile(duration_s, 0.5)",
+            "approx_percentile(duration_s, 0.95)",
+            "max(duration_s)",
+            "sum(DISTINCT duration_s) FILTER (WHERE event_type = 'x')",
+            "approx_percentile(duration_s, 1)",
+            "approx_percentile(duration_s, 0)",
+        ]
+    );
+    let fraction = features.calls[4].aggregate.fraction.unwrap();
+    assert_eq!(fraction.value(), 0.95);
+    assert!(features.calls[6].aggregate.distinct && !features.calls[5].aggregate.distinct);
+}
+
+#[test]
+fn the_word_that_is_refused_is_underlined() {
+    let sql = "1 + stddev ( distinct duration_s )";
+    let NamedError { error, .. } = features(&[("a", sql)]).unwrap_err();
+    assert_eq!(&sql[error.span], "distinct");
+}
+
+#[test]
 fn a_later_feature_uses_an_earlier_one_by_name() {
     let features = features(PODCAST).unwrap();
     let columns: Vec<ArrayRef> = vec![
@@ -98,7 +137,33 @@ fn a_wrong_feature_is_named_and_told_why() {
     );
     check(&[("a", "sum(duration_s, 1)")], "a", "`sum` takes one argument", "");
     check(&[("a", "sum(*)")], "a", "`sum` takes one argument", "");
-    check(&[("a", "count(DISTINCT event_type)")], "a", "`count`: DISTINCT is not supported", "");
+    check(
+        &[("a", "stddev(DISTINCT duration_s)")],
+        "a",
+        "`stddev` does not take DISTINCT",
+        "count, sum, avg, min and max do",
+    );
+    check(
+        &[("a", "count(DISTINCT *)")],
+        "a",
+        "DISTINCT needs a value that can differ",
+        "count(*) counts records: name a column",
+    );
+    check(&[("a", "count(DISTINCT event_type, duration_s)")], "a", "`count` takes one argument", "");
+    check(
+        &[("a", "approx_percentile(duration_s)")],
+        "a",
+        "`approx_percentile` takes two arguments",
+        "approx_percentile(x, 0.95)",
+    );
+    for fraction in ["1.01", "-0.1", "NULL", "duration_s", "'half'", "0.0/0.0"] {
+        check(
+            &[("a", &format!("approx_quantile(duration_s, {fraction})"))],
+            "a",
+            "expected a number from 0 to 1 that is written out",
+            "the part of the values that lies below the result, as 0.95",
+        );
+    }
     check(
         &[("a", "count(*) OVER ()")],
         "a",
