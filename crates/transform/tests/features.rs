@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{ArrayRef, Float64Array, Int64Array};
-use event::{AggregateFunction, Batch, DataType, Field, Schema};
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
+use event::{AggregateFunction, Batch, DataType, Field, RowSchema, Schema};
 use transform::{Features, NamedError, compile_column, compile_comparison, compile_features};
 
 fn schema() -> Schema {
@@ -79,6 +79,48 @@ fn calls_that_compute_something_else_have_other_names_and_those_that_do_not_are_
     let fraction = features.calls[4].aggregate.fraction.unwrap();
     assert_eq!(fraction.value(), 0.95);
     assert!(features.calls[6].aggregate.distinct && !features.calls[5].aggregate.distinct);
+}
+
+#[test]
+fn the_window_is_known_beside_aggregates_and_a_feature_of_its_name_comes_first() {
+    let list = [
+        ("rate", "sum(duration_s) / window_duration_s"),
+        ("hour", "date_part('hour', window_end)"),
+        ("whole", "window_duration = window_end - window_start AND window_duration > INTERVAL '1 minute'"),
+        ("late", "greatest(max(duration_s), 1.0) + epoch(window_duration)"),
+        ("window_duration_s", "-1.0"),
+        ("own", "window_duration_s + count(*)"),
+    ];
+    let features = features(&list).unwrap();
+    let minutes = |minute: i64| minute * 60_000_000;
+    let edges = |edges: [i64; 2]| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(edges.map(minutes).to_vec()).with_timezone("UTC"))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Float64Array::from(vec![Some(120.0), None])),
+        Arc::new(Float64Array::from(vec![0.5, 2.0])),
+        Arc::new(Int64Array::from(vec![3, 4])),
+        edges([60, -1]),
+        edges([62, 0]),
+    ];
+    let fields = features.aggregate_schema.fields().iter().cloned().chain(RowSchema::window_fields());
+    let rows = Batch::new(Arc::new(Schema::new(fields.collect())), columns, 2);
+    let texts = |name: &str| {
+        let (_, expression) = features.expressions.iter().find(|(known, _)| known == name).unwrap();
+        let column = expression.evaluate(&rows).column;
+        let text = |row| match expression.data_type() {
+            _ if column.is_null(row) => "NULL".to_owned(),
+            DataType::Double => column.as_primitive::<Float64Type>().value(row).to_string(),
+            DataType::Bigint => column.as_primitive::<Int64Type>().value(row).to_string(),
+            _ => column.as_boolean().value(row).to_string(),
+        };
+        [text(0), text(1)].join(" ")
+    };
+    assert_eq!(texts("rate"), "1 NULL");
+    assert_eq!(texts("hour"), "1 0");
+    assert_eq!(texts("whole"), "true false");
+    assert_eq!(texts("late"), "121 62");
+    assert_eq!(texts("own"), "2 3");
 }
 
 #[test]

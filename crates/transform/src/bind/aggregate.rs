@@ -7,7 +7,7 @@ use event::{Aggregate, AggregateFunction, DataType, Expression, Field, Fraction,
 use sqlparser::ast::{Expr, Ident};
 
 use super::call::Written;
-use super::{Binder, Bound, Place, Result};
+use super::{Binder, Bound, Place, Result, window};
 use crate::ExpressionError;
 use crate::compiled::Compiled;
 use crate::features::AggregateCall;
@@ -28,12 +28,15 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// A bare name among aggregates: an earlier feature, or an error.
+    /// A bare name among aggregates: an earlier feature, an edge of the window, or an error.
     pub(super) fn feature(&self, name: &Ident, schema: &Schema, span: Range<usize>) -> Result<Bound> {
         if let Some((_, bound)) = self.features.iter().rfind(|(feature, _)| *feature == name.value) {
             return Ok(bound.clone().at(span));
         }
         let name = name.value.as_str();
+        if let Some(edge) = window::edge(name, &span) {
+            return Ok(edge);
+        }
         if schema.index_of(name).is_some() {
             let message = format!("the column `{name}` stands outside of an aggregate");
             return Err(ExpressionError::new(message, span).help(format!(
@@ -42,9 +45,14 @@ impl Collector {
         }
         let features: Vec<&str> = self.features.iter().map(|(name, _)| name.as_str()).collect();
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-        let known: Vec<&str> = features.into_iter().chain(columns).collect();
+        let known: Vec<&str> = features.into_iter().chain(columns).chain(window::NAMES).collect();
         Err(ExpressionError::new(format!("unknown column or feature `{name}`"), span)
             .maybe_help(suggestion(name, known)))
+    }
+
+    /// Whether an earlier feature has that name.
+    pub(super) fn has_feature(&self, name: &str) -> bool {
+        self.features.iter().any(|(feature, _)| feature == name)
     }
 
     fn place_of(&self, name: &str) -> Option<usize> {

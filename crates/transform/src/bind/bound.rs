@@ -10,6 +10,7 @@ use event::DataType;
 
 use crate::ExpressionError;
 use crate::branch::{Branch, Case, Junction};
+use crate::improve::renumber;
 use crate::kernel::cast::{cast, null_of, try_cast};
 use crate::node::{Call, Kernel, Node, Shape};
 use crate::value::{Failures, Value};
@@ -62,6 +63,11 @@ impl Bound {
     pub(crate) fn at(mut self, span: Range<usize>) -> Self {
         self.span = span;
         self
+    }
+
+    /// The same over columns in other places.
+    pub(crate) fn renumbered(self, place: &dyn Fn(usize) -> usize) -> Self {
+        Bound { node: renumber(&self.node, place), ..self }
     }
 
     /// A kernel over operands; evaluated at once if all are constants.
