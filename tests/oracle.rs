@@ -46,6 +46,25 @@ fn features() -> Vec<(&'static str, &'static str, Aggregate)> {
         ("stddev_w2", "stddev(w2) FILTER (WHERE b)", of(Function::Stddev, W2).filtered(B)),
         ("all_b", "bool_and(b)", of(Function::BoolAnd, B)),
         ("any_b", "bool_or(b)", of(Function::BoolOr, B)),
+        ("different_v", "count(DISTINCT v)", of(Function::Count, V).distinct()),
+        ("different_s", "count(distinct s) FILTER (WHERE b)", of(Function::Count, S).distinct().filtered(B)),
+        ("different_b", "count(DISTINCT b)", of(Function::Count, B).distinct()),
+        ("sum_different_v", "sum(DISTINCT v)", of(Function::Sum, V).distinct()),
+        ("sum_different_n", "sum(DISTINCT n) FILTER (WHERE b)", of(Function::Sum, N).distinct().filtered(B)),
+        ("avg_different_n", "avg(DISTINCT n)", of(Function::Avg, N).distinct()),
+        ("max_different_n", "max(DISTINCT n)", of(Function::Max, N).distinct()),
+        ("about_different_n", "approx_distinct(n)", of(Function::ApproxDistinct, N)),
+        (
+            "about_different_s",
+            "approx_count_distinct(s) FILTER (WHERE b)",
+            of(Function::ApproxDistinct, S).filtered(B),
+        ),
+        ("p90_n", "approx_percentile(n, 0.9)", of(Function::ApproxPercentile, N).at(0.9)),
+        (
+            "median_v",
+            "approx_quantile(v, 0.5) FILTER (WHERE b)",
+            of(Function::ApproxPercentile, V).at(0.5).filtered(B),
+        ),
     ]
 }
 
@@ -177,6 +196,13 @@ fn agrees(function: Function, expected: &Value, found: &Json) -> bool {
     match expected {
         Value::Null => found.is_null(),
         Value::Bool(bool) => found.as_bool() == Some(*bool),
+        Value::Int(int) if function == Function::ApproxDistinct => {
+            // Four standard errors; few values are counted exactly but for a chance of one in hundreds.
+            found.as_i64().is_some_and(|f| (f - int).abs() as f64 <= 4.0 * 1.04 / 64.0 * *int as f64 + 1.0)
+        }
+        Value::Double(double) if function == Function::ApproxPercentile => {
+            found.is_f64() && found.as_f64().is_some_and(|f| (f - double).abs() <= 0.01 * double.abs())
+        }
         Value::Int(int) => found.as_i64() == Some(*int),
         Value::Text(text) => found.as_str() == Some(text),
         Value::Double(double) if rounded => {

@@ -191,6 +191,36 @@ fn aggregates_may_stand_anywhere_beside_the_key_and_the_window_and_in_having() {
 }
 
 #[test]
+fn the_length_of_the_window_may_stand_wherever_its_edges_may() {
+    let statement = "SELECT user_id, window_duration_s, sum(x) / window_duration_s AS rate,
+               upper(user_id) || window_duration::varchar AS shown
+        FROM SESSION(events, ts, INTERVAL '2 minutes')
+        GROUP BY user_id, window_start, window_end
+        HAVING window_duration > INTERVAL '2 minutes' AND rate < 100";
+    let events = [event(0, "a", 1.0), event(MINUTE, "a", 17.0), event(MINUTE, "b", 5.0)];
+    let row = json!({ "user_id": "a", "window_duration_s": 180.0, "rate": 0.1, "shown": "A00:03:00" });
+    assert_eq!(run("", statement, &events), [row]);
+}
+
+#[test]
+fn features_of_a_config_see_the_window() {
+    let config = "[source.events]\ntype = \"stdin\"\n[event]\nkey = \"user_id\"\n\
+        time = { field = \"ts\", unit = \"ms\" }\n[event.fields]\nx = \"double\"\n\
+        [window]\ntype = \"session\"\ngap = \"1m\"\n\
+        [features]\nrate = \"sum(x) / window_duration_s\"\nstart = \"window_start\"\n\
+        [sink.rows]\ntype = \"stdout\"\nformat = \"plain\"\n\
+        columns = [\"rate\", \"start\", \"window_duration_s\"]\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "job.toml", config);
+    let rows = run_file(&path, &[event(0, "a", 1.0), event(30_000, "a", 8.0), event(0, "b", 6.0)]);
+    let row = |rate: f64, length: f64| json!({ "rate": rate, "start": START, "window_duration_s": length });
+    assert_eq!(rows, [row(0.1, 60.0), row(0.1, 90.0)]);
+    let path = write(folder.path(), "job.toml", &config.replace("rate", "window_duration"));
+    let said = check(&path).expect_code(3).stderr;
+    assert!(said.contains("`window_duration` is already the length of the window"), "{said}");
+}
+
+#[test]
 fn having_is_a_rule_and_the_header_may_say_more_of_it() {
     let more =
         "format = \"alert\"\n[rules.large]\nseverity = \"critical\"\nsummary = \"{key}: {total:.1f}\"\n";

@@ -34,6 +34,8 @@ pub struct Detection {
     reads_keys: bool,
     /// Whether one reads the window's times.
     reads_window: bool,
+    /// The last column that a feature reads. The window's stand behind the aggregates.
+    last_read: Option<usize>,
 }
 
 /// A score, and what it sees.
@@ -71,7 +73,8 @@ pub fn row_schema_prefix(key_fields: &[Field], features: &[Field]) -> event::Sch
 impl Detection {
     /// A detection for rows of keys with `key_fields`, encoded with `key_shape`.
     ///
-    /// `features` are compiled against the schema of the aggregates, each of `scores` against
+    /// `features` are compiled against the schema of the aggregates with [`RowSchema::window_fields`] behind it, each of
+    /// `scores` against
     /// [`row_schema_prefix`] with all features and the scores before it, the rules' expressions against
     /// all of them. Without rules every row is a hit. Rules are ranked by name, whatever their order here.
     ///
@@ -108,7 +111,8 @@ impl Detection {
             .collect();
         let reads_keys = read.iter().any(|column| schema.keys().contains(column));
         let reads_window = read.iter().any(|column| schema.window().contains(column));
-        Ok(Detection { schema, key_shape, features, scores, rules, reads_keys, reads_window })
+        let last_read = features.iter().flat_map(|feature| feature.columns()).max();
+        Ok(Detection { schema, key_shape, features, scores, rules, reads_keys, reads_window, last_read })
     }
 
     /// The columns of the rows that come out, which the rules and the sinks see.
@@ -177,7 +181,7 @@ impl Detection {
             columns.extend(self.schema.window().map(|_| Arc::clone(&unread)));
         }
         let mut failures = failures_of(rows, start, len);
-        let aggregates = rows.aggregates.slice(start, len);
+        let aggregates = self.aggregates(rows, start, len);
         for feature in &self.features {
             let value = feature.evaluate(&aggregates);
             failures.extend(value.failures);
@@ -192,6 +196,18 @@ impl Detection {
         }
         let own = rows.spans.own().map(|own| &own[start..start + len]);
         Chunk { own, keys: rows.keys.slice(start, len), columns, failures }
+    }
+
+    /// What features read: the aggregates, and the window if one of them reads it.
+    fn aggregates(&self, rows: &Rows, start: usize, len: usize) -> Batch {
+        let aggregates = rows.aggregates.slice(start, len);
+        if self.last_read.is_none_or(|column| column < aggregates.columns().len()) {
+            return aggregates;
+        }
+        let fields = aggregates.schema().fields().iter().cloned().chain(RowSchema::window_fields());
+        let windows = window_columns(&rows.spans, start..start + len);
+        let columns = aggregates.columns().iter().cloned().chain(windows).collect();
+        Batch::new(Arc::new(event::Schema::new(fields.collect())), columns, len)
     }
 
     /// Hits by row and then by rule. What failed is added to the chunk's failures.

@@ -369,6 +369,26 @@ fn a_composite_key_is_decoded_into_its_fields() {
 }
 
 #[test]
+fn a_feature_may_read_the_window_of_its_row_behind_the_aggregates() {
+    let length = function(DataType::Double, &[1, 2], |batch, row| {
+        let edge = |column: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
+        Ok(Some((edge(2) - edge(1)) as f64))
+    });
+    let shape = KeyShape::new(vec![DataType::Varchar]).unwrap();
+    let key = vec![Field::new("user", DataType::Varchar)];
+    let detection = Detection::new(key, shape, vec![("length".into(), length)], vec![], vec![]).unwrap();
+    // More than one chunk.
+    let values = vec![Some(1); 10_000];
+    for (rows, expected) in [
+        (rows(&values), vec![60_000_000.0; values.len()]),
+        (rows_of_own_windows(&values), (0..values.len()).map(|row| 1.0 + row as f64).collect()),
+    ] {
+        let detected = detection.evaluate(&rows);
+        assert_eq!(detected.batch.column(3).as_primitive::<Float64Type>().values(), &expected[..]);
+    }
+}
+
+#[test]
 fn no_rows_give_nothing() {
     for rows in [rows(&[]), rows_of_own_windows(&[])] {
         let detected = detection(vec![rule("low", below(HALF, 2.0))]).evaluate(&rows);

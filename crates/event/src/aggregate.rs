@@ -33,6 +33,10 @@ pub enum AggregateFunction {
     BoolAnd,
     /// Whether any value is true; NULL without values.
     BoolOr,
+    /// About how many different values there are.
+    ApproxDistinct,
+    /// About the value below which a [`Fraction`] of the values lies, as a double; NULL without values.
+    ApproxPercentile,
 }
 
 impl AggregateFunction {
@@ -50,6 +54,8 @@ impl AggregateFunction {
             "last" => Self::Last,
             "bool_and" => Self::BoolAnd,
             "bool_or" => Self::BoolOr,
+            "approx_distinct" | "approx_count_distinct" => Self::ApproxDistinct,
+            "approx_percentile" | "approx_quantile" => Self::ApproxPercentile,
             _ => return None,
         })
     }
@@ -68,6 +74,8 @@ impl AggregateFunction {
             Self::Last => "last",
             Self::BoolAnd => "bool_and",
             Self::BoolOr => "bool_or",
+            Self::ApproxDistinct => "approx_distinct",
+            Self::ApproxPercentile => "approx_percentile",
         }
     }
 
@@ -79,13 +87,15 @@ impl AggregateFunction {
     /// Type of the result for an argument of that type; `None` where the function is not defined on it.
     pub fn result_type(self, argument: DataType) -> Option<DataType> {
         match self {
-            Self::Count => Some(DataType::Bigint),
+            Self::Count | Self::ApproxDistinct => Some(DataType::Bigint),
             Self::Sum => match argument {
                 DataType::Bigint | DataType::Double => Some(argument),
                 DataType::Decimal { scale, .. } => Some(DataType::Decimal { precision: 38, scale }),
                 _ => None,
             },
-            Self::Avg | Self::Stddev | Self::Variance => argument.is_numeric().then_some(DataType::Double),
+            Self::Avg | Self::Stddev | Self::Variance | Self::ApproxPercentile => {
+                argument.is_numeric().then_some(DataType::Double)
+            }
             Self::Min | Self::Max | Self::First | Self::Last => Some(argument),
             Self::BoolAnd | Self::BoolOr => (argument == DataType::Boolean).then_some(DataType::Boolean),
         }
@@ -95,6 +105,23 @@ impl AggregateFunction {
 impl fmt::Display for AggregateFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// A number from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fraction(u64);
+
+impl Fraction {
+    /// The fraction of that value; `None` if it is not from 0 to 1.
+    pub fn new(value: f64) -> Option<Fraction> {
+        // Without the sign of -0.0, so that equal fractions have equal bits.
+        (0.0..=1.0).contains(&value).then(|| Fraction(value.abs().to_bits()))
+    }
+
+    /// Its value.
+    pub fn value(self) -> f64 {
+        f64::from_bits(self.0)
     }
 }
 
@@ -110,9 +137,33 @@ pub struct Aggregate {
     pub argument: Option<DataType>,
     /// Whether a `FILTER` column precedes the argument.
     pub filtered: bool,
+    /// Whether equal values count once: `count`, `sum` and `avg` of `DISTINCT` ones.
+    pub distinct: bool,
+    /// Which part of the values lies below the one that `approx_percentile` looks for. Of it alone.
+    pub fraction: Option<Fraction>,
 }
 
 impl Aggregate {
+    /// A function of an argument of that type, over all records.
+    pub fn of(function: AggregateFunction, argument: Option<DataType>) -> Self {
+        Aggregate { function, argument, filtered: false, distinct: false, fraction: None }
+    }
+
+    /// The same, over records that pass a filter.
+    pub fn filtered(self) -> Self {
+        Aggregate { filtered: true, ..self }
+    }
+
+    /// The same, over values that differ.
+    pub fn distinct(self) -> Self {
+        Aggregate { distinct: true, ..self }
+    }
+
+    /// The same, of the value that such a part of the values lies below.
+    pub fn at(self, fraction: Fraction) -> Self {
+        Aggregate { fraction: Some(fraction), ..self }
+    }
+
     /// Type of its result.
     ///
     /// # Panics

@@ -27,12 +27,21 @@ impl RowSchema {
     /// Name of the column that holds the first instant behind the window.
     pub const WINDOW_END: &'static str = "window_end";
 
+    /// Name of the window's length, an interval: `window_end - window_start`. No column: expressions make it.
+    pub const WINDOW_DURATION: &'static str = "window_duration";
+    /// Name of the same in seconds, a double.
+    pub const WINDOW_DURATION_S: &'static str = "window_duration_s";
+
+    /// The columns of a row's window. Features see them behind their aggregates.
+    pub fn window_fields() -> [Field; 2] {
+        [Self::WINDOW_START, Self::WINDOW_END].map(|name| Field::new(name, DataType::TimestampTz))
+    }
+
     /// The schema of rows with these columns. Leave `scores` out, or give the first few, for what an
     /// expression that stands before the others can see.
     pub fn new(keys: &[Field], features: &[Field], scores: &[Field]) -> Self {
         let mut fields = keys.to_vec();
-        fields.push(Field::new(Self::WINDOW_START, DataType::TimestampTz));
-        fields.push(Field::new(Self::WINDOW_END, DataType::TimestampTz));
+        fields.extend(Self::window_fields());
         fields.extend_from_slice(features);
         fields.extend_from_slice(scores);
         RowSchema { schema: Arc::new(Schema::new(fields)), keys: keys.len(), features: features.len() }

@@ -30,7 +30,7 @@ mod records;
 mod rows;
 mod time;
 
-pub use aggregate::{Aggregate, AggregateFunction};
+pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
 pub use counts::Counts;
 pub use data_type::{DataType, UnknownType};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use event::{Aggregate, Expression, Schema};
+use event::{Aggregate, Expression, RowSchema, Schema};
 
-use crate::bind::{Binder, Collector, InputName, Place};
+use crate::bind::{Binder, Collector, InputName, Place, WINDOW};
 use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::{ExpressionError, NamedError};
@@ -27,7 +27,8 @@ pub struct Features {
     pub calls: Vec<AggregateCall>,
     /// What the expressions read: a field for each call, in order, named as it is written.
     pub aggregate_schema: Schema,
-    /// Name and expression of each feature, over `aggregate_schema`.
+    /// Name and expression of each feature, over `aggregate_schema` and, behind its fields,
+    /// [`RowSchema::window_fields`], if an expression names the window.
     pub expressions: Vec<(String, Arc<dyn Expression>)>,
     /// The columns that the calls read, each once, and what they are.
     pub(crate) inputs: Vec<(InputName, Arc<Compiled>)>,
@@ -36,7 +37,8 @@ pub struct Features {
 }
 
 /// Compiles features, each a name and an expression over aggregates of the columns of `schema`:
-/// `sum(duration_s) FILTER (WHERE event_type = 'listen') / count(*)`. A feature may use earlier ones by name.
+/// `sum(duration_s) FILTER (WHERE event_type = 'listen') / count(*)`. A feature may use earlier ones by name, and
+/// `window_start`, `window_end`, `window_duration` (an interval), `window_duration_s`.
 ///
 /// # Errors
 /// If one is no such expression, or a column stands outside of an aggregate.
@@ -55,9 +57,12 @@ pub fn compile_features(features: &[(String, String)], schema: &Schema) -> Resul
         collector.features.push((name.clone(), bound));
     }
     let aggregate_schema = Schema::new(collector.fields);
+    let calls = aggregate_schema.fields();
+    let row_schema = Schema::new(calls.iter().cloned().chain(RowSchema::window_fields()).collect());
+    let place = |column: usize| column.checked_sub(WINDOW).map_or(column, |column| calls.len() + column);
     let mut expressions: Vec<(String, Arc<dyn Expression>)> = Vec::with_capacity(features.len());
     for (name, bound) in collector.features {
-        let compiled = Compiled::new(bound, &aggregate_schema)
+        let compiled = Compiled::new(bound.renumbered(&place), &row_schema)
             .map_err(|error| NamedError { name: name.clone(), error })?;
         expressions.push((name, Arc::new(compiled)));
     }

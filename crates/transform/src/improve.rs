@@ -13,6 +13,15 @@ pub(crate) fn improve(node: &Node, is_text: &dyn Fn(usize) -> bool) -> Node {
     Pass { rewrite: &fuse, done: HashMap::new() }.run(&shared)
 }
 
+/// The tree over columns in other places. Before it is improved.
+pub(crate) fn renumber(node: &Node, place: &dyn Fn(usize) -> usize) -> Node {
+    let rewrite = |node: &Node| match node {
+        Node::Column(column) => Some(Node::Column(place(*column))),
+        _ => None,
+    };
+    Pass { rewrite: &rewrite, done: HashMap::new() }.run(node)
+}
+
 /// A rewriting from the top down. What stands in several places of a tree stays one node.
 struct Pass<'a> {
     /// The replacement of a node with all below it, or `None` to go on below it.

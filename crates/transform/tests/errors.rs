@@ -134,7 +134,12 @@ fn what_sql_has_and_we_do_not_is_named() {
         "the aggregate `sum` cannot stand here",
         "aggregates are for features; here is one row at a time",
     );
-    check("lower(DISTINCT event_type)", "^^^^^", "`lower`: DISTINCT is not supported", "");
+    check(
+        "lower(DISTINCT event_type)",
+        "      ^^^^^^^^",
+        "`lower` does not take DISTINCT",
+        "only aggregates do",
+    );
     check("abs(*)", "^^^", "`abs`: `*` is only for count(*)", "");
     check("round(1, 2, 3)", "^^^^^^^^^^^^^", "`round` takes 1 to 2 arguments, not 3", "");
     check(

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{ArrayRef, Float64Array, Int64Array};
-use event::{AggregateFunction, Batch, DataType, Field, Schema};
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
+use event::{AggregateFunction, Batch, DataType, Field, RowSchema, Schema};
 use transform::{Features, NamedError, compile_column, compile_comparison, compile_features};
 
 fn schema() -> Schema {
@@ -47,6 +47,87 @@ fn the_aggregates_of_the_podcast_job_are_found_once_each() {
     assert_eq!(sum.argument.as_ref().unwrap().columns(), [1]);
     assert_eq!(sum.filter.as_ref().unwrap().columns(), [0]);
     assert_eq!(features.aggregate_schema.fields()[1].data_type, DataType::Double);
+}
+
+#[test]
+fn calls_that_compute_something_else_have_other_names_and_those_that_do_not_are_one() {
+    let features = features(&[
+        ("a", "count(event_type) + count(DISTINCT event_type)"),
+        ("b", "count(distinct event_type) + approx_count_distinct(event_type)"),
+        ("c", "approx_percentile(duration_s, 0.5) + approx_quantile(duration_s, .50)"),
+        ("d", "approx_percentile(duration_s, 9.5e-1) + max(DISTINCT duration_s) + max(duration_s)"),
+        ("e", "sum(DISTINCT duration_s) FILTER (WHERE event_type = 'x')"),
+        ("f", "approx_percentile(duration_s, 1) + approx_percentile(duration_s, -0.0)"),
+    ])
+    .unwrap();
+    let names: Vec<&str> =
+        features.aggregate_schema.fields().iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "count(event_type)",
+            "count(DISTINCT event_type)",
+            "approx_distinct(event_type)",
+            "approx_percentile(duration_s, 0.5)",
+            "approx_percentile(duration_s, 0.95)",
+            "max(duration_s)",
+            "sum(DISTINCT duration_s) FILTER (WHERE event_type = 'x')",
+            "approx_percentile(duration_s, 1)",
+            "approx_percentile(duration_s, 0)",
+        ]
+    );
+    let fraction = features.calls[4].aggregate.fraction.unwrap();
+    assert_eq!(fraction.value(), 0.95);
+    assert!(features.calls[6].aggregate.distinct && !features.calls[5].aggregate.distinct);
+}
+
+#[test]
+fn the_window_is_known_beside_aggregates_and_a_feature_of_its_name_comes_first() {
+    let list = [
+        ("rate", "sum(duration_s) / window_duration_s"),
+        ("hour", "date_part('hour', window_end)"),
+        ("whole", "window_duration = window_end - window_start AND window_duration > INTERVAL '1 minute'"),
+        ("late", "greatest(max(duration_s), 1.0) + epoch(window_duration)"),
+        ("window_duration_s", "-1.0"),
+        ("own", "window_duration_s + count(*)"),
+    ];
+    let features = features(&list).unwrap();
+    let minutes = |minute: i64| minute * 60_000_000;
+    let edges = |edges: [i64; 2]| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(edges.map(minutes).to_vec()).with_timezone("UTC"))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Float64Array::from(vec![Some(120.0), None])),
+        Arc::new(Float64Array::from(vec![0.5, 2.0])),
+        Arc::new(Int64Array::from(vec![3, 4])),
+        edges([60, -1]),
+        edges([62, 0]),
+    ];
+    let fields = features.aggregate_schema.fields().iter().cloned().chain(RowSchema::window_fields());
+    let rows = Batch::new(Arc::new(Schema::new(fields.collect())), columns, 2);
+    let texts = |name: &str| {
+        let (_, expression) = features.expressions.iter().find(|(known, _)| known == name).unwrap();
+        let column = expression.evaluate(&rows).column;
+        let text = |row| match expression.data_type() {
+            _ if column.is_null(row) => "NULL".to_owned(),
+            DataType::Double => column.as_primitive::<Float64Type>().value(row).to_string(),
+            DataType::Bigint => column.as_primitive::<Int64Type>().value(row).to_string(),
+            _ => column.as_boolean().value(row).to_string(),
+        };
+        [text(0), text(1)].join(" ")
+    };
+    assert_eq!(texts("rate"), "1 NULL");
+    assert_eq!(texts("hour"), "1 0");
+    assert_eq!(texts("whole"), "true false");
+    assert_eq!(texts("late"), "121 62");
+    assert_eq!(texts("own"), "2 3");
+}
+
+#[test]
+fn the_word_that_is_refused_is_underlined() {
+    let sql = "1 + stddev ( distinct duration_s )";
+    let NamedError { error, .. } = features(&[("a", sql)]).unwrap_err();
+    assert_eq!(&sql[error.span], "distinct");
 }
 
 #[test]
@@ -98,7 +179,33 @@ fn a_wrong_feature_is_named_and_told_why() {
     );
     check(&[("a", "sum(duration_s, 1)")], "a", "`sum` takes one argument", "");
     check(&[("a", "sum(*)")], "a", "`sum` takes one argument", "");
-    check(&[("a", "count(DISTINCT event_type)")], "a", "`count`: DISTINCT is not supported", "");
+    check(
+        &[("a", "stddev(DISTINCT duration_s)")],
+        "a",
+        "`stddev` does not take DISTINCT",
+        "count, sum, avg, min and max do",
+    );
+    check(
+        &[("a", "count(DISTINCT *)")],
+        "a",
+        "DISTINCT needs a value that can differ",
+        "count(*) counts records: name a column",
+    );
+    check(&[("a", "count(DISTINCT event_type, duration_s)")], "a", "`count` takes one argument", "");
+    check(
+        &[("a", "approx_percentile(duration_s)")],
+        "a",
+        "`approx_percentile` takes two arguments",
+        "approx_percentile(x, 0.95)",
+    );
+    for fraction in ["1.01", "-0.1", "NULL", "duration_s", "'half'", "0.0/0.0"] {
+        check(
+            &[("a", &format!("approx_quantile(duration_s, {fraction})"))],
+            "a",
+            "expected a number from 0 to 1 that is written out",
+            "the part of the values that lies below the result, as 0.95",
+        );
+    }
     check(
         &[("a", "count(*) OVER ()")],
         "a",

@@ -17,7 +17,7 @@
 //! use event::{Aggregate, AggregateFunction, Rows, Watermark};
 //! use window::{Arrivals, WindowSpec, Windows};
 //!
-//! let count = Aggregate { function: AggregateFunction::Count, argument: None, filtered: false };
+//! let count = Aggregate::of(AggregateFunction::Count, None);
 //! let mut windows = Windows::new(WindowSpec::sliding(10, 5)?, vec![count]);
 //! let keys = BinaryArray::from(vec![&b"ada"[..], b"ada"]);
 //! let hashes: Vec<u64> = keys.iter().flatten().map(event::key_hash).collect();

@@ -151,10 +151,11 @@ impl Restoration<'_> {
             let replaced: std::collections::BTreeSet<u32> = rows.into_iter().collect();
             slice.spills.retain(|(row, _), _| !replaced.contains(row));
         }
-        for ((place, word), exact) in &head.spills {
-            let word = windows.layout.moved_word(from, *word)?;
+        for ((place, word), spill) in &head.spills {
+            let word =
+                windows.layout.moved_word(from, *word).filter(|word| spill.fits(&windows.layout, *word))?;
             if let Some(row) = row_of.get(*place as usize)? {
-                slice.spills.insert((*row, word), exact.clone());
+                slice.spills.insert((*row, word), spill.clone());
             }
         }
         Some(())

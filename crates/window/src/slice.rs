@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::aggregate::{Layout, Spills};
+use crate::aggregate::{Layout, Spills, spills_of};
 use crate::keys::Keys;
 
 /// No row.
@@ -16,7 +16,7 @@ pub(crate) struct Slice {
     pub(crate) slots: Arc<Vec<u32>>,
     /// The rows, `Layout::stride` words each. Shared likewise.
     pub(crate) words: Arc<Vec<u64>>,
-    /// Sums that fit no cell, by row.
+    /// What fits no cell, by row.
     pub(crate) spills: Spills,
     /// For a slice that is in the front of the running window: what remains of each row's key in the
     /// front once this slice is gone; `Layout::ordered` words each.
@@ -151,9 +151,9 @@ impl Slice {
         let (mut numbers, mut words, mut spills) = (Vec::new(), Vec::new(), Spills::new());
         for (row, slot) in (0..).zip(self.slots.iter()) {
             let Ok(number) = slots.binary_search(slot) else { continue };
-            let of_row = self.spills.range((row, 0)..=(row, u16::MAX));
             let place = numbers.len() as u32;
-            spills.extend(of_row.map(|((_, word), exact)| ((place, *word), exact.clone())));
+            let of_row = spills_of(&self.spills, row);
+            spills.extend(of_row.map(|(word, spill)| ((place, word), spill.clone())));
             numbers.push(number as u32);
             words.extend_from_slice(self.row(row as usize, stride));
         }

@@ -16,11 +16,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Windows;
-use crate::aggregate::{Exact, Layout, text_words};
+use crate::aggregate::{Layout, Spill, Spills, rows_of_chunk, spills_of, text_words};
 use crate::aside::Aside;
 use crate::keys::Keys;
 use crate::packed::pack;
 use crate::sequence::{Recent, WaitingRecord};
+use crate::slice::Slice;
 use crate::text::Texts;
 
 /// Label of chunks of keys.
@@ -102,8 +103,17 @@ pub struct RowsHead {
     pub(crate) widths: Vec<bool>,
     /// Texts that words refer to.
     pub(crate) texts: Vec<String>,
-    /// Sums that fit no cell, by row of the chunk and word.
-    pub(crate) spills: Vec<((u32, u16), Exact)>,
+    /// What fits no cell, by row of the chunk and word.
+    pub(crate) spills: Vec<((u32, u16), Spill)>,
+}
+
+impl RowsHead {
+    /// Takes the spills of the chunk's rows in.
+    pub(crate) fn take_spills(&mut self, spills: &Spills, rows: impl Iterator<Item = u32>) {
+        for (place, row) in (0..).zip(rows).take_while(|_| !spills.is_empty()) {
+            self.spills.extend(spills_of(spills, row).map(|(word, spill)| ((place, word), spill.clone())));
+        }
+    }
 }
 
 /// A part of a snapshot.
@@ -169,6 +179,16 @@ struct SavingRows {
     /// Which rows; all without.
     chosen: Option<Vec<u32>>,
     next: usize,
+}
+
+impl SavingRows {
+    /// The rows of the next chunk.
+    fn next_rows(&self, slice: &Slice) -> Range<usize> {
+        let all = self.chosen.as_ref().map_or(slice.rows(), Vec::len);
+        let range = self.next..all.min(self.next + CHUNK_ROWS);
+        let row = |place: usize| self.chosen.as_ref().map_or(place as u32, |chosen| chosen[place]);
+        range.start..range.start + rows_of_chunk(&slice.spills, range.map(row))
+    }
 }
 
 /// Numbers that someone else still owns, as bytes.
@@ -285,8 +305,7 @@ impl Windows {
     fn rows_chunk(&self, saving: &mut SavingRows) -> StateChunk {
         let slice = &self.slices[&saving.slice];
         let stride = self.layout.stride();
-        let all = saving.chosen.as_ref().map_or(slice.rows(), Vec::len);
-        let range = saving.next..all.min(saving.next + CHUNK_ROWS);
+        let range = saving.next_rows(slice);
         saving.next = range.end;
         let mut head =
             RowsHead { slice: saving.slice, widths: self.layout.widths().0.clone(), ..RowsHead::default() };
@@ -295,7 +314,7 @@ impl Windows {
         let texts = !text_words(&self.layout).is_empty();
         let parts = match &saving.chosen {
             None => {
-                self.spills_of(slice, range.clone().map(|row| row as u32), &mut head);
+                head.take_spills(&slice.spills, range.clone().map(|row| row as u32));
                 let words = range.start * stride..range.end * stride;
                 if slice.is_sealed() && !texts {
                     vec![shared(&slice.slots, range), shared(&slice.words, words)]
@@ -307,7 +326,7 @@ impl Windows {
             }
             Some(chosen) => {
                 let chosen = &chosen[range];
-                self.spills_of(slice, chosen.iter().copied(), &mut head);
+                head.take_spills(&slice.spills, chosen.iter().copied());
                 let slots = chosen.iter().map(|row| slice.slots[*row as usize]).collect();
                 let mut words = Vec::with_capacity(chosen.len() * stride);
                 chosen.iter().for_each(|row| words.extend_from_slice(slice.row(*row as usize, stride)));
@@ -317,16 +336,6 @@ impl Windows {
         };
         let supersedes = saving.chosen.is_none() && is_first;
         StateChunk { label: saving.slice, supersedes, head: ChunkHead::Rows(head), parts }
-    }
-
-    fn spills_of(&self, slice: &crate::slice::Slice, rows: impl Iterator<Item = u32>, head: &mut RowsHead) {
-        if slice.spills.is_empty() {
-            return;
-        }
-        for (place, row) in (0..).zip(rows) {
-            let spills = slice.spills.range((row, 0)..=(row, u16::MAX));
-            head.spills.extend(spills.map(|((_, word), exact)| ((place, *word), exact.clone())));
-        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! Source: Tangwongsan, Hirzel, Schneider (2017), "Low-latency sliding-window aggregation in worst-case
 //! constant time" (the two-stacks algorithm).
 
-use crate::aggregate::{Exact, Layout, Spills, combine};
+use crate::aggregate::{Layout, Spills, combine, merge_spill, spills_of};
 use crate::slice::Slice;
 use crate::text::Texts;
 
@@ -58,7 +58,7 @@ impl Running {
                 combine(layout, texts, &mut self.back[slot * ordered..(slot + 1) * ordered], &row[width..]);
             }
         }
-        self.merge_spills(slice, slice.spills.keys().copied(), 1);
+        self.merge_spills(slice, 1);
     }
 
     /// Lets the oldest slice go.
@@ -68,7 +68,7 @@ impl Running {
             let slot = *slot as usize;
             layout.subtract(&mut self.additive[slot * width..(slot + 1) * width], row);
         }
-        self.merge_spills(slice, slice.spills.keys().copied(), -1);
+        self.merge_spills(slice, -1);
         if ordered == 0 {
             return;
         }
@@ -92,20 +92,17 @@ impl Running {
                 1 => layout.add(total, slice.row(*row as usize, layout.stride())),
                 _ => layout.subtract(total, slice.row(*row as usize, layout.stride())),
             }
-            let spills = slice.spills.range((*row, 0)..=(*row, u16::MAX));
-            self.merge_spills(slice, spills.map(|(place, _)| *place), sign);
+            let slot = slice.slots[*row as usize];
+            for (word, spill) in spills_of(&slice.spills, *row) {
+                merge_spill(&mut self.spills, (slot, word), spill, sign);
+            }
         }
         self.stale |= layout.ordered() > 0;
     }
 
-    fn merge_spills(&mut self, slice: &Slice, places: impl Iterator<Item = (u32, u16)>, sign: i64) {
-        for (row, word) in places {
-            let place = (slice.slots[row as usize], word);
-            let total = self.spills.entry(place).or_insert_with(Exact::new);
-            total.merge(&slice.spills[&(row, word)], sign);
-            if sign < 0 && total.is_zero() {
-                self.spills.remove(&place);
-            }
+    fn merge_spills(&mut self, slice: &Slice, sign: i64) {
+        for ((row, word), spill) in &slice.spills {
+            merge_spill(&mut self.spills, (slice.slots[*row as usize], *word), spill, sign);
         }
     }
 

@@ -124,7 +124,7 @@ impl Windows {
         self.keys.len()
     }
 
-    /// Bytes of memory that the state holds, texts and records set aside not counted.
+    /// Bytes of memory that the state holds, texts, spills and records set aside not counted.
     pub fn bytes(&self) -> usize {
         self.keys.bytes() + self.running.bytes() + self.slices.values().map(Slice::bytes).sum::<usize>()
     }
@@ -268,8 +268,8 @@ impl Windows {
         let spills = self.slices.values_mut().map(|slice| &mut slice.spills);
         for spills in spills.chain([&mut self.running.spills]) {
             let old = std::mem::take(spills);
-            spills.extend(old.into_iter().filter_map(|((row, word), exact)| {
-                wide.moved_word(before, word).map(|word| ((row, word), exact))
+            spills.extend(old.into_iter().filter_map(|((row, word), spill)| {
+                wide.moved_word(before, word).map(|word| ((row, word), spill))
             }));
         }
     }

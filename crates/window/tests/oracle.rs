@@ -1,12 +1,12 @@
 //! Windows against a naive reading of the rules: every row is computed from all records at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use event::{Aggregate, AggregateFunction as F, DataType, Rows, Span, Spans, Watermark, key_hash};
+use event::{Aggregate, AggregateFunction as F, DataType, Fraction, Rows, Span, Spans, Watermark, key_hash};
 use proptest::prelude::*;
 use window::{Arrival, Arrivals, KEYS, StateChunk, WindowSpec, Windows};
 
@@ -41,7 +41,7 @@ struct Case {
 }
 
 fn aggregates() -> Vec<Aggregate> {
-    let of = |function, argument, filtered| Aggregate { function, argument, filtered };
+    let of = |function, argument, filtered| Aggregate { filtered, ..Aggregate::of(function, argument) };
     vec![
         of(F::Count, None, false),
         of(F::Count, None, true),
@@ -54,6 +54,11 @@ fn aggregates() -> Vec<Aggregate> {
         of(F::Last, Some(DataType::Varchar), true),
         of(F::BoolOr, Some(DataType::Boolean), false),
         of(F::Avg, Some(DataType::Bigint), false),
+        of(F::Count, Some(DataType::Varchar), true).distinct(),
+        of(F::Sum, Some(DataType::Double), false).distinct(),
+        of(F::Avg, Some(DataType::Bigint), false).distinct(),
+        of(F::ApproxDistinct, Some(DataType::Varchar), true),
+        of(F::ApproxPercentile, Some(DataType::Double), true).at(Fraction::new(0.75).expect("a fraction")),
     ]
 }
 
@@ -61,9 +66,7 @@ fn inputs(records: &[Record]) -> Vec<ArrayRef> {
     let flags = || Arc::new(BooleanArray::from_iter(records.iter().map(|r| Some(r.flag)))) as ArrayRef;
     let values = || Arc::new(Float64Array::from_iter(records.iter().map(|r| r.value))) as ArrayRef;
     let numbers = || Arc::new(Int64Array::from_iter_values(records.iter().map(|r| r.number))) as ArrayRef;
-    let texts = || {
-        Arc::new(StringArray::from_iter_values(records.iter().map(|r| format!("t{}", r.text)))) as ArrayRef
-    };
+    let texts = || Arc::new(StringArray::from_iter_values(records.iter().map(text))) as ArrayRef;
     vec![
         flags(),
         flags(),
@@ -77,7 +80,20 @@ fn inputs(records: &[Record]) -> Vec<ArrayRef> {
         texts(),
         flags(),
         numbers(),
+        flags(),
+        texts(),
+        values(),
+        numbers(),
+        flags(),
+        texts(),
+        flags(),
+        values(),
     ]
+}
+
+fn text(record: &Record) -> String {
+    // Some are longer than what is kept of them.
+    format!("t{}", "x".repeat(usize::from(record.text) * 5)) + &record.text.to_string()
 }
 
 type Row = Vec<String>;
@@ -112,6 +128,28 @@ fn exact_sum(values: &[f64]) -> f64 {
     values.iter().map(|value| (value * scale) as i128).sum::<i128>() as f64 / scale
 }
 
+/// The value of rank floor(3/4 (n - 1)).
+fn percentile(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[3 * (values.len() - 1) / 4]
+}
+
+/// What stands for all numbers between two powers of 1.02, the larger one included.
+fn middle_of_bin(value: f64) -> f64 {
+    if value == 0.0 {
+        return 0.0;
+    }
+    let mut upper = 1.0;
+    while upper < value.abs() {
+        upper *= 1.02;
+    }
+    while upper / 1.02 >= value.abs() {
+        upper /= 1.02;
+    }
+    value.signum() * upper * 2.0 / 2.02
+}
+
 fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
     let null = || "null".to_owned();
     let double = |v: f64| format!("{v:.9e}");
@@ -120,6 +158,11 @@ fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
     let numbers: i128 = held.iter().map(|(.., r)| i128::from(r.number)).sum();
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let spread = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0);
+    let texts: BTreeSet<String> = held.iter().filter(|(.., r)| r.flag).map(|(.., r)| text(r)).collect();
+    let different: BTreeSet<i64> = held.iter().map(|(.., r)| r.number).collect();
+    let mut different_values = values.clone();
+    different_values.sort_by(f64::total_cmp);
+    different_values.dedup();
     let first = held.iter().min_by_key(|(t, p, o, _)| (*t, *p, *o));
     let last = held.iter().filter(|(.., r)| r.flag).max_by_key(|(t, p, o, _)| (*t, *p, *o));
     vec![
@@ -128,12 +171,18 @@ fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
         if flagged.is_empty() { null() } else { double(exact_sum(&flagged)) },
         numbers.to_string(),
         values.iter().copied().min_by(f64::total_cmp).map_or_else(null, double),
-        held.iter().map(|(.., r)| format!("t{}", r.text)).max().unwrap_or_else(null),
+        held.iter().map(|(.., r)| text(r)).max().unwrap_or_else(null),
         if values.len() < 2 { null() } else { double(spread.sqrt()) },
         first.and_then(|(.., r)| r.value).map_or_else(null, double),
-        last.map_or_else(null, |(.., r)| format!("t{}", r.text)),
+        last.map_or_else(null, |(.., r)| text(r)),
         held.iter().any(|(.., r)| r.flag).to_string(),
         double(numbers as f64 / held.len() as f64),
+        texts.len().to_string(),
+        if different_values.is_empty() { null() } else { double(exact_sum(&different_values)) },
+        double(different.iter().map(|n| i128::from(*n)).sum::<i128>() as f64 / different.len() as f64),
+        // Each of the five has a register of its own.
+        texts.len().to_string(),
+        if flagged.is_empty() { null() } else { double(middle_of_bin(percentile(&flagged))) },
         held.len().to_string(),
     ]
 }

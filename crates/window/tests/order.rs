@@ -11,7 +11,7 @@ use event::{Aggregate, AggregateFunction, DataType, Place, Rows, Watermark, key_
 use window::{Run, Sequence, SequenceSpec};
 
 fn sum() -> Aggregate {
-    Aggregate { function: AggregateFunction::Sum, argument: Some(DataType::Bigint), filtered: false }
+    Aggregate::of(AggregateFunction::Sum, Some(DataType::Bigint))
 }
 
 /// `key@time`, `key*value@time` or `key@time+gap`.
@@ -142,8 +142,7 @@ fn a_late_record_that_an_open_session_touches_is_not_late() {
 #[test]
 fn sums_of_sessions_that_become_one_outgrow_their_cells() {
     const SESSIONS: i64 = 40_000;
-    let sum =
-        Aggregate { function: AggregateFunction::Sum, argument: Some(DataType::Double), filtered: false };
+    let sum = Aggregate::of(AggregateFunction::Sum, Some(DataType::Double));
     let mut sequence = Sequence::new(SequenceSpec::SessionByRecord, vec![sum]);
     // Just what a narrow cell holds; so many of them are more than 64 bits of it.
     let value = f64::from((1 << 28) - 1);
@@ -181,8 +180,7 @@ fn each_record_is_a_row_and_equal_ones_are_told_apart() {
 
 #[test]
 fn texts_that_no_session_holds_any_more_are_let_go_and_the_others_stay() {
-    let max =
-        Aggregate { function: AggregateFunction::Max, argument: Some(DataType::Varchar), filtered: false };
+    let max = Aggregate::of(AggregateFunction::Max, Some(DataType::Varchar));
     let mut sequence = Sequence::new(session(10), vec![max]);
     let mut ends = Vec::new();
     for step in 0..9000i64 {

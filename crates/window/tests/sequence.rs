@@ -10,7 +10,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use event::{
-    Aggregate, AggregateFunction as F, DataType, Outcome, Place, Rows, Span, Watermark, Window, key_hash,
+    Aggregate, AggregateFunction as F, DataType, Fraction, Outcome, Place, Rows, Span, Watermark, Window,
+    key_hash,
 };
 use proptest::prelude::*;
 use window::{Assigner, KEYS, Run, Sequence, SequenceSpec, StateChunk};
@@ -70,7 +71,7 @@ struct Case {
 }
 
 fn aggregates() -> Vec<Aggregate> {
-    let of = |function, argument, filtered| Aggregate { function, argument, filtered };
+    let of = |function, argument, filtered| Aggregate { filtered, ..Aggregate::of(function, argument) };
     vec![
         of(F::Sum, Some(DataType::Double), true),
         of(F::Count, None, false),
@@ -81,6 +82,10 @@ fn aggregates() -> Vec<Aggregate> {
         of(F::Last, Some(DataType::Varchar), true),
         of(F::Stddev, Some(DataType::Bigint), false),
         of(F::BoolOr, Some(DataType::Boolean), false),
+        of(F::Count, Some(DataType::Varchar), false).distinct(),
+        of(F::Sum, Some(DataType::Bigint), true).distinct(),
+        of(F::ApproxDistinct, Some(DataType::Varchar), false),
+        of(F::ApproxPercentile, Some(DataType::Bigint), false).at(Fraction::new(0.5).expect("a fraction")),
     ]
 }
 
@@ -89,9 +94,12 @@ fn inputs(records: &[Placed]) -> Vec<ArrayRef> {
     let flags = || Arc::new(BooleanArray::from_iter(records().map(|r| Some(r.flag)))) as ArrayRef;
     let values = || Arc::new(Float64Array::from_iter(records().map(|r| r.value))) as ArrayRef;
     let texts = || Arc::new(StringArray::from_iter_values(records().map(text))) as ArrayRef;
-    let numbers = Arc::new(Int64Array::from_iter_values(records().map(|r| r.number)));
-    let small = Arc::new(Int64Array::from_iter_values(records().map(|r| i64::from(r.text))));
-    vec![flags(), values(), numbers, values(), texts(), values(), flags(), texts(), small, flags()]
+    let numbers = || Arc::new(Int64Array::from_iter_values(records().map(|r| r.number))) as ArrayRef;
+    let small = || Arc::new(Int64Array::from_iter_values(records().map(|r| i64::from(r.text)))) as ArrayRef;
+    let mut inputs =
+        vec![flags(), values(), numbers(), values(), texts(), values(), flags(), texts(), small(), flags()];
+    inputs.extend([texts(), flags(), numbers(), texts(), small()]);
+    inputs
 }
 
 fn text(record: &Record) -> String {
@@ -131,6 +139,21 @@ fn exact_sum(values: &[f64]) -> f64 {
     values.iter().map(|value| (value * scale) as i128).sum::<i128>() as f64 / scale
 }
 
+/// The middle of the median's bin, which is between two powers of 1.02.
+fn median(values: &[i64]) -> String {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    let median = values[(values.len() - 1) / 2];
+    if median == 0 {
+        return format!("{:.12e}", 0.0);
+    }
+    let mut upper = 1.0;
+    while upper < median as f64 {
+        upper *= 1.02;
+    }
+    format!("{:.12e}", upper * 2.0 / 2.02)
+}
+
 fn naive_row(held: &[&Placed]) -> Row {
     let null = || "null".to_owned();
     let double = |v: f64| format!("{v:.12e}");
@@ -143,6 +166,8 @@ fn naive_row(held: &[&Placed]) -> Row {
     let spread = count * small.iter().map(|v| v * v).sum::<i64>() - total * total;
     let variance = spread as f64 / (count * (count - 1)) as f64;
     let order = |placed: &&&Placed| (placed.record.time, placed.partition, placed.offset);
+    let texts: BTreeSet<String> = records().map(text).collect();
+    let different: BTreeSet<i128> = records().filter(|r| r.flag).map(|r| i128::from(r.number)).collect();
     let first = held.iter().min_by_key(order);
     let last = held.iter().filter(|placed| placed.record.flag).max_by_key(order);
     vec![
@@ -155,6 +180,10 @@ fn naive_row(held: &[&Placed]) -> Row {
         last.map_or_else(null, |placed| text(&placed.record)),
         if small.len() < 2 { null() } else { double(variance.sqrt()) },
         records().any(|r| r.flag).to_string(),
+        texts.len().to_string(),
+        if different.is_empty() { null() } else { different.iter().sum::<i128>().to_string() },
+        texts.len().to_string(),
+        median(&small),
         held.len().to_string(),
     ]
 }

@@ -16,12 +16,17 @@ pub(super) fn compute(aggregate: &Aggregate, records: &[Placed<'_>]) -> Result<V
         return Ok(Value::Int(passing.count() as i64));
     };
     let all: Vec<&Value> = passing.map(|values| &values[argument]).collect();
-    let values: Vec<&Value> = all.iter().copied().filter(|value| **value != Value::Null).collect();
+    let mut values: Vec<&Value> = all.iter().copied().filter(|value| **value != Value::Null).collect();
+    if aggregate.distinct {
+        values = different(values);
+    }
     Ok(match aggregate.function {
         Function::Count => Value::Int(values.len() as i64),
         Function::First => all.first().map_or(Value::Null, |value| (*value).clone()),
         Function::Last => all.last().map_or(Value::Null, |value| (*value).clone()),
+        Function::ApproxDistinct => Value::Int(different(values).len() as i64),
         _ if values.is_empty() => Value::Null,
+        Function::ApproxPercentile => percentile(values, aggregate.fraction),
         Function::Sum => return sum(&values),
         Function::Min => values.into_iter().min_by(|a, b| order(a, b)).map_or(Value::Null, Value::clone),
         Function::Max => values.into_iter().max_by(|a, b| order(a, b)).map_or(Value::Null, Value::clone),
@@ -64,6 +69,21 @@ fn doubles(values: &[&Value]) -> Vec<f64> {
         other => panic!("{other:?} is not a number"),
     };
     values.iter().map(double).collect()
+}
+
+/// Each value once; both zeros are one.
+fn different(mut values: Vec<&Value>) -> Vec<&Value> {
+    let zero = |value: &Value| *value == Value::Double(0.0);
+    values.sort_by(|a, b| order(a, b));
+    values.dedup_by(|a, b| order(a, b).is_eq() || zero(a) && zero(b));
+    values
+}
+
+/// The exact value of the rank that the sketch has an approximation of.
+fn percentile(values: Vec<&Value>, fraction: f64) -> Value {
+    let mut doubles = doubles(&values);
+    doubles.sort_by(f64::total_cmp);
+    Value::Double(doubles[(fraction * (doubles.len() - 1) as f64).floor() as usize])
 }
 
 /// The total order of doubles, with one NaN that is the greatest; bytes of text; false before true.
@@ -123,6 +143,25 @@ mod tests {
         for function in [Function::Sum, Function::Min, Function::Avg, Function::Stddev, Function::BoolAnd] {
             check(function, &records, NULL, NULL);
         }
+    }
+
+    #[test]
+    fn values_that_differ_count_once() {
+        let d = Value::Double;
+        let records = [(1, d(2.0), T), (2, d(-0.0), F), (3, d(0.0), T), (4, NULL, T), (5, d(2.0), T)];
+        let records: Vec<Record> =
+            records.iter().map(|(time, v, f)| Record::new("a", *time, vec![v.clone(), f.clone()])).collect();
+        let of = |function| Aggregate::of(function, 0);
+        let aggregates = vec![
+            of(Function::Count).distinct(),
+            of(Function::Sum).distinct(),
+            of(Function::Avg).distinct().filtered(1),
+            of(Function::ApproxDistinct),
+            of(Function::ApproxPercentile).at(0.9),
+        ];
+        let job = Job { bound: 0, windows: Windows::sliding(100, 100), lateness: 0, aggregates };
+        let expected = [Value::Int(2), d(2.0), d(1.0), Value::Int(2), d(2.0)].map(Ok);
+        assert_eq!(job.run(&[records]).rows[0].values, expected);
     }
 
     #[test]

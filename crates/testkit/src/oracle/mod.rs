@@ -61,22 +61,42 @@ pub struct Aggregate {
     pub argument: Option<usize>,
     /// Index of the boolean that its `FILTER` reads.
     pub filter: Option<usize>,
+    /// Whether equal values count once.
+    pub distinct: bool,
+    /// What part of the values lies below a percentile.
+    pub fraction: f64,
 }
 
 impl Aggregate {
     /// `count(*)`.
     pub fn count() -> Aggregate {
-        Aggregate { function: AggregateFunction::Count, argument: None, filter: None }
+        Aggregate {
+            function: AggregateFunction::Count,
+            argument: None,
+            filter: None,
+            distinct: false,
+            fraction: 0.0,
+        }
     }
 
     /// The function of an argument.
     pub fn of(function: AggregateFunction, argument: usize) -> Aggregate {
-        Aggregate { function, argument: Some(argument), filter: None }
+        Aggregate { function, argument: Some(argument), ..Aggregate::count() }
     }
 
     /// The same, over the records where value `filter` is true.
     pub fn filtered(self, filter: usize) -> Aggregate {
         Aggregate { filter: Some(filter), ..self }
+    }
+
+    /// The same, of values that differ.
+    pub fn distinct(self) -> Aggregate {
+        Aggregate { distinct: true, ..self }
+    }
+
+    /// The same, of the value that such a part of the values lies below.
+    pub fn at(self, fraction: f64) -> Aggregate {
+        Aggregate { fraction, ..self }
     }
 }
 

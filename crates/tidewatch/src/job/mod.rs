@@ -261,6 +261,8 @@ fn check_names(config: &Config, compiler: &mut Compiler) {
     let mut taken: Vec<(&str, &str)> = vec![
         (event::RowSchema::WINDOW_START, "a column of the window"),
         (event::RowSchema::WINDOW_END, "a column of the window"),
+        (event::RowSchema::WINDOW_DURATION, "the length of the window"),
+        (event::RowSchema::WINDOW_DURATION_S, "the length of the window"),
         ("rule", "a column of every row"),
         ("severity", "a column of every row"),
     ];

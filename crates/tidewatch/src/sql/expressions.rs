@@ -6,7 +6,7 @@
 
 use transform::{AggregateWords, Name, Part, Statement};
 
-use super::EDGES;
+use super::WINDOW;
 use super::place::Words;
 use crate::config::tree::Node;
 
@@ -80,7 +80,7 @@ impl<'a> Hidden<'a> {
     }
 
     fn is_of_row(&self, name: &str) -> bool {
-        EDGES.contains(&name) || self.keys.iter().any(|key| key == name)
+        WINDOW.contains(&name) || self.keys.iter().any(|key| key == name)
     }
 
     /// An expression over rows of features: names in place of its aggregates.

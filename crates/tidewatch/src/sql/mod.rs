@@ -11,6 +11,7 @@ mod place;
 
 use std::ops::Range;
 
+use event::RowSchema;
 use transform::{ArgumentValue, ExpressionError, Name, Statement, WindowFunction, parse_statement};
 
 use crate::config::Diagnostic;
@@ -30,7 +31,9 @@ pub(crate) const KEY: &str = "sql";
 
 /// The id of the rule that HAVING is, unless a section of rules names it.
 const RULE: &str = "having";
-const EDGES: [&str; 2] = [event::RowSchema::WINDOW_START, event::RowSchema::WINDOW_END];
+const EDGES: [&str; 2] = [RowSchema::WINDOW_START, RowSchema::WINDOW_END];
+/// The names of what a row knows of its window.
+const WINDOW: [&str; 4] = [EDGES[0], EDGES[1], RowSchema::WINDOW_DURATION, RowSchema::WINDOW_DURATION_S];
 
 /// Puts what the statement of `root` says in its place. Mistakes are noted; `false` if the statement could not
 /// be read, so that half of the job is missing.
@@ -286,7 +289,7 @@ impl<'a> Translation<'a> {
                 Selected::NotGrouped => {
                     let name = &self.words.text[span.clone()];
                     let message = format!("`{name}` is neither in GROUP BY nor inside of an aggregate");
-                    let known: Vec<&str> = keys.iter().map(String::as_str).chain(EDGES).collect();
+                    let known: Vec<&str> = keys.iter().map(String::as_str).chain(WINDOW).collect();
                     let mut diagnostic = self.conflict(&span, message);
                     diagnostic.help =
                         suggestion(name, &known).filter(|help| help.starts_with("did")).or_else(|| {

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use event::{Aggregate, AggregateFunction, DataType, Expression, Field, Schema};
+use event::{Aggregate, AggregateFunction, DataType, Expression, Field, Fraction, Schema};
 use sqlparser::ast::{Expr, Ident};
 
 use super::call::Written;
-use super::{Binder, Bound, Place, Result};
+use super::{Binder, Bound, Place, Result, window};
 use crate::ExpressionError;
 use crate::compiled::Compiled;
 use crate::features::AggregateCall;
@@ -28,12 +28,15 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// A bare name among aggregates: an earlier feature, or an error.
+    /// A bare name among aggregates: an earlier feature, an edge of the window, or an error.
     pub(super) fn feature(&self, name: &Ident, schema: &Schema, span: Range<usize>) -> Result<Bound> {
         if let Some((_, bound)) = self.features.iter().rfind(|(feature, _)| *feature == name.value) {
             return Ok(bound.clone().at(span));
         }
         let name = name.value.as_str();
+        if let Some(edge) = window::edge(name, &span) {
+            return Ok(edge);
+        }
         if schema.index_of(name).is_some() {
             let message = format!("the column `{name}` stands outside of an aggregate");
             return Err(ExpressionError::new(message, span).help(format!(
@@ -42,9 +45,14 @@ impl Collector {
         }
         let features: Vec<&str> = self.features.iter().map(|(name, _)| name.as_str()).collect();
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-        let known: Vec<&str> = features.into_iter().chain(columns).collect();
+        let known: Vec<&str> = features.into_iter().chain(columns).chain(window::NAMES).collect();
         Err(ExpressionError::new(format!("unknown column or feature `{name}`"), span)
             .maybe_help(suggestion(name, known)))
+    }
+
+    /// Whether an earlier feature has that name.
+    pub(super) fn has_feature(&self, name: &str) -> bool {
+        self.features.iter().any(|(feature, _)| feature == name)
     }
 
     fn place_of(&self, name: &str) -> Option<usize> {
@@ -87,16 +95,28 @@ struct NewCall {
     argument: Option<(InputName, Arc<Compiled>)>,
 }
 
+/// A call of an aggregate as it is written.
+pub(super) struct AggregateSyntax<'e> {
+    pub(super) function: AggregateFunction,
+    pub(super) written: Written<'e>,
+    /// The word `DISTINCT`.
+    pub(super) distinct: Option<Range<usize>>,
+    pub(super) filter: Option<&'e Expr>,
+    /// The name of the function.
+    pub(super) span: Range<usize>,
+}
+
+/// What goes into an aggregate: bound, and as it is written.
+#[derive(Default)]
+struct Inputs {
+    argument: Option<(Bound, String)>,
+    filter: Option<(Bound, String)>,
+}
+
 impl Binder<'_> {
-    pub(super) fn aggregate(
-        &mut self,
-        function: AggregateFunction,
-        written: Written,
-        filter: Option<&Expr>,
-        expression: &Expr,
-        name_span: Range<usize>,
-    ) -> Result<Bound> {
-        let refused = |message: String| Err(ExpressionError::new(message, name_span.clone()));
+    pub(super) fn aggregate(&mut self, syntax: AggregateSyntax<'_>, expression: &Expr) -> Result<Bound> {
+        let AggregateSyntax { function, ref span, .. } = syntax;
+        let refused = |message: String| Err(ExpressionError::new(message, span.clone()));
         match &self.place {
             Place::Features(_) => {}
             Place::Aggregate => {
@@ -107,22 +127,50 @@ impl Binder<'_> {
                     .map_err(|error| error.help("aggregates are for features; here is one row at a time"));
             }
         }
-        let argument_tree = match written {
-            Written::Star if function == AggregateFunction::Count => None,
-            Written::List(list) if list.is_empty() && function == AggregateFunction::Count => None,
-            Written::List(list) if list.len() == 1 => Some(list[0]),
-            _ => return refused(format!("`{function}` takes one argument")),
-        };
-        let (argument_text, filter_text) = (argument_tree.map(Expr::to_string), filter.map(Expr::to_string));
-        let name = call_name(function, argument_text.as_deref(), filter_text.as_deref());
-        let argument = argument_tree.map(|tree| self.inside(|inner| inner.bind(tree))).transpose()?;
-        let filter = filter.map(|tree| self.inside(|inner| inner.boolean(tree))).transpose()?;
-        let call = self.call_of(function, name, argument, filter, argument_text, filter_text)?;
+        let distinct = takes_distinct(&syntax)?;
+        let (argument, fraction) = self.arguments(&syntax)?;
+        let bind = |tree: &Expr| Ok((self.inside(|inner| inner.bind(tree))?, tree.to_string()));
+        let argument = argument.map(bind).transpose()?;
+        let condition = |tree: &Expr| Ok((self.inside(|inner| inner.boolean(tree))?, tree.to_string()));
+        let filter = syntax.filter.map(condition).transpose()?;
+        let data_type = argument.as_ref().map(|(bound, _)| checked_argument(function, bound)).transpose()?;
+        let aggregate =
+            Aggregate { function, argument: data_type, filtered: filter.is_some(), distinct, fraction };
+        let call = self.call_of(aggregate, Inputs { argument, filter })?;
         let data_type = call.aggregate.data_type();
         let span = self.source.span(expression);
         let Place::Features(collector) = &mut self.place else { unreachable!("checked above") };
         let place = collector.place_of(&call.name).unwrap_or_else(|| collector.add(call));
         Ok(Bound::column(place, data_type, span))
+    }
+
+    /// The argument of a call, unless it is a star or nothing, and the fraction behind it.
+    fn arguments<'e>(&self, syntax: &AggregateSyntax<'e>) -> Result<(Option<&'e Expr>, Option<Fraction>)> {
+        let AggregateSyntax { function, span, .. } = syntax;
+        let refused =
+            |message: &str| Err(ExpressionError::new(format!("`{function}` {message}"), span.clone()));
+        match (&syntax.written, function) {
+            (Written::List(list), AggregateFunction::ApproxPercentile) => match list[..] {
+                [argument, fraction] => Ok((Some(argument), Some(self.fraction(fraction)?))),
+                _ => refused("takes two arguments").map_err(|error| error.help("approx_percentile(x, 0.95)")),
+            },
+            (Written::Star, AggregateFunction::Count) => Ok((None, None)),
+            (Written::List(list), _) => match list[..] {
+                [] if *function == AggregateFunction::Count => Ok((None, None)),
+                [argument] => Ok((Some(argument), None)),
+                _ => refused("takes one argument"),
+            },
+            _ => refused("takes one argument"),
+        }
+    }
+
+    /// A number from 0 to 1 that is written out.
+    fn fraction(&self, tree: &Expr) -> Result<Fraction> {
+        let bound = self.inside(|inner| inner.bind(tree))?;
+        bound.constant_double().and_then(Fraction::new).ok_or_else(|| {
+            ExpressionError::new("expected a number from 0 to 1 that is written out", bound.span.clone())
+                .help("the part of the values that lies below the result, as 0.95")
+        })
     }
 
     /// Binds what stands inside an aggregate, over the columns.
@@ -132,43 +180,54 @@ impl Binder<'_> {
         bind(&mut inner)
     }
 
-    fn call_of(
-        &self,
-        function: AggregateFunction,
-        name: String,
-        argument: Option<Bound>,
-        filter: Option<Bound>,
-        argument_text: Option<String>,
-        filter_text: Option<String>,
-    ) -> Result<NewCall> {
-        let data_type = argument.as_ref().map(|bound| checked_argument(function, bound)).transpose()?;
-        let aggregate = Aggregate { function, argument: data_type, filtered: filter.is_some() };
+    fn call_of(&self, aggregate: Aggregate, inputs: Inputs) -> Result<NewCall> {
+        let name = call_name(&aggregate, &inputs);
         let compile = |bound: Bound| Ok(Arc::new(Compiled::new(bound, self.schema)?));
-        let mut argument_name = argument_text.map(InputName::Argument);
-        let argument = match (argument, &filter, data_type) {
+        let argument = match (inputs.argument, &inputs.filter, aggregate.argument) {
             // A row that the filter leaves out does not fail because of the argument.
-            (Some(bound), Some(filter), Some(data_type)) if bound.node.fallible() => {
+            (Some((bound, _)), Some((filter, _)), Some(data_type)) if bound.node.fallible() => {
                 let span = bound.span.clone();
                 let absent = Bound::null(span.clone()).widened(data_type)?;
-                argument_name = Some(InputName::FilteredArgument(name.clone()));
-                Some(Bound::case(vec![(filter.clone(), bound)], absent, data_type, span)?)
+                let bound = Bound::case(vec![(filter.clone(), bound)], absent, data_type, span)?;
+                Some((InputName::FilteredArgument(name.clone()), compile(bound)?))
             }
-            (argument, ..) => argument,
+            (Some((bound, text)), ..) => Some((InputName::Argument(text), compile(bound)?)),
+            (None, ..) => None,
         };
-        let argument = argument.map(compile).transpose()?;
-        let filter = filter.map(compile).transpose()?;
-        Ok(NewCall {
-            name,
-            aggregate,
-            argument: argument_name.zip(argument),
-            filter: filter_text.map(InputName::Filter).zip(filter),
-        })
+        let filter = match inputs.filter {
+            Some((bound, text)) => Some((InputName::Filter(text), compile(bound)?)),
+            None => None,
+        };
+        Ok(NewCall { name, aggregate, argument, filter })
     }
 }
 
-fn call_name(function: AggregateFunction, argument: Option<&str>, filter: Option<&str>) -> String {
-    let mut name = format!("{function}({})", argument.unwrap_or("*"));
-    if let Some(filter) = filter {
+/// Whether equal values count once. Of least and greatest it makes no difference.
+fn takes_distinct(syntax: &AggregateSyntax<'_>) -> Result<bool> {
+    let Some(word) = &syntax.distinct else { return Ok(false) };
+    let function = syntax.function;
+    match (function, &syntax.written) {
+        (AggregateFunction::Min | AggregateFunction::Max, _) => Ok(false),
+        (AggregateFunction::Count, Written::Star) => {
+            let message = "DISTINCT needs a value that can differ";
+            Err(ExpressionError::new(message, word.clone()).help("count(*) counts records: name a column"))
+        }
+        (AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg, _) => Ok(true),
+        _ => Err(ExpressionError::new(format!("`{function}` does not take DISTINCT"), word.clone())
+            .help("count, sum, avg, min and max do")),
+    }
+}
+
+/// All that tells a call from others.
+fn call_name(aggregate: &Aggregate, inputs: &Inputs) -> String {
+    let distinct = if aggregate.distinct { "DISTINCT " } else { "" };
+    let argument = inputs.argument.as_ref().map_or("*", |(_, text)| text);
+    let mut name = format!("{}({distinct}{argument}", aggregate.function);
+    if let Some(fraction) = aggregate.fraction {
+        name.push_str(&format!(", {}", fraction.value()));
+    }
+    name.push(')');
+    if let Some((_, filter)) = &inputs.filter {
         name.push_str(&format!(" FILTER (WHERE {filter})"));
     }
     name

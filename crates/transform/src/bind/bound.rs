@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use event::DataType;
 
 use crate::ExpressionError;
 use crate::branch::{Branch, Case, Junction};
+use crate::improve::renumber;
 use crate::kernel::cast::{cast, null_of, try_cast};
 use crate::node::{Call, Kernel, Node, Shape};
 use crate::value::{Failures, Value};
@@ -62,6 +63,11 @@ impl Bound {
     pub(crate) fn at(mut self, span: Range<usize>) -> Self {
         self.span = span;
         self
+    }
+
+    /// The same over columns in other places.
+    pub(crate) fn renumbered(self, place: &dyn Fn(usize) -> usize) -> Self {
+        Bound { node: renumber(&self.node, place), ..self }
     }
 
     /// A kernel over operands; evaluated at once if all are constants.
@@ -176,6 +182,13 @@ impl Bound {
     /// Its number, if it is a constant integer.
     pub(crate) fn constant_integer(&self) -> Option<i64> {
         self.constant_value(DataType::Bigint).map(|one| one.as_primitive::<Int64Type>().value(0))
+    }
+
+    /// Its number as a double, if it is a constant number.
+    pub(crate) fn constant_double(&self) -> Option<f64> {
+        self.data_type.filter(|data_type| data_type.is_numeric())?;
+        let double = self.clone().cast(DataType::Double, false).ok()?;
+        double.constant_value(DataType::Double).map(|one| one.as_primitive::<Float64Type>().value(0))
     }
 
     /// Its microseconds, if it is a constant time.

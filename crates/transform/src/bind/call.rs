@@ -8,14 +8,28 @@ use sqlparser::ast::{
     FunctionArguments, TrimWhereField,
 };
 
+use super::aggregate::AggregateSyntax;
 use super::{Binder, Bound, Operand, Result};
 use crate::ExpressionError;
 use crate::functions::{self, SMALL_INTEGERS, SmallInteger};
 use crate::nearest::suggestion;
 
 /// Names of the aggregates, for suggestions.
-const AGGREGATES: &[&str] =
-    &["count", "sum", "min", "max", "avg", "stddev", "variance", "first", "last", "bool_and", "bool_or"];
+const AGGREGATES: &[&str] = &[
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "stddev",
+    "variance",
+    "first",
+    "last",
+    "bool_and",
+    "bool_or",
+    "approx_distinct",
+    "approx_percentile",
+];
 
 /// The arguments of a call as they are written.
 pub(super) enum Written<'e> {
@@ -41,9 +55,15 @@ impl Binder<'_> {
             return Err(refused("only plain arguments are supported"));
         }
         let written = written(function).map_err(refused)?;
+        let distinct = self.distinct_word(function, &span);
         if let Some(aggregate) = AggregateFunction::from_name(&name) {
             let filter = function.filter.as_deref();
-            return self.aggregate(aggregate, written, filter, expression, span).map(Operand::Value);
+            let call = AggregateSyntax { function: aggregate, written, distinct, filter, span };
+            return self.aggregate(call, expression).map(Operand::Value);
+        }
+        if let Some(word) = distinct {
+            return Err(ExpressionError::new(format!("`{name}` does not take DISTINCT"), word)
+                .help("only aggregates do"));
         }
         let names = functions::names().chain(super::interval::names());
         if !names.clone().any(|known| known == name) {
@@ -61,6 +81,18 @@ impl Binder<'_> {
             list.into_iter().map(|argument| self.operand(argument)).collect::<Result<Vec<_>>>()?;
         let span = span.start..self.source.span(expression).end.max(span.end);
         self.call(&name, arguments, span)
+    }
+
+    /// Where DISTINCT stands in a call, if it does.
+    fn distinct_word(&self, function: &Function, name: &Range<usize>) -> Option<Range<usize>> {
+        let FunctionArguments::List(list) = &function.args else { return None };
+        if list.duplicate_treatment != Some(DuplicateTreatment::Distinct) {
+            return None;
+        }
+        const WORD: &str = "distinct";
+        let behind = self.source.text(name.end..self.source.whole().end);
+        let at = behind.to_ascii_lowercase().find(WORD).map(|at| name.end + at);
+        Some(at.map_or(name.clone(), |at| at..at + WORD.len()))
     }
 
     /// A call of a function that is known by that name.
@@ -190,9 +222,6 @@ fn written(function: &Function) -> std::result::Result<Written<'_>, &'static str
         FunctionArguments::Subquery(_) => return Err("a query is not supported as an argument"),
         FunctionArguments::List(list) => list,
     };
-    if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
-        return Err("DISTINCT is not supported");
-    }
     if !list.clauses.is_empty() {
         return Err("only plain arguments are supported");
     }

@@ -123,7 +123,7 @@ pub(super) fn shifted(time: Bound, by: BoundInterval, backwards: bool, span: Ran
 }
 
 /// The difference of two times, unless both are dates, whose difference is a number of days.
-fn difference(left: &Bound, right: &Bound, span: &Range<usize>) -> Option<Result<BoundInterval>> {
+pub(super) fn difference(left: &Bound, right: &Bound, span: &Range<usize>) -> Option<Result<BoundInterval>> {
     let is_time = |bound: &Bound| {
         matches!(bound.data_type, Some(DataType::Date | DataType::Timestamp | DataType::TimestampTz))
     };
@@ -136,6 +136,11 @@ fn difference(left: &Bound, right: &Bound, span: &Range<usize>) -> Option<Result
             BoundInterval::of("difference", &operands, interval::difference, span.clone())
         }),
     )
+}
+
+/// The length of an interval.
+pub(super) fn seconds(of: BoundInterval, span: Range<usize>) -> Result<Bound> {
+    of.call("epoch", DataType::Double, interval::epoch(), span)
 }
 
 /// Two times as instants where one is, else as local times.
@@ -334,9 +339,7 @@ fn of_interval(name: &str, arguments: Vec<Operand>, span: Range<usize>) -> Resul
     };
     let mut arguments = arguments.into_iter();
     match (name, arguments.next(), arguments.next(), arguments.next(), arguments.next()) {
-        ("epoch", Some(Operand::Interval(of)), None, None, None) => {
-            of.call("epoch", DataType::Double, interval::epoch(), span)
-        }
+        ("epoch", Some(Operand::Interval(of)), None, None, None) => seconds(of, span),
         ("epoch_us", Some(Operand::Interval(of)), None, None, None) => {
             of.call("epoch_us", DataType::Bigint, whole(interval::epoch_micros), span)
         }
@@ -370,7 +373,7 @@ fn of_interval(name: &str, arguments: Vec<Operand>, span: Range<usize>) -> Resul
 fn part_of(name: &str, of: BoundInterval, named: Range<usize>, span: Range<usize>) -> Result<Bound> {
     let part = Part::from_name(name);
     if part == Some(Part::Epoch) {
-        return of.call("epoch", DataType::Double, interval::epoch(), span);
+        return seconds(of, span);
     }
     let Some(f) = part.and_then(interval::part) else {
         return Err(ExpressionError::new(format!("an interval has no part `{name}`"), named));

@@ -8,6 +8,7 @@ mod condition;
 mod interval;
 mod literal;
 mod operator;
+mod window;
 
 pub(crate) use aggregate::{Collector, InputName};
 pub(crate) use arithmetic::arithmetic_bound;
@@ -15,6 +16,7 @@ pub(crate) use bound::{Bound, common_type, conversion_help};
 pub(crate) use condition::one_type;
 pub(crate) use interval::BoundInterval;
 pub(crate) use operator::{comparable, comparison_of};
+pub(crate) use window::WINDOW;
 
 use std::ops::Range;
 
@@ -112,6 +114,7 @@ impl<'a> Binder<'a> {
     fn dispatch(&mut self, expression: &Expr) -> Result<Operand> {
         match expression {
             Expr::Nested(inner) => self.operand(inner),
+            Expr::Identifier(name) => self.named(name),
             Expr::Interval(interval) => self.interval(interval).map(Operand::Interval),
             Expr::UnaryOp { op, expr } => self.unary(op, expr, expression),
             Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expression),
@@ -123,7 +126,6 @@ impl<'a> Binder<'a> {
 
     fn value(&mut self, expression: &Expr) -> Result<Bound> {
         match expression {
-            Expr::Identifier(name) => self.name(name),
             Expr::CompoundIdentifier(names) => Err(self.compound_name(names, expression)),
             Expr::Value(value) => literal::value(&value.value, self.source.range(value.span)),
             Expr::TypedString(typed) => literal::typed(typed, self.source.range(typed.value.span)),

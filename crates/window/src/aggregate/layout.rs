@@ -34,10 +34,23 @@ pub(crate) enum Cell {
     WideSum { double: bool },
     /// `[count, sum (2), squares (2), rest of the squares (2)]`.
     Moments,
+    /// `[count]`: all else is in the spill of that word.
+    Bag(Coding),
     /// `[0 or 1, value]`, ordered: the value as a number that sorts like it, or a string's number.
     Extreme { greatest: bool, value: Value },
     /// `[0 none, 1 value, 2 NULL; time, partition, offset, value]`, ordered.
     Edge { last: bool, value: Value },
+}
+
+/// What of a value goes into the bag of a [`Cell::Bag`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// The value itself.
+    Value,
+    /// Its register and rank in a HyperLogLog.
+    Register,
+    /// Its bin in a DDSketch.
+    Bin,
 }
 
 /// How a value is held in words.
@@ -69,6 +82,13 @@ impl Cell {
     fn of(aggregate: &Aggregate, wide: bool) -> Cell {
         let argument = aggregate.argument.unwrap_or(DataType::Bigint);
         match aggregate.function {
+            AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg
+                if aggregate.distinct =>
+            {
+                Cell::Bag(Coding::Value)
+            }
+            AggregateFunction::ApproxDistinct => Cell::Bag(Coding::Register),
+            AggregateFunction::ApproxPercentile => Cell::Bag(Coding::Bin),
             AggregateFunction::Count if aggregate.argument.is_none() && !aggregate.filtered => Cell::Records,
             AggregateFunction::Count => Cell::Count,
             AggregateFunction::BoolAnd | AggregateFunction::BoolOr => Cell::Truths,
@@ -88,7 +108,7 @@ impl Cell {
     pub(crate) fn words(self) -> usize {
         match self {
             Cell::Records => 0,
-            Cell::Count => 1,
+            Cell::Count | Cell::Bag(_) => 1,
             Cell::Truths | Cell::NarrowSum { .. } => 2,
             Cell::WideSum { .. } => 3,
             Cell::Moments => 7,
@@ -324,7 +344,7 @@ mod tests {
     use super::*;
 
     fn sum(argument: DataType) -> Aggregate {
-        Aggregate { function: AggregateFunction::Sum, argument: Some(argument), filtered: false }
+        Aggregate::of(AggregateFunction::Sum, Some(argument))
     }
 
     #[test]

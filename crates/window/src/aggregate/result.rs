@@ -9,12 +9,15 @@ use arrow_array::{
 use arrow_buffer::NullBuffer;
 use event::{Aggregate, AggregateFunction, DataType, RowFailure};
 
+use super::distinct::sum_of;
 use super::exact::{Exact, parts, quotient, unfixed};
 use super::layout::{
-    Cell, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE, read_pair,
+    Cell, Coding, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_SCALE, Place, REST_SCALE, Value, WIDE_SCALE,
+    read_pair,
 };
 use super::ordered::sort_value;
-use super::update::Spills;
+use super::sketch::{count_different, percentile};
+use super::spill::{Spill, Spills};
 use crate::text::Texts;
 
 /// The most digits of a decimal's sum.
@@ -66,6 +69,14 @@ impl Column<'_> {
             Cell::Truths => self.truths(),
             Cell::NarrowSum { .. } | Cell::WideSum { .. } => self.sums(failures),
             Cell::Moments => self.moments(),
+            Cell::Bag(Coding::Value) => self.different(failures),
+            Cell::Bag(Coding::Register) => {
+                let counts = self
+                    .cells()
+                    .map(|(slot, _)| self.spilled(slot, 0).and_then(Spill::bins).map_or(0, count_different));
+                Arc::new(Int64Array::from_iter_values(counts))
+            }
+            Cell::Bag(Coding::Bin) => self.percentiles(),
             Cell::Extreme { value, .. } => self.ordered(value, 1),
             Cell::Edge { value, .. } => self.ordered(value, 4),
         }
@@ -91,11 +102,51 @@ impl Column<'_> {
         Arc::new(values.collect::<BooleanArray>())
     }
 
-    fn spill(&self, slot: u32, word: usize) -> Option<&Exact> {
+    fn spilled(&self, slot: u32, word: usize) -> Option<&Spill> {
         if self.totals.spills.is_empty() {
             return None;
         }
         self.totals.spills.get(&(slot, (self.place.word + word) as u16))
+    }
+
+    fn spill(&self, slot: u32, word: usize) -> Option<&Exact> {
+        self.spilled(slot, word)?.sum()
+    }
+
+    /// Number, sum or mean of the values that differ.
+    fn different(&self, failures: &mut Vec<RowFailure>) -> ArrayRef {
+        let values = |slot| self.spilled(slot, 0).and_then(Spill::values);
+        let argument = self.aggregate.argument.unwrap_or(DataType::Bigint);
+        let sum = |slot| values(slot).map(|values| sum_of(values, argument));
+        match (self.aggregate.function, argument) {
+            (AggregateFunction::Count, _) => {
+                let counts =
+                    self.cells().map(|(slot, _)| values(slot).map_or(0, |values| values.len() as i64));
+                Arc::new(Int64Array::from_iter_values(counts))
+            }
+            (AggregateFunction::Avg, _) => {
+                let digits =
+                    if let DataType::Decimal { scale, .. } = argument { u32::from(scale) } else { 0 };
+                let averages = self.cells().map(|(slot, _)| {
+                    let count = values(slot)?.len() as u64;
+                    Some(sum(slot)?.quotient(&divisors(count, digits), 0))
+                });
+                Arc::new(averages.collect::<Float64Array>())
+            }
+            (_, DataType::Double) => {
+                Arc::new(self.cells().map(|(slot, _)| Some(sum(slot)?.round())).collect::<Float64Array>())
+            }
+            _ => self.fitted(failures, |slot, _| sum(slot)?.whole()),
+        }
+    }
+
+    fn percentiles(&self) -> ArrayRef {
+        let word = self.place.word;
+        let values = self.cells().map(|(slot, row)| {
+            let bins = self.spilled(slot, 0).and_then(Spill::bins)?;
+            percentile(bins, self.aggregate.fraction?, row[word])
+        });
+        Arc::new(values.collect::<Float64Array>())
     }
 
     fn sums(&self, failures: &mut Vec<RowFailure>) -> ArrayRef {
@@ -108,12 +159,20 @@ impl Column<'_> {
                 let sums: Vec<f64> = self.cells().map(|(slot, row)| self.double_sum(slot, row)).collect();
                 Arc::new(Float64Array::new(sums.into(), self.not_empty()))
             }
-            DataType::Decimal { scale, .. } => {
-                let sums = self.whole_sums(failures, |sum| (sum.abs() < DECIMAL_MAX).then_some(sum));
-                let sums = Decimal128Array::from(sums).with_precision_and_scale(38, scale as i8);
+            _ => self.fitted(failures, |slot, row| self.whole_sum(slot, row)),
+        }
+    }
+
+    /// Sums of integers or of decimals' digits as a column of the result's type.
+    fn fitted(&self, failures: &mut Vec<RowFailure>, sum: impl Fn(u32, &[u64]) -> Option<i128>) -> ArrayRef {
+        match self.aggregate.argument {
+            Some(DataType::Decimal { scale, .. }) => {
+                let fit = |sum: i128| (sum.abs() < DECIMAL_MAX).then_some(sum);
+                let sums = Decimal128Array::from(self.whole_sums(failures, sum, fit));
+                let sums = sums.with_precision_and_scale(38, scale as i8);
                 Arc::new(sums.unwrap_or_else(|_| unreachable!("a scale that the type allowed")))
             }
-            _ => Arc::new(Int64Array::from(self.whole_sums(failures, |sum| i64::try_from(sum).ok()))),
+            _ => Arc::new(Int64Array::from(self.whole_sums(failures, sum, |sum| i64::try_from(sum).ok()))),
         }
     }
 
@@ -165,12 +224,13 @@ impl Column<'_> {
     fn whole_sums<T>(
         &self,
         failures: &mut Vec<RowFailure>,
+        sum: impl Fn(u32, &[u64]) -> Option<i128>,
         fit: impl Fn(i128) -> Option<T>,
     ) -> Vec<Option<T>> {
         let word = self.place.word;
         let mut sums = Vec::with_capacity(self.slots.len());
         for (row, (slot, cells)) in self.cells().enumerate() {
-            let sum = if cells[word] == 0 { None } else { Some(self.whole_sum(slot, cells).and_then(&fit)) };
+            let sum = if cells[word] == 0 { None } else { Some(sum(slot, cells).and_then(&fit)) };
             if matches!(sum, Some(None)) {
                 let data_type = self.aggregate.data_type();
                 failures.push(RowFailure { row, detail: format!("the sum does not fit a {data_type}") });
@@ -200,8 +260,7 @@ impl Column<'_> {
             (spill, _) => {
                 let mut sum = spill.cloned().unwrap_or_else(Exact::new);
                 sum.add_scaled(number, -scale);
-                let (some, others) = (digits.min(TENS_MAX), digits.saturating_sub(TENS_MAX));
-                sum.quotient(&[count, 10u64.pow(some), 10u64.pow(others)], 0)
+                sum.quotient(&divisors(count, digits), 0)
             }
         }
     }
@@ -281,6 +340,12 @@ impl Column<'_> {
             Value::Word(_) => Arc::new(cells.map(|cell| cell.map(word)).collect::<Int64Array>()),
         }
     }
+}
+
+/// A count and 10^digits, whose product may leave 64 bits.
+fn divisors(count: u64, digits: u32) -> [u64; 3] {
+    let (some, others) = (digits.min(TENS_MAX), digits.saturating_sub(TENS_MAX));
+    [count, 10u64.pow(some), 10u64.pow(others)]
 }
 
 /// A number as the unevaluated sum of two doubles: about 106 bits.

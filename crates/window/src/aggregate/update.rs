@@ -1,23 +1,22 @@
 //! Folds a batch into rows of state: one loop per aggregate, no branch on the kind inside.
 
-use std::collections::BTreeMap;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
 use event::DataType;
 
+use super::bag::Bag;
+use super::distinct::{codes, registers};
 use super::exact::{Exact, fixed};
 use super::layout::{
-    Cell, LARGE, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_MAX, NARROW_SCALE, Place, REST_SCALE, Value,
-    WIDE_SCALE, read_pair, write_pair,
+    Cell, Coding, LARGE, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_MAX, NARROW_SCALE, Place, REST_SCALE,
+    Value, WIDE_SCALE, read_pair, write_pair,
 };
 use super::ordered::{replaces, sort_key};
+use super::sketch::bin;
+use super::spill::{Spill, Spills};
 use crate::text::Texts;
-
-/// Sums of values that fit no fixed-point cell, by (row, word of the cell's pair).
-pub(crate) type Spills = BTreeMap<(u32, u16), Exact>;
 
 /// Integers and decimals of more bits than this go to the spills, so that pairs cannot overflow.
 const PAIR_MAX: u128 = 1 << 96;
@@ -34,6 +33,7 @@ struct Input<'a> {
     /// Rows that count; `None` where all do. For first and last NULLs count too.
     live: Option<BooleanBuffer>,
     argument: Option<&'a ArrayRef>,
+    data_type: DataType,
 }
 
 /// A narrow sum met a value that does not fit: widen the aggregate and go on from here.
@@ -63,7 +63,8 @@ impl<'a> Folding<'a> {
                 (Some(filter), Some(valid)) => Some(&filter & &valid),
                 (filter, valid) => filter.or(valid),
             };
-            Input { live, argument }
+            let data_type = aggregate.argument.unwrap_or(DataType::Bigint);
+            Input { live, argument, data_type }
         });
         Folding { inputs: inputs.collect(), times, partition, offsets }
     }
@@ -120,6 +121,7 @@ pub(crate) fn fold(
             }
             Cell::WideSum { double } => ahead.wide_sum(double, select),
             Cell::Moments => ahead.moments(select),
+            Cell::Bag(coding) => ahead.bag(coding, input.data_type, select),
             Cell::Extreme { value, .. } => ahead.extreme(value, select),
             Cell::Edge { value, .. } => ahead.edge(value, folding, select),
         }
@@ -249,7 +251,7 @@ impl Ahead<'_, '_, '_> {
                 let number = value(row);
                 match number.unsigned_abs() < PAIR_MAX {
                     true => self.add_pair(position, 1, number),
-                    false => self.spill(position, 1).add_scaled(number, 0),
+                    false => self.spill(position, 1, |sum| sum.add_scaled(number, 0)),
                 }
             }
         }
@@ -274,10 +276,10 @@ impl Ahead<'_, '_, '_> {
         if value.is_finite() && value.abs() >= LARGE {
             let value = value * 2f64.powi(-LARGE_SCALE);
             let square = value * value;
-            let spill = self.spill(position, LARGE_SQUARES);
-            spill.add(square);
-            spill.add(value.mul_add(value, -square));
-            return;
+            return self.spill(position, LARGE_SQUARES, |sum| {
+                sum.add(square);
+                sum.add(value.mul_add(value, -square));
+            });
         }
         let square = value * value;
         self.add_double(position, 3, square, WIDE_SCALE);
@@ -290,7 +292,7 @@ impl Ahead<'_, '_, '_> {
     fn add_double(&mut self, position: usize, word: usize, value: f64, scale: i32) {
         match fixed(value, scale) {
             Some(number) => self.add_pair(position, word, number),
-            None => self.spill(position, word).add(value),
+            None => self.spill(position, word, |sum| sum.add(value)),
         }
     }
 
@@ -301,9 +303,68 @@ impl Ahead<'_, '_, '_> {
         write_pair(self.target.words, start, sum);
     }
 
-    fn spill(&mut self, position: usize, word: usize) -> &mut Exact {
+    fn spill(&mut self, position: usize, word: usize, add: impl FnOnce(&mut Exact)) {
         let place = (self.target.rows[position], (self.place.word + word) as u16);
-        self.target.spills.entry(place).or_insert_with(Exact::new)
+        let spill = self.target.spills.entry(place).or_insert_with(|| Spill::Sum(Exact::new()));
+        if let Spill::Sum(sum) = spill {
+            add(sum);
+        }
+    }
+
+    /// What of each value goes into the bag.
+    fn bag(self, coding: Coding, data_type: DataType, select: impl Fn(usize) -> usize) {
+        let argument = self.argument().clone();
+        match coding {
+            Coding::Value => {
+                let code = codes(&argument, data_type);
+                self.into_bags(
+                    select,
+                    || Spill::Values(Bag::new()),
+                    |row, spill| {
+                        if let Spill::Values(values) = spill {
+                            values.add(code(row));
+                        }
+                    },
+                );
+            }
+            Coding::Register => {
+                let register = registers(&argument, data_type);
+                self.into_bins(select, register);
+            }
+            Coding::Bin => {
+                let value = as_doubles(&argument);
+                self.into_bins(select, |row| bin(value(row)));
+            }
+        }
+    }
+
+    fn into_bins(self, select: impl Fn(usize) -> usize, bin: impl Fn(usize) -> i32) {
+        self.into_bags(
+            select,
+            || Spill::Bins(Bag::new()),
+            |row, spill| {
+                if let Spill::Bins(bins) = spill {
+                    bins.add(bin(row));
+                }
+            },
+        );
+    }
+
+    fn into_bags(
+        self,
+        select: impl Fn(usize) -> usize,
+        empty: impl Fn() -> Spill,
+        add: impl Fn(usize, &mut Spill),
+    ) {
+        for position in self.positions() {
+            let row = select(position);
+            if self.lives(row) {
+                let cell = self.cell(position);
+                self.target.words[cell] += 1;
+                let place = (self.target.rows[position], self.place.word as u16);
+                add(row, self.target.spills.entry(place).or_insert_with(&empty));
+            }
+        }
     }
 
     fn extreme(mut self, value: Value, select: impl Fn(usize) -> usize) {
@@ -378,7 +439,7 @@ fn argument_words(column: &ArrayRef, value: Value) -> Words<'_> {
     }
 }
 
-fn word_values(column: &ArrayRef, data_type: DataType) -> Box<dyn Fn(usize) -> i64 + '_> {
+pub(super) fn word_values(column: &ArrayRef, data_type: DataType) -> Box<dyn Fn(usize) -> i64 + '_> {
     match data_type {
         DataType::Double => {
             let doubles = column.as_primitive::<Float64Type>();
@@ -414,8 +475,7 @@ mod tests {
 
     #[test]
     fn records_are_counted_once_where_the_first_value_of_the_first_sum_does_not_fit() {
-        let sum = AggregateFunction::Sum;
-        let sum = Aggregate { function: sum, argument: Some(DataType::Double), filtered: false };
+        let sum = Aggregate::of(AggregateFunction::Sum, Some(DataType::Double));
         let mut layout = Layout::narrow(vec![sum]);
         let columns: [ArrayRef; 1] = [Arc::new(Float64Array::from(vec![0.1, 1.0]))];
         let folding = Folding::new(&layout, &columns, &[0, 0], 0, &[]);

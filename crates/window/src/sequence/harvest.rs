@@ -8,7 +8,7 @@ use event::{Batch, Rows, Schema, Span, Spans};
 
 use super::state::Emit;
 use super::table::{Table, move_spills};
-use crate::aggregate::{Exact, Layout, Spills, Totals, combine, results};
+use crate::aggregate::{Layout, Spills, Totals, combine, merge_spill, results};
 use crate::keys::Keys;
 use crate::text::Texts;
 
@@ -62,7 +62,7 @@ impl Harvest {
         self.key_ends.push(self.key_bytes.len() as i32);
         self.additive.extend_from_slice(&words[..layout.additive()]);
         self.ordered.extend_from_slice(&words[layout.additive()..]);
-        self.spills.extend(table.spills_of(row).map(|(word, exact)| ((place, word), exact.clone())));
+        self.spills.extend(table.spills_of(row).map(|(word, spill)| ((place, word), spill.clone())));
         self.rows += 1;
     }
 
@@ -75,9 +75,8 @@ impl Harvest {
             let last = &mut self.ordered[place * layout.ordered()..];
             combine(layout, texts, last, &words[layout.additive()..]);
         }
-        for (word, exact) in table.spills_of(row) {
-            let spill = self.spills.entry((place as u32, word)).or_insert_with(Exact::new);
-            spill.merge(exact, 1);
+        for (word, spill) in table.spills_of(row) {
+            merge_spill(&mut self.spills, (place as u32, word), spill, 1);
         }
     }
 

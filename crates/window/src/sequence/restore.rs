@@ -142,11 +142,12 @@ impl SequenceRestoration<'_> {
             let head = &heads[place * head_words..][..head_words];
             placed.push(self.take_row(number, slot, head, &words[place * stride..][..stride]));
         }
-        for ((place, word), exact) in &head.rows.spills {
+        for ((place, word), spill) in &head.rows.spills {
             let state = &mut self.sequence.state;
-            let word = state.layout.moved_word(&from, *word)?;
+            let word =
+                state.layout.moved_word(&from, *word).filter(|word| spill.fits(&state.layout, *word))?;
             if let Some(row) = placed.get(*place as usize)? {
-                state.table.spills.insert((*row, word), exact.clone());
+                state.table.spills.insert((*row, word), spill.clone());
             }
         }
         Some(())

@@ -9,6 +9,7 @@ use super::runs::Run;
 use super::state::State;
 use super::table::Unsaved;
 use super::{Machine, Sequence};
+use crate::aggregate::rows_of_chunk;
 use crate::aside::{Held, input_types};
 use crate::snapshot::{
     ASIDES, CHUNK_ROWS, ChunkHead, PanesHead, RecentHead, RowsHead, StateChunk, WaitingHead, bytes_of,
@@ -89,9 +90,11 @@ impl Sequence {
             return Some(chunk);
         }
         let mut unsaved = saving.rows.take()?;
+        let rows = unsaved.rows.len().min(CHUNK_ROWS);
+        let rows = rows_of_chunk(&self.state.table.spills, unsaved.rows[..rows].iter().copied());
         let later = Unsaved {
             whole: false,
-            rows: unsaved.rows.split_off(unsaved.rows.len().min(CHUNK_ROWS)),
+            rows: unsaved.rows.split_off(rows),
             freed: unsaved.freed.split_off(unsaved.freed.len().min(CHUNK_ROWS)),
         };
         saving.rows = (!later.rows.is_empty() || !later.freed.is_empty()).then_some(later);
@@ -137,10 +140,7 @@ impl Sequence {
         rows.iter().for_each(|row| words.extend_from_slice(table.words(*row, stride)));
         let mut head = RowsHead { slice: PANES, rows: rows.len() as u64, ..RowsHead::default() };
         head.widths = layout.widths().0.clone();
-        for (place, row) in (0..).zip(&rows) {
-            let spills = table.spills_of(*row);
-            head.spills.extend(spills.map(|(word, exact)| ((place, word), exact.clone())));
-        }
+        head.take_spills(&table.spills, rows.iter().copied());
         externalise(layout, texts, &mut head, &mut words);
         let head = ChunkHead::Panes(PanesHead { rows: head, freed: freed.len() as u64 });
         let parts = vec![bytes_of(rows), bytes_of(slots), bytes_of(heads), bytes_of(words), bytes_of(freed)];

@@ -135,7 +135,7 @@ impl State {
         }
     }
 
-    /// Bytes of memory held, texts not counted.
+    /// Bytes of memory held, texts and spills not counted.
     pub(crate) fn bytes(&self) -> usize {
         self.keys.bytes() + self.table.bytes()
     }

@@ -1,6 +1,6 @@
 //! The rows of accumulators of open windows: each belongs to a key, and is used again once its window is gone.
 
-use crate::aggregate::{Exact, Layout, Spills, combine, text_words};
+use crate::aggregate::{Layout, Spill, Spills, combine, merge_spill, spills_of, text_words};
 use crate::text::Texts;
 
 /// No row, no slot.
@@ -13,7 +13,7 @@ pub(crate) struct Table {
     slots: Vec<u32>,
     /// The rows, `Layout::stride` words each.
     pub(crate) words: Vec<u64>,
-    /// Sums that fit no cell, by row.
+    /// What fits no cell, by row.
     pub(crate) spills: Spills,
     free: Vec<u32>,
     /// Rows that are free once the records that are being folded are.
@@ -130,10 +130,8 @@ impl Table {
         &self.words[row as usize * stride..][..stride]
     }
 
-    pub(crate) fn spills_of(&self, row: u32) -> impl Iterator<Item = (u16, &Exact)> {
-        // Most tables have none at all.
-        let spills = (!self.spills.is_empty()).then(|| self.spills.range((row, 0)..=(row, u16::MAX)));
-        spills.into_iter().flatten().map(|((_, word), exact)| (*word, exact))
+    pub(crate) fn spills_of(&self, row: u32) -> impl Iterator<Item = (u16, &Spill)> {
+        spills_of(&self.spills, row)
     }
 
     pub(crate) fn drop_spills(&mut self, row: u32) {
@@ -161,10 +159,10 @@ impl Table {
         if layout.ordered() > 0 {
             combine(layout, texts, &mut to[additive..], &from_words[additive..]);
         }
-        let spills: Vec<(u16, Exact)> =
-            self.spills_of(from).map(|(word, exact)| (word, exact.clone())).collect();
-        for (word, exact) in spills {
-            self.spills.entry((into, word)).or_insert_with(Exact::new).merge(&exact, 1);
+        let spills: Vec<(u16, Spill)> =
+            self.spills_of(from).map(|(word, spill)| (word, spill.clone())).collect();
+        for (word, spill) in spills {
+            merge_spill(&mut self.spills, (into, word), &spill, 1);
         }
         self.changed.set(into);
     }
@@ -227,8 +225,8 @@ impl Table {
 pub(crate) fn move_spills(spills: &mut Spills, narrow: &Layout, wide: &Layout) {
     let old = std::mem::take(spills);
     spills.extend(
-        old.into_iter().filter_map(|((row, word), exact)| {
-            wide.moved_word(narrow, word).map(|word| ((row, word), exact))
+        old.into_iter().filter_map(|((row, word), spill)| {
+            wide.moved_word(narrow, word).map(|word| ((row, word), spill))
         }),
     );
 }

@@ -1,0 +1,124 @@
+//! What of a row's accumulators fits no words: sums beyond the range of their cells, and bags of values.
+//!
+//! Each can be added up and taken apart again, as the additive words can. Rows that have none cost nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::bag::Bag;
+use super::exact::Exact;
+use super::layout::{Cell, Coding, Layout, Place};
+
+/// By (row, word of the cell that it belongs to).
+pub(crate) type Spills = BTreeMap<(u32, u16), Spill>;
+
+/// Numbers of spills in a chunk of a snapshot, about: 24 bytes each.
+const CHUNK_WEIGHT: usize = 1 << 20;
+
+/// What belongs to a cell and does not fit it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Spill {
+    /// A sum of values that fit no fixed-point cell.
+    Sum(Exact),
+    /// Values by their codes, for what is asked of different values.
+    Values(Bag<u128>),
+    /// Parts of a sketch.
+    Bins(Bag<i32>),
+}
+
+impl Spill {
+    fn empty_like(other: &Spill) -> Spill {
+        match other {
+            Spill::Sum(_) => Spill::Sum(Exact::new()),
+            Spill::Values(_) => Spill::Values(Bag::new()),
+            Spill::Bins(_) => Spill::Bins(Bag::new()),
+        }
+    }
+
+    /// Adds (`sign` 1) or takes away (-1) what another of the same cell holds.
+    pub(crate) fn merge(&mut self, other: &Spill, sign: i64) {
+        match (self, other) {
+            (Spill::Sum(mine), Spill::Sum(theirs)) => mine.merge(theirs, sign),
+            (Spill::Values(mine), Spill::Values(theirs)) => mine.merge(theirs, sign),
+            (Spill::Bins(mine), Spill::Bins(theirs)) => mine.merge(theirs, sign),
+            _ => unreachable!("a cell has spills of one kind: restored ones are checked"),
+        }
+    }
+
+    /// Whether nothing is in it.
+    fn is_empty(&mut self) -> bool {
+        match self {
+            Spill::Sum(sum) => sum.is_zero(),
+            Spill::Values(values) => values.is_empty(),
+            Spill::Bins(bins) => bins.is_empty(),
+        }
+    }
+
+    /// About how many numbers it holds.
+    fn weight(&self) -> usize {
+        match self {
+            Spill::Sum(_) => 24,
+            Spill::Values(values) => values.len(),
+            Spill::Bins(bins) => bins.len(),
+        }
+    }
+
+    pub(crate) fn sum(&self) -> Option<&Exact> {
+        if let Spill::Sum(sum) = self { Some(sum) } else { None }
+    }
+
+    pub(crate) fn values(&self) -> Option<&Bag<u128>> {
+        if let Spill::Values(values) = self { Some(values) } else { None }
+    }
+
+    pub(crate) fn bins(&self) -> Option<&Bag<i32>> {
+        if let Spill::Bins(bins) = self { Some(bins) } else { None }
+    }
+
+    /// Whether it is what the cell at that word spills.
+    pub(crate) fn fits(&self, layout: &Layout, word: u16) -> bool {
+        let word = usize::from(word);
+        let mut places = layout.places().iter().filter(|place| !place.cell.is_ordered());
+        let of_word = |place: &&Place| (place.word..place.word + place.cell.words()).contains(&word);
+        places.find(of_word).is_some_and(|place| {
+            matches!(
+                (place.cell, self),
+                (Cell::Bag(Coding::Value), Spill::Values(_))
+                    | (Cell::Bag(Coding::Register | Coding::Bin), Spill::Bins(_))
+                    | (Cell::NarrowSum { .. } | Cell::WideSum { .. } | Cell::Moments, Spill::Sum(_))
+            )
+        })
+    }
+}
+
+/// Adds (`sign` 1) or takes away (-1) a spill at its place.
+pub(crate) fn merge_spill(spills: &mut Spills, place: (u32, u16), spill: &Spill, sign: i64) {
+    let total = spills.entry(place).or_insert_with(|| Spill::empty_like(spill));
+    total.merge(spill, sign);
+    if sign < 0 && total.is_empty() {
+        spills.remove(&place);
+    }
+}
+
+/// The spills of a row, by word.
+pub(crate) fn spills_of(spills: &Spills, row: u32) -> impl Iterator<Item = (u16, &Spill)> {
+    // Most rows, and mostly all of them, have none at all.
+    let spills = (!spills.is_empty()).then(|| spills.range((row, 0)..=(row, u16::MAX)));
+    spills.into_iter().flatten().map(|((_, word), spill)| (*word, spill))
+}
+
+/// How many of these rows go into one chunk of a snapshot, so that their spills do not make it too large: at least
+/// one, if there is one.
+pub(crate) fn rows_of_chunk(spills: &Spills, rows: impl ExactSizeIterator<Item = u32>) -> usize {
+    if spills.is_empty() {
+        return rows.len();
+    }
+    let mut weight = 0;
+    let fitting = rows.take_while(|row| {
+        let fits = weight < CHUNK_WEIGHT;
+        weight += spills_of(spills, *row).map(|(_, spill)| spill.weight()).sum::<usize>();
+        fits
+    });
+    fitting.count()
+}
