@@ -56,6 +56,9 @@ pub enum SpecError {
     /// A window that nothing ever puts out.
     #[error("nothing ever puts such a window out: it needs an end, or early results")]
     NeverOut,
+    /// Keys of other windows go with these.
+    #[error("only keys of count windows and of the global window expire: others go with their windows")]
+    Expires,
     /// Only windows that all keys share start at the same time.
     #[error("only windows that all keys share can be staggered")]
     Stagger,

@@ -94,7 +94,7 @@ fn no_rows_of_a_table(window: &Window) -> Option<&'static str> {
         WindowShape::Shared(shared) => vec![micros(shared.size), micros(shared.slide), shared.offset],
         WindowShape::Session { gap } => vec![micros(*gap)],
         WindowShape::SessionBy { .. } => vec![1],
-        WindowShape::Count { .. } | WindowShape::Each | WindowShape::Global => return Some(differ),
+        WindowShape::Count { .. } | WindowShape::Each | WindowShape::Global { .. } => return Some(differ),
     };
     let whole = times.iter().all(|time| time % MICROS_PER_MILLI == 0);
     (!whole).then_some("plain rows of a table need windows of whole milliseconds")

@@ -89,7 +89,7 @@ const FUNCTIONS: [(&str, WindowFunction, &[&str], usize); 7] = [
 ];
 
 /// What else may be said, by name: of windows that all keys share, and of those that are due at their end.
-const OF_SHARED: [&str; 2] = ["zone", "stagger"];
+const OF_SHARED: [&str; 3] = ["zone", "stagger", "quiet"];
 const OF_DUE: [&str; 5] = ["allowed_lateness", "late", "early", "at_end", "purge"];
 
 /// The options of a function, which stand behind their names.
@@ -98,8 +98,9 @@ fn options(function: WindowFunction) -> Vec<&'static str> {
     match function {
         Tumble | Hop | Cumulate => OF_SHARED.into_iter().chain(OF_DUE).collect(),
         Session => ["gap_by"].into_iter().chain(OF_DUE).collect(),
-        Global => vec!["purge"],
-        Count | Each => Vec::new(),
+        Global => vec!["purge", "expire_after"],
+        Count => vec!["expire_after"],
+        Each => Vec::new(),
     }
 }
 
