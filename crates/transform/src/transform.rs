@@ -28,6 +28,8 @@ pub struct TransformSpec<'a> {
     pub filters: &'a [(String, String)],
     /// Columns of the key, in order.
     pub key: &'a [String],
+    /// Whether NULL is a key as any other, as GROUP BY has it. If not, such a record fails.
+    pub null_keys: bool,
     /// Features of a window, in order.
     pub features: &'a [(String, String)],
 }
@@ -45,6 +47,7 @@ struct Inner {
     filter: Option<Compiled>,
     features: Features,
     key: Vec<usize>,
+    null_keys: bool,
     key_shape: KeyShape,
     key_fields: Vec<Field>,
     /// Columns that are read of the rows that passed.
@@ -97,8 +100,17 @@ impl Transform {
         let before = derived.iter().chain(&filter).flat_map(Compiled::columns);
         let all = before.chain(read_of_passed.iter().copied());
         let input_columns = ascending(all.filter(|&index| index < input.fields().len()));
-        let inner =
-            Inner { derived, filter, features, key, key_shape, key_fields, read_of_passed, input_columns };
+        let inner = Inner {
+            derived,
+            filter,
+            features,
+            key,
+            null_keys: spec.null_keys,
+            key_shape,
+            key_fields,
+            read_of_passed,
+            input_columns,
+        };
         Ok(Transform { inner: Arc::new(inner) })
     }
 
@@ -145,7 +157,9 @@ impl Transform {
 
         let scope = Scope { columns: &columns, rows: kept.as_ref().map_or(rows, Vec::len) };
         let mut later = Failures::default();
-        inner.refuse_null_keys(scope, &mut later);
+        if !inner.null_keys {
+            inner.refuse_null_keys(scope, &mut later);
+        }
         let mut inputs = inner.inputs(scope, &mut later);
         let mut keys: Vec<ArrayRef> = inner.key.iter().map(|&index| Arc::clone(&columns[index])).collect();
         if !later.is_empty() {
