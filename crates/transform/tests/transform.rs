@@ -51,8 +51,8 @@ fn batch(rows: &[Row], coded: bool) -> Batch {
 fn job(derived: &[(&str, &str)], filters: &[(&str, &str)], features: &[(&str, &str)]) -> Transform {
     let (derived, filters, features) = (pairs(derived), pairs(filters), pairs(features));
     let key = ["user_id".to_owned()];
-    let spec =
-        TransformSpec { derived: &derived, filters: &filters, key: &key, features: &features, gap: None };
+    let (derived, filters, key, features) = (&derived[..], &filters[..], &key[..], &features[..]);
+    let spec = TransformSpec { derived, filters, key, features, null_keys: false, gap: None };
     Transform::compile(&schema(), &spec).unwrap()
 }
 
@@ -165,7 +165,7 @@ fn what_is_wrong_is_named() {
     let compile = |derived: &[(&str, &str)], filters: &[(&str, &str)], key: &str| {
         let (derived, filters, key) = (pairs(derived), pairs(filters), [key.to_owned()]);
         let spec =
-            TransformSpec { derived: &derived, filters: &filters, key: &key, features: &[], gap: None };
+            TransformSpec { derived: &derived, filters: &filters, key: &key, ..TransformSpec::default() };
         Transform::compile(&schema(), &spec).unwrap_err().to_string()
     };
     assert_eq!(compile(&[("x", "1 +")], &[], "user_id"), "x: expected an expression, found: the end");

@@ -5,7 +5,7 @@ use ingest::{DecodeSpec, FieldSpec, TimeSpec};
 use transform::Transform;
 
 use super::expressions::Compiler;
-use crate::config::event::{TimeUnit, parse_path};
+use crate::config::event::{NullKey, TimeUnit, parse_path};
 use crate::config::{Code, Config, Diagnostic, Place};
 
 /// All fields that expressions may name: those declared, the time, the key.
@@ -29,16 +29,17 @@ impl Input {
             })
             .collect();
         let time = time(config, &mut fields, compiler);
+        let required = event.null_key == NullKey::Quarantine;
         for name in &event.key {
             let derived = config.transform.derived.iter().any(|derived| derived.name == *name);
             let broken = event.broken.contains(name);
             if !derived && !broken {
                 match fields.iter_mut().find(|field| field.name == *name) {
-                    Some(field) => field.required = true,
+                    Some(field) => field.required = required,
                     None => match parse_path(name) {
                         Some(path) => {
                             let field = FieldSpec { path, ..FieldSpec::new(name.clone(), DataType::Varchar) };
-                            fields.push(field.required());
+                            fields.push(FieldSpec { required, ..field });
                         }
                         None => compiler.report(Diagnostic::new(
                             Code::BadValue,

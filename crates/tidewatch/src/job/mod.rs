@@ -17,6 +17,7 @@ use event::SinkId;
 use transform::{Transform, TransformSpec};
 
 use crate::config::duration::format_instant;
+use crate::config::event::{Event, NullKey};
 use crate::config::{Code, Config, Diagnostic, Reading, WindowShape, source};
 use expressions::Compiler;
 use input::Input;
@@ -121,6 +122,7 @@ struct Texts {
     derived: Vec<(String, String)>,
     filters: Vec<(String, String)>,
     key: Vec<String>,
+    null_keys: bool,
     features: Vec<(String, String)>,
     gap: Option<String>,
 }
@@ -131,6 +133,7 @@ impl Texts {
             derived: expressions::texts(&config.transform.derived),
             filters: expressions::texts(&config.transform.filters),
             key: config.event.key.clone(),
+            null_keys: config.event.null_key == NullKey::Group,
             features: expressions::texts(&config.features),
             gap: config.window.as_ref().and_then(|(window, _)| match &window.shape {
                 WindowShape::SessionBy { gap } => Some(gap.text.clone()),
@@ -145,6 +148,7 @@ impl Texts {
             derived: &self.derived,
             filters: &self.filters,
             key: &self.key,
+            null_keys: self.null_keys,
             features: &self.features,
             gap: self.gap.as_deref(),
         };
@@ -198,7 +202,7 @@ fn identity(
     let window = config.window.as_ref().map(|(window, _)| window_text(window)).unwrap_or_default();
     [
         ("sources", sources.collect::<Vec<_>>().join("; ")),
-        ("event.key", config.event.key.join(", ")),
+        ("event.key", key_text(&config.event)),
         ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
         ("event.fields", fields.collect::<Vec<_>>().join("; ")),
         ("time.out_of_order", format!("{}us", micros(config.time.out_of_order))),
@@ -209,6 +213,11 @@ fn identity(
     ]
     .map(|(name, text)| (name.to_owned(), text))
     .into()
+}
+
+fn key_text(event: &Event) -> String {
+    let nulls = if event.null_key == NullKey::Group { ", NULL included" } else { "" };
+    event.key.join(", ") + nulls
 }
 
 /// All that makes generated events what they are. Their number too: a job that was finished would not notice

@@ -79,6 +79,7 @@ impl<'a> Translation<'a> {
         let Some(keys) = self.keys() else {
             return false;
         };
+        self.null_keys();
         self.windows();
         let statement = self.statement;
         if let Some(condition) = &statement.condition {
@@ -218,6 +219,16 @@ impl<'a> Translation<'a> {
                 Some(names)
             }
         }
+    }
+
+    /// GROUP BY makes a group of NULL, unless the file says otherwise.
+    fn null_keys(&mut self) {
+        if self.root.get("event").is_none() || self.event("null_key").is_some() {
+            return;
+        }
+        let group = self.statement.group.clone();
+        let (place, node) = (self.words.place(group.clone()), self.words.value("group".to_owned(), &group));
+        self.put(&["event", "null_key"], place, node);
     }
 
     /// Whether a field or a derived column has that name.

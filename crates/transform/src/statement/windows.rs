@@ -1,6 +1,7 @@
 //! What stands behind FROM: a call of HOP, TUMBLE, CUMULATE, SESSION, COUNT, EACH or GLOBAL, alone or in
 //! `TABLE(..)`.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -75,6 +76,17 @@ pub enum ArgumentValue {
     Truth(bool),
     /// An expression over an event.
     Expression,
+}
+
+impl fmt::Display for ArgumentValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentValue::Micros(number) | ArgumentValue::Number(number) => write!(f, "{number}"),
+            ArgumentValue::Text(text) => f.write_str(text),
+            ArgumentValue::Truth(truth) => write!(f, "{truth}"),
+            ArgumentValue::Expression => f.write_str("an expression"),
+        }
+    }
 }
 
 /// The functions with their arguments behind the stream and the time, and how many of those there must be.
