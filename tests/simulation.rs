@@ -17,7 +17,7 @@ use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, RowSchema, Severity, SinkId};
-use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit};
+use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{Transform, TransformSpec};
@@ -109,7 +109,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         name: "simulated".to_owned(),
         sources: vec![SourceSpec { name: "events".to_owned(), kind: source, rate: None }],
         decode,
-        out_of_order: BOUND,
+        watermark: WatermarkSpec::Bounded(BOUND),
         transform,
         window: Windowing::Sliced(window),
         detection,

@@ -163,7 +163,7 @@ impl Intake {
         let shown = turn.rejected.iter().map(|row| row.raw.len() + row.detail.len() + size_of::<Rejected>());
         turn.shown_bytes = shown.sum();
         let seen = if self.in_order { marked.seen(&records, &self.watermark) } else { Vec::new() };
-        let behind = self.watermark.mark(marked.times(&records));
+        let behind = self.watermark.mark(marked.times(&records), marked.punctuations(&records));
         let columns = Columns {
             keys: transformed.keys,
             hashes: transformed.hashes,
@@ -232,7 +232,7 @@ impl Intake {
         let mut all: Vec<RejectedRecord> = rejected.into_iter().chain(of_failures).collect();
         all.sort_by_key(|record| record.offset);
         let before: Vec<usize> = all.iter().map(|record| marked.count_before(record.before)).collect();
-        let seen = self.watermark.seen_before(marked.times(records), &before);
+        let seen = self.watermark.seen_before(marked.times(records), marked.punctuations(records), &before);
         let rows = all.into_iter().zip(seen).map(|(record, seen)| Rejected {
             seen,
             partition: self.ordinal,
@@ -247,8 +247,15 @@ impl Intake {
 
 /// The records that move the watermark: all but those in quarantine.
 struct Marked {
-    /// Rows and times without the failed ones; `None` if none failed.
-    without: Option<(Vec<u32>, Vec<i64>)>,
+    /// The others without the failed ones; `None` if none failed.
+    without: Option<Without>,
+}
+
+/// What is left of a batch.
+struct Without {
+    rows: Vec<u32>,
+    times: Vec<i64>,
+    punctuations: Vec<i64>,
 }
 
 impl Marked {
@@ -258,24 +265,30 @@ impl Marked {
         }
         let failed = |row: &u32| failures.binary_search_by_key(&(*row as usize), |f| f.row).is_ok();
         let rows: Vec<u32> = (0..records.times.len() as u32).filter(|row| !failed(row)).collect();
-        let times = rows.iter().map(|row| records.times[*row as usize]).collect();
-        Marked { without: Some((rows, times)) }
+        let times = kept(&records.times, Some(&rows));
+        let said = &records.punctuations;
+        let punctuations = if said.is_empty() { Vec::new() } else { kept(said, Some(&rows)) };
+        Marked { without: Some(Without { rows, times, punctuations }) }
     }
 
     fn times<'a>(&'a self, records: &'a Records) -> &'a [i64] {
-        self.without.as_ref().map_or(&records.times, |(_, times)| times)
+        self.without.as_ref().map_or(&records.times, |without| &without.times)
+    }
+
+    fn punctuations<'a>(&'a self, records: &'a Records) -> &'a [i64] {
+        self.without.as_ref().map_or(&records.punctuations, |without| &without.punctuations)
     }
 
     /// The row of the batch that a marked record has.
     fn row(&self, marked: u32) -> u32 {
-        self.without.as_ref().map_or(marked, |(rows, _)| rows[marked as usize])
+        self.without.as_ref().map_or(marked, |without| without.rows[marked as usize])
     }
 
     /// The watermark just before each record of the batch, to be asked before they are marked. What is not marked
     /// has none.
     fn seen(&self, records: &Records, watermark: &PartitionWatermark) -> Vec<i64> {
-        let seen = watermark.seen(self.times(records));
-        let Some((rows, _)) = &self.without else { return seen };
+        let seen = watermark.seen(self.times(records), self.punctuations(records));
+        let Some(Without { rows, .. }) = &self.without else { return seen };
         let mut of_all = vec![Watermark::NONE.0; records.times.len()];
         rows.iter().zip(seen).for_each(|(row, seen)| of_all[*row as usize] = seen);
         of_all
@@ -283,7 +296,8 @@ impl Marked {
 
     /// How many marked records stand before a row.
     fn count_before(&self, row: usize) -> usize {
-        self.without.as_ref().map_or(row, |(rows, _)| rows.partition_point(|r| (*r as usize) < row))
+        let rows = self.without.as_ref().map(|without| &without.rows);
+        rows.map_or(row, |rows| rows.partition_point(|r| (*r as usize) < row))
     }
 }
 

@@ -9,7 +9,7 @@ use alert::{Renderer, SinkError, SinkSpec};
 use checkpoint::{Location, Manifest, StoreError};
 use detect::Detection;
 use event::{Counts, SinkId, Watermark};
-use ingest::{DecodeSpec, IngestError, SourceSpec};
+use ingest::{DecodeSpec, IngestError, SourceSpec, WatermarkSpec};
 use transform::Transform;
 use window::Windowing;
 
@@ -26,8 +26,8 @@ pub struct Job {
     pub sources: Vec<SourceSpec>,
     /// How a record is read.
     pub decode: DecodeSpec,
-    /// Microseconds by which records may be out of order within their partition.
-    pub out_of_order: i64,
+    /// How the watermark of a partition follows its records.
+    pub watermark: WatermarkSpec,
     /// What happens to a record before it goes to its key's worker.
     pub transform: Transform,
     /// Which windows there are.

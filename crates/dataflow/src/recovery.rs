@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
-use ingest::{PartitionInfo, PartitionWatermark, Position};
+use ingest::{PartitionInfo, PartitionWatermark, Position, WatermarkSpec};
 use window::{ASIDES, KEYS, Keyed};
 
 use crate::delivery::{Before, OpenSink};
@@ -157,17 +157,17 @@ impl Recovery {
     pub(crate) fn partition(
         &self,
         info: &PartitionInfo,
-        bound: i64,
+        spec: WatermarkSpec,
     ) -> Result<(Position, PartitionWatermark), RunError> {
         let Some(state) = self.source_state(info)? else {
-            return Ok((info.start.clone(), PartitionWatermark::new(bound)));
+            return Ok((info.start.clone(), PartitionWatermark::new(spec)));
         };
         let position = decode(Kind::Position, &state.position)
             .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", info.id)))?;
         if self.world.has(Plant::ForgetWatermark) {
-            return Ok((position, PartitionWatermark::new(bound)));
+            return Ok((position, PartitionWatermark::new(spec)));
         }
-        Ok((position, PartitionWatermark::resume(bound, state.watermark)))
+        Ok((position, PartitionWatermark::resume(spec, state.watermark)))
     }
 
     /// Gives windows the keys that a worker holds.

@@ -390,7 +390,7 @@ impl Start {
         let own = self.partitions.iter().enumerate().skip(here.worker).step_by(here.peers);
         own.map(|(ordinal, (source, number, info))| {
             let spec = &self.job.sources[*source];
-            let (position, watermark) = self.recovery.partition(info, self.job.out_of_order)?;
+            let (position, watermark) = self.recovery.partition(info, self.job.watermark)?;
             let partition = here.world.open_partition(spec, &self.job.decode, *number, &position)?;
             let pace = self.paces[*source].clone();
             Ok(Intake::new(ordinal as u32, info.id.clone(), partition, watermark, pace, here))
