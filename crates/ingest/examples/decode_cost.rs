@@ -89,7 +89,7 @@ fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
                         records += decoded.records.batch.rows();
                         rejected += decoded.rejected.len();
                     }
-                    Poll::Pending | Poll::Finished => drop(lanes.remove(lane)),
+                    Poll::Pending | Poll::CaughtUp | Poll::Finished => drop(lanes.remove(lane)),
                 }
             }
         }

@@ -26,11 +26,13 @@
 
 mod decode;
 mod error;
+mod idleness;
 mod source;
 mod watermark;
 
 pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Piece, TimeSpec, TimeUnit, Witness};
 pub use error::IngestError;
+pub use idleness::Idleness;
 pub use source::{
     GenerateSpec, Incident, IncidentKind, Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec,
     Waker, open, partitions, truth, write_events, write_truth,
