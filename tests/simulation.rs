@@ -17,11 +17,14 @@ use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, RowSchema, Severity, SinkId};
-use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit};
+use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{Transform, TransformSpec};
 use window::{WindowSpec, Windowing};
+
+#[path = "simulation/sleep.rs"]
+mod sleep;
 
 /// Seeds of the normal suite.
 const SEEDS: u64 = 300;
@@ -110,7 +113,9 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         name: "simulated".to_owned(),
         sources: vec![SourceSpec { name: "events".to_owned(), kind: source, rate: None }],
         decode,
-        out_of_order: BOUND,
+        watermark: WatermarkSpec::Bounded(BOUND),
+        idle_after: None,
+        drift_max: None,
         transform,
         window: Windowing::Sliced(window),
         detection,
@@ -174,6 +179,8 @@ struct Placed {
     offset: usize,
     text: String,
     line: Line,
+    /// What the watermark of its partition is lifted to before it: see [`Record::lifted`].
+    lifted: i64,
 }
 
 fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
@@ -202,7 +209,7 @@ fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
         } else {
             Line::Bad
         };
-        lines.push(Placed { offset: bytes.len(), text: text.clone(), line });
+        lines.push(Placed { offset: bytes.len(), text: text.clone(), line, lifted: i64::MIN });
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(b'\n');
     }
@@ -288,7 +295,7 @@ fn quarantine(
                     let detail = format!("{} us behind the watermark of its partition", seen - record.time);
                     (seen, "late", detail)
                 }
-                Line::Bad => (last, "malformed", String::new()),
+                Line::Bad => (last.max(placed.lifted), "malformed", String::new()),
             };
             let raw = serde_json::to_string(&placed.text).expect("a string");
             let offset = placed.offset;
@@ -312,6 +319,7 @@ fn scenario(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Scen
         seed,
         job: Arc::clone(&case.job),
         inputs: case.inputs.clone(),
+        silences: false,
         interruptions: 4 + seed % 3,
         faults: seed % 2 == 1,
         fails_at: None,
@@ -454,9 +462,13 @@ fn setting(name: &str) -> Option<u64> {
 
 fn planted() -> Option<Plant> {
     let name = std::env::var("TIDEWATCH_SIM_PLANT").ok()?;
-    Some(*Plant::ALL.iter().find(|plant| format!("{plant:?}") == name).unwrap_or_else(|| {
-        panic!("no plant is called {name}; there are {:?}", Plant::ALL);
-    }))
+    Some(
+        *Plant::ALL.iter().chain(&Plant::OF_SLEEP).find(|plant| format!("{plant:?}") == name).unwrap_or_else(
+            || {
+                panic!("no plant is called {name}; there are {:?}", Plant::ALL);
+            },
+        ),
+    )
 }
 
 /// Runs a seed twice. What is wrong with it, if anything.

@@ -120,7 +120,7 @@ pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
         .required(reader, "time", "add `time = { field = \"FIELD\", unit = \"ms\" }`", |_, node| {
             Ok(node.clone())
         })
-        .and_then(|node| read_time_field(&node, &section, reader));
+        .and_then(|node| read_time_field("time", &node, &section, reader));
     if let Some(fields) = section.section(reader, "fields") {
         for entry in fields.entries() {
             reader.record(fields.path_of(&entry.name), &entry.node);
@@ -134,13 +134,21 @@ pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
     event
 }
 
-fn read_time_field(node: &Node, parent: &Section, reader: &mut Reader) -> Option<TimeField> {
+/// A field that holds an instant, under that key of the section.
+pub(super) fn read_time_field(
+    key: &str,
+    node: &Node,
+    parent: &Section,
+    reader: &mut Reader,
+) -> Option<TimeField> {
     let Value::Table(table) = &node.value else {
-        let help = "write `time = { field = \"FIELD\", unit = \"ms\" }`";
+        let help = format!("write `{key} = {{ field = \"FIELD\", unit = \"ms\" }}`");
         reader.report(wrong_type(node, "a table with `field` and `unit`").with_help(help));
         return None;
     };
-    let mut section = Section::new(table, parent.path_of("time"), "`event.time`", node.place.clone());
+    let path = parent.path_of(key);
+    let words = format!("`{path}`");
+    let mut section = Section::new(table, path, words, node.place.clone());
     let field = section.required(reader, "field", "add `field = \"FIELD\"`", filled_string);
     let units = "add `unit = \"s\"`, `\"ms\"`, `\"us\"`, `\"ns\"` or `\"rfc3339\"`";
     let unit = section.required(reader, "unit", units, one_of(UNITS));

@@ -93,7 +93,9 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     Some(Job {
         name: config.name.clone(),
         sources: config.sources.iter().map(source_spec).collect(),
-        out_of_order: micros(config.time.out_of_order),
+        watermark: input::watermark(&config.time),
+        idle_after: config.time.idle_partition_after,
+        drift_max: config.time.max_drift.map(micros),
         identity: identity(config, &decode, &texts, &transform),
         decode,
         transform,
@@ -205,7 +207,7 @@ fn identity(
         ("event.key", key_text(&config.event)),
         ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
         ("event.fields", fields.collect::<Vec<_>>().join("; ")),
-        ("time.out_of_order", format!("{}us", micros(config.time.out_of_order))),
+        watermark_text(config, decode),
         ("transform", pairs(&texts.derived)),
         ("transform.where", pairs(&texts.filters)),
         ("window", window),
@@ -218,6 +220,15 @@ fn identity(
 fn key_text(event: &Event) -> String {
     let nulls = if event.null_key == NullKey::Group { ", NULL included" } else { "" };
     event.key.join(", ") + nulls
+}
+
+/// What moves watermarks. Times that never fall are times that are out of order by nothing.
+fn watermark_text(config: &Config, decode: &ingest::DecodeSpec) -> (&'static str, String) {
+    match (&decode.punctuation, input::watermark(&config.time)) {
+        (Some(said), _) => ("time.watermark", format!("{:?} {:?}", said.path, said.unit)),
+        (None, ingest::WatermarkSpec::Bounded(bound)) => ("time.out_of_order", format!("{bound}us")),
+        (None, ingest::WatermarkSpec::Punctuated) => ("time.watermark", "nothing".to_owned()),
+    }
 }
 
 /// All that makes generated events what they are. Their number too: a job that was finished would not notice

@@ -139,7 +139,7 @@ fn a_state_has_its_defaults() {
     let job = compile(SMALL, &["state.dir=s"], &[]).unwrap();
     let state = job.state.unwrap();
     assert_eq!((state.checkpoint_every, state.shards), (Duration::from_secs(5), 1024));
-    assert_eq!(job.out_of_order, 5_000_000);
+    assert_eq!(job.watermark, ingest::WatermarkSpec::Bounded(5_000_000));
 }
 
 #[test]
