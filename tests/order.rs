@@ -1,6 +1,8 @@
 //! Windows in which the order of records matters, as whole jobs: sessions, count windows and every event as a row, for
 //! any number of workers and through kills, against a naive reading of the rules.
 
+#[path = "order/quiet.rs"]
+mod quiet;
 #[path = "order/triggers.rs"]
 mod triggers;
 

@@ -132,6 +132,15 @@ impl Global {
         self.place
     }
 
+    /// How far event time has come by what was read: where all are finished the watermark is behind everything, and
+    /// this is the greatest that any of them had.
+    pub(crate) fn reached(&self) -> Watermark {
+        if self.place != Place::END {
+            return self.place.seen;
+        }
+        self.standings.iter().map(|standing| standing.greatest).max().unwrap_or(Watermark::NONE)
+    }
+
     /// Up to which place what is put out rests on no decision that a restart may make otherwise.
     pub(crate) fn decided(&self) -> Place {
         let undecided = self.standings.iter().filter_map(|standing| standing.undecided).min();

@@ -254,6 +254,7 @@ impl Windowing {
             self.cut.get_or_insert_with(|| parts.clone());
         }
         let place = self.global.place();
+        self.windows.set_reached(self.global.reached());
         let mut output = self.rows.activate();
         let mut session = output.session(rows);
         if !self.windows.advance_some(place, EMIT_ROWS, &mut |rows| session.give(rows)) {
