@@ -189,6 +189,45 @@ fn one_may_group_by_an_expression_and_by_the_name_of_one() {
 }
 
 #[test]
+fn values_of_every_type_can_be_told_apart() {
+    let sections = header("").replace(
+        "kind = \"varchar\"\n",
+        "kind = \"varchar\"\nd = \"decimal(38,2)\"\nb = \"boolean\"\nday = \"date\"\nat = \"timestamp\"\nz = \"timestamptz\"\n",
+    );
+    let statement = "SELECT count(DISTINCT d) AS ds, sum(DISTINCT d) AS sum_d, avg(DISTINCT d) AS avg_d,
+            approx_percentile(d, 1) AS most_d, count(DISTINCT b) AS bs, count(DISTINCT day) AS days,
+            count(DISTINCT at) AS ats, count(DISTINCT z) AS zs, approx_distinct(z) AS about_zs,
+            approx_distinct(day) AS about_days, count(DISTINCT x * 0) AS zeros, sum(DISTINCT x / 0) AS infinite,
+            min(DISTINCT kind) AS kind, count(DISTINCT lower(kind)) FILTER (WHERE b) AS kinds
+        FROM TUMBLE(events, ts, INTERVAL '1 minute') GROUP BY user_id, window_start, window_end";
+    let record = |d: &str, b: bool, day: u32, x: f64, kind: &str| {
+        let (date, clock) = (format!("2024-02-0{day}"), format!("2024-02-0{day} 12:00:00"));
+        format!(
+            "{{\"ts\":{START},\"user_id\":\"a\",\"d\":{d},\"b\":{b},\"day\":\"{date}\",\"at\":\"{clock}\",\
+             \"z\":\"{date}T00:00:00Z\",\"x\":{x},\"kind\":\"{kind}\"}}\n"
+        )
+    };
+    let input = [
+        record("1.10", true, 1, 1.5, "a text that is longer than what is kept of it"),
+        record("1.1", true, 1, -2.5, "A text that is longer than what is kept of it"),
+        record("2.30", true, 2, 1.5, "b"),
+        record("-99999999999999999999999999999999999.5", true, 2, 3.5, "B"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "job.sql", &(sections + statement));
+    let run = Invocation::new(PROGRAM).arg("run").arg(&path).input(input.concat()).run().expect_code(0);
+    let mut rows = json_lines(&run.stdout);
+    let most = rows[0]["most_d"].take().as_f64().expect("a number");
+    assert!((most - 2.3).abs() <= 0.023, "{most}");
+    let expected = json!({
+        "ds": 3, "sum_d": "-99999999999999999999999999999999996.10", "avg_d": -3.333_333_333_333_333e34,
+        "most_d": null, "bs": 1, "days": 2, "ats": 2, "zs": 2, "about_zs": 2, "about_days": 2, "zeros": 1,
+        "infinite": "NaN", "kind": "A text that is longer than what is kept of it", "kinds": 2,
+    });
+    assert_eq!(rows, [expected]);
+}
+
+#[test]
 fn every_kind_of_windows_can_be_said() {
     let events = [event(0, "a", 1.0), event(MINUTE, "a", 2.0), event(4 * MINUTE, "a", 4.0)];
     let rows = |from: &str| {
