@@ -59,7 +59,8 @@ fn shape(random: &mut Random) -> (i64, i64) {
 ///
 /// ```text
 /// key = "user"; time = { field = "ts", unit = "ms" }; out_of_order = "2s"; where = "n < 95"
-/// features: rows = "count(*)", total = "sum(v)", most = "max(n)", newest = "last(s)"
+/// features: rows = "count(*)", total = "sum(v)", most = "max(n)", newest = "last(s)",
+///   texts = "count(DISTINCT s)", different = "sum(DISTINCT v)"
 /// rules.busy = "total > LEAST"; sinks: rows (plain), alerts, quarantine
 /// ```
 fn compile(window: WindowSpec, least: f64) -> Job {
@@ -74,8 +75,14 @@ fn compile(window: WindowSpec, least: f64) -> Job {
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, sql)| ((*name).to_owned(), (*sql).to_owned())).collect()
     };
-    let features =
-        pairs(&[("rows", "count(*)"), ("total", "sum(v)"), ("most", "max(n)"), ("newest", "last(s)")]);
+    let features = pairs(&[
+        ("rows", "count(*)"),
+        ("total", "sum(v)"),
+        ("most", "max(n)"),
+        ("newest", "last(s)"),
+        ("texts", "count(DISTINCT s)"),
+        ("different", "sum(DISTINCT v)"),
+    ]);
     let (filters, key) = (pairs(&[("sane", "n < 95")]), ["user".to_owned()]);
     let spec =
         TransformSpec { filters: &filters, key: &key, features: &features, ..TransformSpec::default() };
@@ -96,8 +103,10 @@ fn compile(window: WindowSpec, least: f64) -> Job {
     let (keys, shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
     let detection = Detection::new(keys, shape, expressions, vec![], vec![rule]).expect("a detection");
     let plain = alert::plain_schema(row.schema());
-    let columns = ["\"user\"", "window_start", "window_end", "rows", "total", "most", "newest"];
-    let columns = columns.map(|name| transform::compile_column(name, &plain).expect("a column")).to_vec();
+    let names = features.iter().map(|(name, _)| name.as_str());
+    let columns: Vec<&str> = ["\"user\"", "window_start", "window_end"].into_iter().chain(names).collect();
+    let columns =
+        columns.iter().map(|name| transform::compile_column(name, &plain).expect("a column")).collect();
     let outputs = vec![
         Output { sink: SinkId(0), format: Format::Plain { columns } },
         Output { sink: SinkId(1), format: Format::Alert },
@@ -168,6 +177,8 @@ impl Case {
                 Aggregate::of(Function::Sum, 0),
                 Aggregate::of(Function::Max, 1),
                 Aggregate::of(Function::Last, 2),
+                Aggregate::of(Function::Count, 2).distinct(),
+                Aggregate::of(Function::Sum, 0).distinct(),
             ],
         };
         expect(job, partitions, &oracle, least)
@@ -244,13 +255,15 @@ fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Jo
         }
         writeln!(
             rows,
-            "{{\"user\":\"{key}\",\"window_start\":{},\"window_end\":{},\"rows\":{},\"total\":{},\"most\":{},\"newest\":{}}}",
+            "{{\"user\":\"{key}\",\"window_start\":{},\"window_end\":{},\"rows\":{},\"total\":{},\"most\":{},\"newest\":{},\"texts\":{},\"different\":{}}}",
             row.start / 1_000,
             row.end / 1_000,
             text(values[0]),
             text(values[1]),
             text(values[2]),
-            text(values[3])
+            text(values[3]),
+            text(values[4]),
+            text(values[5])
         )
         .expect("a string");
         alerts.push((key, row.end / 1_000));

@@ -35,6 +35,7 @@ fn rows(events: &[Event], quiet: i64) -> (Vec<Value>, u64) {
         let mut value = row(user, (start, end), &events);
         if events.is_empty() {
             value["v"] = json!(null);
+            value["different"] = json!(null);
         }
         ((end, 0, end, start, user.to_owned(), 0), value)
     });

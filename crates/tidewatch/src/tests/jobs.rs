@@ -180,8 +180,10 @@ fn what_a_state_rests_on_is_in_the_identity_and_nothing_else() {
     }
     for (from, to) in [
         ("key = \"user_id\"", "key = \"event_type\""),
+        ("key = \"user_id\"", "key = \"user_id\"\nnull_key = \"group\""),
         ("size = \"10m\"", "size = \"11m\""),
         ("sum(duration_s)", "max(duration_s)"),
+        ("sum(duration_s)", "sum(DISTINCT duration_s)"),
         ("unit = \"ms\"", "unit = \"s\""),
         ("path = \"events.ndjson\"", "path = \"events.ndjson\"\nlanes = 4"),
     ] {
