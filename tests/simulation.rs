@@ -128,6 +128,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         transform,
         window: Windowing::Sliced(window),
         detection,
+        lag_within: 0,
         renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),

@@ -39,6 +39,8 @@ pub struct Job {
     pub window: Windowing,
     /// How rows of features are judged.
     pub detection: Detection,
+    /// How long after a row of a key, by when they are due, another one recalls it.
+    pub lag_within: i64,
     /// How what was found becomes lines.
     pub renderer: Renderer,
     /// Where lines go; [`event::SinkId`] counts these.

@@ -71,6 +71,7 @@
 mod detection;
 mod error;
 mod gather;
+mod previous;
 mod rule;
 mod verdict;
 

@@ -24,6 +24,7 @@ mod detected;
 mod epoch;
 mod expression;
 mod key;
+mod memory;
 mod output;
 mod quarantine;
 mod records;
@@ -38,6 +39,7 @@ pub use detected::{Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeveri
 pub use epoch::Epoch;
 pub use expression::{Evaluation, Expression, RowFailure};
 pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
+pub use memory::Memory;
 pub use output::{Due, OutputRow, Place, SinkId};
 pub use quarantine::{Reason, Rejected};
 pub use records::{Decoded, Records, RejectedRecord};

@@ -91,6 +91,13 @@ pub struct Config {
     pub state: Option<State>,
 }
 
+impl Config {
+    /// How long a row of a key is recalled; of no use without windows.
+    pub fn lag_within(&self) -> std::time::Duration {
+        self.window.as_ref().map_or(std::time::Duration::ZERO, |(window, _)| window.lag_within)
+    }
+}
+
 /// What a configuration is read from.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {

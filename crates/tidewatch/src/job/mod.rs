@@ -86,7 +86,9 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         scores,
         detection_rules,
     )
-    .ok()?;
+    .ok()?
+    .recalling(transform.features().lags.clone());
+    check_lags(config, &transform, compiler)?;
     let outputs = formats.into_iter().zip(0..).map(|(format, sink)| Output { sink: SinkId(sink), format });
     let row = detection.row_schema().clone();
     let renderer = Renderer::new(&config.name, row, alert_rules, outputs.collect(), quarantine);
@@ -101,6 +103,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         transform,
         window,
         detection,
+        lag_within: micros(config.lag_within()),
         renderer,
         sinks,
         quarantine,
@@ -196,6 +199,11 @@ fn identity(
     let fields =
         decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let aggregates = transform.features().aggregate_schema.fields().iter().map(|field| field.name.clone());
+    let lags = transform.features().lags.iter().filter_map(|lag| texts.features.get(*lag));
+    let lags = lags.map(|(name, sql)| format!("lag of {name} = {sql}"));
+    let within =
+        (!transform.features().lags.is_empty()).then(|| format!("within {}us", micros(config.lag_within())));
+    let aggregates = aggregates.chain(lags).chain(within);
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
         source::SourceKind::Stdin => format!("{} stdin", source.name),
@@ -246,6 +254,18 @@ fn generated(generator: &source::Generator) -> String {
 
 fn micros(duration: Duration) -> i64 {
     duration.as_micros() as i64
+}
+
+/// Rows of a key must come in the order in which they are due where one asks what the one before it was.
+fn check_lags(config: &Config, transform: &Transform, compiler: &mut Compiler) -> Option<()> {
+    let (window, place) = config.window.as_ref()?;
+    if transform.features().lags.is_empty() || windows::are_in_order(window) {
+        return Some(());
+    }
+    let message = "`lag` needs windows that are put out once, and in order";
+    let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`";
+    compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
+    None
 }
 
 /// Settings that exclude each other, and names that are taken.

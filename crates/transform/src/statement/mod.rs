@@ -82,7 +82,7 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregateWords {
     /// Which.
-    pub function: AggregateFunction,
+    pub function: &'static str,
     /// Its bytes, the filter included.
     pub span: Range<usize>,
 }

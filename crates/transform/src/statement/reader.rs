@@ -55,6 +55,9 @@ const NO_END: &str = "a stream has no last row";
 const ONE_SELECT: &str = "a job is one SELECT";
 const HEADER: &str = "a job is one SELECT; its sources and sinks are TOML";
 
+/// It stands for a feature as aggregates do.
+const LAG: &str = "lag";
+
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a Source<'a>, tokens: &[TokenWithSpan]) -> Self {
         let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -209,7 +212,9 @@ impl<'a> Reader<'a> {
             };
             let called = self.token(at + 1) == &Token::LParen;
             let member = at > start && self.token(at - 1) == &Token::Period;
-            let function = AggregateFunction::from_name(&name.text.to_lowercase());
+            let written = name.text.to_lowercase();
+            let function = AggregateFunction::from_name(&written).map(AggregateFunction::name);
+            let function = function.or_else(|| (written == LAG).then_some(LAG));
             match function.filter(|_| called && !member) {
                 Some(function) => {
                     let mut last = self.closing(at + 1);
