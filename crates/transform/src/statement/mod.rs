@@ -51,7 +51,7 @@ pub struct SelectItem {
 pub struct Part {
     /// Its bytes.
     pub span: Range<usize>,
-    /// What is written there, the same for any blanks.
+    /// What is written there, the same for any blanks, for functions in any case, and for both quotes of names.
     pub words: String,
     /// The calls of aggregates in it, from left to right, with their filters.
     pub aggregates: Vec<AggregateWords>,
