@@ -169,6 +169,11 @@ fn sessions(events: &[Event], gap: i64) -> (Vec<Value>, u64) {
 
 /// A row after every `slide` events of a user, over the last `size`.
 fn counts(events: &[Event], size: usize, slide: usize) -> Vec<Value> {
+    in_order(counts_by_user(events, size, slide))
+}
+
+/// The same, user by user, as they come.
+fn counts_by_user(events: &[Event], size: usize, slide: usize) -> Vec<(Place, Value)> {
     let mut rows = Vec::new();
     for (user, events) in by_user(events) {
         for count in (slide..=events.len()).step_by(slide) {
@@ -179,7 +184,7 @@ fn counts(events: &[Event], size: usize, slide: usize) -> Vec<Value> {
             rows.push((place, row(user, (start, end), held)));
         }
     }
-    in_order(rows)
+    rows
 }
 
 struct Setup {
