@@ -23,6 +23,9 @@ use testkit::random::Random;
 use transform::{Transform, TransformSpec};
 use window::{WindowSpec, Windowing};
 
+#[path = "simulation/sleep.rs"]
+mod sleep;
+
 /// Seeds of the normal suite.
 const SEEDS: u64 = 300;
 const PARTITIONS: usize = 3;
@@ -110,6 +113,8 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         sources: vec![SourceSpec { name: "events".to_owned(), kind: source, rate: None }],
         decode,
         watermark: WatermarkSpec::Bounded(BOUND),
+        idle_after: None,
+        drift_max: None,
         transform,
         window: Windowing::Sliced(window),
         detection,
@@ -173,6 +178,8 @@ struct Placed {
     offset: usize,
     text: String,
     line: Line,
+    /// What the watermark of its partition is lifted to before it: see [`Record::lifted`].
+    lifted: i64,
 }
 
 fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
@@ -201,7 +208,7 @@ fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
         } else {
             Line::Bad
         };
-        lines.push(Placed { offset: bytes.len(), text: text.clone(), line });
+        lines.push(Placed { offset: bytes.len(), text: text.clone(), line, lifted: i64::MIN });
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(b'\n');
     }
@@ -287,7 +294,7 @@ fn quarantine(
                     let detail = format!("{} us behind the watermark of its partition", seen - record.time);
                     (seen, "late", detail)
                 }
-                Line::Bad => (last, "malformed", String::new()),
+                Line::Bad => (last.max(placed.lifted), "malformed", String::new()),
             };
             let raw = serde_json::to_string(&placed.text).expect("a string");
             let offset = placed.offset;
@@ -311,6 +318,7 @@ fn scenario(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Scen
         seed,
         job: Arc::clone(&case.job),
         inputs: case.inputs.clone(),
+        silences: false,
         interruptions: 4 + seed % 3,
         faults: seed % 2 == 1,
         fails_at: None,
@@ -453,9 +461,13 @@ fn setting(name: &str) -> Option<u64> {
 
 fn planted() -> Option<Plant> {
     let name = std::env::var("TIDEWATCH_SIM_PLANT").ok()?;
-    Some(*Plant::ALL.iter().find(|plant| format!("{plant:?}") == name).unwrap_or_else(|| {
-        panic!("no plant is called {name}; there are {:?}", Plant::ALL);
-    }))
+    Some(
+        *Plant::ALL.iter().chain(&Plant::OF_SLEEP).find(|plant| format!("{plant:?}") == name).unwrap_or_else(
+            || {
+                panic!("no plant is called {name}; there are {:?}", Plant::ALL);
+            },
+        ),
+    )
 }
 
 /// Runs a seed twice. What is wrong with it, if anything.

@@ -28,6 +28,11 @@ pub struct Job {
     pub decode: DecodeSpec,
     /// How the watermark of a partition follows its records.
     pub watermark: WatermarkSpec,
+    /// After how long without a record a partition that is at its end, and may get more, no longer holds the
+    /// watermark back.
+    pub idle_after: Option<Duration>,
+    /// How many microseconds a partition may be ahead of the global watermark before it is read no further.
+    pub drift_max: Option<i64>,
     /// What happens to a record before it goes to its key's worker.
     pub transform: Transform,
     /// Which windows there are.

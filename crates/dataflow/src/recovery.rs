@@ -153,21 +153,21 @@ impl Recovery {
         }
     }
 
-    /// Where a partition is read on, and its watermark.
+    /// Where a partition is read on, its watermark, and whether it sleeps.
     pub(crate) fn partition(
         &self,
         info: &PartitionInfo,
         spec: WatermarkSpec,
-    ) -> Result<(Position, PartitionWatermark), RunError> {
+    ) -> Result<(Position, PartitionWatermark, bool), RunError> {
         let Some(state) = self.source_state(info)? else {
-            return Ok((info.start.clone(), PartitionWatermark::new(spec)));
+            return Ok((info.start.clone(), PartitionWatermark::new(spec), false));
         };
         let position = decode(Kind::Position, &state.position)
             .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", info.id)))?;
         if self.world.has(Plant::ForgetWatermark) {
-            return Ok((position, PartitionWatermark::new(spec)));
+            return Ok((position, PartitionWatermark::new(spec), state.asleep));
         }
-        Ok((position, PartitionWatermark::resume(spec, state.watermark)))
+        Ok((position, PartitionWatermark::resume(spec, state.watermark), state.asleep))
     }
 
     /// Gives windows the keys that a worker holds.

@@ -22,8 +22,12 @@ pub struct Time {
     /// exclusive. Default: `["1990-01-01", "2100-01-01"]`.
     pub range: Range<i64>,
     /// After this time without events a partition of an endless source no longer holds the watermark back.
-    /// Finite files and the sources of this version never fall asleep. Default: off. Range: `1ms` to `1d`.
+    /// Finite files never fall asleep. Default: off. Range: `1ms` to `1d`.
     pub idle_partition_after: Option<Duration>,
+    /// How far a partition may be ahead of the global watermark in event time before it waits for the others.
+    /// Default: off, since what is good for one input makes partitions of a sparser one take turns. Range: `1ms`
+    /// to `366d`.
+    pub max_drift: Option<Duration>,
 }
 
 /// `watermark`: how far event time has come in a partition, as its records tell.
@@ -52,6 +56,7 @@ pub(super) fn read_time(root: &mut Section, reader: &mut Reader) -> Time {
             (ingest::TimeSpec::DEFAULT_RANGE, "[\"1990-01-01\", \"2100-01-01\"]"),
             read_range,
         ),
+        max_drift: section.optional(reader, "max_drift", duration(Duration::from_millis(1)..=366 * DAY)),
         idle_partition_after: section.optional(
             reader,
             "idle_partition_after",

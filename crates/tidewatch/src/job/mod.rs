@@ -87,6 +87,8 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         name: config.name.clone(),
         sources: config.sources.iter().map(source_spec).collect(),
         watermark: input::watermark(&config.time),
+        idle_after: config.time.idle_partition_after,
+        drift_max: config.time.max_drift.map(micros),
         identity: identity(config, &decode, &texts, &transform),
         decode,
         transform,

@@ -1,5 +1,7 @@
 //! How event time goes, as the config says it.
 
+use std::time::Duration;
+
 use ingest::{TimeUnit, WatermarkSpec};
 
 use super::{SMALL, check, compile};
@@ -73,6 +75,26 @@ error[E0301]: the time field `event_type` is a varchar; this unit needs a bigint
    |
 33 | watermark = { field = "event_type", unit = "ms" }
    |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#,
+    );
+}
+
+#[test]
+fn partitions_sleep_and_wait_for_one_another_only_if_they_are_told_to() {
+    let job = compile(SMALL, &[], &[]).unwrap();
+    assert_eq!((job.idle_after, job.drift_max), (None, None));
+    let lines = with_time("idle_partition_after = '200ms'\nmax_drift = '10m'");
+    let told = compile(&lines, &[], &[]).unwrap();
+    assert_eq!(told.idle_after, Some(Duration::from_millis(200)));
+    assert_eq!(told.drift_max, Some(600_000_000));
+    assert_eq!(told.identity, job.identity, "both may change under a state");
+    check(
+        &with_time("idle_partition_after = \"0s\""),
+        r#"
+error[E0105]: `0s` is out of range; the range is 1ms to 1d
+  --> job.toml:33:24
+   |
+33 | idle_partition_after = "0s"
+   |                        ^^^^"#,
     );
 }
 
