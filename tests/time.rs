@@ -140,8 +140,11 @@ fn check(settings: &[(&str, &str)], lanes: usize, rule: Rule) -> Expected {
             })
             .collect();
         assert!(found == expected.quarantine, "{name}: another quarantine");
-        let late = expected.quarantine.iter().filter(|(reason, _)| reason == "late").count() as u64;
-        assert_eq!(job.report()["late"], late, "{name}");
+        let report = job.report();
+        for reason in ["late", "type", "time_range", "malformed"] {
+            assert_eq!(report["by_reason"][reason], number_of(reason, &expected), "{name}: {reason}");
+        }
+        assert_eq!(report["late"], number_of("late", &expected), "{name}");
     }
     expected
 }
