@@ -121,6 +121,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
+        late: Some(SinkId(2)),
         state: None,
         identity: vec![("size".to_owned(), size)],
         flow: Flow::default(),

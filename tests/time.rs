@@ -160,6 +160,35 @@ fn where_times_never_fall_each_says_that_all_before_it_have_come() {
 }
 
 #[test]
+fn late_records_may_have_a_sink_of_their_own_in_the_same_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, config) = (folder.path().join("events.ndjson"), folder.path().join("job.toml"));
+    std::fs::write(&config, SETUP).expect("write the config");
+    let expected = expect(&write_events(&input), 3, punctuated);
+    let job =
+        Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts().with_quarantine();
+    let late = folder.path().join("late.ndjson");
+    job.clone()
+        .with_state()
+        .workers(3)
+        .set("time.watermark", "{ field = 'wm', unit = 'ms' }")
+        .set("sink.late.path", late.display())
+        .run();
+    let offsets = |rows: Vec<Value>, is_late: bool| {
+        let all = |row: &Value| (row["reason"] == "late") == is_late;
+        assert!(rows.iter().all(all), "the others are in the other sink");
+        rows.iter().map(|row| row["offset"].as_u64().expect("an offset")).collect::<Vec<_>>()
+    };
+    let wanted = |is_late: bool| {
+        let of = expected.quarantine.iter().filter(|(reason, _)| (reason == "late") == is_late);
+        of.map(|(_, offset)| *offset).collect::<Vec<_>>()
+    };
+    assert_eq!(offsets(json_lines(&std::fs::read(&late).expect("rows")), true), wanted(true));
+    assert_eq!(offsets(job.quarantine(), false), wanted(false));
+    assert!(wanted(true).len() > 200 && wanted(false).len() > 200);
+}
+
+#[test]
 fn a_watermark_that_records_say_moves_by_nothing_else() {
     let settings = [("time.watermark", "{ field = 'wm', unit = 'ms' }")];
     for lanes in [1, 3] {
