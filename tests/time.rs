@@ -228,7 +228,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn windows_close_while_standard_input_is_silent_and_what_it_says_later_is_judged_by_what_was_reached() {
-    for workers in [1, 3] {
+    for (processes, workers) in [(1, 1), (1, 3), (2, 2)] {
         let folder = tempfile::tempdir().expect("a folder");
         let (input, config) = (folder.path().join("events.ndjson"), folder.path().join("job.toml"));
         std::fs::write(&config, TWO).expect("write the config");
@@ -236,7 +236,11 @@ fn windows_close_while_standard_input_is_silent_and_what_it_says_later_is_judged
         let text: String = (0..1_000).map(|i| line("file", 1_700_000_000 + i)).collect();
         std::fs::write(&input, text).expect("write the events");
         let plan = Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts();
-        let job = plan.with_quarantine().workers(workers).set("time.idle_partition_after", "200ms");
+        let job = plan
+            .with_quarantine()
+            .processes(processes)
+            .workers(workers)
+            .set("time.idle_partition_after", "200ms");
         let mut running = job.invocation().pipe_stdin().start();
         let mut stdin = running.stdin.take().expect("a pipe");
 
@@ -269,7 +273,11 @@ fn windows_close_while_standard_input_is_silent_and_what_it_says_later_is_judged
         let row = |user: &str, end, events| (user.to_owned(), end, events);
         let last =
             [row("file", 1_700_000_990, 10), row("file", 1_700_001_000, 10), row("typed", 1_700_001_000, 1)];
-        assert_eq!(found, [&last[..], &[row("typed", 1_700_001_030, 1)]].concat(), "{workers} workers");
+        assert_eq!(
+            found,
+            [&last[..], &[row("typed", 1_700_001_030, 1)]].concat(),
+            "{processes} x {workers} workers"
+        );
         let late = job.quarantine();
         // The watermark of the file was a microsecond before 1_700_000_994.
         assert_eq!(late.len(), 1, "{late:?}");
