@@ -45,8 +45,10 @@ pub struct Job {
     pub renderer: Renderer,
     /// Where lines go; [`event::SinkId`] counts these.
     pub sinks: Vec<SinkSpec>,
-    /// The sink of quarantined records, if there is one.
+    /// The sink of what does not fit, if there is one.
     pub quarantine: Option<SinkId>,
+    /// The sink of late records, if there is one; it may be the same.
+    pub late: Option<SinkId>,
     /// Where the job's state is kept; without it a job keeps none.
     pub state: Option<StateSpec>,
     /// What may not change under a state: names and canonical values.

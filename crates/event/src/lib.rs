@@ -33,7 +33,7 @@ mod time;
 
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
-pub use counts::Counts;
+pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};
 pub use detected::{Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeverity, Verdict};
 pub use epoch::Epoch;

@@ -187,7 +187,7 @@ impl Windowing {
             Keyed::Sliced(windows) => {
                 let (windowed, late) = insert(windows, partition, &columns);
                 self.counts.windowed += windowed;
-                self.counts.late += late.len() as u64;
+                self.counts.add_late(late.len() as u64);
                 self.late.extend(late.into_iter().map(rejected));
             }
             Keyed::InOrder(sequence) => sequence.hold(run(partition, series, columns)),
@@ -278,7 +278,7 @@ impl Windowing {
         drop(session);
         let judged = self.windows.take_judged();
         self.counts.windowed += judged.windowed;
-        self.counts.late += judged.late.len() as u64;
+        self.counts.add_late(judged.late.len() as u64);
         self.late.extend(judged.late.into_iter().map(rejected));
         let counts = std::mem::take(&mut self.counts);
         if counts != Counts::default() {

@@ -42,7 +42,7 @@ pub use mesh::Mesh;
 pub use place::{Origin, Place, Sources};
 pub use print::{print, print_json};
 pub use section::{Findings, Setting};
-pub use sink::{Quarantine, Sink};
+pub use sink::{Quarantine, Rejects, Sink};
 pub use source::Source;
 pub use state::State;
 pub use supervise::Supervise;
@@ -81,8 +81,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// `[sink.NAME]`
     pub sinks: Vec<Sink>,
-    /// `[sink.quarantine]`
-    pub quarantine: Option<Quarantine>,
+    /// `[sink.quarantine]`, `[sink.late]`
+    pub rejects: Rejects,
     /// `[mesh]`
     pub mesh: Mesh,
     /// `[supervise]`
@@ -205,7 +205,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
     let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
-    let (sinks, quarantine) = sink::read_sinks(&mut root, reader, has_state);
+    let (sinks, rejects) = sink::read_sinks(&mut root, reader, has_state);
     root.finish(reader);
     Config {
         name,
@@ -220,7 +220,7 @@ fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Co
         scores,
         rules,
         sinks,
-        quarantine,
+        rejects,
         mesh,
         supervise,
         state,

@@ -18,7 +18,8 @@ use transform::{Transform, TransformSpec};
 
 use crate::config::duration::format_instant;
 use crate::config::event::{Event, NullKey};
-use crate::config::{Code, Config, Diagnostic, Reading, WindowShape, source};
+use crate::config::sink::{LATE, QUARANTINE};
+use crate::config::{Code, Config, Diagnostic, Quarantine, Reading, WindowShape, source};
 use expressions::Compiler;
 use input::Input;
 use windows::{window_text, windowing};
@@ -75,10 +76,12 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let window = windowing(window).ok()?;
     let (detection_rules, alert_rules) = rules.into_iter().unzip();
     let (mut sinks, formats): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
-    let quarantine = config.quarantine.as_ref().map(|quarantine| {
-        sinks.push(output::quarantine_spec(quarantine));
-        SinkId(sinks.len() as u16 - 1)
-    });
+    let mut add = |name: &str, sink: &Option<Quarantine>| {
+        sinks.push(output::quarantine_spec(name, sink.as_ref()?));
+        Some(SinkId(sinks.len() as u16 - 1))
+    };
+    let quarantine = add(QUARANTINE, &config.rejects.quarantine);
+    let late = add(LATE, &config.rejects.late).or(quarantine);
     let detection = Detection::new(
         transform.key_fields().to_vec(),
         transform.key_shape().clone(),
@@ -107,6 +110,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         renderer,
         sinks,
         quarantine,
+        late,
         state: config.state.as_ref().map(|state| StateSpec {
             location: state.location.clone(),
             checkpoint_every: state.checkpoint_every,
