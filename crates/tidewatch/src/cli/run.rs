@@ -144,6 +144,7 @@ fn run_here(
     style: &Style,
 ) -> anyhow::Result<ExitCode> {
     let control = Arc::new(Control::default());
+    control.take_whole_process();
     let is_supervised = orders.is_some();
     // Before anything is asked of the state: a store that is away is waited for, which is not to hang.
     let link = is_supervised.then(|| Link::open(&control)).transpose()?;
