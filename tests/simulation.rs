@@ -74,7 +74,14 @@ fn compile(window: WindowSpec, least: f64) -> Job {
     let features =
         pairs(&[("rows", "count(*)"), ("total", "sum(v)"), ("most", "max(n)"), ("newest", "last(s)")]);
     let (filters, key) = (pairs(&[("sane", "n < 95")]), ["user".to_owned()]);
-    let spec = TransformSpec { derived: &[], filters: &filters, key: &key, features: &features, gap: None };
+    let spec = TransformSpec {
+        derived: &[],
+        filters: &filters,
+        key: &key,
+        features: &features,
+        gap: None,
+        own: &[],
+    };
     let transform = Transform::compile(&decode.schema(), &spec).expect("a transformation");
     let expressions = transform.features().expressions.clone();
     let feature_fields: Vec<Field> =

@@ -42,7 +42,8 @@ pub(crate) fn watch(outcome: &Arc<Outcome>, control: &Control) {
 
 /// Whether the panic is the end of a run, which will say so.
 fn heed(info: &PanicHookInfo<'_>) -> bool {
-    let is_ours = thread::current().name().is_some_and(|name| NAMES.iter().any(|ours| name.starts_with(ours)));
+    let is_ours =
+        thread::current().name().is_some_and(|name| NAMES.iter().any(|ours| name.starts_with(ours)));
     let runs: Vec<Arc<Outcome>> = {
         let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
         let heeding = runs.iter().filter(|run| is_ours || run.whole_process);

@@ -6,4 +6,5 @@ pub use crate::stream::{
     postgres, rule, seconds, session, session_by, sliding, sqlite, stdin, stdout, tumbling, workers,
 };
 pub use event::DataType::{Bigint, Boolean, Date, Decimal, Double, Timestamp, TimestampTz, Varchar};
+pub use event::OwnAggregate as Aggregate;
 pub use event::Severity::{Critical, Info, Warning};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use alert::{Output, Renderer};
 use dataflow::{Flow, Job, StateSpec};
 use detect::Detection;
-use event::SinkId;
+use event::{Own, SinkId};
 use transform::{Transform, TransformSpec};
 
 use crate::config::duration::format_instant;
@@ -27,11 +27,19 @@ use windows::{window_text, windowing};
 /// # Errors
 /// All mistakes, those of reading included, in the order of their places.
 pub fn compile(reading: &Reading) -> Result<Job, Vec<Diagnostic>> {
+    compile_with(reading, &[])
+}
+
+/// The same with aggregates of the program's own, which features use by their names.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(reading: &Reading, own: &[Own]) -> Result<Job, Vec<Diagnostic>> {
     let mut diagnostics = reading.findings.diagnostics.clone();
     let Some(config) = &reading.config else {
         return Err(diagnostics);
     };
-    let mut compiler = Compiler::new(reading);
+    let mut compiler = Compiler::new(reading, own);
     let job = compile_config(config, &mut compiler);
     // With a section misnamed, half of the names would seem to be missing.
     if !reading.findings.unknown_section {
@@ -67,7 +75,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         return None;
     }
 
-    let texts = Texts::of(config);
+    let texts = Texts::of(config, compiler.own);
     let decode = input.used_by(&texts.transform(&input.schema())?)?;
     let transform = texts.transform(&decode.schema())?;
     let (window, _) = config.window.as_ref()?;
@@ -117,16 +125,17 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
 }
 
 /// Names and expressions as `transform` takes them.
-struct Texts {
+struct Texts<'a> {
     derived: Vec<(String, String)>,
     filters: Vec<(String, String)>,
     key: Vec<String>,
     features: Vec<(String, String)>,
     gap: Option<String>,
+    own: &'a [Own],
 }
 
-impl Texts {
-    fn of(config: &Config) -> Self {
+impl<'a> Texts<'a> {
+    fn of(config: &Config, own: &'a [Own]) -> Self {
         Texts {
             derived: expressions::texts(&config.transform.derived),
             filters: expressions::texts(&config.transform.filters),
@@ -136,6 +145,7 @@ impl Texts {
                 WindowShape::SessionBy { gap } => Some(gap.text.clone()),
                 _ => None,
             }),
+            own,
         }
     }
 
@@ -147,6 +157,7 @@ impl Texts {
             key: &self.key,
             features: &self.features,
             gap: self.gap.as_deref(),
+            own: self.own,
         };
         Transform::compile(input, &spec).ok()
     }
@@ -196,7 +207,9 @@ fn identity(
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
     });
     let window = config.window.as_ref().map(|(window, _)| window_text(window)).unwrap_or_default();
-    [
+    // Only where there are any, so that other jobs are what they were.
+    let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));
+    let always = [
         ("sources", sources.collect::<Vec<_>>().join("; ")),
         ("event.key", config.event.key.join(", ")),
         ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
@@ -207,8 +220,18 @@ fn identity(
         ("window", window),
         ("features", aggregates.collect::<Vec<_>>().join("; ")),
     ]
-    .map(|(name, text)| (name.to_owned(), text))
-    .into()
+    .map(|(name, text)| (name.to_owned(), text));
+    always.into_iter().chain(own).collect()
+}
+
+/// The program's own aggregates that features use, as a state rests on them.
+fn own_aggregates(transform: &Transform) -> Option<String> {
+    let calls = transform.features().calls.iter();
+    let mut own: Vec<String> =
+        calls.filter_map(|call| Some(call.aggregate.own.as_ref()?.to_string())).collect();
+    own.sort();
+    own.dedup();
+    (!own.is_empty()).then(|| own.join("; "))
 }
 
 /// All that makes generated events what they are. Their number too: a job that was finished would not notice

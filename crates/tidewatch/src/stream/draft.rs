@@ -2,11 +2,14 @@
 
 use std::panic::Location;
 
+use event::Own;
+use transform::own_name_error;
+
 use super::job::{Job, Mistakes};
 use super::words::Words;
 use crate::config::overrides::apply_set;
 use crate::config::tree::Table;
-use crate::config::{Code, Diagnostic, Origin, Reading, Sources, read_tree};
+use crate::config::{Code, Diagnostic, Origin, Place, Reading, Sources, read_tree};
 use crate::job;
 
 /// Where in a program a call stands.
@@ -22,6 +25,8 @@ pub(super) struct Draft {
     sets: Vec<(String, At)>,
     /// The names of sources, sinks and filters, each with its kind.
     named: Vec<(&'static str, String)>,
+    /// Aggregates of the program's own, each with the ordinal of its call.
+    own: Vec<(Own, usize)>,
 }
 
 impl Draft {
@@ -33,6 +38,13 @@ impl Draft {
     pub(super) fn set(mut self, setting: &str, at: At) -> Self {
         self.sets.push((setting.to_owned(), at));
         self
+    }
+
+    /// Adds an aggregate of the program's own.
+    pub(super) fn with_own(mut self, own: Own, at: At) -> Self {
+        let words = Words::default().call(".with_aggregate").plain(own.name()).end();
+        self.own.push((own, self.calls.len()));
+        self.with(words, at)
     }
 
     /// A name of that kind of thing: the one that was given, or `name`, `name_2` and so on.
@@ -50,15 +62,29 @@ impl Draft {
 
     /// Reads and compiles what the calls say, as a config is.
     pub(super) fn build(self) -> Result<Job, Mistakes> {
+        let own: Vec<Own> = self.own.iter().map(|(own, _)| own.clone()).collect();
         let reading = self.read();
-        match job::compile(&reading) {
+        match job::compile_with(&reading, &own) {
             Ok(job) => Ok(Job::new(job)),
             Err(diagnostics) => Err(Mistakes::new(diagnostics, &reading.sources)),
         }
     }
 
+    /// Names of aggregates that cannot be, or are there twice.
+    fn own_mistakes(&self) -> Vec<Diagnostic> {
+        let mistakes = self.own.iter().enumerate().filter_map(|(number, (own, source))| {
+            let is_there = self.own[..number].iter().any(|(other, _)| other.name() == own.name());
+            let twice = is_there.then(|| format!("there are two aggregates `{}`", own.name()));
+            let (words, _) = self.calls.get(*source)?;
+            let place = Place { source: *source, span: 0..words.text().len() };
+            Some(Diagnostic::new(Code::NameTaken, place, own_name_error(own.name()).or(twice)?))
+        });
+        mistakes.collect()
+    }
+
     fn read(self) -> Reading {
         let (mut sources, mut root, mut diagnostics) = (Sources::default(), Table::default(), Vec::new());
+        diagnostics.extend(self.own_mistakes());
         for (words, at) in self.calls {
             let source = sources.add(Origin::Call(at), words.text().to_owned());
             for (path, place) in words.put(&mut root, source) {

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use event::DataType;
+use event::{DataType, Own, OwnAggregate};
 
 use super::draft::Draft;
 use super::endpoint::{Sink, Source};
@@ -113,6 +113,12 @@ impl Events {
         Events { draft: self.draft.set(setting, Location::caller()) }
     }
 
+    /// An aggregate of the program's own, which features use by its name.
+    #[track_caller]
+    pub fn with_aggregate(self, aggregate: impl OwnAggregate) -> Self {
+        Events { draft: self.draft.with_own(Own::new(aggregate), Location::caller()) }
+    }
+
     /// The key: a field, a derived column, or several of them. A field that is not declared is a text.
     #[track_caller]
     pub fn key_by(self, key: impl Into<Names>) -> Keyed {
@@ -161,6 +167,12 @@ impl Windowed {
     pub fn aggregate(self, name: &str, expression: &str) -> Self {
         let words = call(".aggregate").named(&["features"], name, expression).end();
         Windowed { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// An aggregate of the program's own, which features use by its name.
+    #[track_caller]
+    pub fn with_aggregate(self, aggregate: impl OwnAggregate) -> Self {
+        Windowed { draft: self.draft.with_own(Own::new(aggregate), Location::caller()) }
     }
 
     /// A score: an expression over the key, the window, features and scores before it.

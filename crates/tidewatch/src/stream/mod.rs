@@ -68,4 +68,4 @@ pub use time::{Early, Every, Unit, after, days, every, hours, millis, minutes, s
 pub use window::{Window, count, cumulate, each, global, session, session_by, sliding, tumbling};
 
 pub use dataflow::{Progress, RunError, Summary};
-pub use event::{Counts, DataType, Severity};
+pub use event::{Argument, Counts, DataType, Output, OwnAggregate as Aggregate, Severity};

@@ -149,6 +149,13 @@ impl Call {
         self
     }
 
+    /// A word that is only shown.
+    pub(super) fn plain(mut self, word: &str) -> Self {
+        self.next();
+        self.words.text.push_str(word);
+        self
+    }
+
     /// Words as an argument, whose settings come to lie in a section.
     pub(super) fn inner(mut self, section: &[&str], inner: Words) -> Self {
         self.next();
