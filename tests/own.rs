@@ -314,6 +314,90 @@ fn what_an_own_aggregate_does_not_take_is_said_at_its_word() {
     }
 }
 
+#[test]
+fn a_config_in_toml_may_use_the_aggregates_of_the_program_that_runs_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = workload(folder.path(), 5_000);
+    let (config, out) = (folder.path().join("job.toml"), folder.path().join("rows.ndjson"));
+    let text = r#"
+        [source.events]
+        path = "set by the test"
+        lanes = 1
+        [event]
+        key = "user_id"
+        time = { field = "ts", unit = "ms" }
+        fields = { event_type = "varchar", duration_s = "double" }
+        [window]
+        type = "tumbling"
+        size = "5m"
+        [features]
+        events = "count(*)"
+        median_s = "median(duration_s) FILTER (WHERE event_type = 'listen')"
+        kinds = "kinds(event_type)"
+        [sink.rows]
+        path = "set by the test"
+        format = "plain"
+        columns = ["user_id", "window_start", "window_end", "events", "median_s", "kinds"]
+    "#;
+    std::fs::write(&config, text).expect("write");
+    let file = || {
+        let file = from_file(&config).set(&format!("source.events.path={}", input.display()));
+        file.set(&format!("sink.rows.path={}", out.display()))
+    };
+    let job = file().with_aggregate(MEDIAN).with_aggregate(Kinds).build().expect("a job");
+    job.run(workers(2)).expect("a run");
+    assert_eq!(rows_of(&out), sliding_rows(&by_user(&input), 300_000, 300_000));
+
+    let mistakes = file().with_aggregate(Kinds).build().expect_err("a mistake").to_string();
+    assert!(
+        mistakes.contains("unknown function `median`") && mistakes.contains("job.toml:14:"),
+        "{mistakes}"
+    );
+    let mistakes = file().with_aggregate(Kinds).with_aggregate(Named("sum")).with_aggregate(MEDIAN).build();
+    assert_eq!(mistakes.expect_err("a mistake").to_string(), "error[E0302]: `sum` is built in");
+    let missing = from_file(folder.path().join("none.toml")).build().expect_err("no such file");
+    assert!(missing.to_string().starts_with("error[E0108]: cannot read the config"), "{missing}");
+}
+
+/// An aggregate that one value is too much for.
+struct Fragile;
+
+impl Aggregate for Fragile {
+    type Argument = f64;
+    type State = ();
+    type Output = bool;
+
+    fn name(&self) -> &str {
+        "fragile"
+    }
+
+    fn add(&self, (): &mut (), value: f64) {
+        assert!(value < 600.0, "so long an event");
+    }
+
+    fn merge(&self, (): &mut (), (): &()) {}
+
+    fn result(&self, (): &()) -> Option<bool> {
+        None
+    }
+}
+
+#[test]
+fn an_aggregate_that_panics_ends_its_run_with_its_words_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = workload(folder.path(), 5_000);
+    let job = |name: &str, out: &str| {
+        let job = source(&input).with_aggregate(Fragile).key_by("user_id").window(tumbling(minutes(5)));
+        let rows = file(folder.path().join(out)).plain(["user_id", "x"]);
+        job.aggregate("x", name).alert_to(rows).build().expect("a job")
+    };
+    let other = job("fragile(duration_s) FILTER (WHERE duration_s < 600)", "whole.ndjson");
+    let other = std::thread::spawn(|| other.run(workers(1)));
+    let failure = job("fragile(duration_s + 600)", "broken.ndjson").run(workers(2)).expect_err("a panic");
+    assert!(failure.to_string().contains("so long an event"), "{failure}");
+    other.join().expect("no panic of the test's own").expect("the other run ends well");
+}
+
 /// An aggregate of that name.
 struct Named(&'static str);
 

@@ -325,6 +325,7 @@ impl Start {
     }
 
     fn work(&self, worker: &mut Worker, writer: &Mutex<Option<Writer>>) {
+        panics::work_for(&self.outcome);
         let here = self.here(worker);
         let built = self.build(worker, &here, writer);
         if let Err(error) = built {

@@ -14,7 +14,7 @@ use alert::{Output, Renderer};
 use dataflow::{Flow, Job, StateSpec};
 use detect::Detection;
 use event::{Own, SinkId};
-use transform::{Transform, TransformSpec};
+use transform::{Transform, TransformSpec, own_name_error};
 
 use crate::config::duration::format_instant;
 use crate::config::{Code, Config, Diagnostic, Reading, WindowShape, source};
@@ -53,6 +53,16 @@ pub fn compile_with(reading: &Reading, own: &[Own]) -> Result<Job, Vec<Diagnosti
         Some(job) if diagnostics.is_empty() => Ok(job),
         _ => Err(diagnostics),
     }
+}
+
+/// The aggregates of a program's own that expressions cannot use by their names, by ordinal, and why.
+pub(crate) fn own_mistakes(own: &[Own]) -> impl Iterator<Item = (usize, String)> {
+    own.iter().enumerate().filter_map(|(number, aggregate)| {
+        let name = aggregate.name();
+        let is_there = own[..number].iter().any(|other| other.name() == name);
+        let twice = || is_there.then(|| format!("there are two aggregates `{name}`"));
+        Some((number, own_name_error(name).or_else(twice)?))
+    })
 }
 
 /// The job; `None` if a mistake was noted, here or before.

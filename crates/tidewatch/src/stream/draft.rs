@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use event::Own;
-use transform::own_name_error;
 
 use super::job::{Job, Mistakes};
 use super::words::Words;
@@ -72,12 +71,12 @@ impl Draft {
 
     /// Names of aggregates that cannot be, or are there twice.
     fn own_mistakes(&self) -> Vec<Diagnostic> {
-        let mistakes = self.own.iter().enumerate().filter_map(|(number, (own, source))| {
-            let is_there = self.own[..number].iter().any(|(other, _)| other.name() == own.name());
-            let twice = is_there.then(|| format!("there are two aggregates `{}`", own.name()));
+        let own: Vec<Own> = self.own.iter().map(|(own, _)| own.clone()).collect();
+        let mistakes = job::own_mistakes(&own).filter_map(|(number, message)| {
+            let (_, source) = self.own.get(number)?;
             let (words, _) = self.calls.get(*source)?;
             let place = Place { source: *source, span: 0..words.text().len() };
-            Some(Diagnostic::new(Code::NameTaken, place, own_name_error(own.name()).or(twice)?))
+            Some(Diagnostic::new(Code::NameTaken, place, message))
         });
         mistakes.collect()
     }
@@ -96,9 +95,14 @@ impl Draft {
             diagnostics.extend(apply_set(&mut root, &mut sources, Origin::Call(at), &setting).err());
         }
         // For secrets that lie there.
-        let environment: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        read_tree(&root, sources, diagnostics, &environment, NAME.as_ref())
+        read_tree(&root, sources, diagnostics, &environment(), NAME.as_ref())
     }
+}
+
+/// The environment, as far as it is text.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let variables = std::env::vars_os();
+    variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }

@@ -40,6 +40,11 @@ impl Mistakes {
                 diagnostic.help = Some((*help).to_owned());
             }
         }
+        Self::of_file(diagnostics, sources)
+    }
+
+    /// Those of a config, in its own words.
+    pub(super) fn of_file(diagnostics: Vec<Diagnostic>, sources: &Sources) -> Self {
         let rendered = diagnostics.iter().map(|found| found.render(sources, false)).collect();
         Mistakes { diagnostics, rendered }
     }

@@ -52,6 +52,7 @@
 mod draft;
 mod endpoint;
 mod events;
+mod from_file;
 mod job;
 mod names;
 mod rule;
@@ -61,6 +62,7 @@ mod words;
 
 pub use endpoint::{File, Sink, Source, file, generate, postgres, sqlite, stdin, stdout};
 pub use events::{Events, Keyed, Windowed, events};
+pub use from_file::{FromFile, from_file};
 pub use job::{Handle, Job, Mistakes, Run, RunFailure, workers};
 pub use names::Names;
 pub use rule::{Rule, rule};
