@@ -48,6 +48,10 @@ fn without_an_input_there_is_one_record_without_fields() {
         "[2,-0.0,\"NaN\",\"Infinity\",\"2024-03-01\",\"1.50\"]\n"
     );
     assert_eq!(eval(["--schema", FIELDS, "i", "s IS NULL"]).run().expect_code(0).text(), "[null,true]\n");
+    assert_eq!(
+        eval(["NULL", "(NULL)", "coalesce(NULL, NULL)"]).run().expect_code(0).text(),
+        "[null,null,null]\n"
+    );
     let types = "\"a b\" varchar, d decimal(10,2)";
     assert_eq!(eval(["--schema", types, "\"a b\"", "d"]).run().expect_code(0).text(), "[null,null]\n");
 }

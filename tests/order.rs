@@ -1,10 +1,12 @@
 //! Windows in which the order of records matters, as whole jobs: sessions, count windows and every event as a row, for
 //! any number of workers and through kills, against a naive reading of the rules.
 
+#[path = "order/quiet.rs"]
+mod quiet;
 #[path = "order/triggers.rs"]
 mod triggers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,11 +42,13 @@ v = "sum(v)"
 first = "first(n)"
 last = "last(n)"
 most = "max(n)"
+kinds = "count(DISTINCT v)"
+different = "sum(DISTINCT v)"
 [sink.alerts]
 type = "file"
 path = "set by the test"
 format = "plain"
-columns = ["user", "window_start", "window_end", "events", "v", "first", "last", "most", "revision", "early"]
+columns = ["user", "window_start", "window_end", "events", "v", "first", "last", "most", "kinds", "different", "revision", "early"]
 "#;
 
 #[derive(Debug, Clone)]
@@ -103,6 +107,8 @@ type Place = (i64, u8, i64, i64, String, u64);
 fn row(user: &str, window: (i64, i64), events: &[&Event]) -> Value {
     let by_time = |event: &&&Event| (event.time, event.lane, event.offset);
     let (first, last) = (events.iter().min_by_key(by_time), events.iter().max_by_key(by_time));
+    // Halves, as whole numbers.
+    let different: BTreeSet<i64> = events.iter().map(|event| (event.v * 2.0) as i64).collect();
     json!({
         "user": user,
         "window_start": window.0,
@@ -114,6 +120,8 @@ fn row(user: &str, window: (i64, i64), events: &[&Event]) -> Value {
         "most": events.iter().map(|event| event.n).max(),
         "revision": 0,
         "early": false,
+        "kinds": different.len(),
+        "different": different.iter().sum::<i64>() as f64 / 2.0,
     })
 }
 

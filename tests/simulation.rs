@@ -17,11 +17,14 @@ use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, RowSchema, Severity, SinkId};
-use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit};
+use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{Transform, TransformSpec};
 use window::{WindowSpec, Windowing};
+
+#[path = "simulation/sleep.rs"]
+mod sleep;
 
 /// Seeds of the normal suite.
 const SEEDS: u64 = 300;
@@ -56,7 +59,8 @@ fn shape(random: &mut Random) -> (i64, i64) {
 ///
 /// ```text
 /// key = "user"; time = { field = "ts", unit = "ms" }; out_of_order = "2s"; where = "n < 95"
-/// features: rows = "count(*)", total = "sum(v)", most = "max(n)", newest = "last(s)"
+/// features: rows = "count(*)", total = "sum(v)", most = "max(n)", newest = "last(s)",
+///   texts = "count(DISTINCT s)", different = "sum(DISTINCT v)"
 /// rules.busy = "total > LEAST"; sinks: rows (plain), alerts, quarantine
 /// ```
 fn compile(window: WindowSpec, least: f64) -> Job {
@@ -71,17 +75,17 @@ fn compile(window: WindowSpec, least: f64) -> Job {
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, sql)| ((*name).to_owned(), (*sql).to_owned())).collect()
     };
-    let features =
-        pairs(&[("rows", "count(*)"), ("total", "sum(v)"), ("most", "max(n)"), ("newest", "last(s)")]);
+    let features = pairs(&[
+        ("rows", "count(*)"),
+        ("total", "sum(v)"),
+        ("most", "max(n)"),
+        ("newest", "last(s)"),
+        ("texts", "count(DISTINCT s)"),
+        ("different", "sum(DISTINCT v)"),
+    ]);
     let (filters, key) = (pairs(&[("sane", "n < 95")]), ["user".to_owned()]);
-    let spec = TransformSpec {
-        derived: &[],
-        filters: &filters,
-        key: &key,
-        features: &features,
-        gap: None,
-        own: &[],
-    };
+    let spec =
+        TransformSpec { filters: &filters, key: &key, features: &features, ..TransformSpec::default() };
     let transform = Transform::compile(&decode.schema(), &spec).expect("a transformation");
     let expressions = transform.features().expressions.clone();
     let feature_fields: Vec<Field> =
@@ -99,8 +103,10 @@ fn compile(window: WindowSpec, least: f64) -> Job {
     let (keys, shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
     let detection = Detection::new(keys, shape, expressions, vec![], vec![rule]).expect("a detection");
     let plain = alert::plain_schema(row.schema());
-    let columns = ["\"user\"", "window_start", "window_end", "rows", "total", "most", "newest"];
-    let columns = columns.map(|name| transform::compile_column(name, &plain).expect("a column")).to_vec();
+    let names = features.iter().map(|(name, _)| name.as_str());
+    let columns: Vec<&str> = ["\"user\"", "window_start", "window_end"].into_iter().chain(names).collect();
+    let columns =
+        columns.iter().map(|name| transform::compile_column(name, &plain).expect("a column")).collect();
     let outputs = vec![
         Output { sink: SinkId(0), format: Format::Plain { columns } },
         Output { sink: SinkId(1), format: Format::Alert },
@@ -116,7 +122,9 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         name: "simulated".to_owned(),
         sources: vec![SourceSpec { name: "events".to_owned(), kind: source, rate: None }],
         decode,
-        out_of_order: BOUND,
+        watermark: WatermarkSpec::Bounded(BOUND),
+        idle_after: None,
+        drift_max: None,
         transform,
         window: Windowing::Sliced(window),
         detection,
@@ -169,6 +177,8 @@ impl Case {
                 Aggregate::of(Function::Sum, 0),
                 Aggregate::of(Function::Max, 1),
                 Aggregate::of(Function::Last, 2),
+                Aggregate::of(Function::Count, 2).distinct(),
+                Aggregate::of(Function::Sum, 0).distinct(),
             ],
         };
         expect(job, partitions, &oracle, least)
@@ -180,6 +190,8 @@ struct Placed {
     offset: usize,
     text: String,
     line: Line,
+    /// What the watermark of its partition is lifted to before it: see [`Record::lifted`].
+    lifted: i64,
 }
 
 fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
@@ -208,7 +220,7 @@ fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
         } else {
             Line::Bad
         };
-        lines.push(Placed { offset: bytes.len(), text: text.clone(), line });
+        lines.push(Placed { offset: bytes.len(), text: text.clone(), line, lifted: i64::MIN });
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(b'\n');
     }
@@ -243,13 +255,15 @@ fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Jo
         }
         writeln!(
             rows,
-            "{{\"user\":\"{key}\",\"window_start\":{},\"window_end\":{},\"rows\":{},\"total\":{},\"most\":{},\"newest\":{}}}",
+            "{{\"user\":\"{key}\",\"window_start\":{},\"window_end\":{},\"rows\":{},\"total\":{},\"most\":{},\"newest\":{},\"texts\":{},\"different\":{}}}",
             row.start / 1_000,
             row.end / 1_000,
             text(values[0]),
             text(values[1]),
             text(values[2]),
-            text(values[3])
+            text(values[3]),
+            text(values[4]),
+            text(values[5])
         )
         .expect("a string");
         alerts.push((key, row.end / 1_000));
@@ -294,7 +308,7 @@ fn quarantine(
                     let detail = format!("{} us behind the watermark of its partition", seen - record.time);
                     (seen, "late", detail)
                 }
-                Line::Bad => (last, "malformed", String::new()),
+                Line::Bad => (last.max(placed.lifted), "malformed", String::new()),
             };
             let raw = serde_json::to_string(&placed.text).expect("a string");
             let offset = placed.offset;
@@ -318,6 +332,7 @@ fn scenario(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Scen
         seed,
         job: Arc::clone(&case.job),
         inputs: case.inputs.clone(),
+        silences: false,
         interruptions: 4 + seed % 3,
         faults: seed % 2 == 1,
         fails_at: None,
@@ -460,9 +475,13 @@ fn setting(name: &str) -> Option<u64> {
 
 fn planted() -> Option<Plant> {
     let name = std::env::var("TIDEWATCH_SIM_PLANT").ok()?;
-    Some(*Plant::ALL.iter().find(|plant| format!("{plant:?}") == name).unwrap_or_else(|| {
-        panic!("no plant is called {name}; there are {:?}", Plant::ALL);
-    }))
+    Some(
+        *Plant::ALL.iter().chain(&Plant::OF_SLEEP).find(|plant| format!("{plant:?}") == name).unwrap_or_else(
+            || {
+                panic!("no plant is called {name}; there are {:?}", Plant::ALL);
+            },
+        ),
+    )
 }
 
 /// Runs a seed twice. What is wrong with it, if anything.

@@ -124,6 +124,110 @@ fn a_query_pasted_from_flink_runs() {
 }
 
 #[test]
+fn names_may_be_in_backticks_and_behind_the_name_of_the_stream_or_of_the_windows() {
+    let statement = |from: &str, w: &str| {
+        format!(
+            "SELECT {w}.`user_id`, {w}.window_start AS `from`, {w}.`window_end`, COUNT(DISTINCT {w}.kind) AS `the kinds`,
+                    SUM({w}.x) FILTER (WHERE events.x > 0) / {w}.window_duration_s AS rate
+             FROM {from}
+             WHERE {w}.x <> 7 AND `x` <> 8
+             GROUP BY {w}.user_id, {w}.window_start, `window_end`
+             HAVING {w}.user_id <> 'b' AND COUNT(*) > 0"
+        )
+    };
+    let events = [event(0, "a", 1.0), event(1, "a", 2.0), event(2, "a", -5.0), event(3, "b", 1.0)];
+    let (start, end) = (START, START + MINUTE);
+    let row = json!({ "user_id": "a", "from": start, "window_end": end, "the kinds": 2, "rate": 0.05 });
+    let windows = "TABLE(TUMBLE(TABLE `events`, DESCRIPTOR(`ts`), INTERVAL '1' MINUTE))";
+    for (from, w) in [
+        (format!("{windows} AS w"), "w"),
+        (format!("{windows} `W 2`"), "`W 2`"),
+        (windows.to_owned(), "events"),
+        ("TUMBLE(events, ts, INTERVAL '1 minute') tumbled".to_owned(), "tumbled"),
+    ] {
+        assert_eq!(run("", &statement(&from, w), &events), std::slice::from_ref(&row), "{from}");
+    }
+    let found = refused(&with("count(v.x) AS n", "TUMBLE(events, ts, INTERVAL '1 minute') AS w", GROUP));
+    assert_eq!(found, ("unknown column `v.x`".to_owned(), "v.x".to_owned()));
+}
+
+#[test]
+fn one_may_group_by_an_expression_and_by_the_name_of_one() {
+    let events = [
+        event(0, "a", 1.0),
+        event(1, "A", 2.0),
+        event(2, "b", 1.0),
+        event(3, "c", -5.0),
+        event(4, "C", -2.0),
+    ];
+    let of = |select: &str, group: &str| {
+        let statement = format!(
+            "SELECT {select} FROM TUMBLE(events, ts, INTERVAL '1 minute') GROUP BY {group}, window_start, window_end"
+        );
+        let header = header("").replace("[sink", "user_id = \"varchar\"\n[sink");
+        let folder = tempfile::tempdir().expect("a folder");
+        run_file(&write(folder.path(), "job.sql", &(header + &statement)), &events)
+    };
+    let row = |who: &str, n: i64| json!({ "who": who, "n": n });
+    let expected = [row("A", 2), row("B", 1), row("C", 2)];
+    assert_eq!(of("upper(user_id) AS who, count(*) AS n", "upper(  user_id )"), expected);
+    assert_eq!(of("upper(user_id) AS who, count(*) AS n", "who"), expected);
+    assert_eq!(of("upper(events.user_id) AS `who`, count(*) AS n", "UPPER(user_id), who").len(), 3);
+    // The name of a field is that field, so the key has another.
+    let rows = of("upper(user_id) AS user_id, count(*) AS n", "upper(user_id)");
+    assert_eq!(
+        rows,
+        ["A", "B", "C"].map(|user| json!({ "user_id": user, "n": if user == "B" { 1 } else { 2 } }))
+    );
+    let rows =
+        of("count(*) AS n, kind || '!' AS k, k || '?' AS more, user_id IS NULL AS no", "k, user_id IS NULL");
+    let row =
+        |n: i64, k: &str| json!({ "n": n, "k": format!("{k}!"), "more": format!("{k}!?"), "no": false });
+    assert_eq!(rows, [row(2, "bad"), row(3, "good")]);
+    assert_eq!(of("user_id AS u, user_id, count(*) AS n", "u").len(), 5);
+    assert_eq!(of("count(*) AS n", "CASE WHEN x > 0 THEN 1 END"), [json!({ "n": 3 }), json!({ "n": 2 })]);
+}
+
+#[test]
+fn values_of_every_type_can_be_told_apart() {
+    let sections = header("").replace(
+        "kind = \"varchar\"\n",
+        "kind = \"varchar\"\nd = \"decimal(38,2)\"\nb = \"boolean\"\nday = \"date\"\nat = \"timestamp\"\nz = \"timestamptz\"\n",
+    );
+    let statement = "SELECT count(DISTINCT d) AS ds, sum(DISTINCT d) AS sum_d, avg(DISTINCT d) AS avg_d,
+            approx_percentile(d, 1) AS most_d, count(DISTINCT b) AS bs, count(DISTINCT day) AS days,
+            count(DISTINCT at) AS ats, count(DISTINCT z) AS zs, approx_distinct(z) AS about_zs,
+            approx_distinct(day) AS about_days, count(DISTINCT x * 0) AS zeros, sum(DISTINCT x / 0) AS infinite,
+            min(DISTINCT kind) AS kind, count(DISTINCT lower(kind)) FILTER (WHERE b) AS kinds
+        FROM TUMBLE(events, ts, INTERVAL '1 minute') GROUP BY user_id, window_start, window_end";
+    let record = |d: &str, b: bool, day: u32, x: f64, kind: &str| {
+        let (date, clock) = (format!("2024-02-0{day}"), format!("2024-02-0{day} 12:00:00"));
+        format!(
+            "{{\"ts\":{START},\"user_id\":\"a\",\"d\":{d},\"b\":{b},\"day\":\"{date}\",\"at\":\"{clock}\",\
+             \"z\":\"{date}T00:00:00Z\",\"x\":{x},\"kind\":\"{kind}\"}}\n"
+        )
+    };
+    let input = [
+        record("1.10", true, 1, 1.5, "a text that is longer than what is kept of it"),
+        record("1.1", true, 1, -2.5, "A text that is longer than what is kept of it"),
+        record("2.30", true, 2, 1.5, "b"),
+        record("-99999999999999999999999999999999999.5", true, 2, 3.5, "B"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "job.sql", &(sections + statement));
+    let run = Invocation::new(PROGRAM).arg("run").arg(&path).input(input.concat()).run().expect_code(0);
+    let mut rows = json_lines(&run.stdout);
+    let most = rows[0]["most_d"].take().as_f64().expect("a number");
+    assert!((most - 2.3).abs() <= 0.023, "{most}");
+    let expected = json!({
+        "ds": 3, "sum_d": "-99999999999999999999999999999999996.10", "avg_d": -3.333_333_333_333_333e34,
+        "most_d": null, "bs": 1, "days": 2, "ats": 2, "zs": 2, "about_zs": 2, "about_days": 2, "zeros": 1,
+        "infinite": "NaN", "kind": "A text that is longer than what is kept of it", "kinds": 2,
+    });
+    assert_eq!(rows, [expected]);
+}
+
+#[test]
 fn every_kind_of_windows_can_be_said() {
     let events = [event(0, "a", 1.0), event(MINUTE, "a", 2.0), event(4 * MINUTE, "a", 4.0)];
     let rows = |from: &str| {
@@ -221,6 +325,73 @@ fn features_of_a_config_see_the_window() {
 }
 
 #[test]
+fn null_is_a_group_of_a_statement_and_quarantined_in_other_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let header = |more: &str| {
+        format!(
+            "/*toml\n[source.events]\npath = \"set by the test\"\nlanes = 3\n[event]\n{more}\
+             time = {{ field = \"ts\", unit = \"ms\" }}\n[event.fields]\nuser_id = \"varchar\"\n\
+             room = \"bigint\"\n[sink.alerts]\npath = \"set by the test\"\n*/\n"
+        )
+    };
+    let statement = "SELECT user_id, room, count(*) AS n, coalesce(user_id, 'nobody') AS who \
+        FROM TUMBLE(events, ts, INTERVAL '1 minute') GROUP BY user_id, room, window_start, window_end";
+    // Users and rooms in turn, of each two are NULL, once left out and once written.
+    let (users, rooms) = (["\"a\"", "", "null", "\"\"", "\"null\""], ["7", "null", "-1", ""]);
+    let member = |name: &str, value: &str| match value {
+        "" => String::new(),
+        value => format!(", \"{name}\": {value}"),
+    };
+    let lines: String = (0..4_000usize)
+        .map(|i| {
+            let (user, room) = (member("user_id", users[i % 5]), member("room", rooms[i / 5 % 4]));
+            format!("{{\"ts\": {}{user}{room}, \"padding\": \"{}\"}}\n", START + i as i64, "x".repeat(1_000))
+        })
+        .collect();
+    let input = write(folder.path(), "events.ndjson", &lines);
+    let path = write(folder.path(), "job.sql", &(header("") + statement));
+    let outputs = [1, 3].map(|workers| {
+        let job = Job::new(PROGRAM, &path, folder.path().join(format!("{workers}")));
+        let job = job.on(&input).with_alerts().with_state().workers(workers);
+        job.run();
+        (job.alerts(), job.report())
+    });
+    assert!(outputs[0].0 == outputs[1].0, "other bytes with three workers");
+    let row = |user: Value, room: Value, n: u64| {
+        let who = if user.is_null() { json!("nobody") } else { user.clone() };
+        json!({ "user_id": user, "room": room, "n": n, "who": who })
+    };
+    let users = [json!(""), json!("a"), json!("null"), Value::Null];
+    let expected = users.iter().flat_map(|user| {
+        let times = if user.is_null() { 2 } else { 1 };
+        [(json!(-1), 200), (json!(7), 200), (Value::Null, 400)]
+            .map(|(room, n)| row(user.clone(), room, n * times))
+    });
+    let expected: Vec<Value> = expected.collect();
+    assert_eq!(json_lines(&outputs[0].0), expected);
+    assert_eq!(outputs[0].1["quarantined"], 0);
+
+    let path = write(folder.path(), "other.sql", &(header("null_key = \"quarantine\"\n") + statement));
+    let job = Job::new(PROGRAM, &path, folder.path().join("quarantine")).on(&input).with_alerts();
+    job.run();
+    let known = expected.into_iter().filter(|row| !row["user_id"].is_null() && !row["room"].is_null());
+    assert_eq!(json_lines(&job.alerts()), known.collect::<Vec<_>>());
+    assert_eq!(job.report()["quarantined"], 4_000 - 6 * 200);
+}
+
+#[test]
+fn an_alert_of_a_key_that_is_null_says_so() {
+    let statement = "SELECT count(*) AS n FROM TUMBLE(events, ts, INTERVAL '1 minute') \
+        GROUP BY user_id, window_start, window_end HAVING n > 0";
+    let mut events = [event(0, "null", 1.0), event(0, "a", 1.0)];
+    events[1]["user_id"] = Value::Null;
+    let alerts = run("format = \"alert\"\n", statement, &events);
+    let keys: Vec<&Value> = alerts.iter().map(|alert| &alert["data"]["key"]).collect();
+    assert_eq!(keys, [&json!("null"), &Value::Null]);
+    assert_ne!(alerts[0]["id"], alerts[1]["id"]);
+}
+
+#[test]
 fn having_is_a_rule_and_the_header_may_say_more_of_it() {
     let more =
         "format = \"alert\"\n[rules.large]\nseverity = \"critical\"\nsummary = \"{key}: {total:.1f}\"\n";
@@ -268,7 +439,6 @@ fn what_a_job_cannot_do_is_refused_at_the_word() {
         (with(SELECT, "(SELECT * FROM events)", GROUP), "sub-queries are not supported", "SELECT"),
         (with(SELECT, &format!("{FROM} JOIN other ON 1 = 1"), GROUP), "joins are not supported", "JOIN"),
         (with(SELECT, &format!("{FROM}, {FROM}"), GROUP), "FROM has one stream", ","),
-        (with(SELECT, &format!("{FROM} AS w"), GROUP), "the windows have no other name", "AS"),
         (with(SELECT, "events", GROUP), "no windows", "events"),
         (with(SELECT, "HIP(events, ts, INTERVAL '1 minute')", GROUP), "unknown windows `HIP`", "HIP"),
         (group("ORDER BY n"), "ORDER BY is not supported", "ORDER"),
@@ -281,9 +451,20 @@ fn what_a_job_cannot_do_is_refused_at_the_word() {
         ("INSERT INTO rows VALUES (1)".to_owned(), "INSERT is not supported", "INSERT"),
         ("CREATE TABLE events (ts BIGINT)".to_owned(), "CREATE is not supported", "CREATE"),
         (
-            with(SELECT, FROM, "GROUP BY lower(user_id), window_start"),
-            "GROUP BY an expression is not supported",
-            "lower",
+            with("n AS m, count(*) AS n", FROM, "GROUP BY n, window_start, window_end"),
+            "`n` holds an aggregate",
+            "n",
+        ),
+        (
+            with(SELECT, FROM, "GROUP BY sum(x) > 1, window_start, window_end"),
+            "the aggregate `sum` cannot stand in GROUP BY",
+            "sum(x)",
+        ),
+        (with(SELECT, FROM, "GROUP BY 1, window_start"), "GROUP BY has names of columns", "1"),
+        (
+            with("count(*) AS n", FROM, "GROUP BY upper(usr), window_start, window_end"),
+            "unknown column `usr`",
+            "usr",
         ),
         (
             with(SELECT, FROM, "GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)"),
@@ -418,12 +599,12 @@ fn what_header_and_statement_both_say_is_refused_and_a_file_without_a_header_too
 
 /// The expected rows of a case, as the job writes them; without the aggregates that are not there yet.
 fn expected_rows(case: &Value, millis: impl Fn(&Value) -> i64) -> Vec<String> {
-    let rows = case["expected"].as_array().expect("rows").iter().filter(|row| !row[0].is_null());
+    let rows = case["expected"].as_array().expect("rows").iter();
     let mut rows: Vec<String> = rows
         .map(|row| {
             let double = |value: &Value| value.as_f64().map_or(Value::Null, Value::from);
             let (start, end) = (millis(&row[1]), millis(&row[2]));
-            json!([row[0], start, end, row[3], row[4], double(&row[5]), double(&row[6])]).to_string()
+            json!([row[0], start, end, row[3], row[4], double(&row[5]), double(&row[6]), row[7]]).to_string()
         })
         .collect();
     rows.sort();
@@ -451,21 +632,22 @@ fn the_sql_cases_of_the_fixtures_give_their_rows() {
         let lengths: String = lengths.map(|seconds| format!(", INTERVAL '{seconds}' SECOND")).collect();
         let statement = format!(
             "SELECT name, window_start, window_end, count(*) AS n, sum(bigdec) AS total, max(\"double\") AS most, \
-             min(\"float\") AS least FROM TABLE({}(TABLE events, DESCRIPTOR(time){lengths})) \
+             min(\"float\") AS least, count(distinct string) AS different FROM TABLE({}(TABLE events, DESCRIPTOR(time){lengths})) \
              GROUP BY name, window_start, window_end",
             tvf["fn"].as_str().expect("a function")
         );
         let header = "/*toml\n[source.events]\ntype = \"stdin\"\n[event]\ntime = { field = \"time\", unit = \"ms\" }\n\
-            [event.fields]\nbigdec = \"decimal(10,2)\"\ndouble = \"double\"\nfloat = \"double\"\n\
+            [event.fields]\nbigdec = \"decimal(10,2)\"\ndouble = \"double\"\nfloat = \"double\"\nstring = \"varchar\"\n\
             [time]\nout_of_order = \"1s\"\n[sink.rows]\ntype = \"stdout\"\n*/\n";
-        // Decimals are numbers in JSON. A key is never NULL here: such a record goes to quarantine.
+        // Decimals are numbers in JSON.
         let input = case["input"].as_array().expect("records").iter().map(|record| {
             let bigdec = record[1].as_str().unwrap_or("null");
             format!(
-                "{{\"time\":{},\"bigdec\":{bigdec},\"double\":{},\"float\":{},\"name\":{}}}\n",
+                "{{\"time\":{},\"bigdec\":{bigdec},\"double\":{},\"float\":{},\"string\":{},\"name\":{}}}\n",
                 millis(&record[0]),
                 record[2],
                 record[3],
+                record[4],
                 record[5]
             )
         });
@@ -473,7 +655,7 @@ fn the_sql_cases_of_the_fixtures_give_their_rows() {
         let path = write(folder.path(), "job.sql", &format!("{header}{statement}"));
         let run = Invocation::new(PROGRAM).arg("run").arg(&path).input(input.collect::<String>()).run();
         let rows = json_lines(&run.expect_code(0).stdout);
-        let names = ["name", "window_start", "window_end", "n", "total", "most", "least"];
+        let names = ["name", "window_start", "window_end", "n", "total", "most", "least", "different"];
         let mut found: Vec<String> = rows
             .iter()
             .map(|row| {

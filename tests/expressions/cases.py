@@ -133,7 +133,9 @@ ZONED = each(["z AT TIME ZONE '{}'", "timezone('{}', t)", "date_trunc('day', z A
 
 TWO_TIMES = each(["date_diff('{}', t, v)", "date_sub('{}', t, v)"], ["microsecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade", "century"]) + """
 CAST(t - v AS varchar);CAST(age(t, v) AS varchar);epoch(t - v);epoch_ms(t - v);t - v > INTERVAL '1 day';t < v;t = v;greatest(t, v);least(t, v);t BETWEEN v - INTERVAL '1 year' AND v;t - v = INTERVAL '0 days';extract(hour FROM t - v);t::date - v::date;(t - v) IS NULL
-t - v BETWEEN INTERVAL '-1 day' AND INTERVAL '1 day';coalesce(t, v);t - v IS DISTINCT FROM v - t;CAST(-(t - v) AS varchar);v + (t - v) = t;CASE WHEN t > v THEN 'later' ELSE 'not later' END""".strip().replace("\n", ";").split(";")
+t - v BETWEEN INTERVAL '-1 day' AND INTERVAL '1 day';coalesce(t, v);t - v IS DISTINCT FROM v - t;CAST(-(t - v) AS varchar);v + (t - v) = t;CASE WHEN t > v THEN 'later' ELSE 'not later' END
+CAST(CASE WHEN t > v THEN t - v ELSE v - t END AS varchar);v + CASE WHEN t > v THEN INTERVAL '1 month' WHEN t < v THEN t - v END;CASE t - v WHEN INTERVAL '0 days' THEN 'same' WHEN v - t THEN 'never' ELSE 'other' END;epoch(coalesce(t - v, INTERVAL '1 day'))
+CAST(coalesce(NULL, t - v, v - t) AS varchar);CAST(ifnull(age(t, v), INTERVAL '1 day') AS varchar);CAST(nullif(t - v, INTERVAL '0 days') AS varchar);CAST(nullif(INTERVAL '30 days', INTERVAL '1 month') AS varchar);t - v IN (INTERVAL '0 days', v - t, INTERVAL '1 day');t - v NOT IN (INTERVAL '0 days', NULL);v + if(t > v, t - v, INTERVAL '1 day');t - v NOT BETWEEN INTERVAL '0 days' AND age(t, v);coalesce(t - v, v - t) > INTERVAL '1 day';CAST(greatest(t - v, v - t) AS varchar);CAST(least(t - v, NULL, INTERVAL '1 day', v - t) AS varchar)""".strip().replace("\n", ";").split(";")
 
 OF_DATE = of_time("y") + """y + 1;y - 1;1 + y;y - DATE '2024-01-01';make_date(year(y), month(y), 1);y + INTERVAL '12 hours';date_diff('day', y, y + 7);last_day(y) - y;y::timestamp + INTERVAL '1 second';make_timestamp(year(y), month(y), day(y), 1, 2, 3.5);y AT TIME ZONE 'UTC'""".split(";")
 

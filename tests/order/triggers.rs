@@ -17,7 +17,7 @@ fn rows(events: &[Event], gap: i64, triggers: &Triggers) -> (Vec<Value>, u64) {
         let (fired, of_user) = triggers.run(&arrived);
         late += of_user.len() as u64;
         for mut fired in fired {
-            if triggers.windows == Holding::Global {
+            if triggers.windows == Holding::Global && fired.by_record {
                 // It ends a tick behind its last event, which is less than a millisecond.
                 fired.window.1 -= 1;
             }
@@ -46,6 +46,7 @@ const SESSIONS: Triggers = Triggers {
     count: None,
     late_each: false,
     purges: false,
+    expires: None,
 };
 
 fn check(window: &str, random: u64, gap: i64, triggers: Triggers) {
@@ -91,4 +92,16 @@ fn windows_put_out_for_each_late_event_are_those_of_the_rules_for_any_workers_an
 fn one_window_for_all_time_gives_a_row_for_every_few_events_for_any_workers_and_kills() {
     let triggers = Triggers { windows: Holding::Global, at_end: false, count: Some(5), ..SESSIONS };
     check("type = 'global'\nearly = 5", 45, 1, triggers);
+}
+
+#[test]
+fn a_key_of_the_one_window_expires_by_event_time_for_any_workers_and_kills() {
+    let triggers = Triggers {
+        windows: Holding::Global,
+        at_end: false,
+        every: Some(5_000),
+        expires: Some(60_000),
+        ..SESSIONS
+    };
+    check("type = 'global'\nearly = '5s'\nexpire_after = '60s'", 46, 1, triggers);
 }

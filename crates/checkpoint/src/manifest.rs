@@ -50,8 +50,10 @@ pub struct SourceState {
     pub partition: String,
     /// Where to read on; encoded by the source.
     pub position: Vec<u8>,
-    /// Its watermark; `FINISHED` once it was read to the end.
+    /// Its watermark.
     pub watermark: Watermark,
+    /// Whether it sleeps: nothing had come of it for so long that the others went on without it.
+    pub asleep: bool,
 }
 
 /// A sink at the cut.

@@ -190,6 +190,7 @@ impl Committing {
         let (done, finished) = channel();
         self.syncs.iter().for_each(|orders| orders.send(Order::Sync(done.clone())));
         drop(done);
+        self.syncs.iter().for_each(Lane::help);
         // Ends when every sink has answered, or is gone with its failure.
         if finished.iter().count() < self.syncs.len() {
             return Err(RunError::Died(

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alert::{Mode, Sink, SinkError};
 use checkpoint::{Segment, SinkState, SourceState, Store};
-use event::{Counts, OutputRow, Watermark};
+use event::{Counts, OutputRow, SinkId, Watermark};
 use timely::dataflow::operators::Capability;
 
 use crate::commit::{Committer, Committing};
@@ -128,6 +128,11 @@ impl Delivery {
         lines.extend_from_slice(&row.line);
         lines.push(b'\n');
         self.live[sink].is_none() && self.is_outbox_full()
+    }
+
+    /// Whether a sink gets its lines when they are due.
+    pub(crate) fn is_at_once(&self, sink: SinkId) -> bool {
+        self.live[usize::from(sink.0)].is_some()
     }
 
     /// Whether no more should be read before a checkpoint takes what waits for it.

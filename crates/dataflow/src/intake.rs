@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Counts, Decoded, Place, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark};
-use ingest::{Partition, PartitionWatermark, Poll, Position, Waker};
+use event::{
+    Counts, Decoded, Epoch, Place, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark,
+};
+use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
 use window::Coverage;
@@ -13,7 +15,10 @@ use crate::custody::Slot;
 use crate::job::RunError;
 use crate::message::{Columns, Content, Parcel};
 use crate::pace::{Pace, RUN, Share};
+use crate::plant::Plant;
 use crate::route::{Router, pick};
+use crate::sleep::Sleep;
+use crate::standing::{Heard, Standing};
 use crate::worker::Here;
 
 /// What a poll came to.
@@ -27,6 +32,20 @@ pub(crate) struct Turn {
     pub(crate) shown_bytes: usize,
     /// Whether there may be more at once.
     pub(crate) polled: bool,
+    /// Whether the partition has fallen asleep or wakes.
+    pub(crate) turned: bool,
+    /// Whether it is not read before others have gone on.
+    pub(crate) waits: bool,
+}
+
+/// A partition where it is to be read on.
+pub(crate) struct Opened {
+    pub(crate) ordinal: u32,
+    pub(crate) name: String,
+    pub(crate) partition: Box<dyn Partition>,
+    pub(crate) watermark: PartitionWatermark,
+    /// Whether it sleeps.
+    pub(crate) asleep: bool,
 }
 
 /// A partition, its watermark, and its share of the source's rate.
@@ -36,6 +55,10 @@ pub(crate) struct Intake {
     partition: Box<dyn Partition>,
     watermark: PartitionWatermark,
     finished: bool,
+    sleep: Sleep,
+    /// What has woken it, and where that stood, until it is known from where it counts.
+    found: Option<(Position, Decoded)>,
+    drift_max: Option<i64>,
     transform: Transform,
     router: Router,
     share: Option<Share>,
@@ -50,14 +73,8 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(
-        ordinal: u32,
-        name: String,
-        mut partition: Box<dyn Partition>,
-        watermark: PartitionWatermark,
-        pace: Option<Arc<Pace>>,
-        here: &Here,
-    ) -> Self {
+    pub(crate) fn new(opened: Opened, pace: Option<Arc<Pace>>, here: &Here) -> Self {
+        let Opened { ordinal, name, mut partition, watermark, asleep } = opened;
         let transform = here.job.transform.clone();
         let calls = &transform.features().calls;
         let offsets = calls.iter().any(|call| call.aggregate.function.needs_order());
@@ -70,6 +87,9 @@ impl Intake {
             partition,
             watermark,
             finished: false,
+            sleep: Sleep::new(here.job.idle_after.and_then(Idleness::new), asleep),
+            found: None,
+            drift_max: here.job.drift_max,
             transform,
             router: Router::new(shards, here.peers),
             share: pace.map(Share::of),
@@ -96,17 +116,34 @@ impl Intake {
         self.finished
     }
 
+    /// Where it is to be read on: records that are not sent yet are not read.
     pub(crate) fn position(&self) -> Position {
-        self.partition.position()
+        self.found.as_ref().map_or_else(|| self.partition.position(), |(position, _)| position.clone())
     }
 
-    /// Where it goes on. A finished partition holds nothing back.
-    pub(crate) fn place(&self, here: &Here) -> Place {
+    /// Whether a checkpoint is to say that it sleeps.
+    pub(crate) fn sleeps(&self) -> bool {
+        self.sleep.sleeps()
+    }
+
+    /// All intervals before that one are committed.
+    pub(crate) fn committed_before(&mut self, interval: u32) {
+        self.sleep.committed_before(interval);
+    }
+
+    /// The interval in which it fell asleep or woke last, if no checkpoint is known to say so.
+    pub(crate) fn undecided_in(&self) -> Option<u32> {
+        self.sleep.undecided_in()
+    }
+
+    /// Adds it to what its worker says.
+    pub(crate) fn stand(&self, here: &Here, standing: &mut Standing) {
+        let own = self.watermark.watermark();
         if self.finished {
-            return Place::END;
+            return self.sleep.stand_at_end(own, standing);
         }
         let series = here.partitions[self.ordinal as usize].series;
-        Place { seen: self.watermark.watermark(), series, offset: self.position().offset }
+        self.sleep.stand(Place { seen: own, series, offset: self.position().offset }, standing);
     }
 
     /// The watermark that its records have reached.
@@ -120,9 +157,17 @@ impl Intake {
     }
 
     /// Reads some records and sends them on their way.
-    pub(crate) fn poll(&mut self, here: &Here) -> Result<Turn, RunError> {
+    pub(crate) fn poll(&mut self, here: &Here, epoch: Epoch, heard: &Heard) -> Result<Turn, RunError> {
         if self.finished {
             return Ok(Turn::default());
+        }
+        if let Some(since) = self.sleep.waking() {
+            let is_early = here.world.has(Plant::WakeEarly);
+            let reached = if is_early { Some(heard.watermark()) } else { heard.before(since) };
+            return Ok(self.wake(here, epoch, reached));
+        }
+        if heard.is_left_behind_by(self.watermark.watermark(), self.drift_max) {
+            return Ok(Turn { waits: true, ..Turn::default() });
         }
         let allowed = self.share.as_mut().map_or(usize::MAX, |share| share.allowance(here.world.now()));
         if allowed == 0 {
@@ -132,19 +177,51 @@ impl Intake {
         let _turn = here.control.custody().turn();
         let slot = self.slot.clone();
         let _watch = slot.as_ref().map(|slot| slot.watch());
+        let before = self.sleep.sleeps().then(|| self.partition.position());
+        let own = self.watermark.watermark();
         let turn = match self.partition.poll(allowed)? {
             Poll::Pending => Turn::default(),
+            Poll::CaughtUp => {
+                let turned = self.sleep.nothing_came(here.world.now(), epoch.interval(), own);
+                Turn { turned, ..Turn::default() }
+            }
             Poll::Finished => {
                 self.finished = true;
                 self.share.iter().for_each(Share::leave);
                 Turn { polled: true, ..Turn::default() }
             }
-            Poll::Decoded(decoded) => self.take_in(decoded, here),
+            Poll::Decoded(decoded) => {
+                let is_empty = decoded.records.times.is_empty() && decoded.rejected.is_empty();
+                if !is_empty && self.sleep.records_came(epoch, own) {
+                    self.found = before.map(|before| (before, decoded));
+                    return Ok(Turn { turned: true, waits: true, ..Turn::default() });
+                }
+                self.take_in(decoded, here)
+            }
         };
         if let Some(share) = &mut self.share {
             share.spend(turn.counts.read);
         }
         Ok(turn)
+    }
+
+    /// Sends on the records that woke it once it is known from where it counts: at least from what the others
+    /// had reached just before it woke.
+    fn wake(&mut self, here: &Here, epoch: Epoch, reached: Option<Watermark>) -> Turn {
+        let Some(reached) = reached else { return Turn { waits: true, ..Turn::default() } };
+        let Some((position, decoded)) = self.found.take() else { return Turn::default() };
+        let _turn = here.control.custody().turn();
+        let slot = self.slot.clone();
+        let _watch = slot.as_ref().map(|slot| {
+            slot.in_hand(self.ordinal, position.offset..self.partition.position().offset);
+            slot.watch()
+        });
+        self.sleep.is_awake(epoch.interval(), self.watermark.watermark());
+        self.watermark.raise(reached);
+        here.world.woke(self.ordinal, position.offset, self.watermark.watermark());
+        let turn = self.take_in(decoded, here);
+        self.share.iter_mut().for_each(|share| share.spend(turn.counts.read));
+        turn
     }
 
     fn take_in(&mut self, decoded: Decoded, here: &Here) -> Turn {
@@ -163,7 +240,7 @@ impl Intake {
         let shown = turn.rejected.iter().map(|row| row.raw.len() + row.detail.len() + size_of::<Rejected>());
         turn.shown_bytes = shown.sum();
         let seen = if self.in_order { marked.seen(&records, &self.watermark) } else { Vec::new() };
-        let behind = self.watermark.mark(marked.times(&records));
+        let behind = self.watermark.mark(marked.times(&records), marked.punctuations(&records));
         let columns = Columns {
             keys: transformed.keys,
             hashes: transformed.hashes,
@@ -233,7 +310,7 @@ impl Intake {
         let mut all: Vec<RejectedRecord> = rejected.into_iter().chain(of_failures).collect();
         all.sort_by_key(|record| record.offset);
         let before: Vec<usize> = all.iter().map(|record| marked.count_before(record.before)).collect();
-        let seen = self.watermark.seen_before(marked.times(records), &before);
+        let seen = self.watermark.seen_before(marked.times(records), marked.punctuations(records), &before);
         let rows = all.into_iter().zip(seen).map(|(record, seen)| Rejected {
             seen,
             partition: self.ordinal,
@@ -248,8 +325,15 @@ impl Intake {
 
 /// The records that move the watermark: all but those in quarantine.
 struct Marked {
-    /// Rows and times without the failed ones; `None` if none failed.
-    without: Option<(Vec<u32>, Vec<i64>)>,
+    /// The others without the failed ones; `None` if none failed.
+    without: Option<Without>,
+}
+
+/// What is left of a batch.
+struct Without {
+    rows: Vec<u32>,
+    times: Vec<i64>,
+    punctuations: Vec<i64>,
 }
 
 impl Marked {
@@ -259,24 +343,30 @@ impl Marked {
         }
         let failed = |row: &u32| failures.binary_search_by_key(&(*row as usize), |f| f.row).is_ok();
         let rows: Vec<u32> = (0..records.times.len() as u32).filter(|row| !failed(row)).collect();
-        let times = rows.iter().map(|row| records.times[*row as usize]).collect();
-        Marked { without: Some((rows, times)) }
+        let times = kept(&records.times, Some(&rows));
+        let said = &records.punctuations;
+        let punctuations = if said.is_empty() { Vec::new() } else { kept(said, Some(&rows)) };
+        Marked { without: Some(Without { rows, times, punctuations }) }
     }
 
     fn times<'a>(&'a self, records: &'a Records) -> &'a [i64] {
-        self.without.as_ref().map_or(&records.times, |(_, times)| times)
+        self.without.as_ref().map_or(&records.times, |without| &without.times)
+    }
+
+    fn punctuations<'a>(&'a self, records: &'a Records) -> &'a [i64] {
+        self.without.as_ref().map_or(&records.punctuations, |without| &without.punctuations)
     }
 
     /// The row of the batch that a marked record has.
     fn row(&self, marked: u32) -> u32 {
-        self.without.as_ref().map_or(marked, |(rows, _)| rows[marked as usize])
+        self.without.as_ref().map_or(marked, |without| without.rows[marked as usize])
     }
 
     /// The watermark just before each record of the batch, to be asked before they are marked. What is not marked
     /// has none.
     fn seen(&self, records: &Records, watermark: &PartitionWatermark) -> Vec<i64> {
-        let seen = watermark.seen(self.times(records));
-        let Some((rows, _)) = &self.without else { return seen };
+        let seen = watermark.seen(self.times(records), self.punctuations(records));
+        let Some(Without { rows, .. }) = &self.without else { return seen };
         let mut of_all = vec![Watermark::NONE.0; records.times.len()];
         rows.iter().zip(seen).for_each(|(row, seen)| of_all[*row as usize] = seen);
         of_all
@@ -284,7 +374,8 @@ impl Marked {
 
     /// How many marked records stand before a row.
     fn count_before(&self, row: usize) -> usize {
-        self.without.as_ref().map_or(row, |(rows, _)| rows.partition_point(|r| (*r as usize) < row))
+        let rows = self.without.as_ref().map(|without| &without.rows);
+        rows.map_or(row, |rows| rows.partition_point(|r| (*r as usize) < row))
     }
 }
 

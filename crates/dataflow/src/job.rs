@@ -9,7 +9,7 @@ use alert::{Renderer, SinkError, SinkSpec};
 use checkpoint::{Location, Manifest, StoreError};
 use detect::Detection;
 use event::{Counts, SinkId, Watermark};
-use ingest::{DecodeSpec, IngestError, SourceSpec};
+use ingest::{DecodeSpec, IngestError, SourceSpec, WatermarkSpec};
 use transform::Transform;
 use window::Windowing;
 
@@ -26,8 +26,13 @@ pub struct Job {
     pub sources: Vec<SourceSpec>,
     /// How a record is read.
     pub decode: DecodeSpec,
-    /// Microseconds by which records may be out of order within their partition.
-    pub out_of_order: i64,
+    /// How the watermark of a partition follows its records.
+    pub watermark: WatermarkSpec,
+    /// After how long without a record a partition that is at its end, and may get more, no longer holds the
+    /// watermark back.
+    pub idle_after: Option<Duration>,
+    /// How many microseconds a partition may be ahead of the global watermark before it is read no further.
+    pub drift_max: Option<i64>,
     /// What happens to a record before it goes to its key's worker.
     pub transform: Transform,
     /// Which windows there are.

@@ -39,8 +39,10 @@ mod route;
 mod run;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod sleep;
 mod snapshot;
 mod space;
+mod standing;
 mod vitals;
 mod worker;
 mod world;

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
-use event::{Counts, OutputRow, Place, Rejected, key_hash};
+use event::{Counts, OutputRow, Rejected, key_hash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
 use crate::columns::{Reader, Writer};
+use crate::standing::Standing;
 
 /// Records of one partition on their way to one worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -157,14 +158,14 @@ impl<'de> Deserialize<'de> for Content {
 }
 
 /// How far a worker's partitions have come at the end of a tick.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// Every worker gets one.
     pub(crate) to: u32,
     /// Whose partitions.
     pub(crate) from: u32,
-    /// The least of the places where they go on; the least watermark among them is its `seen`.
-    pub(crate) place: Place,
+    /// How far they are.
+    pub(crate) standing: Standing,
     /// Whether this is the worker's last mark before a cut.
     pub(crate) cut: bool,
     /// Whether the worker was asked to drain: then all are.

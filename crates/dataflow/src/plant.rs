@@ -54,11 +54,21 @@ pub enum Plant {
     LatePosition,
     /// An interval that puts out nothing is not committed.
     SkipEmpty,
+    /// Checkpoints do not say which partitions sleep.
+    ForgetSleep,
+    /// A partition that wakes counts from where the others are known to be just then, not from where they were just
+    /// before the epoch in which it woke.
+    WakeEarly,
+    /// What is put out at once does not wait for the commit of the decisions that it rests on.
+    RunAhead,
 }
 
 #[cfg(feature = "simulation")]
 impl Plant {
-    /// All of them.
+    /// Those that only partitions that sleep bring to light.
+    pub const OF_SLEEP: [Plant; 3] = [Plant::ForgetSleep, Plant::WakeEarly, Plant::RunAhead];
+
+    /// All others.
     pub const ALL: [Plant; 23] = [
         Plant::OffsetOffByOne,
         Plant::FoldEarly,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
-use ingest::{PartitionInfo, PartitionWatermark, Position};
+use ingest::{PartitionInfo, PartitionWatermark, Position, WatermarkSpec};
 use window::{ASIDES, KEYS, Keyed};
 
 use crate::delivery::{Before, OpenSink};
@@ -153,21 +153,21 @@ impl Recovery {
         }
     }
 
-    /// Where a partition is read on, and its watermark.
+    /// Where a partition is read on, its watermark, and whether it sleeps.
     pub(crate) fn partition(
         &self,
         info: &PartitionInfo,
-        bound: i64,
-    ) -> Result<(Position, PartitionWatermark), RunError> {
+        spec: WatermarkSpec,
+    ) -> Result<(Position, PartitionWatermark, bool), RunError> {
         let Some(state) = self.source_state(info)? else {
-            return Ok((info.start.clone(), PartitionWatermark::new(bound)));
+            return Ok((info.start.clone(), PartitionWatermark::new(spec), false));
         };
         let position = decode(Kind::Position, &state.position)
             .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", info.id)))?;
         if self.world.has(Plant::ForgetWatermark) {
-            return Ok((position, PartitionWatermark::new(bound)));
+            return Ok((position, PartitionWatermark::new(spec), state.asleep));
         }
-        Ok((position, PartitionWatermark::resume(bound, state.watermark)))
+        Ok((position, PartitionWatermark::resume(spec, state.watermark), state.asleep))
     }
 
     /// Gives windows the keys that a worker holds.

@@ -1,13 +1,12 @@
 //! Runs a job: recover, join the cluster, build the graph on every worker, wait for the end.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use checkpoint::{Kind, Manifest, SourceState, StoreError, encode};
-use event::{Epoch, Place, Watermark};
+use event::{Epoch, Watermark};
 use ingest::PartitionInfo;
 use timely::WorkerConfig;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
@@ -18,7 +17,7 @@ use timely::worker::{ProgressMode, Worker};
 use window::Keyed;
 
 use crate::delivery::Plan;
-use crate::intake::Intake;
+use crate::intake::{Intake, Opened};
 use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
 use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::operators::deliver::Writer;
@@ -29,6 +28,7 @@ use crate::panics;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
 use crate::space::{Space, once_there_is_space};
+use crate::standing::{Global, Heard, Standing};
 use crate::worker::{Here, Known, Outcome};
 use crate::world::World;
 
@@ -250,8 +250,7 @@ fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunE
         sinks,
         store: recovery.store.clone(),
         plan: Plan { generation: recovery.generation, peers: peers as u32 },
-        marks: Vec::new(),
-        watermark: recovery.watermark(),
+        global: Global::new(Standing::first_of(peers, partitions.len()), recovery.watermark()),
         counts: counts.unwrap_or_default(),
         held: recovery.held(job),
         sources,
@@ -283,7 +282,7 @@ fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
 /// A partition that nothing was read of.
 fn first_state(info: &PartitionInfo) -> Result<SourceState, RunError> {
     let position = encode(Kind::Position, &info.start).map_err(|e| RunError::Snapshot(e.to_string()))?;
-    Ok(SourceState { partition: info.id.clone(), position, watermark: Watermark::NONE })
+    Ok(SourceState { partition: info.id.clone(), position, watermark: Watermark::NONE, asleep: false })
 }
 
 /// A job that was told to stop before it began: it is where the checkpoint was that it would have gone on from.
@@ -351,21 +350,22 @@ impl Start {
         here: &Here,
         writer: &Mutex<Option<Writer>>,
     ) -> Result<(), RunError> {
-        let heard = Rc::new(Cell::new(Epoch::first_of(here.first_interval)));
+        let heard = Rc::new(Heard::new(Epoch::first_of(here.first_interval)));
         let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
         let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
         let mut windows = Keyed::new(self.job.window.clone(), aggregates.collect());
         let before = here.world.now();
         self.recovery.restore(&mut windows, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
-        let marks = self.first_marks(here.peers);
+        let first = Standing::first_of(here.peers, self.partitions.len());
+        let global = Global::new(first, self.recovery.watermark());
+        heard.learn(&global);
         let store = self.recovery.store.clone();
-        let keyed = Restored { windows, marks: marks.clone(), store, heard };
+        let keyed = Restored { windows, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,
         };
-        let writer = writer.map(|writer| Writer { marks, ..writer });
         worker.dataflow::<u64, _, _>(|scope| crate::graph::build(scope, here, reader, keyed, writer));
         Ok(())
     }
@@ -379,22 +379,17 @@ impl Start {
         known.collect()
     }
 
-    /// A worker without partitions holds nothing back; the others have not said anything yet.
-    fn first_marks(&self, peers: usize) -> Vec<Place> {
-        let reads = |worker| worker < self.partitions.len();
-        let first = |worker| if reads(worker) { Place::first_at(Watermark::NONE) } else { Place::END };
-        (0..peers).map(first).collect()
-    }
-
     /// Opens the partitions that a worker reads: every so many-th of all.
     fn intakes(&self, here: &Here) -> Result<Vec<Intake>, RunError> {
         let own = self.partitions.iter().enumerate().skip(here.worker).step_by(here.peers);
         own.map(|(ordinal, (source, number, info))| {
             let spec = &self.job.sources[*source];
-            let (position, watermark) = self.recovery.partition(info, self.job.out_of_order)?;
+            let (position, watermark, asleep) = self.recovery.partition(info, self.job.watermark)?;
             let partition = here.world.open_partition(spec, &self.job.decode, *number, &position)?;
             let pace = self.paces[*source].clone();
-            Ok(Intake::new(ordinal as u32, info.id.clone(), partition, watermark, pace, here))
+            let name = info.id.clone();
+            let opened = Opened { ordinal: ordinal as u32, name, partition, watermark, asleep };
+            Ok(Intake::new(opened, pace, here))
         })
         .collect()
     }

@@ -15,6 +15,7 @@ use alert::{
     resume_exactly_once,
 };
 use checkpoint::{Location, Store, StoreError};
+use event::Watermark;
 use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position, SourceSpec};
 use timely::scheduling::Activator;
 
@@ -75,6 +76,18 @@ impl<T: Send + 'static> Lane<T> {
             Lane::Thread(orders) => drop(orders.send(order)),
             #[cfg(feature = "simulation")]
             Lane::Simulated(lane) => lane.send(order),
+        }
+    }
+}
+
+impl<T: Send + 'static> Lane<T> {
+    /// Has what was sent worked on before whoever waits for it goes on: a thread does that by itself, while in a
+    /// simulation nobody else would.
+    pub(crate) fn help(&self) {
+        match self {
+            Lane::Thread(_) => {}
+            #[cfg(feature = "simulation")]
+            Lane::Simulated(lane) => lane.help(),
         }
     }
 }
@@ -141,6 +154,18 @@ impl World {
             World::Simulated(host) => host.say(words),
         }
     }
+
+    /// Notes that a partition woke at an offset, and from which watermark on it counts: a simulation judges by it.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn woke(&self, partition: u32, offset: u64, watermark: Watermark) {
+        if let World::Simulated(host) = self {
+            host.woke(partition, offset, watermark);
+        }
+    }
+
+    /// Notes nothing: only a simulation asks.
+    #[cfg(not(feature = "simulation"))]
+    pub(crate) const fn woke(&self, _partition: u32, _offset: u64, _watermark: Watermark) {}
 
     /// Whether that mistake is planted.
     #[cfg(feature = "simulation")]

@@ -10,11 +10,17 @@ use arrow_array::builder::{
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, make_array};
+use arrow_buffer::NullBuffer;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::DataType;
+
+/// The text NULL. No UTF-8 has this byte.
+const NULL_TEXT: u8 = 0xFF;
+/// The boolean NULL, behind false and true.
+const NULL_TRUTH: u8 = 2;
 
 /// The one hash of a key: XXH3, 64 bits, seed 0, over the key's encoded bytes.
 ///
@@ -64,6 +70,10 @@ pub enum KeyShapeError {
 /// A single `varchar` is its UTF-8 bytes. Otherwise each field is appended in order: integers and times
 /// as 8 bytes big-endian with the sign bit flipped, dates as 4, booleans as 1, text with `00` escaped to
 /// `00 FF` and ended by `00 00`. So the order of the bytes is the order of the tuples.
+///
+/// NULL stands behind the values of its field: a text that is NULL is `FF`, which no text begins with, a boolean `02`.
+/// Numbers and times leave no byte free: there it is written as the greatest value, beside which it stands, and
+/// a key with one ends with a bit for each field, from the lowest bit on, which is set where NULL is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyShape {
     fields: Vec<DataType>,
@@ -106,13 +116,18 @@ impl KeyShape {
         Ok(self.encode(&columns).value(0).to_vec())
     }
 
-    /// The keys of the rows of `columns`, which hold no NULL. A single text column is not copied.
+    /// The keys of the rows of `columns`. A single text column without NULL is not copied.
     ///
     /// # Panics
     /// If a column is not of the shape's type: a bug of the caller.
     pub fn encode(&self, columns: &[ArrayRef]) -> BinaryArray {
         assert_eq!(columns.len(), self.fields.len(), "a column for each field of the key");
+        let nulls: Vec<Option<NullBuffer>> = columns
+            .iter()
+            .map(|column| column.logical_nulls().filter(|nulls| nulls.null_count() > 0))
+            .collect();
         if self.is_plain_text()
+            && nulls[0].is_none()
             && let Some(text) = columns[0].as_string_opt::<i32>()
         {
             return BinaryArray::new(text.offsets().clone(), text.values().clone(), None);
@@ -122,8 +137,21 @@ impl KeyShape {
         let mut key = Vec::with_capacity(64);
         for row in 0..rows {
             key.clear();
-            for (field, column) in self.fields.iter().zip(columns) {
-                self.append(&mut key, *field, column, row);
+            let mut unmarked = false;
+            for ((field, column), nulls) in self.fields.iter().zip(columns).zip(&nulls) {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                    unmarked |= append_null(&mut key, *field);
+                } else {
+                    self.append(&mut key, *field, column, row);
+                }
+            }
+            if unmarked {
+                let start = key.len();
+                key.resize(start + self.fields.len().div_ceil(8), 0);
+                for (place, nulls) in nulls.iter().enumerate() {
+                    let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+                    key[start + place / 8] |= u8::from(is_null) << (place % 8);
+                }
             }
             keys.append_value(&key);
         }
@@ -165,44 +193,68 @@ impl KeyShape {
             return vec![Arc::new(text)];
         }
         let mut rest: Vec<&[u8]> = keys.iter().map(Option::unwrap_or_default).collect();
-        self.fields.iter().map(|field| self.decode_field(*field, &mut rest)).collect()
-    }
-
-    fn decode_field(&self, field: DataType, rest: &mut [&[u8]]) -> ArrayRef {
-        match field {
-            DataType::Varchar => {
-                let mut column = StringBuilder::with_capacity(rest.len(), rest.len() * 12);
-                for bytes in rest {
-                    column.append_value(String::from_utf8_lossy(&take_text(bytes)));
-                }
-                Arc::new(column.finish())
-            }
-            DataType::Bigint => {
-                let mut column = Int64Builder::with_capacity(rest.len());
-                rest.iter_mut().for_each(|bytes| column.append_value(take_i64(bytes)));
-                Arc::new(column.finish())
-            }
-            DataType::Timestamp | DataType::TimestampTz => {
-                let mut column =
-                    TimestampMicrosecondBuilder::with_capacity(rest.len()).with_data_type(field.arrow());
-                rest.iter_mut().for_each(|bytes| column.append_value(take_i64(bytes)));
-                Arc::new(column.finish())
-            }
-            DataType::Date => {
-                let mut column = Date32Builder::with_capacity(rest.len());
-                for bytes in rest {
-                    let days = u32::from_be_bytes(take::<4>(bytes)) ^ 0x8000_0000;
-                    column.append_value(days as i32);
-                }
-                Arc::new(column.finish())
-            }
-            DataType::Boolean => {
-                let mut column = BooleanBuilder::with_capacity(rest.len());
-                rest.iter_mut().for_each(|bytes| column.append_value(take::<1>(bytes) == [1]));
-                Arc::new(column.finish())
-            }
-            DataType::Double | DataType::Decimal { .. } => unreachable!("refused by KeyShape::new"),
+        if self.is_plain_text() {
+            let texts =
+                rest.into_iter().map(|key| (key != [NULL_TEXT]).then(|| String::from_utf8_lossy(key)));
+            return vec![Arc::new(texts.collect::<StringArray>())];
         }
+        let columns = self.fields.iter().map(|field| decode_field(*field, &mut rest));
+        let columns: Vec<ArrayRef> = columns.collect();
+        if rest.iter().all(|marks| marks.is_empty()) {
+            return columns;
+        }
+        let fields = columns.into_iter().enumerate();
+        fields.map(|(place, column)| with_marks(column, place, &rest)).collect()
+    }
+}
+
+/// The column with NULL where the marks that are left of the keys say so.
+fn with_marks(column: ArrayRef, place: usize, marks: &[&[u8]]) -> ArrayRef {
+    let is_marked = |marks: &&[u8]| marks.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1);
+    let marked = NullBuffer::from_iter(marks.iter().map(|marks| !is_marked(marks)));
+    let nulls = NullBuffer::union(column.nulls(), Some(&marked));
+    // There is one for each row, as it must be.
+    column.to_data().into_builder().nulls(nulls).build().map_or(column, make_array)
+}
+
+fn decode_field(field: DataType, rest: &mut [&[u8]]) -> ArrayRef {
+    match field {
+        DataType::Varchar => {
+            let mut column = StringBuilder::with_capacity(rest.len(), rest.len() * 12);
+            for bytes in rest {
+                let text = take_text(bytes);
+                column.append_option(text.as_deref().map(String::from_utf8_lossy));
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Bigint => {
+            let mut column = Int64Builder::with_capacity(rest.len());
+            rest.iter_mut().for_each(|bytes| column.append_value(take_i64(bytes)));
+            Arc::new(column.finish())
+        }
+        DataType::Timestamp | DataType::TimestampTz => {
+            let mut column =
+                TimestampMicrosecondBuilder::with_capacity(rest.len()).with_data_type(field.arrow());
+            rest.iter_mut().for_each(|bytes| column.append_value(take_i64(bytes)));
+            Arc::new(column.finish())
+        }
+        DataType::Date => {
+            let mut column = Date32Builder::with_capacity(rest.len());
+            for bytes in rest {
+                let days = u32::from_be_bytes(take::<4>(bytes)) ^ 0x8000_0000;
+                column.append_value(days as i32);
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Boolean => {
+            let mut column = BooleanBuilder::with_capacity(rest.len());
+            for bytes in rest {
+                let [truth] = take::<1>(bytes);
+                column.append_option((truth != NULL_TRUTH).then_some(truth == 1));
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Double | DataType::Decimal { .. } => unreachable!("refused by KeyShape::new"),
     }
 }
 
@@ -215,6 +267,17 @@ fn text_at(column: &ArrayRef, row: usize) -> &str {
 
 fn append_i64(key: &mut Vec<u8>, value: i64) {
     key.extend_from_slice(&((value as u64) ^ (1 << 63)).to_be_bytes());
+}
+
+/// Appends what stands for NULL; returns whether it could be a value too.
+fn append_null(key: &mut Vec<u8>, field: DataType) -> bool {
+    match field {
+        DataType::Varchar => key.push(NULL_TEXT),
+        DataType::Boolean => key.push(NULL_TRUTH),
+        DataType::Date => key.extend_from_slice(&[0xFF; 4]),
+        _ => key.extend_from_slice(&[0xFF; 8]),
+    }
+    !matches!(field, DataType::Varchar | DataType::Boolean)
 }
 
 fn append_text(key: &mut Vec<u8>, text: &[u8]) {
@@ -237,11 +300,16 @@ fn take_i64(bytes: &mut &[u8]) -> i64 {
     (u64::from_be_bytes(take::<8>(bytes)) ^ (1 << 63)) as i64
 }
 
-fn take_text(bytes: &mut &[u8]) -> Vec<u8> {
+/// `None` for NULL.
+fn take_text(bytes: &mut &[u8]) -> Option<Vec<u8>> {
+    if bytes.first() == Some(&NULL_TEXT) {
+        take::<1>(bytes);
+        return None;
+    }
     let mut text = Vec::new();
     loop {
         match take::<1>(bytes) {
-            [0] if take::<1>(bytes) == [0] => return text,
+            [0] if take::<1>(bytes) == [0] => return Some(text),
             [byte] => text.push(byte),
         }
     }
@@ -250,7 +318,7 @@ fn take_text(bytes: &mut &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::Int64Array;
+    use arrow_array::{BooleanArray, Date32Array, Int64Array};
 
     fn pair(text: &[&str], numbers: &[i64]) -> Vec<ArrayRef> {
         vec![
@@ -311,6 +379,58 @@ mod tests {
         assert_eq!(keys.value(0), b"");
         assert_eq!(keys.value(1), "ü".as_bytes());
         assert_eq!(shape.decode(&keys)[0].as_string::<i32>().value(1), "ü");
+    }
+
+    /// Each tuple of these values, in their order.
+    fn tuples() -> (KeyShape, Vec<ArrayRef>) {
+        let mut all = Vec::new();
+        for text in [Some(""), Some("\0"), Some("a"), Some("\u{10FFFF}"), None] {
+            for number in [Some(i64::MIN), Some(-1), Some(i64::MAX), None] {
+                for truth in [Some(false), Some(true), None] {
+                    all.extend([Some(0), Some(i32::MAX), None].map(|days| (text, number, truth, days)));
+                }
+            }
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(all.iter().map(|tuple| tuple.0).collect::<StringArray>()),
+            Arc::new(all.iter().map(|tuple| tuple.1).collect::<Int64Array>()),
+            Arc::new(all.iter().map(|tuple| tuple.2).collect::<BooleanArray>()),
+            Arc::new(all.iter().map(|tuple| tuple.3).collect::<Date32Array>()),
+        ];
+        let types = vec![DataType::Varchar, DataType::Bigint, DataType::Boolean, DataType::Date];
+        (KeyShape::new(types).unwrap(), columns)
+    }
+
+    #[test]
+    fn keys_with_null_differ_from_all_others_and_come_back() {
+        let (shape, columns) = tuples();
+        let keys = shape.encode(&columns);
+        let different: std::collections::BTreeSet<&[u8]> = keys.iter().flatten().collect();
+        assert_eq!(different.len(), 5 * 4 * 3 * 3);
+        for (column, back) in columns.iter().zip(shape.decode(&keys)) {
+            assert_eq!(&back.to_data(), &column.to_data());
+        }
+    }
+
+    #[test]
+    fn null_changes_nothing_about_the_keys_beside_it() {
+        let (shape, columns) = tuples();
+        let keys = shape.encode(&columns);
+        for row in (0..keys.len()).filter(|row| columns.iter().all(|column| column.is_valid(*row))) {
+            let alone: Vec<ArrayRef> = columns.iter().map(|column| column.slice(row, 1)).collect();
+            assert_eq!(shape.encode(&alone).value(0), keys.value(row));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_null_is_no_text_and_stands_behind_all() {
+        let shape = KeyShape::new(vec![DataType::Varchar]).unwrap();
+        let texts = StringArray::from(vec![Some(""), Some("null"), Some("\u{10FFFF}"), None]);
+        let keys = shape.encode(&[Arc::new(texts.clone()) as ArrayRef]);
+        assert!(keys.iter().is_sorted());
+        assert_eq!(shape.decode(&keys)[0].as_string::<i32>(), &texts);
+        // A part of them, without the one that is no UTF-8.
+        assert_eq!(shape.decode(&keys.slice(0, 2))[0].as_string::<i32>(), &texts.slice(0, 2));
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub struct Records {
     pub times: Vec<i64>,
     /// Offset of each row, ascending.
     pub offsets: Vec<u64>,
+    /// How far each row says that its partition has come: after it the watermark is at least that. The least
+    /// value there is where it says nothing; empty where nobody asks.
+    pub punctuations: Vec<i64>,
     /// The bytes that they were decoded from, so that a record that fails later can still be shown.
     pub bytes: Vec<u8>,
     /// Offset of the first of `bytes`.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use event::DataType;
 use ingest::{
     DecodeSpec, Decoder, FieldSpec, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind, SourceSpec,
-    TimeSpec, TimeUnit, open, partitions, write_events,
+    TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,7 +46,7 @@ fn in_memory(events: u64) -> Result<(), Box<dyn Error>> {
     let pieces = cut(&text, 1 << 20);
     for _ in 0..5 {
         let mut decoder = Decoder::new(podcast());
-        let mut watermark = PartitionWatermark::new(5_000_000);
+        let mut watermark = PartitionWatermark::new(WatermarkSpec::Bounded(5_000_000));
         let (mut rows, mut copy, mut decode, mut mark) = (0, 0, 0, 0);
         for &(base, bytes) in &pieces {
             let start = Instant::now();
@@ -54,7 +54,7 @@ fn in_memory(events: u64) -> Result<(), Box<dyn Error>> {
             let copied = Instant::now();
             let (decoded, _) = decoder.decode(piece, usize::MAX);
             let done = Instant::now();
-            watermark.mark(&decoded.records.times);
+            watermark.mark(&decoded.records.times, &[]);
             mark += done.elapsed().as_nanos();
             copy += (copied - start).as_nanos();
             decode += (done - copied).as_nanos();
@@ -89,7 +89,7 @@ fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
                         records += decoded.records.batch.rows();
                         rejected += decoded.rejected.len();
                     }
-                    Poll::Pending | Poll::Finished => drop(lanes.remove(lane)),
+                    Poll::Pending | Poll::CaughtUp | Poll::Finished => drop(lanes.remove(lane)),
                 }
             }
         }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use event::DataType;
-//! use ingest::{DecodeSpec, Decoder, FieldSpec, PartitionWatermark, Piece, TimeSpec, TimeUnit};
+//! use ingest::{DecodeSpec, Decoder, FieldSpec, PartitionWatermark, Piece, TimeSpec, TimeUnit, WatermarkSpec};
 //!
 //! let spec = DecodeSpec::new(
 //!     vec![FieldSpec::new("duration_s", DataType::Double)],
@@ -19,20 +19,22 @@
 //! assert_eq!(decoded.records.times, [1_700_000_000_000_000]);
 //! assert_eq!(decoded.rejected[0].reason.code(), "type");
 //!
-//! let mut watermark = PartitionWatermark::new(5_000_000);
-//! assert!(watermark.mark(&decoded.records.times).is_empty());
+//! let mut watermark = PartitionWatermark::new(WatermarkSpec::Bounded(5_000_000));
+//! assert!(watermark.mark(&decoded.records.times, &[]).is_empty());
 //! assert_eq!(watermark.watermark().0, 1_699_999_994_999_999);
 //! ```
 
 mod decode;
 mod error;
+mod idleness;
 mod source;
 mod watermark;
 
 pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Piece, TimeSpec, TimeUnit, Witness};
 pub use error::IngestError;
+pub use idleness::Idleness;
 pub use source::{
     GenerateSpec, Incident, IncidentKind, Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec,
     Waker, open, partitions, truth, write_events, write_truth,
 };
-pub use watermark::PartitionWatermark;
+pub use watermark::{PartitionWatermark, WatermarkSpec};

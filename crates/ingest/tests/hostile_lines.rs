@@ -303,6 +303,72 @@ fn nesting_is_read_up_to_the_limit() {
     assert_eq!(outcomes(&decode(&flat, with(r#","device":{}"#).as_bytes())), ["too_deep"]);
 }
 
+/// What each record says of its partition (`-` for nothing), or the code of its reason.
+fn punctuations(spec: &DecodeSpec, lines: &[&str]) -> Vec<String> {
+    let decoded = decode(spec, lines.join("\n").as_bytes());
+    let said = decoded.records.punctuations.iter().map(|said| match *said {
+        i64::MIN => "-".to_owned(),
+        said => said.to_string(),
+    });
+    let mut all: Vec<String> = said.collect();
+    for (inserted, record) in decoded.rejected.iter().enumerate() {
+        all.insert(record.before + inserted, record.reason.code().to_owned());
+    }
+    all
+}
+
+#[test]
+fn what_a_record_says_of_its_partition_is_an_instant_of_the_range_or_nothing() {
+    let punctuated = |path: &[&str], unit| DecodeSpec {
+        punctuation: Some(TimeSpec::new(path, unit)),
+        ..DecodeSpec::new(
+            vec![FieldSpec::new("n", DataType::Bigint)],
+            TimeSpec::new(&["ts"], TimeUnit::Millis),
+        )
+    };
+    let ms = |members: &str| format!("{{\"ts\":1700000000000{members}}}");
+    let lines = [
+        ms(r#","wm":1700000000001"#),
+        ms(""),
+        ms(r#","wm":null,"n":1"#),
+        ms(r#","wm": null "#),
+        ms(r#","wm":1699999999999,"n":2"#),
+        ms(r#","wm":"soon""#),
+        ms(r#","wm":253402300799000"#),
+        ms(r#","wm":1700000000001,"wm":1700000000002"#),
+        ms(r#","wm":null,"wm":1700000000002"#),
+        ms(r#","wm":nul"#),
+        ms(r#","n":3"#),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let expected = [
+        "1700000000001000",
+        "-",
+        "-",
+        "-",
+        "1699999999999000",
+        "type",
+        "time_range",
+        "duplicate_name",
+        "duplicate_name",
+        "malformed",
+        "-",
+    ];
+    assert_eq!(punctuations(&punctuated(&["wm"], TimeUnit::Millis), &lines), expected);
+    let inner = punctuated(&["meta", "wm"], TimeUnit::Rfc3339);
+    let lines = [
+        r#"{"ts":1700000000000,"meta":{"wm":"2023-11-14T22:13:20Z"}}"#,
+        r#"{"meta":{"wm":null},"ts":1700000000000}"#,
+        r#"{"meta":{},"ts":1700000000000}"#,
+        r#"{"meta":{"wm":"yesterday"},"ts":1700000000000}"#,
+    ];
+    assert_eq!(punctuations(&inner, &lines), ["1700000000000000", "-", "-", "type"]);
+    // The event time may be what it says.
+    let same = punctuated(&["ts"], TimeUnit::Millis);
+    assert_eq!(punctuations(&same, &[&ms(""), r#"{"ts":null}"#]), ["1700000000000000", "missing"]);
+    assert_eq!(punctuations(&spec(), &[r#"{"user":"u","ts":1700000000000}"#]), [""; 0], "nobody asks");
+}
+
 #[test]
 fn long_records_are_read_up_to_the_limit() {
     let long = |bytes: usize| with(&format!(r#","x":"{}""#, "y".repeat(bytes)));

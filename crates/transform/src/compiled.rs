@@ -25,10 +25,9 @@ pub(crate) struct Compiled {
 impl Compiled {
     /// Finishes a bound expression over that schema.
     pub(crate) fn new(bound: Bound, schema: &Schema) -> Result<Self, ExpressionError> {
-        let Some(data_type) = bound.data_type else {
-            return Err(ExpressionError::new("the type of this NULL is not known", bound.span)
-                .help("write for instance CAST(NULL AS double)"));
-        };
+        // A bare NULL is a bigint where nothing else is wanted, as the results of a CASE of NULL are.
+        let data_type = bound.data_type.unwrap_or(DataType::Bigint);
+        let bound = bound.widened(data_type)?;
         let is_text = |index: usize| schema.fields()[index].data_type == DataType::Varchar;
         let node = improve(&bound.node, &is_text);
         Ok(Compiled { columns: node.columns(), node, data_type })

@@ -38,7 +38,8 @@ impl Dialect for DuckDb {
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {
-        character == '"'
+        // DuckDB knows the first, Flink the second.
+        character == '"' || character == '`'
     }
 
     fn supports_string_escape_constant(&self) -> bool {

@@ -29,6 +29,8 @@ pub struct TransformSpec<'a> {
     pub filters: &'a [(String, String)],
     /// Columns of the key, in order.
     pub key: &'a [String],
+    /// Whether NULL is a key as any other, as GROUP BY has it. If not, such a record fails.
+    pub null_keys: bool,
     /// Features of a window, in order.
     pub features: &'a [(String, String)],
     /// How many seconds after a record its session ends, where each record says so.
@@ -50,6 +52,7 @@ struct Inner {
     filter: Option<Compiled>,
     features: Features,
     key: Vec<usize>,
+    null_keys: bool,
     key_shape: KeyShape,
     key_fields: Vec<Field>,
     gap: Option<Gap>,
@@ -114,6 +117,7 @@ impl Transform {
             filter,
             features,
             key,
+            null_keys: spec.null_keys,
             key_shape,
             key_fields,
             gap,
@@ -166,7 +170,9 @@ impl Transform {
 
         let scope = Scope { columns: &columns, rows: kept.as_ref().map_or(rows, Vec::len) };
         let mut later = Failures::default();
-        inner.refuse_null_keys(scope, &mut later);
+        if !inner.null_keys {
+            inner.refuse_null_keys(scope, &mut later);
+        }
         let mut inputs = inner.inputs(scope, &mut later);
         let mut gaps = inner.gap.as_ref().map(|gap| gap.micros(scope, &mut later));
         let mut keys: Vec<ArrayRef> = inner.key.iter().map(|&index| Arc::clone(&columns[index])).collect();

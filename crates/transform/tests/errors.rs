@@ -166,7 +166,6 @@ fn what_sql_has_and_we_do_not_is_named() {
         "'2024-02-30' is not a date",
         "dates are written YYYY-MM-DD, times YYYY-MM-DD HH:MM:SS[.f]",
     );
-    check("NULL", "^^^^", "the type of this NULL is not known", "write for instance CAST(NULL AS double)");
     check(
         "pauses AS p",
         "          ^",

@@ -51,14 +51,8 @@ fn batch(rows: &[Row], coded: bool) -> Batch {
 fn job(derived: &[(&str, &str)], filters: &[(&str, &str)], features: &[(&str, &str)]) -> Transform {
     let (derived, filters, features) = (pairs(derived), pairs(filters), pairs(features));
     let key = ["user_id".to_owned()];
-    let spec = TransformSpec {
-        derived: &derived,
-        filters: &filters,
-        key: &key,
-        features: &features,
-        gap: None,
-        own: &[],
-    };
+    let (derived, filters, key, features) = (&derived[..], &filters[..], &key[..], &features[..]);
+    let spec = TransformSpec { derived, filters, key, features, ..TransformSpec::default() };
     Transform::compile(&schema(), &spec).unwrap()
 }
 
@@ -170,14 +164,8 @@ fn a_column_that_two_aggregates_read_is_made_once() {
 fn what_is_wrong_is_named() {
     let compile = |derived: &[(&str, &str)], filters: &[(&str, &str)], key: &str| {
         let (derived, filters, key) = (pairs(derived), pairs(filters), [key.to_owned()]);
-        let spec = TransformSpec {
-            derived: &derived,
-            filters: &filters,
-            key: &key,
-            features: &[],
-            gap: None,
-            own: &[],
-        };
+        let spec =
+            TransformSpec { derived: &derived, filters: &filters, key: &key, ..TransformSpec::default() };
         Transform::compile(&schema(), &spec).unwrap_err().to_string()
     };
     assert_eq!(compile(&[("x", "1 +")], &[], "user_id"), "x: expected an expression, found: the end");

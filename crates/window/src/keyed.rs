@@ -59,6 +59,13 @@ impl Keyed {
         }
     }
 
+    /// Says how far event time has come by what was read: [`Windows::set_reached`].
+    pub fn set_reached(&mut self, reached: Watermark) {
+        if let Keyed::Sliced(windows) = self {
+            windows.set_reached(reached);
+        }
+    }
+
     /// What became of records that waited for their turn, since the last call.
     pub fn take_judged(&mut self) -> Judged {
         match self {

@@ -38,6 +38,7 @@ mod keyed;
 mod keys;
 mod late;
 mod packed;
+mod quiet;
 mod restore;
 mod sequence;
 mod slice;

@@ -21,6 +21,8 @@ pub struct WindowSpec {
     pub grows: bool,
     /// How long after a window is due it still takes records that come late: then it is put out once more.
     pub lateness: i64,
+    /// In how many windows behind the last that holds a record of it a key still has a row.
+    pub quiet: i64,
     /// The time zone on whose clock windows start and end; UTC without one.
     pub zone: Option<TimeZone>,
 }
@@ -42,12 +44,21 @@ pub enum SpecError {
     /// Flink refuses it too: such an offset says the same as a smaller one.
     #[error("an offset must be shorter than the time from one start of a window to the next")]
     Offset,
+    /// Rows of quiet keys that cannot be.
+    #[error(
+        "keys that have gone quiet have rows for a whole number of slides, of windows that neither grow nor take late \
+         events"
+    )]
+    Quiet,
     /// A lateness before which a window is not even due.
     #[error("the lateness that is allowed for cannot be negative")]
     Lateness,
     /// A window that nothing ever puts out.
     #[error("nothing ever puts such a window out: it needs an end, or early results")]
     NeverOut,
+    /// Keys of other windows go with these.
+    #[error("only keys of count windows and of the global window expire: others go with their windows")]
+    Expires,
     /// Only windows that all keys share start at the same time.
     #[error("only windows that all keys share can be staggered")]
     Stagger,
@@ -71,7 +82,7 @@ impl WindowSpec {
         if slices >= SLICES_MAX {
             return Err(SpecError::TooManySlices(slices));
         }
-        Ok(WindowSpec { size, slide, offset: 0, grows: false, lateness: 0, zone: None })
+        Ok(WindowSpec { size, slide, offset: 0, grows: false, lateness: 0, quiet: 0, zone: None })
     }
 
     /// Windows of `size`, one after the other.
@@ -114,6 +125,18 @@ impl WindowSpec {
     /// If it is negative.
     pub fn allowing(self, lateness: i64) -> Result<Self, SpecError> {
         if lateness < 0 { Err(SpecError::Lateness) } else { Ok(WindowSpec { lateness, ..self }) }
+    }
+
+    /// The same windows, in which a key that has gone quiet still has rows for that long: those of the windows that
+    /// start at most `quiet` behind one that holds a record of it.
+    ///
+    /// # Errors
+    /// If that is not a whole number of slides, or the windows grow or take late records.
+    pub fn noticing(self, quiet: i64) -> Result<Self, SpecError> {
+        if quiet < 0 || quiet % self.slide != 0 || (quiet > 0 && (self.grows || self.lateness > 0)) {
+            return Err(SpecError::Quiet);
+        }
+        Ok(WindowSpec { quiet: quiet / self.slide, ..self })
     }
 
     /// The same windows by the clock of a time zone: one of a day starts at midnight there, and lasts as long as

@@ -45,7 +45,8 @@ impl Windows {
     /// The first window that is not closed and holds a record.
     fn next_window(&self) -> Option<i64> {
         let floor = self.floor.max(self.slicing.first_window_due_after(self.closed.0));
-        let (slice, _) = self.slices.range(self.expired..).next()?;
+        let first = if self.quiet.is_some() { self.first_kept() } else { self.expired };
+        let (slice, _) = self.slices.range(first..).next()?;
         let mut number = self.slicing.first_window_of(self.slicing.start_of_slice(*slice)).max(floor);
         while self.slicing.repeats(number) {
             number += 1;

@@ -11,6 +11,7 @@ use crate::WindowSpec;
 use crate::aggregate::{Folding, Layout, Progress, Target, Totals, fold, results, text_words};
 use crate::aside::{Arrival, Aside};
 use crate::keys::Keys;
+use crate::quiet::Quiet;
 use crate::slice::Slice;
 use crate::slicing::Slicing;
 use crate::snapshot::Saving;
@@ -71,6 +72,8 @@ pub struct Windows {
     /// nothing, so that rows do not wait for that, or at the latest before the next window closes. Where late
     /// records are allowed for, they stay until that time is over.
     pub(crate) expired: i64,
+    /// Keys that have gone quiet, where they have rows.
+    pub(crate) quiet: Option<Quiet>,
     /// The snapshot that is being taken.
     pub(crate) saving: Option<Saving>,
     result_schema: Arc<Schema>,
@@ -98,7 +101,9 @@ impl Windows {
     pub fn new(spec: WindowSpec, aggregates: Vec<Aggregate>) -> Self {
         let fields = aggregates.iter().enumerate();
         let fields = fields.map(|(i, a)| Field::new(format!("{} #{i}", a.name()), a.data_type())).collect();
+        let quiet = spec.quiet;
         Windows {
+            quiet: (quiet > 0).then(|| Quiet::new(quiet)),
             slicing: Slicing::new(spec),
             layout: Layout::narrow(aggregates),
             keys: Keys::new(random_seed()),
@@ -126,7 +131,11 @@ impl Windows {
 
     /// Bytes of memory that the state holds, texts, spills and records set aside not counted.
     pub fn bytes(&self) -> usize {
-        self.keys.bytes() + self.running.bytes() + self.slices.values().map(Slice::bytes).sum::<usize>()
+        let quiet = self.quiet.as_ref().map_or(0, Quiet::bytes);
+        self.keys.bytes()
+            + quiet
+            + self.running.bytes()
+            + self.slices.values().map(Slice::bytes).sum::<usize>()
     }
 
     /// Takes in records each of which is ahead of its partition's watermark just before it.
@@ -213,23 +222,29 @@ impl Windows {
         slice.find_or_insert(&self.layout, &mut self.keys, slots, rows);
         // Only a record that was behind can meet a slice that older windows have already used.
         let is_in = (self.left..self.merged_to).contains(&number);
-        let touched = if is_in { unique(rows) } else { Vec::new() };
-        self.change_running(number, &touched, -1);
+        let counted = self.quiet.as_ref().is_some_and(|quiet| quiet.counts(number));
+        let touched = if is_in || counted { unique(rows) } else { Vec::new() };
+        self.change_totals(number, &touched, is_in, -1);
         let mut from = Progress::default();
         while let Err(progress) = self.fold_from(folding, number, rows, select, from) {
             self.widen(progress.aggregate);
             from = progress;
         }
-        self.change_running(number, &touched, 1);
+        self.change_totals(number, &touched, is_in, 1);
     }
 
-    fn change_running(&mut self, number: i64, touched: &[u32], sign: i64) {
+    fn change_totals(&mut self, number: i64, touched: &[u32], running: bool, sign: i64) {
         if touched.is_empty() {
             return;
         }
-        self.running.reserve(&self.layout, self.keys.slots());
         let slice = &self.slices[&number];
-        self.running.change(&self.layout, slice, touched, sign);
+        if let Some(quiet) = self.quiet.as_mut().filter(|quiet| quiet.counts(number)) {
+            quiet.change(slice, touched.iter().map(|row| *row as usize), self.layout.stride(), sign);
+        }
+        if running {
+            self.running.reserve(&self.layout, self.keys.slots());
+            self.running.change(&self.layout, slice, touched, sign);
+        }
     }
 
     fn fold_from(
@@ -331,7 +346,10 @@ impl Windows {
     fn begin_close(&mut self, number: i64) {
         let slices = self.slicing.slices_of(number);
         self.expired = self.expired.max(slices.start);
+        // Windows before it have nothing to put out.
+        self.floor = self.floor.max(number);
         self.expire();
+        self.enter_quiet(slices.end);
         self.running.reserve(&self.layout, self.keys.slots());
         let merged_to = self.merged_to.max(slices.start);
         for (_, slice) in self.slices.range(merged_to.min(slices.end)..slices.end) {
@@ -356,6 +374,7 @@ impl Windows {
         }
         self.left = self.left.max(self.expired);
         let kept = self.first_kept();
+        self.leave_quiet(kept);
         while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < kept) {
             for slot in oldest.remove().slots.iter() {
                 self.keys.release(*slot);
@@ -365,6 +384,9 @@ impl Windows {
 
     /// The first slice that is still needed, by a window that is to close or may be corrected.
     pub(crate) fn first_kept(&self) -> i64 {
+        if let Some(quiet) = &self.quiet {
+            return self.first_quiet(quiet).min(self.expired);
+        }
         let open_to_late = self.closed.0.saturating_sub(self.slicing.lateness());
         let correctable = self.slicing.first_window_due_after(open_to_late);
         if self.slicing.lateness() == 0 {
@@ -388,7 +410,8 @@ impl Windows {
             let mut key_offsets = Vec::with_capacity(slots.capacity() + 1);
             key_offsets.push(0i32);
             while next < last && slots.len() < EMIT_ROWS && key_bytes.len() < EMIT_KEY_BYTES {
-                if self.running.additive[next * width] > 0 {
+                let quiet = || self.quiet.as_ref().is_some_and(|quiet| quiet.has(next, window.due()));
+                if self.running.additive[next * width] > 0 || quiet() {
                     slots.push(next as u32);
                     self.keys.append_key(next as u32, &mut key_bytes);
                     key_offsets.push(key_bytes.len() as i32);

@@ -254,7 +254,27 @@ fn naive(case: &Case) -> Answer {
             rows.insert((start, end, key, first), naive_row(&all));
         }
     }
+    add_quiet(case, &mut rows);
     (rows, late)
+}
+
+/// Rows of keys that have gone quiet, in the windows behind those that hold a record of them.
+fn add_quiet(case: &Case, rows: &mut BTreeMap<(i64, i64, u8, u64), Row>) {
+    let records = case.partitions.iter().flatten();
+    let reached = records.map(|record| record.time - case.bound - 1).max().unwrap_or(i64::MIN);
+    let held: Vec<(i64, i64, u8)> = rows.keys().map(|(start, end, key, _)| (*start, *end, *key)).collect();
+    for (start, end, key) in held {
+        for behind in (1..=case.spec.quiet).map(|windows| windows * case.spec.slide) {
+            if end + behind - 1 <= reached {
+                rows.entry((start + behind, end + behind, key, 0)).or_insert_with(quiet_row);
+            }
+        }
+    }
+}
+
+fn quiet_row() -> Row {
+    const COUNTS: [usize; 5] = [0, 1, 11, 14, 16];
+    (0..17).map(|place| if COUNTS.contains(&place) { "0" } else { "null" }.to_owned()).collect()
 }
 
 /// The chunks that snapshots have left and that are still needed, as a store would keep them.
@@ -327,6 +347,9 @@ fn run(case: &Case) -> Answer {
             behind.into_iter().map(|(r, o, _)| (r, o)).unzip();
         late += feed(&mut windows, partition, &records, &offsets, Some(&seen));
         let watermark = Watermark(marks.iter().copied().min().expect("a partition"));
+        let read_so_far = read.iter().zip(&case.partitions).flat_map(|(read, records)| &records[..*read]);
+        let reached = read_so_far.map(|record| record.time - case.bound - 1).max();
+        windows.set_reached(Watermark(reached.unwrap_or(i64::MIN)));
         let mut take = |closed: Rows| {
             assert!(closed.failures.is_empty());
             for row in 0..closed.keys.len() {
@@ -404,10 +427,13 @@ fn spec() -> impl Strategy<Value = WindowSpec> {
     let growing = (1i64..9, 1i64..7)
         .prop_map(|(step, steps)| WindowSpec::cumulate(step * steps, step).expect("windows that can be"));
     let lateness = prop_oneof![1 => Just(0i64), 1 => 1i64..40];
-    (prop_oneof![3 => sliding, 1 => growing], any::<i64>(), lateness).prop_map(|(spec, offset, lateness)| {
+    let spec = prop_oneof![3 => sliding, 1 => growing];
+    (spec, any::<i64>(), lateness, 0i64..5).prop_map(|(spec, offset, lateness, quiet)| {
         let period = if spec.grows { spec.size } else { spec.slide };
         let spec = spec.starting_at(offset % period).and_then(|spec| spec.allowing(lateness));
-        spec.expect("windows that can be")
+        let spec = spec.expect("windows that can be");
+        let quiet = if spec.grows || lateness > 0 { 0 } else { quiet * spec.slide };
+        spec.noticing(quiet).expect("windows that can be")
     })
 }
 

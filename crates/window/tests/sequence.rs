@@ -247,8 +247,8 @@ fn naive(case: &Case) -> Answer {
         match case.spec.clone() {
             SequenceSpec::Session { gap } => naive_sessions(&records, |_| gap, &mut answer),
             SequenceSpec::SessionByRecord => naive_sessions(&records, |record| record.gap, &mut answer),
-            SequenceSpec::Count { size, slide } => {
-                naive_counts(&records, size as usize, slide as usize, &mut answer);
+            SequenceSpec::Count { size, slide, expires } => {
+                naive_counts(&records, size as usize, slide as usize, expires, &mut answer);
             }
             SequenceSpec::Triggered(spec) => {
                 triggers::naive(&spec, &records, &mut answer);
@@ -283,13 +283,15 @@ fn naive_sessions(records: &[&Placed], gap: impl Fn(&Record) -> i64, answer: &mu
     open.iter().for_each(|session| close(session, answer));
 }
 
-fn naive_counts(records: &[&Placed], size: usize, slide: usize, answer: &mut Answer) {
+fn naive_counts(records: &[&Placed], size: usize, slide: usize, expires: Option<i64>, answer: &mut Answer) {
     // Where windows do not overlap, windows are numbered anew where none is open and none is due as late.
-    let (mut first, mut due) = (0, i64::MIN);
+    let (mut first, mut due, mut last) = (0, i64::MIN, i64::MIN);
     for (number, placed) in records.iter().enumerate() {
-        if size <= slide && (number - first) % slide == 0 && placed.seen > due {
-            first = number;
+        let is_gone = expires.is_some_and(|idle| last.saturating_add(idle) <= placed.seen) && last > i64::MIN;
+        if is_gone || size <= slide && (number - first) % slide == 0 && placed.seen > due {
+            (first, last) = (number, i64::MIN);
         }
+        last = last.max(placed.record.time).max(placed.seen);
         let count = number + 1 - first;
         if count % slide == 0 {
             let held = &records[first + count.saturating_sub(size)..=number];
@@ -478,8 +480,8 @@ fn run(case: &Case) -> Answer {
     assert_eq!(workers.windowed as usize + workers.answer.late.len(), records);
     for (sequence, _) in &workers.workers {
         let open = match &case.spec {
-            SequenceSpec::Count { size, slide } => (*size, *slide) != (1, 1),
-            SequenceSpec::Triggered(spec) => spec.windows == Assigner::Global,
+            SequenceSpec::Count { size, slide, expires } => (*size, *slide) != (1, 1) && expires.is_none(),
+            SequenceSpec::Triggered(spec) => spec.windows == Assigner::Global && spec.expires.is_none(),
             _ => false,
         };
         assert!(sequence.waiting() == 0 && (open || sequence.keys() == 0), "nothing is left behind");
@@ -508,6 +510,10 @@ fn spec() -> impl Strategy<Value = SequenceSpec> {
         2 => (1u64..7).prop_map(|size| SequenceSpec::count(size).expect("windows that can be")),
         4 => (1u64..9, 1u64..7).prop_map(|(size, slide)| {
             SequenceSpec::count_sliding(size, slide).expect("windows that can be")
+        }),
+        3 => (1u64..9, 1u64..7, 1i64..40).prop_map(|(size, slide, idle)| {
+            let spec = SequenceSpec::count_sliding(size, slide).and_then(|spec| spec.expiring(idle));
+            spec.expect("windows that can be")
         }),
         1 => Just(SequenceSpec::each()),
         9 => triggers::spec().prop_map(|spec| SequenceSpec::Triggered(Box::new(spec))),

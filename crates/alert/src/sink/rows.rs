@@ -21,6 +21,8 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// A longer key is cut and ends with its hash: databases have a bound for what they index.
 const KEY_BYTES: usize = 1000;
+/// A key that is NULL.
+const NULL: &str = "null";
 /// How much of it is left.
 const KEY_HEAD_BYTES: usize = 900;
 
@@ -239,7 +241,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// A key as text: a string bare, anything else as JSON.
 ///
-/// A string that holds NUL, or starts with a quote, is written as JSON too, so that two keys are never the
+/// A string that holds NUL, starts with a quote, or is `null`, is written as JSON too, so that two keys are never the
 /// same text.
 fn key_text(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
     let json = raw.get();
@@ -247,11 +249,11 @@ fn key_text(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
         return Ok(shortened(json));
     }
     let inside = &json[1..json.len() - 1];
-    if !inside.contains('\\') && inside.len() <= KEY_BYTES {
+    if !inside.contains('\\') && inside.len() <= KEY_BYTES && inside != NULL {
         return Ok(Cow::Borrowed(inside));
     }
     let text: String = serde_json::from_str(json)?;
-    if text.contains('\0') || text.starts_with('"') {
+    if text.contains('\0') || text.starts_with('"') || text == NULL {
         return Ok(shortened(json));
     }
     Ok(Cow::Owned(shortened(&text).into_owned()))

@@ -422,9 +422,11 @@ fn plain_rows_stand_by_key_and_window_and_a_key_of_any_length_or_kind_is_one() {
             row("\"\\\"ann\\\\u0000\\\"\"", 600_000, "a"),
             row(&format!("\"{long}\""), 600_000, "a"),
             row(&format!("\"{other}\""), 600_000, "a"),
+            row("null", 600_000, "a"),
+            row("\"null\"", 600_000, "a"),
         ];
         sink.deliver(1, lines.concat().as_bytes()).unwrap();
-        assert_eq!(database.query("SELECT count(*), count(DISTINCT key) FROM alerts"), ["7|5"]);
+        assert_eq!(database.query("SELECT count(*), count(DISTINCT key) FROM alerts"), ["9|7"]);
         let found =
             database.query("SELECT rule, row FROM alerts WHERE key = 'ann' ORDER BY window_end, rule");
         let found: Vec<(&str, serde_json::Value)> = found

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use checkpoint::{Segment, SourceState, Store};
-use event::{Counts, Due, Epoch, OutputRow, Place, Watermark};
+use event::{Counts, Due, Epoch, OutputRow, Watermark};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
@@ -20,6 +20,7 @@ use crate::held::Held;
 use crate::job::{RunError, Summary};
 use crate::message::{Item, Mark, Part};
 use crate::plant::Plant;
+use crate::standing::Global;
 use crate::worker::{Here, Known};
 
 /// The worker that delivers.
@@ -30,9 +31,8 @@ pub(crate) struct Writer {
     pub(crate) sinks: Vec<OpenSink>,
     pub(crate) store: Option<Store>,
     pub(crate) plan: Plan,
-    /// Where the partitions of each worker go on.
-    pub(crate) marks: Vec<Place>,
-    pub(crate) watermark: Watermark,
+    /// How far all workers are.
+    pub(crate) global: Global,
     pub(crate) counts: Counts,
     pub(crate) held: Vec<OutputRow>,
     pub(crate) sources: Vec<SourceState>,
@@ -118,13 +118,18 @@ struct Arrived {
 
 struct Writing {
     delivery: Delivery,
-    marks: Vec<Place>,
-    watermark: Watermark,
+    global: Global,
     /// Every row that stands before it is here.
     reached: Due,
+    /// Every row that stands before it is in a checkpoint, put out or held.
+    committed: Due,
+    /// The same at the cuts that are not committed.
+    reached_at: BTreeMap<u32, Due>,
     counts: Counts,
-    /// Rows that are not due yet.
+    /// Rows that are not due yet, for sinks that deliver with checkpoints.
     held: Held,
+    /// Those for sinks that deliver at once. What rests on decisions that no checkpoint holds waits here as well.
+    held_at_once: Held,
     sources: Vec<SourceState>,
     summary: Arc<std::sync::Mutex<Option<Summary>>>,
     epochs: BTreeMap<Epoch, Arrived>,
@@ -145,13 +150,15 @@ struct Writing {
 impl Writing {
     fn new(here: &Here, writer: Writer, activate: Box<dyn Fn() + Send + Sync>) -> Self {
         let delivery = Delivery::start(here, writer.plan, writer.store, writer.sinks, Arc::from(activate));
-        Writing {
+        let mut writing = Writing {
             delivery,
-            marks: writer.marks,
-            watermark: writer.watermark,
-            reached: Place::first_at(writer.watermark).into(),
+            reached: writer.global.place().into(),
+            committed: writer.global.place().into(),
+            reached_at: BTreeMap::new(),
+            global: writer.global,
             counts: writer.counts,
-            held: writer.held.into_iter().collect(),
+            held: Held::default(),
+            held_at_once: Held::default(),
             sources: writer.sources,
             summary: writer.summary,
             epochs: BTreeMap::new(),
@@ -162,7 +169,9 @@ impl Writing {
             pending: BTreeMap::new(),
             committing: BTreeMap::new(),
             here: here.clone(),
-        }
+        };
+        writer.held.into_iter().for_each(|row| writing.hold(row));
+        writing
     }
 
     /// Applies the epochs that are whole, and commits the intervals whose parts are all there.
@@ -174,7 +183,7 @@ impl Writing {
                     break;
                 }
                 if let Some(arrived) = self.epochs.remove(&epoch) {
-                    self.apply(arrived);
+                    self.apply(epoch, arrived);
                 }
             }
             let over = items.is_none_or(|reached| self.here.interval(reached) > self.interval);
@@ -188,43 +197,41 @@ impl Writing {
         if items.is_none() && !self.here.keeps_state() {
             self.give_rest();
         }
-        self.here.control.set_totals(&self.counts, self.watermark);
-        // First the lines, so that a checkpoint makes those durable that it counts as put out.
-        self.delivery.flush();
-        self.commit(parts);
+        self.here.control.set_totals(&self.counts, self.watermark());
         for number in self.delivery.committed() {
             self.here.control.vitals().committed_up_to(number);
             self.committing.remove(&number);
+            if let Some(reached) = self.reached_at.remove(&number) {
+                self.committed = reached;
+            }
         }
+        self.give_at_once();
+        // First the lines, so that a checkpoint makes those durable that it counts as put out.
+        self.delivery.flush();
+        self.commit(parts);
         self.here.control.vitals().set_sinks_idle(self.delivery.is_idle());
         Ok(())
     }
 
     /// Takes in the items of an epoch, moves the watermark, and gives the sinks what became due.
-    fn apply(&mut self, arrived: Arrived) {
+    fn apply(&mut self, epoch: Epoch, arrived: Arrived) {
         for item in arrived.items {
             match item {
-                Item::Row(row) => self.held.push(row),
+                Item::Row(row) => self.hold(row),
                 Item::Counts(counts) => self.counts += counts,
                 Item::Rejected(rejected) => {
                     if let Some(sink) = self.here.job.quarantine {
                         let Known { name, series } = &self.here.partitions[rejected.partition as usize];
                         let row = alert::quarantine_row(&rejected, name, *series, sink);
-                        self.held.push(row);
+                        self.hold(row);
                     }
                 }
             }
         }
-        for mark in arrived.marks {
-            let held = &mut self.marks[mark.from as usize];
-            *held = mark.place.max(*held);
-            self.cut |= mark.cut;
-        }
-        // After a restart the marks are behind what was reached before it, for a while.
-        if let Some(place) = self.marks.iter().min().filter(|place| place.seen >= self.watermark) {
-            self.watermark = place.seen;
-            self.reached = Due::from(*place);
-        }
+        self.cut |= arrived.marks.iter().any(|mark| mark.cut);
+        self.global.apply(epoch, arrived.marks.into_iter().map(|mark| (mark.from, mark.standing)));
+        self.reached = Due::from(self.global.place());
+        self.give_at_once();
         while let Some(row) = self.held.next_before(&self.reached) {
             if self.delivery.give(row) {
                 self.here.control.ask_for_cut();
@@ -239,22 +246,47 @@ impl Writing {
         }
     }
 
+    fn watermark(&self) -> Watermark {
+        self.global.place().seen
+    }
+
+    fn hold(&mut self, row: OutputRow) {
+        let held = if self.delivery.is_at_once(row.sink) { &mut self.held_at_once } else { &mut self.held };
+        held.push(row);
+    }
+
+    /// Gives the sinks that deliver at once what is due and would be put out after any restart: what rests on no
+    /// decision that is in no checkpoint, or is in one itself.
+    fn give_at_once(&mut self) {
+        let waits = self.here.keeps_state() && !self.here.world.has(Plant::RunAhead);
+        let due = match waits {
+            true => Due::from(self.global.decided()).max(self.committed.clone()),
+            false => self.reached.clone(),
+        };
+        while let Some(row) = self.held_at_once.next_before(&due) {
+            self.delivery.give(row);
+        }
+    }
+
     /// At the end of a drained job that keeps no state: nothing can come before what still waits for its
     /// turn, and nobody will put it out later.
     fn give_rest(&mut self) {
-        while let Some(row) = self.held.next() {
+        while let Some(row) = self.held.next().or_else(|| self.held_at_once.next()) {
             self.delivery.give(row);
         }
     }
 
     /// What the checkpoint of the interval that is over says of this operator.
     fn freeze(&mut self) -> Cut {
-        let finished = self.watermark == Watermark::FINISHED;
+        let finished = self.watermark() == Watermark::FINISHED;
+        self.reached_at.insert(self.interval, self.reached.clone());
+        let (mut held, at_once) = (self.held.rows(), self.held_at_once.rows());
+        held.extend(at_once);
         Cut {
             number: self.interval,
-            watermark: self.watermark,
+            watermark: self.watermark(),
             counts: self.counts,
-            held: self.held.rows(),
+            held,
             outbox: self.delivery.take_outbox(),
             finished,
         }
@@ -302,8 +334,8 @@ impl Writing {
         {
             *summary = Some(Summary {
                 counts: self.counts,
-                finished: self.watermark == Watermark::FINISHED,
-                watermark: self.watermark,
+                finished: self.watermark() == Watermark::FINISHED,
+                watermark: self.watermark(),
                 already_finished: false,
             });
         }

@@ -3,14 +3,14 @@
 //! One partition at a time, a tick after each round; stops while the sinks are too far behind. What a
 //! record means is decided in `ingest` and `transform`; this decides when to read.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alert::Mode;
 use checkpoint::{Kind, SourceState, encode};
-use event::{Counts, Epoch, Place};
+use event::{Counts, Epoch};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -22,6 +22,7 @@ use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
 use crate::plant::Plant;
+use crate::standing::{Heard, Standing};
 use crate::vitals::Pulse;
 use crate::worker::{Here, Probes};
 
@@ -38,8 +39,8 @@ const FAR_PARCELS: usize = 32;
 /// What the reading operator starts with.
 pub(crate) struct Reader {
     pub(crate) intakes: Vec<Intake>,
-    /// The newest epoch that this worker has heard of from any other.
-    pub(crate) heard: Rc<Cell<Epoch>>,
+    /// What this worker has heard of all.
+    pub(crate) heard: Rc<Heard>,
 }
 
 /// Its outputs.
@@ -140,7 +141,7 @@ struct Reading {
     shown_bytes: usize,
     /// Ticks that the sinks have not taken yet, with the bytes of records to be shown in each.
     ahead: VecDeque<(Epoch, usize)>,
-    heard: Rc<Cell<Epoch>>,
+    heard: Rc<Heard>,
     last_tick: Instant,
     last_cut: Instant,
     /// How long to wait for the sinks next.
@@ -215,11 +216,14 @@ impl Reading {
 
     /// Polls the partition whose turn it is, and sends what it gave.
     fn poll(&mut self, capabilities: &Capabilities) -> Result<(), RunError> {
-        let Turn { parcels, counts, rejected, shown_bytes, polled } =
-            self.intakes[self.turn].poll(&self.here)?;
+        let Turn { parcels, counts, rejected, shown_bytes, polled, turned, waits } =
+            self.intakes[self.turn].poll(&self.here, self.epoch, &self.heard)?;
         self.shown_bytes += shown_bytes;
         self.polled |= polled;
-        self.moved |= polled;
+        self.moved |= polled | turned;
+        if waits {
+            self.heard.wait(&self.activator);
+        }
         self.counts += counts;
         self.rejected.extend(rejected.into_iter().map(Item::Rejected));
         self.here.control.add_read(counts.read);
@@ -250,6 +254,9 @@ impl Reading {
         let tick = self.here.job.flow.tick;
         let polled = std::mem::take(&mut self.polled);
         if self.intakes.iter().all(Intake::is_finished) {
+            if self.is_undecided() {
+                return self.settle(capabilities);
+            }
             self.end(capabilities, false)?;
             return Ok(Next::Never);
         }
@@ -257,9 +264,11 @@ impl Reading {
         if self.moved && since < tick {
             return Ok(if polled { Next::Now } else { Next::After(tick - since) });
         }
-        if self.moved || self.heard.get() > self.epoch {
+        // What others have said at an epoch is applied once nobody is to say more at it: whoever has nothing to
+        // say goes past it too, and need not be followed, since it has said so before.
+        if self.moved || self.heard.newest() >= self.epoch {
             self.tick(capabilities, false);
-            let next = self.epoch.next_tick().max(self.heard.get());
+            let next = self.epoch.max(self.heard.newest()).next_tick();
             // A cut of another worker is followed by a cut of our own, never by a jump.
             let end = if self.here.keeps_state() { self.last_tick_of_interval() } else { next };
             self.advance(capabilities, next.min(end));
@@ -271,12 +280,38 @@ impl Reading {
         })
     }
 
+    /// Whether what is put out at once has to wait for the commit of what partitions have decided. The last
+    /// checkpoint says that all is put out, so that must have happened before.
+    fn is_undecided(&self) -> bool {
+        let at_once = self.here.job.sinks.iter().any(|sink| sink.mode == Mode::AtOnce);
+        let last = self.intakes.iter().filter_map(Intake::undecided_in).max();
+        let is_committed = |interval| interval < self.epoch.interval() && !self.is_uncommitted();
+        self.here.keeps_state() && at_once && last.is_some_and(|interval| !is_committed(interval))
+    }
+
+    /// Takes a checkpoint before the last one, or waits for it.
+    fn settle(&mut self, capabilities: &mut Capabilities) -> Result<Next, RunError> {
+        if !self.is_uncommitted() {
+            self.cut(capabilities, false)?;
+        }
+        self.pulse.waits_at(None);
+        Ok(self.look_again())
+    }
+
     /// Says how far the partitions have come.
     fn tick(&mut self, capabilities: &Capabilities, cut: bool) {
-        let place = self.intakes.iter().map(|intake| intake.place(&self.here)).min().unwrap_or(Place::END);
+        if !self.is_uncommitted() {
+            let interval = self.epoch.interval();
+            self.intakes.iter_mut().for_each(|intake| intake.committed_before(interval));
+        }
+        let mut standing = Standing::finished();
+        self.intakes.iter().for_each(|intake| intake.stand(&self.here, &mut standing));
         let drain = self.here.control.is_draining();
         let from = self.here.worker as u32;
-        let marks = (0..self.here.peers as u32).map(|to| Mark { to, from, place, cut, drain });
+        let marks = (0..self.here.peers as u32).map(|to| {
+            let standing = standing.clone();
+            Mark { to, from, standing, cut, drain }
+        });
         self.marks.activate().session(&capabilities[1]).give_iterator(marks);
         let counts = std::mem::take(&mut self.counts);
         if counts != Counts::default() || !self.rejected.is_empty() {
@@ -300,7 +335,7 @@ impl Reading {
     fn wants_cut(&self) -> bool {
         let Some(state) = &self.here.job.state else { return false };
         self.since(self.last_cut) >= state.checkpoint_every
-            || self.heard.get().interval() > self.epoch.interval()
+            || self.heard.newest().interval() > self.epoch.interval()
             || self.epoch == self.last_tick_of_interval()
             || self.here.control.wants_cut()
     }
@@ -365,6 +400,8 @@ impl Reading {
         let position =
             encode(Kind::Position, &position).map_err(|error| RunError::Snapshot(error.to_string()))?;
         let partition = intake.name().to_owned();
-        Ok((intake.ordinal(), SourceState { partition, position, watermark: intake.watermark_state() }))
+        let watermark = intake.watermark_state();
+        let asleep = intake.sleeps() && !self.here.world.has(Plant::ForgetSleep);
+        Ok((intake.ordinal(), SourceState { partition, position, watermark, asleep }))
     }
 }

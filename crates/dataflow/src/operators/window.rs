@@ -3,13 +3,12 @@
 //! Records are taken in as they come, but never those of an interval whose predecessor has not been
 //! snapshotted; watermarks are applied in the order of epochs, once a frontier has passed them.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use checkpoint::Store;
-use event::{Counts, Epoch, Place, Reason, Rejected, Rows};
+use event::{Counts, Epoch, Reason, Rejected, Rows};
 use serde_bytes::ByteBuf;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
@@ -28,17 +27,18 @@ use crate::job::RunError;
 use crate::message::{Columns, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
 use crate::snapshot::SnapshotWriter;
+use crate::standing::{Global, Heard};
 use crate::worker::Here;
 
 /// What the window operator starts with.
 pub(crate) struct Restored {
     pub(crate) windows: Keyed,
-    /// Where each worker's partitions go on.
-    pub(crate) marks: Vec<Place>,
+    /// How far all workers are.
+    pub(crate) global: Global,
     /// Where snapshots go, if the job keeps state.
     pub(crate) store: Option<Store>,
     /// Shared with the reading operator of this worker.
-    pub(crate) heard: Rc<Cell<Epoch>>,
+    pub(crate) heard: Rc<Heard>,
 }
 
 /// Its outputs.
@@ -77,7 +77,7 @@ pub(crate) fn window<'scope>(
     let mut operator = Windowing {
         interval: here.first_interval,
         windows: keyed.windows,
-        marks: keyed.marks,
+        global: keyed.global,
         heard: keyed.heard,
         activator: scope.activator_for(address),
         waiting: BTreeMap::new(),
@@ -107,7 +107,7 @@ pub(crate) fn window<'scope>(
             });
             mark_input.for_each(|capability, marks| {
                 let Some(epoch) = capability.least().map(|epoch| Epoch(*epoch)) else { return };
-                operator.heard.set(operator.heard.get().max(epoch));
+                operator.heard.hear_of(epoch);
                 let tick = operator.ticks.entry(epoch).or_insert_with(|| {
                     let retain = |port| capability.delayed(&epoch.0, port);
                     Tick { capabilities: [retain(ROWS), retain(ITEMS), retain(PARTS)], marks: Vec::new() }
@@ -134,8 +134,8 @@ struct Windowing {
     /// The interval whose records are taken in.
     interval: u32,
     windows: Keyed,
-    marks: Vec<Place>,
-    heard: Rc<Cell<Epoch>>,
+    global: Global,
+    heard: Rc<Heard>,
     activator: Activator,
     /// Parcels of later intervals.
     waiting: BTreeMap<Epoch, Vec<Parcel>>,
@@ -240,20 +240,21 @@ impl Windowing {
     /// done: many rows are emitted in several activations, so that those who take them keep up.
     fn apply(&mut self, epoch: Epoch) -> bool {
         let Some(tick) = self.ticks.get_mut(&epoch) else { return true };
-        let mut cut = false;
-        for mark in tick.marks.drain(..) {
-            let held = &mut self.marks[mark.from as usize];
-            *held = mark.place.max(*held);
-            cut |= mark.cut;
-            if mark.drain {
-                self.here.control.drain();
-            }
+        let marks = std::mem::take(&mut tick.marks);
+        let cut = marks.iter().any(|mark| mark.cut);
+        if marks.iter().any(|mark| mark.drain) {
+            self.here.control.drain();
+        }
+        if !marks.is_empty() {
+            self.global.apply(epoch, marks.into_iter().map(|mark| (mark.from, mark.standing)));
+            self.heard.learn(&self.global);
         }
         let [rows, items, parts] = &tick.capabilities;
         if cut {
             self.cut.get_or_insert_with(|| parts.clone());
         }
-        let place = self.marks.iter().copied().min().unwrap_or(Place::END);
+        let place = self.global.place();
+        self.windows.set_reached(self.global.reached());
         let mut output = self.rows.activate();
         let mut session = output.session(rows);
         if !self.windows.advance_some(place, EMIT_ROWS, &mut |rows| session.give(rows)) {

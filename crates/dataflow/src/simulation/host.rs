@@ -6,18 +6,21 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use alert::{Deliverer, Delivery, Sink, SinkError, SinkSpec};
 use checkpoint::{LocalDisk, Store, StoreError};
+use event::Watermark;
 use ingest::{DecodeSpec, Partition, PartitionInfo, Position};
 
+use super::Scenario;
 use super::disk::{Fault, SimulatedDisk, SimulatedFiles};
 use super::random::Random;
 use super::sink::{Reader, SimulatedSink};
 use super::source::SimulatedPartition;
+use super::wakings::Wakings;
 use crate::plant::Plant;
 use crate::world::After;
 
@@ -39,6 +42,11 @@ pub(crate) struct Outside {
     pub(crate) full: AtomicBool,
     /// Which host has delivered which checkpoint, since somebody last looked.
     pub(crate) delivered: Mutex<Vec<(u64, u64)>>,
+    /// Bytes of each partition that were given to anyone.
+    pub(crate) given: Vec<AtomicUsize>,
+    /// Whether partitions fall silent.
+    silences: bool,
+    pub(crate) wakings: Mutex<Wakings>,
     /// Words that were said, by all hosts.
     pub(crate) said: Mutex<Vec<String>>,
     base: Instant,
@@ -51,8 +59,13 @@ pub(crate) struct Outside {
 pub(crate) const GATES: u64 = 1 << 16;
 
 impl Outside {
-    pub(crate) fn new(inputs: Vec<Vec<u8>>, sinks: usize, seed: u64, plant: Option<Plant>) -> Self {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let Scenario { seed, plant, silences, .. } = *scenario;
+        let (inputs, sinks) = (scenario.inputs.clone(), scenario.job.sinks.len());
         Outside {
+            silences,
+            given: inputs.iter().map(|_| AtomicUsize::new(0)).collect(),
+            wakings: Mutex::new(Wakings::new(inputs.len())),
             disk: Mutex::default(),
             readers: Mutex::new((0..sinks).map(|_| Reader::default()).collect()),
             inputs: inputs.into_iter().map(Arc::from).collect(),
@@ -74,6 +87,11 @@ impl Outside {
 
     pub(crate) fn micros(&self) -> u64 {
         self.clock.load(Ordering::Relaxed)
+    }
+
+    /// Whether partitions fall silent.
+    pub(crate) fn has_silences(&self) -> bool {
+        self.silences
     }
 
     pub(crate) fn random(&self) -> MutexGuard<'_, Random> {
@@ -154,6 +172,15 @@ impl<T: Send + 'static> SimulatedLane<T> {
     }
 }
 
+impl<T: Send + 'static> SimulatedLane<T> {
+    /// Works on all that was sent.
+    pub(crate) fn help(&self) {
+        while self.host.busy_lanes().contains(&self.lane) {
+            self.host.run_lane(self.lane);
+        }
+    }
+}
+
 impl Host {
     pub(crate) fn new(outside: &Arc<Outside>, number: u64) -> Arc<Self> {
         Arc::new(Host {
@@ -218,6 +245,11 @@ impl Host {
         self.outside.micros() as i64 + self.outside.random().below(2 * WRONG) as i64 - WRONG as i64
     }
 
+    /// Notes that a partition woke.
+    pub(crate) fn woke(&self, partition: u32, offset: u64, watermark: Watermark) {
+        lock(&self.outside.wakings).note(self.number, partition as usize, offset, watermark);
+    }
+
     pub(crate) fn nonce(&self) -> u64 {
         self.outside.nonces.fetch_add(1, Ordering::Relaxed)
     }
@@ -242,6 +274,7 @@ impl Host {
         position: &Position,
     ) -> Box<dyn Partition> {
         let outside = Arc::clone(&self.outside);
+        lock(&outside.wakings).opened(self.number, number as usize, position.offset);
         Box::new(SimulatedPartition::open(outside, decode.clone(), number as usize, position.offset))
     }
 

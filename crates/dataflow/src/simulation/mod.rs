@@ -16,6 +16,7 @@ mod scheduler;
 pub(crate) mod sink;
 pub(crate) mod source;
 mod trace;
+pub(crate) mod wakings;
 mod workers;
 
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub job: Arc<Job>,
     /// Lines of each partition.
     pub inputs: Vec<Vec<u8>>,
+    /// Whether partitions fall silent now and then, at their end as it is by then; without it the end is the only one.
+    pub silences: bool,
     /// How often the run is interrupted: a crash, a loss of power, or a drain, and then another number of
     /// workers.
     pub interruptions: u64,
@@ -87,6 +90,9 @@ pub struct Run {
     pub generations: u64,
     /// Records that were read up to moments of the time for which the disk was full.
     pub read_while_full: Vec<u64>,
+    /// When partitions woke, as far as it counts: of each the offsets of the first records, and from which watermark
+    /// on they counted.
+    pub wakings: Vec<Vec<(u64, i64)>>,
     /// Words that the job has said.
     pub said: Vec<String>,
 }

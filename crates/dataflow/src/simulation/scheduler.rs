@@ -73,10 +73,9 @@ pub(super) struct Scheduler<'a> {
 
 impl<'a> Scheduler<'a> {
     pub(super) fn new(scenario: &'a Scenario) -> Self {
-        let (sinks, inputs) = (scenario.job.sinks.len(), scenario.inputs.clone());
         let mut scheduler = Scheduler {
             scenario,
-            outside: Arc::new(Outside::new(inputs, sinks, scenario.seed, scenario.plant)),
+            outside: Arc::new(Outside::new(scenario)),
             random: Random::new(scenario.seed ^ 0x5EED),
             trace: Trace::new(scenario.verbose),
             run: Run::default(),
@@ -115,6 +114,7 @@ impl<'a> Scheduler<'a> {
         (self.live, self.zombie) = (None, None);
         self.run.outputs = lock(&self.outside.readers).iter().map(|reader| reader.seen.clone()).collect();
         self.run.operations = lock(&self.outside.disk).operations;
+        self.run.wakings = lock(&self.outside.wakings).all();
         self.run.generations = self.hosts;
         self.run.said = lock(&self.outside.said).clone();
         self.run.trace = self.trace.hash();

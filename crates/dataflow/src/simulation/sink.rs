@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use alert::{Deliverer, Delivery, Sink, SinkError, SinkSpec};
+use alert::{Deliverer, Delivery, Mode, Sink, SinkError, SinkSpec};
 
 use super::disk::Operation;
 use super::host::{Host, lock};
@@ -39,6 +39,8 @@ pub(crate) struct SimulatedSink {
     name: String,
     index: usize,
     length: u64,
+    /// Lines are appended as they come, whole, and nobody counts them.
+    at_once: bool,
 }
 
 impl SimulatedSink {
@@ -58,11 +60,15 @@ impl SimulatedSink {
         };
         let seen = lock(&host.outside.readers)[index].seen.clone();
         let length = seen.len() as u64;
+        let at_once = spec.mode == Mode::AtOnce;
+        if at_once {
+            return Ok(SimulatedSink { host: Arc::clone(host), name: sink, index, length, at_once });
+        }
         let (Some(first), Some(last)) = (deliveries.first(), deliveries.last()) else {
             if length > 0 {
                 return Err(SinkError::NotEmpty { sink, path, length });
             }
-            return Ok(SimulatedSink { host: Arc::clone(host), name: sink, index, length });
+            return Ok(SimulatedSink { host: Arc::clone(host), name: sink, index, length, at_once });
         };
         for pair in deliveries.windows(2) {
             let end = pair[0].start + pair[0].bytes.len() as u64;
@@ -78,7 +84,7 @@ impl SimulatedSink {
             return Err(SinkError::Longer { sink, path, length, wanted: end });
         }
         let mut opened =
-            SimulatedSink { host: Arc::clone(host), name: sink.clone(), index, length: first.start };
+            SimulatedSink { host: Arc::clone(host), name: sink.clone(), index, length: first.start, at_once };
         for delivery in deliveries {
             let at = delivery.start as usize;
             let common = seen.len().saturating_sub(at).min(delivery.bytes.len());
@@ -102,6 +108,11 @@ impl SimulatedSink {
 impl Sink for SimulatedSink {
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         let torn = self.host.operate(Operation::Deliver);
+        if self.at_once {
+            torn.map_err(|source| self.failed(source))?;
+            lock(&self.host.outside.readers)[self.index].seen.extend_from_slice(lines);
+            return Ok(());
+        }
         let count = match &torn {
             Ok(()) => lines.len(),
             Err(_) if self.host.is_dead() && !self.host.dies_now() => 0,

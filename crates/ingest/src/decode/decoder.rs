@@ -9,10 +9,8 @@ use super::caution::{Caution, Treatment};
 use super::column::Column;
 use super::fault::Faults;
 use super::misfit::Failure;
-use super::plan::Plan;
 use super::record::{RecordReader, blank_end};
 use super::spec::DecodeSpec;
-use super::time::TimeReader;
 
 /// Bytes of a partition, with where they stand in it.
 ///
@@ -72,8 +70,7 @@ impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(spec: DecodeSpec) -> Self {
         let columns = spec.fields.iter().map(Column::new).collect();
-        let time = TimeReader::new(spec.time.clone());
-        let records = RecordReader::new(Plan::new(&spec), columns, time, spec.depth_max);
+        let records = RecordReader::new(&spec, columns);
         let schema = Arc::new(spec.schema());
         let (caution, faults) = (Caution::default(), Faults::of_environment());
         Decoder { schema, records, spec, rows_expected: 0, caution, faults }
@@ -113,6 +110,7 @@ impl Decoder {
             at: piece.start,
             times: Vec::with_capacity(room),
             offsets: Vec::with_capacity(room),
+            punctuations: Vec::new(),
             rejected: Vec::new(),
             caution: &self.caution,
             special: self.caution.next(piece.offset()),
@@ -120,11 +118,11 @@ impl Decoder {
         };
         self.caution.tell(piece.offset(), piece.end());
         lines.decode(&mut self.records, self.spec.record_bytes_max, records_max);
-        let Lines { at, times, offsets, rejected, .. } = lines;
+        let Lines { at, times, offsets, punctuations, rejected, .. } = lines;
         self.rows_expected = times.len() + times.len() / 16;
         let batch = self.finish(&times);
         let (bytes, base, rest) = split(piece, at);
-        (Decoded { records: Records { batch, times, offsets, bytes, base }, rejected }, rest)
+        (Decoded { records: Records { batch, times, offsets, punctuations, bytes, base }, rejected }, rest)
     }
 
     /// Takes the rows out of the columns.
@@ -159,6 +157,7 @@ struct Lines<'a> {
     at: usize,
     times: Vec<i64>,
     offsets: Vec<u64>,
+    punctuations: Vec<i64>,
     rejected: Vec<RejectedRecord>,
     caution: &'a Caution,
     /// Offset of the next record that is not like any other.
@@ -198,6 +197,7 @@ impl Lines<'_> {
                 Ok(Some(time)) => {
                     self.times.push(time);
                     self.offsets.push(self.piece.base + line as u64);
+                    self.punctuations.extend(records.punctuation());
                 }
                 Ok(None) => {}
                 Err(failure) => self.reject(records, line, end, *failure),

@@ -32,6 +32,8 @@ pub(super) enum Target {
     Column(usize),
     /// Event time.
     Time,
+    /// How far the partition has come.
+    Punctuation,
 }
 
 /// A name that matters, in its object.
@@ -52,19 +54,25 @@ pub(super) struct Plan {
     pub(super) nodes: Vec<Node>,
     /// All names of all nodes.
     pub(super) names: Vec<Name>,
-    /// Number of targets of all names.
+    /// Number of targets of all names that a record cannot do without, or that are NULL if it does.
     pub(super) targets: usize,
     /// The name of the event time.
     pub(super) time_name: usize,
+    /// The name of the punctuation, if there is one.
+    pub(super) punctuation_name: usize,
 }
 
 impl Plan {
     pub(super) fn new(spec: &DecodeSpec) -> Self {
-        let mut plan = Plan { nodes: vec![Node::default()], names: Vec::new(), targets: 0, time_name: 0 };
+        let nodes = vec![Node::default()];
+        let mut plan = Plan { nodes, names: Vec::new(), targets: 0, time_name: 0, punctuation_name: 0 };
         for (column, field) in spec.fields.iter().enumerate() {
             plan.add(path_of(field), Target::Column(column));
         }
         plan.add(&spec.time.path, Target::Time);
+        if let Some(punctuation) = &spec.punctuation {
+            plan.add(&punctuation.path, Target::Punctuation);
+        }
         plan
     }
 
@@ -82,10 +90,12 @@ impl Plan {
             };
             if level + 1 == path.len() {
                 self.names[name].targets.push(target);
-                self.targets += 1;
-                if target == Target::Time {
-                    self.time_name = name;
+                match target {
+                    Target::Column(_) => {}
+                    Target::Time => self.time_name = name,
+                    Target::Punctuation => self.punctuation_name = name,
                 }
+                self.targets += usize::from(target != Target::Punctuation);
             } else {
                 let next = self.nodes.len();
                 node = *self.names[name].child.get_or_insert(next);

@@ -1,9 +1,12 @@
 //! One record: the members of its object, in whatever order they stand.
 
+use event::Watermark;
+
 use super::column::Column;
 use super::misfit::{Failure, Misfit};
 use super::plan::{Action, Node, Plan, StepId, Target};
 use super::skip;
+use super::spec::DecodeSpec;
 use super::text;
 use super::time::TimeReader;
 
@@ -13,6 +16,7 @@ pub(super) struct RecordReader {
     plan: Plan,
     pub(super) columns: Vec<Column>,
     time: TimeReader,
+    punctuations: Option<TimeReader>,
     depth_max: usize,
     /// For each name of the plan that leads to others, the record in which it was seen last.
     seen: Vec<u64>,
@@ -21,24 +25,31 @@ pub(super) struct RecordReader {
     event_time: i64,
     /// The record that gave the event time.
     event_time_record: u64,
+    punctuation: i64,
+    /// The record that gave the punctuation.
+    punctuation_record: u64,
     scratch: Vec<u8>,
 }
 
 type Fails<T> = Result<T, Box<Failure>>;
 
 impl RecordReader {
-    pub(super) fn new(plan: Plan, columns: Vec<Column>, time: TimeReader, depth_max: usize) -> Self {
+    pub(super) fn new(spec: &DecodeSpec, columns: Vec<Column>) -> Self {
+        let plan = Plan::new(spec);
         let seen = vec![0; plan.names.len()];
         RecordReader {
             plan,
             columns,
-            time,
-            depth_max,
+            time: TimeReader::new(spec.time.clone()),
+            punctuations: spec.punctuation.clone().map(TimeReader::new),
+            depth_max: spec.depth_max,
             seen,
             record: 0,
             filled: 0,
             event_time: 0,
             event_time_record: 0,
+            punctuation: Watermark::NONE.0,
+            punctuation_record: 0,
             scratch: Vec::new(),
         }
     }
@@ -65,6 +76,13 @@ impl RecordReader {
             None | Some(b'\n') => Ok((end, self.event_time)),
             _ => Err(Failure::of_record(Misfit::Malformed("more than one object"), end - line)),
         }
+    }
+
+    /// What the record that was read last says of its partition; `None` if that is not asked for.
+    #[inline]
+    pub(super) fn punctuation(&self) -> Option<i64> {
+        let said = self.punctuation_record == self.record;
+        self.punctuations.as_ref().map(|_| if said { self.punctuation } else { Watermark::NONE.0 })
     }
 
     /// Reads the members of an object from behind its bracket; returns where it ends.
@@ -168,6 +186,31 @@ impl RecordReader {
         }
     }
 
+    /// Reads what the record says of its partition. Null says nothing, like a name that is missing.
+    fn punctuation_at(&mut self, bytes: &[u8], at: usize) -> Fails<usize> {
+        let Some(reader) = &mut self.punctuations else { return Ok(at) };
+        let read = match self.punctuation_record == self.record {
+            true => Err(Misfit::Duplicate),
+            false => reader.read(bytes, at),
+        };
+        self.punctuation_record = self.record;
+        match read {
+            Ok((watermark, end)) => {
+                self.punctuation = watermark;
+                Ok(end)
+            }
+            Err(Misfit::Missing) => {
+                self.punctuation = Watermark::NONE.0;
+                Ok(blank_end(bytes, at) + b"null".len())
+            }
+            Err(misfit) => {
+                let name = &self.plan.names[self.plan.punctuation_name].path;
+                let value = bytes.get(at..).unwrap_or_default();
+                Err(Failure::of_field(misfit, name, reader.expected(), value))
+            }
+        }
+    }
+
     #[cold]
     fn time_failure(&self, misfit: Misfit, bytes: &[u8], at: usize) -> Box<Failure> {
         let value = bytes.get(at..).unwrap_or_default();
@@ -181,6 +224,7 @@ impl RecordReader {
             end = match self.plan.names[name].targets[target] {
                 Target::Column(column) => self.column(bytes, at, column)?,
                 Target::Time => self.event_time(bytes, at)?,
+                Target::Punctuation => self.punctuation_at(bytes, at)?,
             };
         }
         let Some(node) = self.plan.names[name].child else {

@@ -92,6 +92,9 @@ pub struct DecodeSpec {
     pub fields: Vec<FieldSpec>,
     /// Where event time is.
     pub time: TimeSpec,
+    /// Where a record may say how far its partition has come, if that is asked for. Missing or null it says
+    /// nothing; what is no instant of the range rejects the record as a bad event time does.
+    pub punctuation: Option<TimeSpec>,
     /// Whether the job uses event time as a column: then it is the last one, `event_time`, unless a field of
     /// that name is declared.
     pub event_time: bool,
@@ -114,6 +117,7 @@ impl DecodeSpec {
         DecodeSpec {
             fields,
             time,
+            punctuation: None,
             event_time: false,
             record_bytes_max: Self::RECORD_BYTES_MAX,
             depth_max: Self::DEPTH_MAX,

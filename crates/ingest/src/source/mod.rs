@@ -76,8 +76,13 @@ pub enum Poll {
     /// Records, accepted and rejected, in offset order. Possibly none, when only blank lines or the inside
     /// of a long line were read: poll again.
     Decoded(Decoded),
-    /// Nothing is there now. The waker is called when that changes.
+    /// Nothing is there now, and whether more is to be had is not known, as while a request is under way. The
+    /// waker is called when that changes.
     Pending,
+    /// All that there is by now was given: whoever was asked has said so. More may come, and then the waker is
+    /// called. Only such a partition can be idle; a finite one never says this. Nor does one that can be read again
+    /// where it has given more before, to whomever: what was put out since rests on it.
+    CaughtUp,
     /// Nothing will come any more.
     Finished,
 }
@@ -98,8 +103,8 @@ pub trait Partition: Send {
     /// what it would have given.
     fn position(&self) -> Position;
 
-    /// Whom to call when there is something again after [`Poll::Pending`]. Only a partition that is ever
-    /// pending does so; it may call without need.
+    /// Whom to call when there is something again after [`Poll::Pending`] or [`Poll::CaughtUp`]. Only a partition that
+    /// ever says so does it; it may call without need.
     fn set_waker(&mut self, waker: Waker);
 
     /// Has records left out or read alone from now on. Only what can be read again has a use for it.

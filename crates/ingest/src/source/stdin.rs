@@ -132,7 +132,7 @@ impl Partition for Stream {
             }
         };
         let Some(piece) = piece else {
-            return Ok(if self.is_ended { Poll::Finished } else { Poll::Pending });
+            return Ok(if self.is_ended { Poll::Finished } else { Poll::CaughtUp });
         };
         let (decoded, rest) = self.decoder.decode(piece, records_max);
         self.piece = rest;

@@ -43,12 +43,15 @@ pub struct Record {
     pub values: Vec<Value>,
     /// Whether a filter of the job left it out: it still moves the watermark.
     pub filtered: bool,
+    /// What the watermark of its partition is lifted to just before it, as one that slept is when it wakes; the least
+    /// tick for nothing.
+    pub lifted: i64,
 }
 
 impl Record {
     /// A record that passes the filters.
     pub fn new(key: impl Into<Vec<u8>>, time: i64, values: Vec<Value>) -> Record {
-        Record { key: key.into(), time, values, filtered: false }
+        Record { key: key.into(), time, values, filtered: false, lifted: i64::MIN }
     }
 }
 
@@ -261,7 +264,7 @@ impl Job {
         records
             .iter()
             .map(|record| {
-                let seen = watermark;
+                let seen = record.lifted.max(watermark);
                 watermark = seen.max(record.time - self.bound - 1);
                 seen
             })

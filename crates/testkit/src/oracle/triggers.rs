@@ -20,6 +20,8 @@ pub struct Triggers {
     pub late_each: bool,
     /// Whether it starts anew with each row.
     pub purges: bool,
+    /// How long after its last record the one window for all time is forgotten.
+    pub expires: Option<i64>,
 }
 
 /// What holds a record.
@@ -97,6 +99,8 @@ struct Kept {
     ticks: BTreeSet<i64>,
     ended: bool,
     changed: bool,
+    /// Greatest time and `seen` of its records.
+    last: i64,
     since: u64,
     revisions: u64,
     earlies: u64,
@@ -127,7 +131,9 @@ impl Key<'_> {
     /// When something happens to a window next: 0 a tick, 1 its end, 2 it goes.
     fn next(&self, kept: &Kept) -> Option<(i64, u8)> {
         if self.is_global() {
-            return kept.ticks.first().map(|tick| (*tick, 0));
+            let tick = kept.ticks.first().map(|tick| (*tick, 0));
+            let gone = self.spec.expires.map(|idle| (kept.last.saturating_add(idle), 2));
+            return tick.into_iter().chain(gone).min();
         }
         let due = kept.window.1 - 1;
         let tick = self.tick_behind(kept.window, kept.now.max(kept.window.0 - 1));
@@ -247,7 +253,7 @@ impl Key<'_> {
         let (touched, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.kept).into_iter().partition(|kept| is_global || touches(kept));
         self.kept = rest;
-        let mut one = Kept { window, now: seen, ..Kept::default() };
+        let mut one = Kept { window, now: seen, last: i64::MIN, ..Kept::default() };
         let lived = !touched.is_empty();
         for other in touched {
             one.window.0 = one.window.0.min(other.window.0);
@@ -256,6 +262,7 @@ impl Key<'_> {
             one.ticks.extend(other.ticks);
             one.changed |= other.changed;
             one.since += other.since;
+            one.last = one.last.max(other.last);
             one.revisions = one.revisions.max(other.revisions);
             one.earlies = one.earlies.max(other.earlies);
             one.first = one.first.into_iter().chain(other.first).min();
@@ -275,6 +282,7 @@ impl Key<'_> {
         let kept = &mut self.kept[at];
         kept.records.push(number);
         kept.changed = true;
+        kept.last = kept.last.max(time).max(seen);
         kept.since += 1;
         if tick < i64::MAX {
             kept.ticks.insert(tick);

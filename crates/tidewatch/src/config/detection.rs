@@ -36,7 +36,7 @@ pub struct Rule {
     pub id: String,
     /// The condition, over the key, `window_start`, `window_end`, features and scores.
     pub when: Option<Sql>,
-    /// Events that the window must hold: less is too little evidence. Default: `1`. Range: from `1`.
+    /// Events that the window must hold: less is too little evidence. Default: `0`. Range: from `0`.
     pub min_events: u64,
     /// `info`, `warning` or `critical`. Default: `warning`.
     pub severity: Severity,
@@ -103,7 +103,7 @@ pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (entry, mut section) in root.sections(reader, "rules", "rule") {
         let when = section.required(reader, "when", "add `when = \"score < 0.3\"`", sql);
-        let min_events = section.or(reader, "min_events", (1, "1"), integer(1..=u64::MAX));
+        let min_events = section.or(reader, "min_events", (0, "0"), integer(0..=u64::MAX));
         let warning = (Severity::Warning, "\"warning\"");
         let severity = section.or(reader, "severity", warning, one_of(SEVERITIES));
         let escalate = section.optional(reader, "escalate", |_, node| Ok(node.clone())).and_then(|node| {

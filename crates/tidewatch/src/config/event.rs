@@ -17,6 +17,9 @@ pub struct Event {
     pub key: Vec<String>,
     /// Where the key stands.
     pub key_place: Place,
+    /// What becomes of an event whose key is NULL, or has a NULL in it. Default: `quarantine`; of a job in SQL
+    /// `group`.
+    pub null_key: NullKey,
     /// Event time. A field that is not declared is a `bigint`, or a `varchar` for `rfc3339`; one that is may
     /// also be a `double`, or a `timestamptz` for `rfc3339`.
     pub time: Option<TimeField>,
@@ -25,6 +28,17 @@ pub struct Event {
     /// Names of fields that are declared, but wrongly, so that nobody blames those who use them.
     pub broken: Vec<String>,
 }
+
+/// What becomes of an event whose key is NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NullKey {
+    /// It goes to quarantine.
+    Quarantine,
+    /// NULL is a key as any other, as GROUP BY has it.
+    Group,
+}
+
+const NULL_KEYS: &[(&str, NullKey)] = &[("quarantine", NullKey::Quarantine), ("group", NullKey::Group)];
 
 /// `time = { field = "ts", unit = "ms" }`.
 #[derive(Debug, Clone)]
@@ -74,8 +88,14 @@ pub struct Field {
 
 pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
     let nowhere = root.place().clone();
-    let mut event =
-        Event { key: Vec::new(), key_place: nowhere, time: None, fields: Vec::new(), broken: Vec::new() };
+    let mut event = Event {
+        key: Vec::new(),
+        key_place: nowhere,
+        null_key: NullKey::Quarantine,
+        time: None,
+        fields: Vec::new(),
+        broken: Vec::new(),
+    };
     let Some(mut section) = root.section(reader, "event") else {
         if root.entries().iter().all(|entry| entry.name != "event") {
             reader.report(Diagnostic {
@@ -93,11 +113,14 @@ pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
     if let Some(entry) = section.entries().iter().find(|entry| entry.name == "key") {
         event.key_place = entry.node.place.clone();
     }
+    if let Some(null_key) = section.optional(reader, "null_key", one_of(NULL_KEYS)) {
+        event.null_key = null_key;
+    }
     event.time = section
         .required(reader, "time", "add `time = { field = \"FIELD\", unit = \"ms\" }`", |_, node| {
             Ok(node.clone())
         })
-        .and_then(|node| read_time_field(&node, &section, reader));
+        .and_then(|node| read_time_field("time", &node, &section, reader));
     if let Some(fields) = section.section(reader, "fields") {
         for entry in fields.entries() {
             reader.record(fields.path_of(&entry.name), &entry.node);
@@ -111,13 +134,21 @@ pub(super) fn read_event(root: &mut Section, reader: &mut Reader) -> Event {
     event
 }
 
-fn read_time_field(node: &Node, parent: &Section, reader: &mut Reader) -> Option<TimeField> {
+/// A field that holds an instant, under that key of the section.
+pub(super) fn read_time_field(
+    key: &str,
+    node: &Node,
+    parent: &Section,
+    reader: &mut Reader,
+) -> Option<TimeField> {
     let Value::Table(table) = &node.value else {
-        let help = "write `time = { field = \"FIELD\", unit = \"ms\" }`";
+        let help = format!("write `{key} = {{ field = \"FIELD\", unit = \"ms\" }}`");
         reader.report(wrong_type(node, "a table with `field` and `unit`").with_help(help));
         return None;
     };
-    let mut section = Section::new(table, parent.path_of("time"), "`event.time`", node.place.clone());
+    let path = parent.path_of(key);
+    let words = format!("`{path}`");
+    let mut section = Section::new(table, path, words, node.place.clone());
     let field = section.required(reader, "field", "add `field = \"FIELD\"`", filled_string);
     let units = "add `unit = \"s\"`, `\"ms\"`, `\"us\"`, `\"ns\"` or `\"rfc3339\"`";
     let unit = section.required(reader, "unit", units, one_of(UNITS));

@@ -40,11 +40,16 @@ pub enum WindowShape {
         size: u64,
         /// Events from one row to the next. Default: `size`. Range: from `1`; at most 16382 in a `size`.
         slide: u64,
+        /// Event time without an event after which a key is forgotten. Default: never. Range: `1ms` to `366d`.
+        expire_after: Option<Duration>,
     },
     /// `type = "each"`: every event is a row.
     Each,
     /// `type = "global"`: all events of a key are in one window, which `early` puts out.
-    Global,
+    Global {
+        /// As that of count windows.
+        expire_after: Option<Duration>,
+    },
 }
 
 /// Windows that all keys share.
@@ -66,6 +71,9 @@ pub struct SharedWindow {
     pub zone: Option<String>,
     /// Whether the windows of a key start a part of a slide later, each key's by another one. Default: `false`.
     pub stagger: bool,
+    /// For how long a key that has gone quiet still has rows, of windows without an event. Default: `0s`. Range: `0s` to
+    /// `366d`, a whole number of slides.
+    pub quiet: Duration,
 }
 
 /// When windows are put out.
@@ -165,10 +173,14 @@ pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Wi
         Some(WindowKind::Count) => {
             let size = section.required(reader, "size", "add `size = 100`", integer(1..=u64::MAX));
             let slide = section.optional(reader, "slide", integer(1..=u64::MAX));
-            size.map(|size| WindowShape::Count { size, slide: slide.unwrap_or(size) })
+            let expire_after = section.optional(reader, "expire_after", duration(lengths()));
+            size.map(|size| WindowShape::Count { size, slide: slide.unwrap_or(size), expire_after })
         }
         Some(WindowKind::Each) => Some(WindowShape::Each),
-        Some(WindowKind::Global) => Some(WindowShape::Global),
+        Some(WindowKind::Global) => {
+            let expire_after = section.optional(reader, "expire_after", duration(lengths()));
+            Some(WindowShape::Global { expire_after })
+        }
         shared => read_shared(&mut section, reader, shared).map(WindowShape::Shared),
     };
     let firing = match kind {
@@ -228,8 +240,10 @@ fn read_shared(section: &mut Section, reader: &mut Reader, kind: Option<WindowKi
     let offset = section.or(reader, "offset", (0, "\"0s\""), signed_duration);
     let zone = section.optional(reader, "zone", filled_string);
     let stagger = section.or(reader, "stagger", (false, "false"), boolean);
+    let longest = Duration::ZERO..=*lengths().end();
+    let quiet = section.or(reader, "quiet", (Duration::ZERO, "\"0s\""), duration(longest));
     let grows = kind == Some(WindowKind::Cumulate);
-    Some(SharedWindow { grows, size: size?, slide: slide?, offset, zone, stagger })
+    Some(SharedWindow { grows, size: size?, slide: slide?, offset, zone, stagger, quiet })
 }
 
 /// The slide or the step; other kinds of windows have none.

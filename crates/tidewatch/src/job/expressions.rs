@@ -208,7 +208,7 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn expression_error(&mut self, sql: &Sql, error: ExpressionError) {
-        let word = sql.text.get(error.span.clone()).unwrap_or_default().trim_matches('"');
+        let word = sql.text.get(error.span.clone()).unwrap_or_default().trim_matches(['"', '`']);
         if self.broken.contains(word) {
             return;
         }

@@ -1,11 +1,13 @@
 //! The columns that events have, and which of them are decoded.
 
 use event::{DataType, Field, Schema};
-use ingest::{DecodeSpec, FieldSpec, TimeSpec};
+use ingest::{DecodeSpec, FieldSpec, TimeSpec, WatermarkSpec};
 use transform::Transform;
 
 use super::expressions::Compiler;
-use crate::config::event::{TimeUnit, parse_path};
+use super::micros;
+use crate::config::event::{NullKey, TimeField, TimeUnit, parse_path};
+use crate::config::time::{Time, Watermark};
 use crate::config::{Code, Config, Diagnostic, Place};
 
 /// All fields that expressions may name: those declared, the time, the key.
@@ -13,6 +15,7 @@ pub(super) struct Input {
     fields: Vec<FieldSpec>,
     key: Vec<String>,
     time: Option<TimeSpec>,
+    punctuation: Option<TimeSpec>,
     limits: crate::config::Limits,
 }
 
@@ -28,17 +31,24 @@ impl Input {
                 ..FieldSpec::new(field.name.clone(), field.data_type)
             })
             .collect();
-        let time = time(config, &mut fields, compiler);
+        let time = config.event.time.as_ref().and_then(|time| {
+            let (field, spec) = instant(config, time, &fields, compiler)?;
+            if fields.iter().all(|other| other.name != field.name) {
+                fields.push(field);
+            }
+            Some(spec)
+        });
+        let required = event.null_key == NullKey::Quarantine;
         for name in &event.key {
             let derived = config.transform.derived.iter().any(|derived| derived.name == *name);
             let broken = event.broken.contains(name);
             if !derived && !broken {
                 match fields.iter_mut().find(|field| field.name == *name) {
-                    Some(field) => field.required = true,
+                    Some(field) => field.required = required,
                     None => match parse_path(name) {
                         Some(path) => {
                             let field = FieldSpec { path, ..FieldSpec::new(name.clone(), DataType::Varchar) };
-                            fields.push(field.required());
+                            fields.push(FieldSpec { required, ..field });
                         }
                         None => compiler.report(Diagnostic::new(
                             Code::BadValue,
@@ -49,7 +59,12 @@ impl Input {
                 }
             }
         }
-        Input { fields, key: event.key.clone(), time, limits: config.limits }
+        // Nobody but the watermark asks for it, unless it is declared.
+        let punctuation = match &config.time.watermark {
+            Watermark::Punctuated(said) => instant(config, said, &fields, compiler).map(|(_, spec)| spec),
+            Watermark::Bounded(_) | Watermark::Monotonic => None,
+        };
+        Input { fields, punctuation, key: event.key.clone(), time, limits: config.limits }
     }
 
     /// The columns of all fields, and of event time.
@@ -71,6 +86,7 @@ impl Input {
             if coded { field.dictionary() } else { field }
         });
         let mut decode = DecodeSpec::new(used.collect(), self.time.clone()?);
+        decode.punctuation = self.punctuation.clone();
         decode.event_time = columns.contains(&self.fields.len());
         decode.record_bytes_max = self.limits.record_bytes;
         decode.depth_max = self.limits.depth;
@@ -78,9 +94,22 @@ impl Input {
     }
 }
 
-/// Where event time is; its field joins `fields` if it is not declared.
-fn time(config: &Config, fields: &mut Vec<FieldSpec>, compiler: &mut Compiler) -> Option<TimeSpec> {
-    let time = config.event.time.as_ref()?;
+/// How the watermark of a partition follows its records.
+pub(super) fn watermark(time: &Time) -> WatermarkSpec {
+    match time.watermark {
+        Watermark::Bounded(bound) => WatermarkSpec::Bounded(micros(bound)),
+        Watermark::Monotonic => WatermarkSpec::Bounded(0),
+        Watermark::Punctuated(_) => WatermarkSpec::Punctuated,
+    }
+}
+
+/// A field that holds an instant, declared or not, and how it is read.
+fn instant(
+    config: &Config,
+    time: &TimeField,
+    fields: &[FieldSpec],
+    compiler: &mut Compiler,
+) -> Option<(FieldSpec, TimeSpec)> {
     let unit = match time.unit {
         TimeUnit::Seconds => ingest::TimeUnit::Seconds,
         TimeUnit::Millis => ingest::TimeUnit::Millis,
@@ -100,20 +129,19 @@ fn time(config: &Config, fields: &mut Vec<FieldSpec>, compiler: &mut Compiler) -
                 return None;
             };
             let data_type = if is_text { DataType::Varchar } else { DataType::Bigint };
-            let field = FieldSpec { path, ..FieldSpec::new(time.field.clone(), data_type) };
-            fields.push(field.clone());
-            field
+            FieldSpec { path, ..FieldSpec::new(time.field.clone(), data_type) }
         }
     };
     if !fits(field.data_type, is_text) {
         compiler.report(misfit(&field, is_text, &time.place));
     }
-    Some(TimeSpec {
-        path: field.path,
+    let spec = TimeSpec {
+        path: field.path.clone(),
         unit,
         fractional: field.data_type == DataType::Double,
         range: config.time.range.clone(),
-    })
+    };
+    Some((field, spec))
 }
 
 /// Whether a field of that type can hold event time, written as text or as a number.

@@ -17,6 +17,7 @@ use event::{Own, SinkId};
 use transform::{Transform, TransformSpec, own_name_error};
 
 use crate::config::duration::format_instant;
+use crate::config::event::{Event, NullKey};
 use crate::config::{Code, Config, Diagnostic, Reading, WindowShape, source};
 use expressions::Compiler;
 use input::Input;
@@ -110,7 +111,9 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     Some(Job {
         name: config.name.clone(),
         sources: config.sources.iter().map(source_spec).collect(),
-        out_of_order: micros(config.time.out_of_order),
+        watermark: input::watermark(&config.time),
+        idle_after: config.time.idle_partition_after,
+        drift_max: config.time.max_drift.map(micros),
         identity: identity(config, &decode, &texts, &transform),
         decode,
         transform,
@@ -139,6 +142,7 @@ struct Texts<'a> {
     derived: Vec<(String, String)>,
     filters: Vec<(String, String)>,
     key: Vec<String>,
+    null_keys: bool,
     features: Vec<(String, String)>,
     gap: Option<String>,
     own: &'a [Own],
@@ -150,6 +154,7 @@ impl<'a> Texts<'a> {
             derived: expressions::texts(&config.transform.derived),
             filters: expressions::texts(&config.transform.filters),
             key: config.event.key.clone(),
+            null_keys: config.event.null_key == NullKey::Group,
             features: expressions::texts(&config.features),
             gap: config.window.as_ref().and_then(|(window, _)| match &window.shape {
                 WindowShape::SessionBy { gap } => Some(gap.text.clone()),
@@ -165,6 +170,7 @@ impl<'a> Texts<'a> {
             derived: &self.derived,
             filters: &self.filters,
             key: &self.key,
+            null_keys: self.null_keys,
             features: &self.features,
             gap: self.gap.as_deref(),
             own: self.own,
@@ -221,10 +227,10 @@ fn identity(
     let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));
     let always = [
         ("sources", sources.collect::<Vec<_>>().join("; ")),
-        ("event.key", config.event.key.join(", ")),
+        ("event.key", key_text(&config.event)),
         ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
         ("event.fields", fields.collect::<Vec<_>>().join("; ")),
-        ("time.out_of_order", format!("{}us", micros(config.time.out_of_order))),
+        watermark_text(config, decode),
         ("transform", pairs(&texts.derived)),
         ("transform.where", pairs(&texts.filters)),
         ("window", window),
@@ -242,6 +248,20 @@ fn own_aggregates(transform: &Transform) -> Option<String> {
     own.sort();
     own.dedup();
     (!own.is_empty()).then(|| own.join("; "))
+}
+
+fn key_text(event: &Event) -> String {
+    let nulls = if event.null_key == NullKey::Group { ", NULL included" } else { "" };
+    event.key.join(", ") + nulls
+}
+
+/// What moves watermarks. Times that never fall are times that are out of order by nothing.
+fn watermark_text(config: &Config, decode: &ingest::DecodeSpec) -> (&'static str, String) {
+    match (&decode.punctuation, input::watermark(&config.time)) {
+        (Some(said), _) => ("time.watermark", format!("{:?} {:?}", said.path, said.unit)),
+        (None, ingest::WatermarkSpec::Bounded(bound)) => ("time.out_of_order", format!("{bound}us")),
+        (None, ingest::WatermarkSpec::Punctuated) => ("time.watermark", "nothing".to_owned()),
+    }
 }
 
 /// All that makes generated events what they are. Their number too: a job that was finished would not notice

@@ -94,7 +94,7 @@ fn no_rows_of_a_table(window: &Window) -> Option<&'static str> {
         WindowShape::Shared(shared) => vec![micros(shared.size), micros(shared.slide), shared.offset],
         WindowShape::Session { gap } => vec![micros(*gap)],
         WindowShape::SessionBy { .. } => vec![1],
-        WindowShape::Count { .. } | WindowShape::Each | WindowShape::Global => return Some(differ),
+        WindowShape::Count { .. } | WindowShape::Each | WindowShape::Global { .. } => return Some(differ),
     };
     let whole = times.iter().all(|time| time % MICROS_PER_MILLI == 0);
     (!whole).then_some("plain rows of a table need windows of whole milliseconds")
@@ -103,7 +103,8 @@ fn no_rows_of_a_table(window: &Window) -> Option<&'static str> {
 /// Whether a column is no more than that name.
 fn is_bare(column: &Sql, name: &str) -> bool {
     let text = column.text.trim();
-    text == name || text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) == Some(name)
+    let quoted = |quote: char| text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+    [Some(text), quoted('"'), quoted('`')].contains(&Some(name))
 }
 
 /// A column that is no more than a name is that column, even if SQL would read the name as something else,

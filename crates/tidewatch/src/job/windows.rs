@@ -1,5 +1,7 @@
 //! The windows of a config as the engine takes them, and as a state knows them.
 
+use std::time::Duration;
+
 use window::{Assigner, Early, Late, SequenceSpec, SpecError, TriggerSpec, WindowSpec, Windowing};
 
 use super::micros;
@@ -15,7 +17,11 @@ pub(super) fn windowing(window: &Window) -> Result<Windowing, SpecError> {
         WindowShape::Shared(shared) => {
             let spec = shared_windows(shared)?;
             if simple && !shared.stagger {
-                return spec.allowing(micros(firing.allowed_lateness)).map(Windowing::Sliced);
+                let spec = spec.allowing(micros(firing.allowed_lateness))?.noticing(micros(shared.quiet))?;
+                return Ok(Windowing::Sliced(spec));
+            }
+            if !shared.quiet.is_zero() {
+                return Err(SpecError::Quiet);
             }
             Assigner::Shared(spec)
         }
@@ -27,13 +33,25 @@ pub(super) fn windowing(window: &Window) -> Result<Windowing, SpecError> {
         }
         WindowShape::Session { gap } => Assigner::Session(micros(*gap)),
         WindowShape::SessionBy { .. } => Assigner::SessionByRecord,
-        WindowShape::Global => Assigner::Global,
-        WindowShape::Count { size, slide } => {
-            return SequenceSpec::count_sliding(*size, *slide).map(Windowing::InOrder);
+        WindowShape::Global { .. } => Assigner::Global,
+        WindowShape::Count { size, slide, expire_after } => {
+            return expiring(SequenceSpec::count_sliding(*size, *slide)?, *expire_after);
         }
         WindowShape::Each => return Ok(Windowing::InOrder(SequenceSpec::each())),
     };
-    triggered(window, assigner).map(|spec| Windowing::InOrder(SequenceSpec::Triggered(Box::new(spec))))
+    let spec = SequenceSpec::Triggered(Box::new(triggered(window, assigner)?));
+    match &window.shape {
+        WindowShape::Global { expire_after } => expiring(spec, *expire_after),
+        _ => Ok(Windowing::InOrder(spec)),
+    }
+}
+
+fn expiring(spec: SequenceSpec, expire_after: Option<Duration>) -> Result<Windowing, SpecError> {
+    let spec = match expire_after {
+        Some(idle) => spec.expiring(micros(idle))?,
+        None => spec,
+    };
+    Ok(Windowing::InOrder(spec))
 }
 
 fn shared_windows(shared: &SharedWindow) -> Result<WindowSpec, SpecError> {
@@ -63,6 +81,7 @@ fn triggered(window: &Window, assigner: Assigner) -> Result<TriggerSpec, SpecErr
             LateRows::Each => Late::Each,
         },
         purges: firing.purge,
+        expires: None,
     };
     spec.checked()
 }
@@ -73,10 +92,15 @@ pub(super) fn window_text(window: &Window) -> String {
         WindowShape::Shared(shared) => shared_text(shared),
         WindowShape::Session { gap } => format!("session, gap {}us", micros(*gap)),
         WindowShape::SessionBy { gap } => format!("session, gap {} s", gap.text),
-        WindowShape::Count { size, slide } => format!("count {size}, slide {slide}"),
+        WindowShape::Count { size, slide, .. } => format!("count {size}, slide {slide}"),
         WindowShape::Each => "each".to_owned(),
-        WindowShape::Global => "global".to_owned(),
+        WindowShape::Global { .. } => "global".to_owned(),
     };
+    if let WindowShape::Count { expire_after: Some(idle), .. }
+    | WindowShape::Global { expire_after: Some(idle) } = &window.shape
+    {
+        text.push_str(&format!(", expires after {}us", micros(*idle)));
+    }
     let firing = &window.firing;
     if !firing.allowed_lateness.is_zero() {
         text.push_str(&format!(", allowed lateness {}us", micros(firing.allowed_lateness)));
@@ -87,7 +111,7 @@ pub(super) fn window_text(window: &Window) -> String {
         None => {}
     }
     let each = firing.late == LateRows::Each;
-    let nothing_at_end = !firing.at_end && window.shape != WindowShape::Global;
+    let nothing_at_end = !firing.at_end && !matches!(window.shape, WindowShape::Global { .. });
     for (is, words) in
         [(each, ", late each"), (nothing_at_end, ", not at the end"), (firing.purge, ", purges")]
     {
@@ -103,6 +127,9 @@ fn shared_text(shared: &SharedWindow) -> String {
     }
     if shared.offset != 0 {
         text.push_str(&format!(", offset {}us", shared.offset));
+    }
+    if !shared.quiet.is_zero() {
+        text.push_str(&format!(", quiet {}us", micros(shared.quiet)));
     }
     if shared.stagger {
         text.push_str(", staggered");

@@ -7,6 +7,7 @@
 use transform::{AggregateWords, Name, Part, Statement};
 
 use super::WINDOW;
+use super::keys::Derived;
 use super::place::Words;
 use crate::config::tree::Node;
 
@@ -17,6 +18,8 @@ const ALWAYS: [&str; 4] = ["rule", "severity", "revision", "early"];
 pub(super) enum Selected<'a> {
     /// A column of the row.
     Column,
+    /// A part of the key that is an expression, under the name that the column has.
+    Key { name: &'a Name, key: String },
     /// A name that is neither a column of the row nor that of an earlier item.
     NotGrouped,
     /// An expression without a name.
@@ -34,6 +37,8 @@ pub(super) enum Selected<'a> {
 pub(super) struct Hidden<'a> {
     statement: &'a Statement,
     keys: Vec<String>,
+    /// Those of the keys that are expressions.
+    derived: Vec<Derived>,
     /// Names of items so far that are features, and of those that are scores.
     features: Vec<&'a str>,
     scores: Vec<&'a str>,
@@ -42,15 +47,20 @@ pub(super) struct Hidden<'a> {
 }
 
 impl<'a> Hidden<'a> {
-    pub(super) fn new(statement: &'a Statement, keys: Vec<String>) -> Self {
-        Hidden { statement, keys, features: Vec::new(), scores: Vec::new(), named: Vec::new() }
+    pub(super) fn new(statement: &'a Statement, keys: Vec<String>, derived: Vec<Derived>) -> Self {
+        Hidden { statement, keys, derived, features: Vec::new(), scores: Vec::new(), named: Vec::new() }
     }
 
     /// What the item of that number becomes; the items before it have been asked for.
     pub(super) fn select(&mut self, index: usize, words: &Words) -> Selected<'a> {
         let item = &self.statement.items[index];
         let part = &item.part;
-        let single = part.names.first().filter(|_| part.is_name).map(|name| name.text.as_str());
+        if let Some(derived) = self.derived.iter().find(|derived| derived.is(part))
+            && let Some(name) = item.name.as_ref().or(part.name())
+        {
+            return Selected::Key { name, key: derived.name.clone() };
+        }
+        let single = part.name().map(|name| name.text.as_str());
         if let Some(single) = single {
             let of_row = self.is_of_row(single) || ALWAYS.contains(&single);
             let renamed = item.name.as_ref().is_some_and(|name| name.text != single);

@@ -7,6 +7,7 @@
 
 mod expressions;
 mod file;
+mod keys;
 mod place;
 
 use std::ops::Range;
@@ -22,6 +23,7 @@ use crate::config::place::Sources;
 use crate::config::tree::{Node, Table, Value};
 use crate::config::value::text;
 use expressions::{Hidden, Selected};
+use keys::Keys;
 use place::{Words, from_file, put};
 
 pub(crate) use file::{Unread, is_statement, read_file};
@@ -49,12 +51,14 @@ pub(crate) fn translate(root: &mut Table, sources: &Sources, diagnostics: &mut V
             return false;
         }
     };
-    let words =
-        Words { text: &statement.text, verbatim: statement.verbatim, whole: entry.node.place.clone() };
+    let words = |text| Words { text, verbatim: statement.verbatim, whole: entry.node.place.clone() };
     match parse_statement(&statement.text) {
-        Ok(parsed) => Translation { root, sources, diagnostics, words, statement: &parsed }.run(),
+        Ok(parsed) => {
+            let words = words(&parsed.text);
+            Translation { root, sources, diagnostics, words, statement: &parsed }.run()
+        }
         Err(ExpressionError { message, span, help }) => {
-            let place = words.place(span);
+            let place = words(&statement.text).place(span);
             diagnostics.push(Diagnostic { code: Code::Expression, message, place: Some(place), help });
             false
         }
@@ -76,9 +80,10 @@ impl<'a> Translation<'a> {
         self.refuse_sections();
         self.source();
         self.time();
-        let Some(keys) = self.keys() else {
+        let Some(Keys { names: keys, derived }) = self.keys() else {
             return false;
         };
+        self.null_keys();
         self.windows();
         let statement = self.statement;
         if let Some(condition) = &statement.condition {
@@ -86,7 +91,7 @@ impl<'a> Translation<'a> {
                 (self.words.place(condition.span.clone()), self.words.node(condition.span.clone()));
             self.put(&["transform", "where", "where"], key, node);
         }
-        let mut hidden = Hidden::new(statement, keys.clone());
+        let mut hidden = Hidden::new(statement, keys.clone(), derived);
         let columns = self.items(&keys, &mut hidden);
         self.rule(&mut hidden);
         for (name, node) in hidden.features(&self.words) {
@@ -154,98 +159,14 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// The names of the key. They become `event.key`, or agree with it.
-    fn keys(&mut self) -> Option<Vec<String>> {
-        let statement = self.statement;
-        for edge in EDGES {
-            if !statement.keys.iter().any(|name| name.text == edge) {
-                let near = statement.keys.iter().find(|name| name.text.eq_ignore_ascii_case(edge));
-                let span = near.map_or(&statement.group, |name| &name.span);
-                let help =
-                    format!("each row is of one window: write GROUP BY .., {}, {}", EDGES[0], EDGES[1]);
-                let diagnostic = self.conflict(span, format!("GROUP BY lacks `{edge}`")).with_help(help);
-                self.diagnostics.push(diagnostic);
-            }
+    /// GROUP BY makes a group of NULL, unless the file says otherwise.
+    fn null_keys(&mut self) {
+        if self.root.get("event").is_none() || self.event("null_key").is_some() {
+            return;
         }
-        let keys: Vec<&Name> = statement
-            .keys
-            .iter()
-            .filter(|name| !EDGES.iter().any(|edge| name.text.eq_ignore_ascii_case(edge)))
-            .collect();
-        let names: Vec<String> = keys.iter().map(|name| name.text.clone()).collect();
-        if keys.is_empty() {
-            let help =
-                "group by a field too; one that is constant, under [transform], is all events together";
-            let diagnostic = self.conflict(&statement.group, "GROUP BY names no key".to_owned());
-            self.diagnostics.push(diagnostic.with_help(help));
-            return None;
-        }
-        for (at, key) in keys.iter().enumerate() {
-            let twice = keys[..at].iter().any(|other| other.text == key.text);
-            let alias = statement.items.iter().any(|item| {
-                let written = &self.words.text[item.part.span.clone()];
-                let alias = item.name.as_ref().is_some_and(|name| name.text == key.text);
-                alias && written.trim_matches('"') != key.text
-            });
-            let declared = self.event("key").is_some() || self.is_column(&key.text);
-            let message = match (twice, alias && !declared) {
-                (true, _) => format!("`{}` is there twice", key.text),
-                (_, true) => format!("`{}` is no column of an event: GROUP BY comes before SELECT", key.text),
-                _ => continue,
-            };
-            let diagnostic = self.conflict(&key.span, message);
-            self.diagnostics.push(diagnostic.with_help("a key that is derived is made under [transform]"));
-        }
-        if let Some(partition) = &statement.windows.partition {
-            self.same_names(partition, &names, "GROUP BY");
-        }
-        match self.event("key").map(|node| crate::config::value::strings(self.sources, node)) {
-            Some(Ok(declared)) => {
-                let owned: Vec<Name> = keys.iter().map(|name| (*name).clone()).collect();
-                // With two keys, half of the names would seem to be missing.
-                let agree = self.same_names(&owned, &declared, "`event.key`");
-                agree.then_some(declared)
-            }
-            Some(Err(_)) => Some(names),
-            None => {
-                let nodes = keys.iter().map(|name| self.words.value(name.text.clone(), &name.span)).collect();
-                let place = self.words.place(keys[0].span.start..keys[keys.len() - 1].span.end);
-                let list = Node { place: place.clone(), value: Value::Array(nodes) };
-                // Without the section there is more to say than this.
-                if self.root.get("event").is_some() {
-                    self.put(&["event", "key"], place, list);
-                }
-                Some(names)
-            }
-        }
-    }
-
-    /// Whether a field or a derived column has that name.
-    fn is_column(&self, name: &str) -> bool {
-        let has = |node: Option<&Node>| match node.map(|node| &node.value) {
-            Some(Value::Table(table)) => table.get(name).is_some(),
-            _ => false,
-        };
-        has(self.event("fields")) || has(self.root.get("transform").map(|entry| &entry.node))
-    }
-
-    /// Whether names are those of `others`, in any order, as they must be.
-    fn same_names(&mut self, names: &[Name], others: &[String], of: &str) -> bool {
-        let listed = others.join("`, `");
-        if let Some(name) = names.iter().find(|name| !others.contains(&name.text)) {
-            let message = format!("`{}` is not in {of}, which is `{listed}`", name.text);
-            let diagnostic = self.conflict(&name.span, message).with_help("both name the key of the job");
-            self.diagnostics.push(diagnostic);
-        } else if let (Some(other), [.., last]) =
-            (others.iter().find(|other| !names.iter().any(|name| name.text == **other)), names)
-        {
-            let message = format!("`{other}` is missing, which is in {of}");
-            let diagnostic = self.conflict(&last.span, message).with_help("both name the key of the job");
-            self.diagnostics.push(diagnostic);
-        } else {
-            return true;
-        }
-        false
+        let group = self.statement.group.clone();
+        let (place, node) = (self.words.place(group.clone()), self.words.value("group".to_owned(), &group));
+        self.put(&["event", "null_key"], place, node);
     }
 
     fn windows(&mut self) {
@@ -286,6 +207,9 @@ impl<'a> Translation<'a> {
             let span = item.part.span.clone();
             match hidden.select(index, &self.words) {
                 Selected::Column => columns.push(self.words.node(span)),
+                Selected::Key { name, key } => {
+                    columns.push(self.words.value(renamed(key, name), &span));
+                }
                 Selected::NotGrouped => {
                     let name = &self.words.text[span.clone()];
                     let message = format!("`{name}` is neither in GROUP BY nor inside of an aggregate");
@@ -388,6 +312,16 @@ impl<'a> Translation<'a> {
 
     fn conflict(&self, span: &Range<usize>, message: String) -> Diagnostic {
         Diagnostic::new(Code::Conflict, self.words.place(span.clone()), message)
+    }
+}
+
+/// A column under another name.
+fn renamed(column: String, name: &Name) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    if column == name.text {
+        quoted(&column)
+    } else {
+        format!("{} AS {}", quoted(&column), quoted(&name.text))
     }
 }
 

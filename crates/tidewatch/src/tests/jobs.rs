@@ -139,7 +139,7 @@ fn a_state_has_its_defaults() {
     let job = compile(SMALL, &["state.dir=s"], &[]).unwrap();
     let state = job.state.unwrap();
     assert_eq!((state.checkpoint_every, state.shards), (Duration::from_secs(5), 1024));
-    assert_eq!(job.out_of_order, 5_000_000);
+    assert_eq!(job.watermark, ingest::WatermarkSpec::Bounded(5_000_000));
 }
 
 #[test]
@@ -180,8 +180,10 @@ fn what_a_state_rests_on_is_in_the_identity_and_nothing_else() {
     }
     for (from, to) in [
         ("key = \"user_id\"", "key = \"event_type\""),
+        ("key = \"user_id\"", "key = \"user_id\"\nnull_key = \"group\""),
         ("size = \"10m\"", "size = \"11m\""),
         ("sum(duration_s)", "max(duration_s)"),
+        ("sum(duration_s)", "sum(DISTINCT duration_s)"),
         ("unit = \"ms\"", "unit = \"s\""),
         ("path = \"events.ndjson\"", "path = \"events.ndjson\"\nlanes = 4"),
     ] {

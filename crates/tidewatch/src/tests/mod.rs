@@ -6,6 +6,7 @@ mod mesh;
 mod overrides;
 mod sinks;
 mod state;
+mod time;
 mod typos;
 
 use std::path::Path;

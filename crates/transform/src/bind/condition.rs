@@ -4,7 +4,7 @@ use event::DataType;
 use sqlparser::ast::{CaseWhen, Expr};
 
 use super::operator::comparison_bound;
-use super::{Binder, Bound, Result, common_type};
+use super::{Binder, Bound, Operand, Result, common_type, interval_choice};
 use crate::ExpressionError;
 use crate::kernel::comparison::Comparison;
 
@@ -15,29 +15,40 @@ impl Binder<'_> {
         conditions: &[CaseWhen],
         otherwise: Option<&Expr>,
         expression: &Expr,
-    ) -> Result<Bound> {
+    ) -> Result<Operand> {
         let span = self.source.span(expression);
-        let operand = operand.map(|operand| self.bind(operand)).transpose()?;
+        let operand = operand.map(|operand| self.operand(operand)).transpose()?;
         let mut whens = Vec::with_capacity(conditions.len());
         let mut results = Vec::with_capacity(conditions.len() + 1);
         for branch in conditions {
             whens.push(match &operand {
                 None => self.boolean(&branch.condition)?,
                 Some(operand) => {
-                    let value = self.bind(&branch.condition)?;
-                    let at = value.span.clone();
-                    comparison_bound(Comparison::Equal, operand.clone(), value, at)?
+                    let at = self.source.span(&branch.condition);
+                    match (operand.clone(), self.operand(&branch.condition)?) {
+                        (Operand::Value(operand), Operand::Value(value)) => {
+                            let at = value.span.clone();
+                            comparison_bound(Comparison::Equal, operand, value, at)?
+                        }
+                        (operand, value) => self.compare_intervals(Comparison::Equal, operand, value, at)?,
+                    }
                 }
             });
-            results.push(self.bind(&branch.result)?);
+            results.push(self.operand(&branch.result)?);
         }
         results.push(match otherwise {
-            Some(otherwise) => self.bind(otherwise)?,
-            None => Bound::null(span.clone()),
+            Some(otherwise) => self.operand(otherwise)?,
+            None => Operand::Value(Bound::null(span.clone())),
         });
+        if interval_choice::any_interval(&results) {
+            let otherwise = results.remove(results.len() - 1);
+            return interval_choice::case(&whens, results, otherwise, span).map(Operand::Interval);
+        }
+        let results = results.into_iter().filter_map(Operand::value).collect();
         let (mut results, data_type) = one_type(results, "the results of CASE")?;
         let otherwise = results.pop().unwrap_or_else(|| Bound::null(span.clone()));
-        Bound::case(whens.into_iter().zip(results).collect(), otherwise, data_type, span)
+        let case = Bound::case(whens.into_iter().zip(results).collect(), otherwise, data_type, span)?;
+        Ok(Operand::Value(case))
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use event::DataType;
 use sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
 
-use super::{Binder, Bound, Operand, Result, arithmetic_bound, comparison_of, literal};
+use super::{Binder, Bound, Operand, Result, arithmetic_bound, comparison_of, interval_choice, literal};
 use crate::ExpressionError;
 use crate::calendar::{Interval, Part};
 use crate::kernel::arithmetic::Arithmetic;
@@ -81,6 +81,15 @@ impl BoundInterval {
         }
         let number = number.widened(DataType::Double)?;
         BoundInterval::of("interval", &[number], |piece| interval::many(part, piece), span)
+    }
+
+    /// An interval of which each piece is made by itself: 0 its months, 1 its days, 2 its microseconds.
+    pub(super) fn piecewise(span: Range<usize>, piece: impl Fn(usize) -> Result<Bound>) -> Result<Self> {
+        Ok(BoundInterval { pieces: [piece(0)?, piece(1)?, piece(2)?], span })
+    }
+
+    pub(super) fn piece(&self, piece: usize) -> Bound {
+        self.pieces[piece].clone()
     }
 
     pub(crate) fn into_pieces(self) -> Vec<Bound> {
@@ -261,7 +270,11 @@ impl Binder<'_> {
         if name == "age" {
             return Ok(age(arguments, span).map(Operand::Interval));
         }
-        if arguments.iter().all(|argument| matches!(argument, Operand::Value(_))) {
+        let arguments = match interval_choice::function(self, name, arguments, span.clone()) {
+            Ok(chosen) => return Ok(chosen.map(Operand::Interval)),
+            Err(arguments) => arguments,
+        };
+        if !interval_choice::any_interval(&arguments) {
             return Err(arguments.into_iter().filter_map(Operand::value).collect());
         }
         Ok(of_interval(name, arguments, span).map(Operand::Value))

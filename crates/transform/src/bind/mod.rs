@@ -6,6 +6,7 @@ mod bound;
 mod call;
 mod condition;
 mod interval;
+mod interval_choice;
 mod literal;
 mod operator;
 mod window;
@@ -121,6 +122,9 @@ impl<'a> Binder<'a> {
             Expr::BinaryOp { left, op, right } => self.binary(left, op, right, expression),
             Expr::Function(function) => self.function(function, expression),
             Expr::Cast { kind, expr, data_type, format: None, .. } => self.cast(kind, expr, data_type),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), expression)
+            }
             other => self.value(other).map(Operand::Value),
         }
     }
@@ -154,9 +158,6 @@ impl<'a> Binder<'a> {
                 let operands = vec![self.bind(expr)?, self.bind(pattern)?];
                 let matched = similar_to(operands, self.source.span(expression))?;
                 operator::negate(matched, *negated)
-            }
-            Expr::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), expression)
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let operands = vec![self.bind(time_zone)?, self.bind(timestamp)?];
@@ -261,7 +262,12 @@ impl<'a> Binder<'a> {
 
     /// Binds what must be boolean.
     fn boolean(&mut self, expression: &Expr) -> Result<Bound> {
-        let bound = self.bind(expression)?;
+        let operand = self.operand(expression)?;
+        self.boolean_operand(operand)
+    }
+
+    fn boolean_operand(&mut self, operand: Operand) -> Result<Bound> {
+        let bound = operand.into_value()?;
         if bound.data_type.is_none_or(|data_type| data_type == DataType::Boolean) {
             return bound.widened(DataType::Boolean);
         }

@@ -6,7 +6,7 @@ use event::DataType;
 use sqlparser::ast::{BinaryOperator, Expr, InTarget};
 
 use super::arithmetic::{arithmetic_bound, arithmetic_of};
-use super::{Binder, Bound, Operand, Result, common_type, conversion_help};
+use super::{Binder, Bound, Operand, Result, common_type, conversion_help, interval_choice};
 use crate::ExpressionError;
 use crate::functions::{self, bit_operator, concatenate, pattern_operator};
 use crate::kernel::comparison::{Comparison, between, comparison, in_integers, in_list, in_texts};
@@ -145,12 +145,17 @@ impl Binder<'_> {
         if list.is_empty() {
             return Err(self.error(expression, "the list of IN is empty"));
         }
-        let mut operands = vec![self.bind(value)?];
+        let mut operands = vec![self.operand(value)?];
         for item in list {
-            operands.push(self.bind(item)?);
+            operands.push(self.operand(item)?);
         }
-        let (operands, data_type) = comparable(operands)?;
         let span = self.source.span(expression);
+        if interval_choice::any_interval(&operands) {
+            let value = operands.remove(0);
+            return negate(self.in_intervals(value, operands, span)?, negated);
+        }
+        let operands = operands.into_iter().filter_map(Operand::value).collect();
+        let (operands, data_type) = comparable(operands)?;
         let (list, searched) = (&operands[1..], operands.len() > LIST_TO_SEARCH);
         let with_null = list.iter().any(Bound::is_null);
         let present = || list.iter().filter(|item| !item.is_null());

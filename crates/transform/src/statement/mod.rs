@@ -3,6 +3,7 @@
 //! What stands where, and nothing more: each expression is a range of bytes of the text, so that whoever compiles
 //! it compiles what was written and an error points to its word. What a job cannot do is refused here.
 
+mod qualifiers;
 mod reader;
 mod windows;
 
@@ -18,6 +19,8 @@ pub use windows::{ArgumentValue, WindowArgument, WindowCall, WindowFunction};
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
+    /// The text that all ranges are of: what was written, with blanks where a table stood in front of a name.
+    pub text: String,
     /// The word `SELECT`.
     pub select: Range<usize>,
     /// What is selected, in order.
@@ -28,8 +31,8 @@ pub struct Statement {
     pub condition: Option<Part>,
     /// The words `GROUP BY`.
     pub group: Range<usize>,
-    /// The names behind them.
-    pub keys: Vec<Name>,
+    /// What stands behind them.
+    pub keys: Vec<Part>,
     /// What stands behind `HAVING`.
     pub having: Option<Part>,
 }
@@ -48,12 +51,31 @@ pub struct SelectItem {
 pub struct Part {
     /// Its bytes.
     pub span: Range<usize>,
+    /// What is written there, the same for any blanks.
+    pub words: String,
     /// The calls of aggregates in it, from left to right, with their filters.
     pub aggregates: Vec<AggregateWords>,
     /// The words outside of the aggregates that can be names of columns; keywords are among them.
     pub names: Vec<Name>,
     /// Whether it is no more than one name.
     pub is_name: bool,
+}
+
+impl Part {
+    fn of_name(name: Name) -> Part {
+        Part {
+            span: name.span.clone(),
+            words: name.text.clone(),
+            aggregates: Vec::new(),
+            names: vec![name],
+            is_name: true,
+        }
+    }
+
+    /// The name, if it is no more than one.
+    pub fn name(&self) -> Option<&Name> {
+        self.names.first().filter(|_| self.is_name)
+    }
 }
 
 /// A call of an aggregate.
@@ -83,6 +105,11 @@ pub struct Name {
 pub fn parse_statement(text: &str) -> Result<Statement, ExpressionError> {
     let source = Source::new(text);
     let tokens = source.statement_tokens()?;
+    let Some(blanked) = qualifiers::without_qualifiers(&source, text, &tokens) else {
+        return reader::Reader::new(&source, &tokens).statement();
+    };
+    let source = Source::new(&blanked);
+    let tokens = source.statement_tokens()?;
     reader::Reader::new(&source, &tokens).statement()
 }
 
@@ -107,8 +134,8 @@ mod tests {
         assert_eq!(aggregates, ["sum(x) FILTER (WHERE y > 0)", "max(z)", "count(*)"]);
         assert_eq!(statement.condition.as_ref().map(|part| at(&part.span)), Some("z > 1 AND y < 2"));
         assert_eq!(statement.having.as_ref().map(|part| at(&part.span)), Some("s > count(*)"));
-        let keys: Vec<&str> = statement.keys.iter().map(|name| name.text.as_str()).collect();
-        assert_eq!(keys, ["user_id", "window_start", "window_end"]);
+        let keys = statement.keys.iter().map(|key| key.name().map(|name| name.text.as_str()));
+        assert_eq!(keys.collect::<Vec<_>>(), [Some("user_id"), Some("window_start"), Some("window_end")]);
         assert_eq!(at(&statement.group), "GROUP BY");
     }
 

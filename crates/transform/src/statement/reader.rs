@@ -8,6 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use super::qualifiers::can_be_alias;
 use super::{AggregateWords, Name, Part, SelectItem, Statement};
 use crate::ExpressionError;
 use crate::dialect::DuckDb;
@@ -76,10 +77,10 @@ impl<'a> Reader<'a> {
                 .error("FROM has one stream")
                 .help("a job reads one stream, in one kind of windows"));
         }
-        if self.is_at(Keyword::AS) {
-            return Err(self
-                .error("the windows have no other name")
-                .help("write the columns without a table"));
+        // Another name of the windows, which `qualifiers` has taken off the columns.
+        let named = self.accept(Keyword::AS).is_some();
+        if named || self.word().is_some_and(can_be_alias) {
+            self.name()?;
         }
         let condition = self.accept(Keyword::WHERE).map(|_| self.part()).transpose()?;
         let mut group = self.expect(Keyword::GROUP)?;
@@ -92,7 +93,8 @@ impl<'a> Reader<'a> {
         if self.peek() != &Token::EOF {
             return Err(self.unexpected("the end of the statement"));
         }
-        Ok(Statement { select, items, windows, condition, group, keys, having })
+        let text = self.text(self.source.whole()).to_owned();
+        Ok(Statement { text, select, items, windows, condition, group, keys, having })
     }
 
     /// What is refused wherever it stands, before the parser stumbles over it.
@@ -145,36 +147,46 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    fn keys(&mut self) -> Result<Vec<Name>> {
+    fn keys(&mut self) -> Result<Vec<Part>> {
         const GROUPINGS: [Keyword; 4] = [Keyword::ALL, Keyword::ROLLUP, Keyword::CUBE, Keyword::GROUPING];
-        const NAMES: &str = "GROUP BY has names of columns; a derived one is made under [transform]";
         let mut keys = Vec::new();
         loop {
-            let start = self.at;
-            let Some(word) = self.word().cloned() else {
-                return Err(self.unexpected("the name of a column").help(NAMES));
-            };
-            if GROUPINGS.iter().any(|keyword| is(&word, *keyword)) {
+            if let Some(word) = self.word().filter(|word| GROUPINGS.iter().any(|keyword| is(word, *keyword)))
+            {
                 return Err(self.error(format!("GROUP BY {} is not supported", word.value.to_uppercase())));
             }
-            let name = self.name()?;
-            if !matches!(self.peek(), Token::Comma | Token::EOF | Token::SemiColon | Token::Word(_)) {
-                self.at = start;
-                let windows = ["tumble", "hop", "session"].contains(&name.text.to_lowercase().as_str());
-                return Err(if windows {
-                    self.error(format!("`{}` stands behind FROM", name.text)).help(format!(
-                        "write FROM {}(..) and GROUP BY .., window_start, window_end",
-                        name.text
-                    ))
-                } else {
-                    self.error("GROUP BY an expression is not supported").help(NAMES)
-                });
+            if let Some(word) = self.word().filter(|_| self.peek_second() == &Token::LParen)
+                && ["tumble", "hop", "session"].contains(&word.value.to_lowercase().as_str())
+            {
+                let help = format!("write FROM {word}(..) and GROUP BY .., window_start, window_end");
+                return Err(self.error(format!("`{word}` stands behind FROM")).help(help));
             }
-            keys.push(name);
+            keys.push(self.key()?);
             if !self.comma() {
                 return Ok(keys);
             }
         }
+    }
+
+    /// A name, which may be one that an expression reads otherwise, as `user`, or an expression.
+    fn key(&mut self) -> Result<Part> {
+        let named = self.name_at(self.at);
+        if let (Some(name), Token::Comma | Token::EOF | Token::SemiColon) = (named, self.peek_second()) {
+            self.at += 1;
+            return Ok(Part::of_name(name));
+        }
+        let part = self.part()?;
+        if let Some(call) = part.aggregates.first() {
+            let message = format!("the aggregate `{}` cannot stand in GROUP BY", call.function);
+            return Err(ExpressionError::new(message, call.span.clone())
+                .help("groups are made before anything is added up"));
+        }
+        if part.names.is_empty() {
+            let message = "GROUP BY has names of columns and expressions over them";
+            return Err(ExpressionError::new(message, part.span)
+                .help("a key that is constant, under [transform], is all events together"));
+        }
+        Ok(part)
     }
 
     /// An expression, as far as it goes.
@@ -184,7 +196,7 @@ impl<'a> Reader<'a> {
         let mut parser = Parser::new(&DuckDb)
             .with_recursion_limit(crate::source::NESTING_MAX)
             .with_tokens_with_locations(rest);
-        parser.parse_expr().map_err(|error| self.source.parse_error(error, &self.tokens))?;
+        let tree = parser.parse_expr().map_err(|error| self.source.parse_error(error, &self.tokens))?;
         self.at = start + parser.index();
         let end = self.at.min(self.tokens.len());
         let span = self.span_of(start).start..self.span_of(end - 1).end;
@@ -219,7 +231,7 @@ impl<'a> Reader<'a> {
             }
         }
         let is_name = end == start + 1 && names.len() == 1;
-        Ok(Part { span, aggregates, names, is_name })
+        Ok(Part { span, words: tree.to_string(), aggregates, names, is_name })
     }
 
     /// The parenthesis that closes the one at that place; the parser has seen that there is one.

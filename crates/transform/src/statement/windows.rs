@@ -1,6 +1,7 @@
 //! What stands behind FROM: a call of HOP, TUMBLE, CUMULATE, SESSION, COUNT, EACH or GLOBAL, alone or in
 //! `TABLE(..)`.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -77,6 +78,17 @@ pub enum ArgumentValue {
     Expression,
 }
 
+impl fmt::Display for ArgumentValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentValue::Micros(number) | ArgumentValue::Number(number) => write!(f, "{number}"),
+            ArgumentValue::Text(text) => f.write_str(text),
+            ArgumentValue::Truth(truth) => write!(f, "{truth}"),
+            ArgumentValue::Expression => f.write_str("an expression"),
+        }
+    }
+}
+
 /// The functions with their arguments behind the stream and the time, and how many of those there must be.
 const FUNCTIONS: [(&str, WindowFunction, &[&str], usize); 7] = [
     ("TUMBLE", WindowFunction::Tumble, &["size", "offset"], 1),
@@ -89,7 +101,7 @@ const FUNCTIONS: [(&str, WindowFunction, &[&str], usize); 7] = [
 ];
 
 /// What else may be said, by name: of windows that all keys share, and of those that are due at their end.
-const OF_SHARED: [&str; 2] = ["zone", "stagger"];
+const OF_SHARED: [&str; 3] = ["zone", "stagger", "quiet"];
 const OF_DUE: [&str; 5] = ["allowed_lateness", "late", "early", "at_end", "purge"];
 
 /// The options of a function, which stand behind their names.
@@ -98,8 +110,9 @@ fn options(function: WindowFunction) -> Vec<&'static str> {
     match function {
         Tumble | Hop | Cumulate => OF_SHARED.into_iter().chain(OF_DUE).collect(),
         Session => ["gap_by"].into_iter().chain(OF_DUE).collect(),
-        Global => vec!["purge"],
-        Count | Each => Vec::new(),
+        Global => vec!["purge", "expire_after"],
+        Count => vec!["expire_after"],
+        Each => Vec::new(),
     }
 }
 

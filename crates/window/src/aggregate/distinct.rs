@@ -7,10 +7,10 @@ use event::DataType;
 use sha2::{Digest, Sha256};
 
 use super::bag::Bag;
+use super::column::word_values;
 use super::exact::Exact;
 use super::ordered::{sort_key, sort_value};
 use super::sketch::register;
-use super::update::word_values;
 
 /// Longest text, in bytes, that is its own code: the top byte is its length.
 const TEXT_MAX: usize = 15;

@@ -9,6 +9,7 @@
 //! aggregate over a whole batch.
 
 mod bag;
+mod column;
 mod distinct;
 mod exact;
 mod layout;

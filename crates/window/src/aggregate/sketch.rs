@@ -133,7 +133,7 @@ pub(super) fn bin(value: f64) -> i32 {
 
 /// A number that stands for all in a bin.
 fn of_bin(bin: i32) -> f64 {
-    let size = match bin.abs() {
+    let size = match bin.saturating_abs() {
         NAN => return f64::NAN,
         0 => return 0.0,
         INFINITE => f64::INFINITY,

@@ -158,11 +158,58 @@ pub(crate) fn rows_of_chunk(spills: &Spills, rows: impl ExactSizeIterator<Item =
     if spills.is_empty() {
         return rows.len();
     }
-    let mut weight = 0;
-    let fitting = rows.take_while(|row| {
-        let fits = weight < CHUNK_WEIGHT;
-        weight += spills_of(spills, *row).map(|(_, spill)| spill.weight()).sum::<usize>();
+    let weights = rows.map(|row| spills_of(spills, row).map(|(_, spill)| spill.weight()).sum());
+    fitting(weights, CHUNK_WEIGHT)
+}
+
+/// How many weights there are until they reach the most there may be.
+fn fitting(weights: impl Iterator<Item = usize>, most: usize) -> usize {
+    let mut sum = 0;
+    let fitting = weights.take_while(|weight| {
+        let fits = sum < most;
+        sum += weight;
         fits
     });
     fitting.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_takes_rows_until_it_is_heavy_and_always_one() {
+        assert_eq!(fitting([0; 5].into_iter(), 10), 5);
+        assert_eq!(fitting([4, 4, 4, 4].into_iter(), 10), 3);
+        assert_eq!(fitting([1000, 0].into_iter(), 10), 1);
+        assert_eq!(fitting([].into_iter(), 10), 0);
+    }
+
+    #[test]
+    fn rows_without_spills_weigh_nothing() {
+        let mut spills = Spills::new();
+        let rows = || 0..1_000_u32;
+        assert_eq!(rows_of_chunk(&spills, rows().collect::<Vec<_>>().into_iter()), 1_000);
+        merge_spill(&mut spills, (7, 1), &Spill::Values(Bag::from(vec![(5, 2)])), 1);
+        assert_eq!(rows_of_chunk(&spills, rows().collect::<Vec<_>>().into_iter()), 1_000);
+        assert_eq!(spills_of(&spills, 7).count(), 1);
+        merge_spill(&mut spills, (7, 1), &Spill::Values(Bag::from(vec![(5, 2)])), -1);
+        assert!(spills.is_empty(), "what is empty costs nothing");
+    }
+
+    #[test]
+    fn a_spill_of_another_kind_does_not_fit_a_cell() {
+        use event::{Aggregate, AggregateFunction as F, DataType};
+        let layout = Layout::narrow(vec![
+            Aggregate::of(F::Sum, Some(DataType::Double)),
+            Aggregate::of(F::Count, Some(DataType::Double)).distinct(),
+            Aggregate::of(F::ApproxDistinct, Some(DataType::Double)),
+        ]);
+        let kinds = [Spill::Sum(Exact::new()), Spill::Values(Bag::new()), Spill::Bins(Bag::new())];
+        let word = |aggregate: usize| layout.places()[aggregate].word as u16;
+        for (aggregate, kind) in (0..3).flat_map(|aggregate| (0..3).map(move |kind| (aggregate, kind))) {
+            assert_eq!(kinds[kind].fits(&layout, word(aggregate)), aggregate == kind);
+        }
+        assert!(!kinds[0].fits(&layout, 99));
+    }
 }

@@ -10,10 +10,14 @@
 
 use std::collections::VecDeque;
 
-use event::{Span, Window};
+use event::{Place, Span, Watermark, Window};
 
 use super::state::{Emit, State};
 use super::table::NONE;
+use super::timers::Timers;
+
+/// No timer is set.
+const UNSET: i64 = i64::MIN;
 
 /// What a row holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +68,23 @@ struct Tally {
     oldest: u32,
     newest: u32,
     total: u32,
+    /// Greatest time and `seen` of its records.
+    last: i64,
+    /// The only timer that counts for it.
+    timer: i64,
 }
 
 impl Tally {
-    const EMPTY: Tally =
-        Tally { records: 0, due: i64::MIN, open: NONE, oldest: NONE, newest: NONE, total: NONE };
+    const EMPTY: Tally = Tally {
+        records: 0,
+        due: i64::MIN,
+        open: NONE,
+        oldest: NONE,
+        newest: NONE,
+        total: NONE,
+        last: i64::MIN,
+        timer: UNSET,
+    };
 }
 
 /// What is to be done once the records of a batch are folded.
@@ -86,6 +102,10 @@ enum Step {
 pub(crate) struct Counts {
     size: u64,
     slide: u64,
+    /// How long after its last record a key is forgotten.
+    expires: Option<i64>,
+    /// When keys may be.
+    timers: Timers,
     /// By slot.
     tallies: Vec<Tally>,
     /// By row.
@@ -102,13 +122,16 @@ pub(crate) struct Recent {
     pub(crate) key: Vec<u8>,
     pub(crate) due: i64,
     pub(crate) records: u64,
+    pub(crate) last: i64,
 }
 
 impl Counts {
-    pub(crate) fn new(size: u64, slide: u64) -> Self {
+    pub(crate) fn new(size: u64, slide: u64, expires: Option<i64>) -> Self {
         Counts {
             size,
             slide,
+            expires,
+            timers: Timers::new(),
             tallies: Vec::new(),
             panes: Vec::new(),
             steps: Vec::new(),
@@ -151,7 +174,7 @@ impl Counts {
         let (size, slide, overlaps) = (self.size, self.slide, self.overlaps());
         let tally = self.tally(slot);
         if !overlaps && tally.open == NONE && tally.due < seen {
-            tally.records = 0;
+            *tally = Tally { due: tally.due, ..Tally::EMPTY };
         }
         let number = tally.records;
         tally.records += 1;
@@ -161,6 +184,7 @@ impl Counts {
             self.set_pane(row, Pane::new(number, Role::Open));
         }
         let row = self.tallies[slot as usize].open;
+        self.note_last(slot, time.max(seen));
         let covered = number % slide >= slide.saturating_sub(size);
         let pane = &mut self.panes[row as usize];
         pane.records += 1;
@@ -170,6 +194,57 @@ impl Counts {
         state.table.touch(row);
         self.note_edge(row, slot, number + 1, seen);
         covered.then_some(row)
+    }
+
+    /// Notes that a key has a record.
+    fn note_last(&mut self, slot: u32, last: i64) {
+        let Some(idle) = self.expires else { return };
+        let tally = &mut self.tallies[slot as usize];
+        tally.last = tally.last.max(last);
+        if tally.timer == UNSET {
+            tally.timer = tally.last.saturating_add(idle);
+            self.timers.set(tally.timer, slot);
+        }
+    }
+
+    /// The place before which no key is to be forgotten, where all are that are by `horizon`.
+    pub(crate) fn first_expiry(&self, horizon: i64) -> Place {
+        match self.expires {
+            // A key of a record that is still to be placed may be the first.
+            Some(idle) => Place::first_at(Watermark(self.timers.least().min(horizon.saturating_add(idle)))),
+            None => Place::END,
+        }
+    }
+
+    /// Forgets the keys that have had no record for too long by `horizon`.
+    pub(crate) fn expire(&mut self, state: &mut State, horizon: i64) {
+        let Some(idle) = self.expires else { return };
+        let mut due = Vec::new();
+        self.timers.take_due(horizon, &mut due);
+        for (timer, slot) in due {
+            let tally = &mut self.tallies[slot as usize];
+            if tally.timer != timer {
+                continue;
+            }
+            tally.timer = tally.last.saturating_add(idle);
+            if tally.timer > horizon {
+                self.timers.set(tally.timer, slot);
+            } else {
+                self.forget_key(state, slot);
+            }
+        }
+        state.table.recycle();
+    }
+
+    fn forget_key(&mut self, state: &mut State, slot: u32) {
+        let Tally { open, oldest, total, .. } =
+            std::mem::replace(&mut self.tallies[slot as usize], Tally::EMPTY);
+        let mut next = oldest;
+        while let Some(pane) = self.panes.get(next as usize) {
+            state.free_row(next);
+            next = pane.next;
+        }
+        [open, total].into_iter().filter(|row| *row != NONE).for_each(|row| state.free_row(row));
     }
 
     /// Ends the open pane of a key if its next record lies behind an edge.
@@ -330,7 +405,7 @@ impl Counts {
         let recent = idle.map(|(slot, tally)| {
             let mut key = Vec::new();
             state.keys.append_key(slot, &mut key);
-            Recent { key, due: tally.due, records: tally.records }
+            Recent { key, due: tally.due, records: tally.records, last: tally.last }
         });
         recent.collect()
     }
@@ -343,18 +418,21 @@ impl Counts {
         let place = self.recent.partition_point(|(due, _)| *due <= recent.due);
         self.recent.insert(place, (recent.due, slot));
         state.keys.refer(slot);
+        self.note_last(slot, recent.last);
     }
 
     /// What is known of a row, as a snapshot holds it.
-    pub(crate) fn head(&self, row: u32) -> [u64; 5] {
+    pub(crate) fn head(&self, state: &State, row: u32) -> [u64; 6] {
         let Pane { least, greatest, first, records, role, .. } = self.panes[row as usize];
-        [least as u64, greatest as u64, first, records, role as u64]
+        // Of the row that changed last it is that of its key as it is.
+        let last = self.tallies[state.table.slot(row) as usize].last;
+        [least as u64, greatest as u64, first, records, role as u64, last as u64]
     }
 
     /// Takes in a row that comes from a snapshot. Those of a key come in the order of their panes. `None` if it
     /// makes no sense.
-    pub(crate) fn restore(&mut self, state: &State, row: u32, head: [u64; 5]) -> Option<()> {
-        let [least, greatest, first, records, role] = head;
+    pub(crate) fn restore(&mut self, state: &State, row: u32, head: [u64; 6]) -> Option<()> {
+        let [least, greatest, first, records, role, last] = head;
         let role = match role {
             0 => Role::Open,
             1 => Role::Back,
@@ -362,7 +440,7 @@ impl Counts {
             3 => Role::Total,
             _ => return None,
         };
-        let (least, greatest) = (least as i64, greatest as i64);
+        let (least, greatest, last) = (least as i64, greatest as i64, last as i64);
         self.set_pane(row, Pane { least, greatest, first, records, role, next: NONE });
         let slot = state.table.slot(row);
         let tally = self.tally(slot);
@@ -383,6 +461,7 @@ impl Counts {
         {
             newest.next = row;
         }
+        self.note_last(slot, last);
         Some(())
     }
 
@@ -392,5 +471,6 @@ impl Counts {
             + self.panes.capacity() * size_of::<Pane>()
             + self.steps.capacity() * size_of::<Step>()
             + self.recent.capacity() * size_of::<(i64, u32)>()
+            + self.timers.bytes()
     }
 }

@@ -119,7 +119,9 @@ impl Sequence {
         let machine = match spec {
             SequenceSpec::Session { gap } => Machine::Sessions(Sessions::new(), Some(gap.max(1))),
             SequenceSpec::SessionByRecord => Machine::Sessions(Sessions::new(), None),
-            SequenceSpec::Count { size, slide } => Machine::Counts(Counts::new(size.max(1), slide.max(1))),
+            SequenceSpec::Count { size, slide, expires } => {
+                Machine::Counts(Counts::new(size.max(1), slide.max(1), expires))
+            }
             SequenceSpec::Triggered(spec) => Machine::Triggered(Triggered::new(*spec)),
         };
         Sequence {
@@ -185,7 +187,10 @@ impl Sequence {
             let rest = rows_max.saturating_sub(work);
             let all = match &mut self.machine {
                 Machine::Sessions(sessions, _) => sessions.close_due(&mut self.state, horizon, rest, emit),
-                Machine::Counts(_) => true,
+                Machine::Counts(counts) => {
+                    counts.expire(&mut self.state, horizon);
+                    true
+                }
                 Machine::Triggered(triggered) => {
                     let mut hands = Hands { state: &mut self.state, run: None, emit };
                     triggered.advance(&mut hands, horizon, rest)
@@ -197,7 +202,11 @@ impl Sequence {
             if !all || rest == 0 {
                 break false;
             }
-            released += self.release(to, rest.min(BATCH), emit);
+            let limit = match &self.machine {
+                Machine::Counts(counts) => to.min(counts.first_expiry(horizon)),
+                _ => to,
+            };
+            released += self.release(limit, rest.min(BATCH), emit);
         };
         if let Machine::Counts(counts) = &mut self.machine {
             counts.forget(&mut self.state, if done { to.seen.0 } else { i64::MIN });

@@ -35,7 +35,7 @@ impl Sequence {
     fn head_words(&self) -> usize {
         match &self.machine {
             Machine::Sessions(..) => 2,
-            Machine::Counts(_) => 5,
+            Machine::Counts(_) => 6,
             Machine::Triggered(_) => HEAD_WORDS,
         }
     }

@@ -132,7 +132,7 @@ impl Sequence {
         let slots: Vec<u32> = rows.iter().map(|row| table.slot(*row)).collect();
         let heads: Vec<u64> = match &self.machine {
             Machine::Sessions(sessions, _) => rows.iter().flat_map(|row| sessions.head(*row)).collect(),
-            Machine::Counts(counts) => rows.iter().flat_map(|row| counts.head(*row)).collect(),
+            Machine::Counts(counts) => rows.iter().flat_map(|row| counts.head(&self.state, *row)).collect(),
             Machine::Triggered(triggered) => triggered.heads(&self.state, &rows),
         };
         let stride = layout.stride();

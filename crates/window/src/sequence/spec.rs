@@ -1,6 +1,6 @@
 //! Which windows a job has whose records are taken in order.
 
-use super::triggered::TriggerSpec;
+use super::triggered::{Assigner, TriggerSpec};
 use crate::SpecError;
 
 /// The most panes that one count window may have: what narrow sums are sized for.
@@ -22,6 +22,8 @@ pub enum SequenceSpec {
         size: u64,
         /// Records from one row to the next.
         slide: u64,
+        /// How long after its last record a key is forgotten, if ever: see [`SequenceSpec::expiring`].
+        expires: Option<i64>,
     },
     /// Windows that are put out more than once, or not when they end.
     Triggered(Box<TriggerSpec>),
@@ -60,11 +62,32 @@ impl SequenceSpec {
         if panes > PANES_MAX {
             return Err(SpecError::TooManySlices(i64::try_from(size / slide).unwrap_or(i64::MAX)));
         }
-        Ok(SequenceSpec::Count { size, slide })
+        Ok(SequenceSpec::Count { size, slide, expires: None })
+    }
+
+    /// The same windows, where a key is forgotten once a record of it has seen `idle` more than the last one had: more
+    /// than its `seen` and its time. It then begins anew. Of windows that end by themselves keys go with them.
+    ///
+    /// # Errors
+    /// If that is not positive, or these are such windows.
+    pub fn expiring(self, idle: i64) -> Result<Self, SpecError> {
+        if idle <= 0 {
+            return Err(SpecError::NotPositive);
+        }
+        match self {
+            SequenceSpec::Count { size, slide, .. } => {
+                Ok(SequenceSpec::Count { size, slide, expires: Some(idle) })
+            }
+            SequenceSpec::Triggered(spec) if spec.windows == Assigner::Global => {
+                let spec = TriggerSpec { expires: Some(idle), ..*spec };
+                Ok(SequenceSpec::Triggered(Box::new(spec)))
+            }
+            _ => Err(SpecError::Expires),
+        }
     }
 
     /// Every record is a row.
     pub fn each() -> Self {
-        SequenceSpec::Count { size: 1, slide: 1 }
+        SequenceSpec::Count { size: 1, slide: 1, expires: None }
     }
 }

@@ -61,6 +61,11 @@ impl Timers {
         }
     }
 
+    /// No timer fires before that.
+    pub(crate) fn least(&self) -> i64 {
+        self.buckets.iter().map(|bucket| bucket.least).min().unwrap_or(i64::MAX)
+    }
+
     fn bucket_of(&self, time: i64) -> usize {
         let differs = (self.reached ^ time.max(self.reached)) as u64;
         (u64::BITS - differs.leading_zeros()) as usize

@@ -56,6 +56,7 @@ fn triggers(spec: &TriggerSpec, hash: u64) -> Triggers {
         count: spec.early.and_then(|early| if let Early::Count(count) = early { Some(count) } else { None }),
         late_each: spec.late == Late::Each,
         purges: spec.purges,
+        expires: spec.expires,
     }
 }
 
@@ -83,7 +84,10 @@ pub(crate) fn spec() -> impl Strategy<Value = TriggerSpec> {
             |(windows, early, late, lateness, at_end, staggered, purges)| {
                 let staggered = staggered && matches!(windows, Assigner::Shared(_));
                 let at_end = at_end && windows != Assigner::Global;
-                TriggerSpec { windows, lateness, staggered, at_end, early, late, purges }.checked().ok()
+                let expires = (windows == Assigner::Global && lateness > 0).then_some(lateness);
+                TriggerSpec { windows, lateness, staggered, at_end, early, late, purges, expires }
+                    .checked()
+                    .ok()
             },
         )
 }

@@ -46,7 +46,7 @@ fn drain(lane: &mut Lane, records_max: usize) -> Vec<(Position, Vec<Seen>)> {
         let position = lane.position();
         match lane.poll(records_max).unwrap() {
             Poll::Decoded(decoded) => polls.push((position, seen(&decoded))),
-            Poll::Pending => panic!("a file is never pending"),
+            Poll::Pending | Poll::CaughtUp => panic!("a file is never pending"),
             Poll::Finished => return polls,
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Open {
     pub(crate) changed: bool,
     /// What the base does not hold yet, since it lies behind the next tick: rows by the edge before which they lie.
     pub(crate) ahead: Vec<(i64, u32)>,
+    /// Of the global window: greatest time and `seen` of its records.
+    pub(crate) last: i64,
     /// The next window of the key.
     pub(crate) next: u32,
     /// Its number in the snapshot that it comes from.
@@ -62,6 +64,7 @@ impl Open {
             ended: false,
             changed: false,
             ahead: Vec::new(),
+            last: i64::MIN,
             next: NONE,
             was: u64::MAX,
         }
@@ -73,7 +76,8 @@ impl Open {
         let tick = (self.tick < i64::MAX && (is_global || self.tick < self.window.due()))
             .then_some((self.tick, Turn::Tick));
         if is_global {
-            return tick;
+            let cleanup = spec.expires.map(|idle| (self.last.saturating_add(idle), Turn::Cleanup));
+            return tick.into_iter().chain(cleanup).min();
         }
         let end = (spec.at_end && !self.ended).then(|| (self.window.due(), Turn::End));
         let cleanup = (spec.cleanup(self.window), Turn::Cleanup);

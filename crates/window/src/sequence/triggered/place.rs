@@ -25,7 +25,9 @@ impl Triggered {
             NONE => self.open(hands.state, arriving.slot, Open::new(NOTHING)),
             row => row,
         };
-        self.opens[row as usize].cover(arriving.time);
+        let open = &mut self.opens[row as usize];
+        open.cover(arriving.time);
+        open.last = open.last.max(arriving.time).max(arriving.seen);
         row
     }
 

@@ -7,7 +7,7 @@ use super::open::{Open, UNSET};
 use crate::sequence::state::State;
 
 /// Words that say what is known of a row.
-pub(crate) const HEAD_WORDS: usize = 11;
+pub(crate) const HEAD_WORDS: usize = 12;
 
 /// What a row is.
 const BASE: u64 = 0;
@@ -30,7 +30,7 @@ impl Triggered {
                 return base_head(open, u64::from(row));
             }
             if let Some((edge, _)) = open.ahead.iter().find(|(_, ahead)| *ahead == row) {
-                return [AHEAD, *edge as u64, 0, 0, 0, 0, 0, 0, 0, 0, u64::from(base)];
+                return [AHEAD, *edge as u64, 0, 0, 0, 0, 0, 0, 0, 0, 0, u64::from(base)];
             }
             base = open.next;
         }
@@ -41,7 +41,8 @@ impl Triggered {
     /// makes no sense.
     pub(crate) fn restore(&mut self, state: &State, row: u32, head: [u64; HEAD_WORDS]) -> Option<()> {
         let slot = state.table.slot(row);
-        let [kind, start, end, flags, tick, revisions, earlies, first_start, first_end, since, base] = head;
+        let [kind, start, end, flags, tick, revisions, earlies, first_start, first_end, since, last, base] =
+            head;
         match kind {
             BASE => {
                 let window = Window { start: start as i64, end: end as i64 };
@@ -55,6 +56,7 @@ impl Triggered {
                     ended: flags & ENDED != 0,
                     changed: flags & CHANGED != 0,
                     timer: UNSET,
+                    last: last as i64,
                     was: base,
                     ..Open::new(window)
                 };
@@ -89,6 +91,7 @@ fn base_head(open: &Open, row: u64) -> [u64; HEAD_WORDS] {
         first.start as u64,
         first.end as u64,
         open.since,
+        open.last as u64,
         row,
     ]
 }

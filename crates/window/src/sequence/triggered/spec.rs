@@ -20,6 +20,8 @@ pub struct TriggerSpec {
     pub late: Late,
     /// Whether what was put out is not put out again: a window starts anew with each row.
     pub purges: bool,
+    /// How long after its last record a key of the global window is forgotten, if ever.
+    pub expires: Option<i64>,
 }
 
 /// What holds a record.
@@ -66,6 +68,7 @@ impl TriggerSpec {
             early: None,
             late: Late::Once,
             purges: false,
+            expires: None,
         }
     }
 
