@@ -126,6 +126,7 @@ pub struct Control {
     watermark: AtomicI64,
     vitals: Vitals,
     custody: OnceLock<Custody>,
+    whole_process: AtomicBool,
 }
 
 /// How far a job is, as this process sees it.
@@ -147,6 +148,16 @@ impl Control {
     /// Has the process heed, and note, which records end it. Only before the run, and once.
     pub fn set_custody(&self, custody: Custody) {
         self.custody.get_or_init(|| custody);
+    }
+
+    /// Says that the process is there for this run alone: whichever of its threads panics, the run fails. Only before
+    /// the run.
+    pub fn take_whole_process(&self) {
+        self.whole_process.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_whole_process(&self) -> bool {
+        self.whole_process.load(Ordering::Relaxed)
     }
 
     /// Signs of life of this process.

@@ -32,6 +32,7 @@ mod mesh;
 mod message;
 mod operators;
 mod pace;
+mod panics;
 mod plant;
 mod recovery;
 mod route;

@@ -1,7 +1,6 @@
 //! Runs a job: recover, join the cluster, build the graph on every worker, wait for the end.
 
 use std::any::Any;
-use std::panic::PanicHookInfo;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +24,7 @@ use crate::operators::deliver::Writer;
 use crate::operators::read::Reader;
 use crate::operators::window::Restored;
 use crate::pace::Pace;
+use crate::panics;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
 use crate::space::{Space, once_there_is_space};
@@ -65,7 +65,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
     let Port(mesh) = port;
     let world = World::Real;
     let outcome = Arc::new(Outcome::default());
-    watch_panics(&outcome);
+    panics::watch(&outcome, &control);
     // The first process leads: it fences the state before the others may read it.
     let led = match cluster.process {
         // A job that begins on a full disk is no worse off than one whose disk fills up later.
@@ -324,6 +324,7 @@ impl Start {
     }
 
     fn work(&self, worker: &mut Worker, writer: &Mutex<Option<Writer>>) {
+        panics::work_for(&self.outcome);
         let here = self.here(worker);
         let built = self.build(worker, &here, writer);
         if let Err(error) = built {
@@ -408,22 +409,4 @@ fn finish(guards: WorkerGuards<()>, outcome: &Arc<Outcome>) -> Result<(), RunErr
     // What a worker returned is nothing, and a panic has already become the failure.
     drop(std::mem::ManuallyDrop::into_inner(guards).join());
     outcome.take().map_or(Ok(()), Err)
-}
-
-/// A panic anywhere ends the run: its words become the failure, without a backtrace on the terminal.
-fn watch_panics(outcome: &Arc<Outcome>) {
-    let outcome = Arc::clone(outcome);
-    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-        if outcome.has_failed() {
-            // Threads fall with the one that fell first.
-            return;
-        }
-        let words = info.payload_as_str().unwrap_or("a thread panicked");
-        if words.starts_with("timely communication error") {
-            outcome.fail_lost(words);
-        } else {
-            let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
-            outcome.fail(RunError::Panicked(format!("internal error{place}: {words}")));
-        }
-    }));
 }

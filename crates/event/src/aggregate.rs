@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::DataType;
+use crate::{DataType, Own};
 
 /// An aggregate function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub enum AggregateFunction {
     ApproxDistinct,
     /// About the value below which a [`Fraction`] of the values lies, as a double; NULL without values.
     ApproxPercentile,
+    /// An aggregate of the program's own: [`Aggregate::own`].
+    Own,
 }
 
 impl AggregateFunction {
@@ -76,6 +78,7 @@ impl AggregateFunction {
             Self::BoolOr => "bool_or",
             Self::ApproxDistinct => "approx_distinct",
             Self::ApproxPercentile => "approx_percentile",
+            Self::Own => "own",
         }
     }
 
@@ -97,6 +100,7 @@ impl AggregateFunction {
                 argument.is_numeric().then_some(DataType::Double)
             }
             Self::Min | Self::Max | Self::First | Self::Last => Some(argument),
+            Self::Own => None,
             Self::BoolAnd | Self::BoolOr => (argument == DataType::Boolean).then_some(DataType::Boolean),
         }
     }
@@ -129,7 +133,7 @@ impl Fraction {
 ///
 /// The batch that goes to `window` has, for each aggregate in order, first its filter column (if
 /// `filtered`; a boolean, a row counts where it is true) and then its argument column (if `argument`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aggregate {
     /// What to compute.
     pub function: AggregateFunction,
@@ -141,12 +145,25 @@ pub struct Aggregate {
     pub distinct: bool,
     /// Which part of the values lies below the one that `approx_percentile` looks for. Of it alone.
     pub fraction: Option<Fraction>,
+    /// The program's own aggregate, if it is one.
+    pub own: Option<Own>,
 }
 
 impl Aggregate {
     /// A function of an argument of that type, over all records.
     pub fn of(function: AggregateFunction, argument: Option<DataType>) -> Self {
-        Aggregate { function, argument, filtered: false, distinct: false, fraction: None }
+        Aggregate { function, argument, filtered: false, distinct: false, fraction: None, own: None }
+    }
+
+    /// An aggregate of the program's own, over all records.
+    pub fn own(own: Own) -> Self {
+        let argument = Some(own.argument());
+        Aggregate { own: Some(own), ..Aggregate::of(AggregateFunction::Own, argument) }
+    }
+
+    /// What it is called in expressions.
+    pub fn name(&self) -> &str {
+        self.own.as_ref().map_or(self.function.name(), Own::name)
     }
 
     /// The same, over records that pass a filter.
@@ -169,9 +186,10 @@ impl Aggregate {
     /// # Panics
     /// If the function is not defined on the argument: `transform` refuses that with a message.
     pub fn data_type(&self) -> DataType {
-        match self.argument {
-            Some(argument) => self.function.result_type(argument).expect("typed by transform"),
-            None => DataType::Bigint,
+        match (&self.own, self.argument) {
+            (Some(own), _) => own.result_type(),
+            (None, Some(argument)) => self.function.result_type(argument).expect("typed by transform"),
+            (None, None) => DataType::Bigint,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! tidewatch watches keyed event streams: this crate is its command line and its configuration.
+//! tidewatch watches keyed event streams: this crate is its command line, its configuration, and the way to write a
+//! job in Rust ([`stream`]).
 //!
 //! Sits on top of everything: reads a config ([`config`]), compiles it ([`job`]) and gives it to `dataflow`,
 //! which runs it. The program is [`cli::main`] and nothing else.
@@ -39,13 +40,16 @@
 
 pub mod cli;
 pub mod config;
+mod here;
 pub mod job;
 mod local;
+pub mod prelude;
 mod progress;
 mod report;
 mod same;
 mod signals;
 mod sql;
+pub mod stream;
 mod supervise;
 mod usage;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use event::{Aggregate, Expression, Field, RowSchema, Schema};
+use event::{Aggregate, Expression, Field, Own, RowSchema, Schema};
 
-use crate::bind::{Binder, Collector, InputName, PREVIOUS, Place, WINDOW};
+use crate::bind::{Binder, Collector, InputName, PREVIOUS, Place, WINDOW, is_built_in};
 use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::{ExpressionError, NamedError};
@@ -46,7 +46,19 @@ pub struct Features {
 /// # Errors
 /// If one is no such expression, or a column stands outside of an aggregate.
 pub fn compile_features(features: &[(String, String)], schema: &Schema) -> Result<Features, NamedError> {
-    let mut collector = Collector::default();
+    compile_features_with(features, schema, &[])
+}
+
+/// The same with aggregates of the program's own, which features use by their names.
+///
+/// # Errors
+/// As [`compile_features`].
+pub fn compile_features_with(
+    features: &[(String, String)],
+    schema: &Schema,
+    own: &[Own],
+) -> Result<Features, NamedError> {
+    let mut collector = Collector { own: own.to_vec(), ..Collector::default() };
     for (name, sql) in features {
         let source = Source::new(sql);
         let bound = source
@@ -87,4 +99,14 @@ pub fn compile_features(features: &[(String, String)], schema: &Schema) -> Resul
         inputs: collector.inputs,
         input_places: collector.input_places,
     })
+}
+
+/// Why expressions could not use a program's own aggregate by its name, if they could not.
+pub fn own_name_error(name: &str) -> Option<String> {
+    let mut letters = name.chars();
+    let starts = letters.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_');
+    if !starts || letters.any(|c| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '_') {
+        return Some(format!("`{name}` is no name of an aggregate: it has small letters, digits and `_`"));
+    }
+    is_built_in(name).then(|| format!("`{name}` is built in"))
 }

@@ -48,7 +48,7 @@ mod value;
 
 pub use compiled::{Comparison, compile, compile_column, compile_comparison};
 pub use error::{ExpressionError, NamedError};
-pub use features::{AggregateCall, Features, compile_features};
+pub use features::{AggregateCall, Features, compile_features, compile_features_with, own_name_error};
 pub use gap::compile_gap_expression;
 pub use statement::{
     AggregateWords, ArgumentValue, Name, Part, SelectItem, Statement, WindowArgument, WindowCall,

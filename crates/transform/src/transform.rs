@@ -8,11 +8,11 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
-use event::{Batch, Expression, Field, KeyShape, RowFailure, Schema, key_hash};
+use event::{Batch, Expression, Field, KeyShape, Own, RowFailure, Schema, key_hash};
 
 use crate::bind::{Binder, Bound, InputName, Place};
 use crate::compiled::{Compiled, compile_over};
-use crate::features::{Features, compile_features};
+use crate::features::{Features, compile_features_with};
 use crate::gap::{Gap, compile_gap};
 use crate::kernel::logic;
 use crate::nearest::suggestion;
@@ -35,6 +35,8 @@ pub struct TransformSpec<'a> {
     pub features: &'a [(String, String)],
     /// How many seconds after a record its session ends, where each record says so.
     pub gap: Option<&'a str>,
+    /// Aggregates of the program's own that features may use.
+    pub own: &'a [Own],
 }
 
 /// The compiled form, shared by all workers. Cheap to clone.
@@ -99,7 +101,7 @@ impl Transform {
         let key_fields: Vec<Field> = key.iter().map(|&index| schema.fields()[index].clone()).collect();
         let key_shape = KeyShape::new(key_fields.iter().map(|field| field.data_type).collect());
         let key_shape = key_shape.map_err(|error| key_error(&spec.key.join(", "), error.to_string()))?;
-        let features = compile_features(spec.features, &schema)?;
+        let features = compile_features_with(spec.features, &schema, spec.own)?;
 
         let gap = spec.gap.map(|sql| compile_gap(sql, &schema)).transpose();
         let gap = gap.map_err(|error| NamedError { name: "gap".to_owned(), error })?;

@@ -52,7 +52,7 @@ fn job(derived: &[(&str, &str)], filters: &[(&str, &str)], features: &[(&str, &s
     let (derived, filters, features) = (pairs(derived), pairs(filters), pairs(features));
     let key = ["user_id".to_owned()];
     let (derived, filters, key, features) = (&derived[..], &filters[..], &key[..], &features[..]);
-    let spec = TransformSpec { derived, filters, key, features, null_keys: false, gap: None };
+    let spec = TransformSpec { derived, filters, key, features, ..TransformSpec::default() };
     Transform::compile(&schema(), &spec).unwrap()
 }
 

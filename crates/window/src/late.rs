@@ -83,7 +83,9 @@ impl Windows {
         let mut totals = Running::new();
         totals.reserve(&self.layout, slots.len());
         for (_, slice) in self.slices.range(self.slicing.slices_of(number)) {
-            totals.merge(&self.layout, &self.texts, &slice.chosen(&self.layout, &slots));
+            let chosen = slice.chosen(&self.layout, &slots);
+            totals.merge(&self.layout, &self.texts, &chosen);
+            totals.merge_own(&chosen);
         }
         let width = self.layout.additive();
         let due = self.slicing.corrected_at(window);

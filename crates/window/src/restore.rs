@@ -152,10 +152,10 @@ impl Restoration<'_> {
             slice.spills.retain(|(row, _), _| !replaced.contains(row));
         }
         for ((place, word), spill) in &head.spills {
-            let word =
-                windows.layout.moved_word(from, *word).filter(|word| spill.fits(&windows.layout, *word))?;
+            let word = windows.layout.moved_word(from, *word)?;
+            let spill = spill.in_use(&windows.layout, word)?;
             if let Some(row) = row_of.get(*place as usize)? {
-                slice.spills.insert((*row, word), spill.clone());
+                slice.spills.insert((*row, word), spill);
             }
         }
         Some(())

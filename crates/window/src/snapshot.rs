@@ -117,7 +117,7 @@ impl RowsHead {
     /// Takes the spills of the chunk's rows in.
     pub(crate) fn take_spills(&mut self, spills: &Spills, rows: impl Iterator<Item = u32>) {
         for (place, row) in (0..).zip(rows).take_while(|_| !spills.is_empty()) {
-            self.spills.extend(spills_of(spills, row).map(|(word, spill)| ((place, word), spill.clone())));
+            self.spills.extend(spills_of(spills, row).map(|(word, spill)| ((place, word), spill.saved())));
         }
     }
 }

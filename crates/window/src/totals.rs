@@ -5,10 +5,14 @@
 //! it, and a *back* that newer slices are combined into. So a slice's row is touched a constant number
 //! of times, however many windows overlap.
 //!
+//! The state of a program's own aggregate can be combined, but nothing is known of its size or of what a combination
+//! costs: those of a window are gathered from its slices when it closes, at the cost of as many merges as a key has
+//! slices.
+//!
 //! Source: Tangwongsan, Hirzel, Schneider (2017), "Low-latency sliding-window aggregation in worst-case
 //! constant time" (the two-stacks algorithm).
 
-use crate::aggregate::{Layout, Spills, combine, merge_spill, spills_of};
+use crate::aggregate::{Layout, Spills, combine, merge_spill, spills_of, subtractable};
 use crate::slice::Slice;
 use crate::text::Texts;
 
@@ -21,6 +25,8 @@ pub(crate) struct Running {
     /// Ordered words of the back, a row a slot.
     pub(crate) back: Vec<u64>,
     pub(crate) spills: Spills,
+    /// States of a program's own aggregates in the window that closes, by slot and word.
+    pub(crate) own: Spills,
     /// Slices below this number are in the front.
     front_to: i64,
     /// The front and the back do not say what the slices do: build them again before they are read.
@@ -34,6 +40,7 @@ impl Running {
             front: Vec::new(),
             back: Vec::new(),
             spills: Spills::new(),
+            own: Spills::new(),
             front_to: i64::MIN,
             stale: false,
         }
@@ -93,7 +100,7 @@ impl Running {
                 _ => layout.subtract(total, slice.row(*row as usize, layout.stride())),
             }
             let slot = slice.slots[*row as usize];
-            for (word, spill) in spills_of(&slice.spills, *row) {
+            for (word, spill) in spills_of(&slice.spills, *row).filter(|(_, spill)| spill.is_subtractable()) {
                 merge_spill(&mut self.spills, (slot, word), spill, sign);
             }
         }
@@ -101,8 +108,15 @@ impl Running {
     }
 
     fn merge_spills(&mut self, slice: &Slice, sign: i64) {
-        for ((row, word), spill) in &slice.spills {
+        for ((row, word), spill) in subtractable(&slice.spills) {
             merge_spill(&mut self.spills, (slice.slots[*row as usize], *word), spill, sign);
+        }
+    }
+
+    /// Takes the states of a program's own aggregates in that a slice of the window has.
+    pub(crate) fn merge_own(&mut self, slice: &Slice) {
+        for ((row, word), spill) in slice.spills.iter().filter(|(_, spill)| !spill.is_subtractable()) {
+            merge_spill(&mut self.own, (slice.slots[*row as usize], *word), spill, 1);
         }
     }
 

@@ -100,7 +100,7 @@ impl Windows {
     /// Empty windows that compute these aggregates.
     pub fn new(spec: WindowSpec, aggregates: Vec<Aggregate>) -> Self {
         let fields = aggregates.iter().enumerate();
-        let fields = fields.map(|(i, a)| Field::new(format!("{} #{i}", a.function), a.data_type())).collect();
+        let fields = fields.map(|(i, a)| Field::new(format!("{} #{i}", a.name()), a.data_type())).collect();
         let quiet = spec.quiet;
         Windows {
             quiet: (quiet > 0).then(|| Quiet::new(quiet)),
@@ -281,7 +281,7 @@ impl Windows {
     fn move_spills(&mut self, wide: &Layout) {
         let before = &self.layout;
         let spills = self.slices.values_mut().map(|slice| &mut slice.spills);
-        for spills in spills.chain([&mut self.running.spills]) {
+        for spills in spills.chain([&mut self.running.spills, &mut self.running.own]) {
             let old = std::mem::take(spills);
             spills.extend(old.into_iter().filter_map(|((row, word), spill)| {
                 wide.moved_word(before, word).map(|word| ((row, word), spill))
@@ -315,6 +315,7 @@ impl Windows {
                 if self.closing.is_some() {
                     return false;
                 }
+                self.running.own.clear();
                 self.expired = self.slicing.slices_of(closing.number + 1).start;
                 self.floor = closing.number + 1;
             }
@@ -357,6 +358,9 @@ impl Windows {
         self.merged_to = merged_to.max(slices.end);
         let in_totals = self.slices.range_mut(self.left..self.merged_to);
         self.running.refresh(&self.layout, &self.texts, in_totals, self.merged_to);
+        if self.layout.has_own() {
+            self.slices.range(slices).for_each(|(_, slice)| self.running.merge_own(slice));
+        }
         self.closing = Some(Closing { number, slot: 0 });
     }
 
@@ -446,6 +450,7 @@ impl Windows {
             additive: &running.additive,
             ordered: combined,
             spills: &running.spills,
+            own: &running.own,
         };
         let (columns, failures) = results(&totals, slots);
         let width = self.layout.additive();

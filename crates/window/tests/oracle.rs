@@ -1,5 +1,8 @@
 //! Windows against a naive reading of the rules: every row is computed from all records at once.
 
+#[path = "own/mod.rs"]
+mod own;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,7 +45,7 @@ struct Case {
 
 fn aggregates() -> Vec<Aggregate> {
     let of = |function, argument, filtered| Aggregate { filtered, ..Aggregate::of(function, argument) };
-    vec![
+    let mut aggregates = vec![
         of(F::Count, None, false),
         of(F::Count, None, true),
         of(F::Sum, Some(DataType::Double), true),
@@ -59,7 +62,9 @@ fn aggregates() -> Vec<Aggregate> {
         of(F::Avg, Some(DataType::Bigint), false).distinct(),
         of(F::ApproxDistinct, Some(DataType::Varchar), true),
         of(F::ApproxPercentile, Some(DataType::Double), true).at(Fraction::new(0.75).expect("a fraction")),
-    ]
+    ];
+    aggregates.extend(own::aggregates());
+    aggregates
 }
 
 fn inputs(records: &[Record]) -> Vec<ArrayRef> {
@@ -88,6 +93,11 @@ fn inputs(records: &[Record]) -> Vec<ArrayRef> {
         texts(),
         flags(),
         values(),
+        flags(),
+        values(),
+        numbers(),
+        flags(),
+        texts(),
     ]
 }
 
@@ -165,6 +175,8 @@ fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
     different_values.dedup();
     let first = held.iter().min_by_key(|(t, p, o, _)| (*t, *p, *o));
     let last = held.iter().filter(|(.., r)| r.flag).max_by_key(|(t, p, o, _)| (*t, *p, *o));
+    let flagged_texts = held.iter().filter(|(.., r)| r.flag).map(|(.., r)| text(r));
+    let (median, squares, longest) = own::naive(&flagged, held.iter().map(|(.., r)| r.number), flagged_texts);
     vec![
         held.len().to_string(),
         held.iter().filter(|(.., r)| r.flag).count().to_string(),
@@ -183,6 +195,9 @@ fn naive_row(held: &[(i64, usize, usize, &Record)]) -> Row {
         // Each of the five has a register of its own.
         texts.len().to_string(),
         if flagged.is_empty() { null() } else { double(middle_of_bin(percentile(&flagged))) },
+        median.map_or_else(null, double),
+        squares.to_string(),
+        longest.unwrap_or_else(null),
         held.len().to_string(),
     ]
 }

@@ -1,5 +1,7 @@
 //! Sessions, count windows and `each` against a naive reading of the rules: all records at once, in their order.
 
+#[path = "own/mod.rs"]
+mod own;
 #[path = "sequence/triggers.rs"]
 mod triggers;
 
@@ -72,7 +74,7 @@ struct Case {
 
 fn aggregates() -> Vec<Aggregate> {
     let of = |function, argument, filtered| Aggregate { filtered, ..Aggregate::of(function, argument) };
-    vec![
+    let mut aggregates = vec![
         of(F::Sum, Some(DataType::Double), true),
         of(F::Count, None, false),
         of(F::Sum, Some(DataType::Bigint), false),
@@ -86,7 +88,9 @@ fn aggregates() -> Vec<Aggregate> {
         of(F::Sum, Some(DataType::Bigint), true).distinct(),
         of(F::ApproxDistinct, Some(DataType::Varchar), false),
         of(F::ApproxPercentile, Some(DataType::Bigint), false).at(Fraction::new(0.5).expect("a fraction")),
-    ]
+    ];
+    aggregates.extend(own::aggregates());
+    aggregates
 }
 
 fn inputs(records: &[Placed]) -> Vec<ArrayRef> {
@@ -99,6 +103,7 @@ fn inputs(records: &[Placed]) -> Vec<ArrayRef> {
     let mut inputs =
         vec![flags(), values(), numbers(), values(), texts(), values(), flags(), texts(), small(), flags()];
     inputs.extend([texts(), flags(), numbers(), texts(), small()]);
+    inputs.extend([flags(), values(), numbers(), flags(), texts()]);
     inputs
 }
 
@@ -170,6 +175,8 @@ fn naive_row(held: &[&Placed]) -> Row {
     let different: BTreeSet<i128> = records().filter(|r| r.flag).map(|r| i128::from(r.number)).collect();
     let first = held.iter().min_by_key(order);
     let last = held.iter().filter(|placed| placed.record.flag).max_by_key(order);
+    let (own_median, squares, longest) =
+        own::naive(&flagged, records().map(|r| r.number), records().filter(|r| r.flag).map(text));
     vec![
         if flagged.is_empty() { null() } else { double(exact_sum(&flagged)) },
         held.len().to_string(),
@@ -184,6 +191,9 @@ fn naive_row(held: &[&Placed]) -> Row {
         if different.is_empty() { null() } else { different.iter().sum::<i128>().to_string() },
         texts.len().to_string(),
         median(&small),
+        own_median.map_or_else(null, double),
+        squares.to_string(),
+        longest.unwrap_or_else(null),
         held.len().to_string(),
     ]
 }

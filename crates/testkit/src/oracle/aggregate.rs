@@ -38,6 +38,8 @@ pub(super) fn compute(aggregate: &Aggregate, records: &[Placed<'_>]) -> Result<V
         },
         Function::BoolAnd => Value::Bool(values.iter().all(|value| **value == Value::Bool(true))),
         Function::BoolOr => Value::Bool(values.iter().any(|value| **value == Value::Bool(true))),
+        // What a program's own aggregate computes, only the program knows.
+        Function::Own => Value::Null,
     })
 }
 

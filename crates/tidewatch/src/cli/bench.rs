@@ -47,6 +47,7 @@ pub(super) fn run(arguments: BenchArguments, style: &Style) -> anyhow::Result<Ex
     run_free(&mut job, arguments.events);
     let name = job.name.clone();
     let control = Arc::new(Control::default());
+    control.take_whole_process();
     let _signals = signals::drain_on_signals(&control)?;
     let workers = arguments.workers as usize;
     let cluster = Cluster { workers, process: 0, hosts: Vec::new() };

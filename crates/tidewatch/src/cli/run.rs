@@ -19,6 +19,7 @@ use ingest::SourceKind;
 use super::load::{Loaded, load, say_all};
 use super::{ConfigArguments, REFUSED, Style, chain, say};
 use crate::config::duration::format_instant;
+use crate::here::{self, check_dir, check_size, hint, make_state, words};
 use crate::progress::Progress;
 use crate::same::{is_device_or_pipe, is_same_file};
 use crate::supervise::child::{self, Link};
@@ -143,6 +144,7 @@ fn run_here(
     style: &Style,
 ) -> anyhow::Result<ExitCode> {
     let control = Arc::new(Control::default());
+    control.take_whole_process();
     let is_supervised = orders.is_some();
     // Before anything is asked of the state: a store that is away is waited for, which is not to hang.
     let link = is_supervised.then(|| Link::open(&control)).transpose()?;
@@ -161,12 +163,7 @@ fn run_here(
         Ok(port) => port,
         Err(error) => return failed(link, &error),
     };
-    // The state's folders are made, for which there may be no space.
-    let location = job.state.as_ref().map(|state| &state.location);
-    let opened = location.map_or(Ok(()), |location| {
-        dataflow::once_there_is_space(&control, || Ok(location.open().map(drop)?))
-    });
-    if let Err(error) = opened {
+    if let Err(error) = make_state(&job, &control) {
         return failed(link, &error);
     }
     match custody(&job, orders.as_ref()) {
@@ -275,13 +272,9 @@ fn kept_of(store: &Store, newest: &Manifest, number: u32) -> Result<Counts, Stor
 
 /// Which records are left out for ever, which are suspected, and where to note what is in hand.
 fn custody(job: &Job, orders: Option<&Orders>) -> anyhow::Result<Custody> {
-    let poison = match &job.state {
-        Some(state) => supervise::poison::read(&state.location)?,
-        None => Vec::new(),
-    };
-    let notes = orders.map(|orders| supervise::open_notes(&orders.notes)).transpose();
-    let notes = notes.context("open the file for notes")?;
-    Ok(Custody::new(notes, poison, orders.map(Orders::suspects).unwrap_or_default()))
+    let Some(orders) = orders else { return here::custody(job) };
+    let notes = supervise::open_notes(&orders.notes).context("open the file for notes")?;
+    Ok(Custody::new(Some(notes), here::poison(job)?, orders.suspects()))
 }
 
 /// The processes that run the job; words if the host file or the index is wrong.
@@ -320,18 +313,6 @@ fn parse_hosts(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-fn check_size(job: &Job, cluster: &Cluster) -> Result<(), String> {
-    let peers = cluster.workers * cluster.hosts.len().max(1);
-    match &job.state {
-        Some(state) if peers > state.shards as usize => Err(format!(
-            "{peers} workers are more than the {} shards of the state, which they share\n\
-             hint: run fewer workers, or start a new state with a larger `state.shards`",
-            state.shards
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Several machines may each have a directory of that name of their own; and one can be made in a directory only.
 fn check_state(job: &Job, arguments: &RunArguments) -> Result<(), String> {
     match job.state.as_ref().map(|state| &state.location) {
@@ -343,23 +324,9 @@ fn check_state(job: &Job, arguments: &RunArguments) -> Result<(), String> {
              hint: set `state.dir` to `s3://BUCKET/NAME-OF-THE-JOB`; if all machines see the same directory, \
              say so with `run-hosts.sh --shared-dir`"
         )),
-        Some(Location::Dir(dir)) => match not_a_directory(dir) {
-            Some(part) => Err(format!(
-                "the state cannot be in {}: {} is not a directory\n\
-                 hint: set `state.dir` to a directory, or to where one can be made",
-                dir.display(),
-                part.display()
-            )),
-            None => Ok(()),
-        },
+        Some(Location::Dir(dir)) => check_dir(dir),
         _ => Ok(()),
     }
-}
-
-/// What is in the way of a directory of that path.
-fn not_a_directory(dir: &Path) -> Option<&Path> {
-    let (part, there) = dir.ancestors().find_map(|part| Some((part, part.metadata().ok()?)))?;
-    (!there.is_dir()).then_some(part)
 }
 
 /// Better now than after hours.
@@ -415,21 +382,6 @@ pub(super) fn refuse_or_fail(error: &RunError) -> ExitCode {
     if error.is_refusal() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
 }
 
-/// An error with its causes, on one line.
-fn words(error: &RunError) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let inner_words = inner.to_string();
-        // Some messages hold their cause already.
-        if !words.contains(&inner_words) {
-            words = format!("{words}: {inner_words}");
-        }
-        cause = inner.source();
-    }
-    words
-}
-
 /// Whoever read the rows has seen enough, as `head`.
 fn is_broken_pipe(error: &RunError) -> bool {
     matches!(error, RunError::Sink(SinkError::BrokenPipe { .. }))
@@ -449,30 +401,6 @@ fn ending(error: &RunError) -> Ending {
         RunError::Mesh(_) => Ending::Alone,
         RunError::Gone(_) => Ending::Forsaken,
         _ => Ending::Failed,
-    }
-}
-
-fn hint(error: &RunError) -> Option<String> {
-    match error {
-        RunError::Source(error) => error.hint().map(str::to_owned),
-        RunError::Sink(error) => error.hint(),
-        RunError::Store(error) if error.is_refusal() => Some(
-            "`tidewatch checkpoints list` shows what there is; `--from-scratch` needs an empty output"
-                .to_owned(),
-        ),
-        RunError::Store(error) if error.is_full() => {
-            Some("make space and give the same command again: it goes on from the last checkpoint".to_owned())
-        }
-        RunError::Identity { name, .. } => Some(format!(
-            "set `{name}` back, or start with another `state.dir` and an empty output; under a state rules, \
-             thresholds, scores, rates, workers and the mode of a sink may change, and sinks may be added"
-        )),
-        RunError::Gone(_) => Some(
-            "start all processes again, each with the same command: they go on from the last checkpoint; \
-             `mesh.rejoin_within` says how long one is waited for"
-                .to_owned(),
-        ),
-        _ => None,
     }
 }
 

@@ -106,6 +106,7 @@ impl Diagnostic {
             }
             Origin::Set(number) => (format!("--set, argument {number}"), String::from(" ")),
             Origin::Environment(_) => (String::from("the environment"), String::from(" ")),
+            Origin::Call(call) => (call.to_string(), String::from(" ")),
         };
         let gutter = " ".repeat(number.len());
         let bar = paint.blue("|");
@@ -135,6 +136,10 @@ impl Diagnostic {
             Some((Origin::Set(number), at)) => (format!("set {number}"), None, None, Some(at.column)),
             Some((Origin::Environment(name), at)) => {
                 (format!("environment {name}"), None, None, Some(at.column))
+            }
+            Some((Origin::Call(call), _)) => {
+                let (line, column) = (call.line() as usize, call.column() as usize);
+                ("call".to_owned(), Some(call.file().to_owned()), Some(line), Some(column))
             }
             None => ("none".to_owned(), None, None, None),
         };

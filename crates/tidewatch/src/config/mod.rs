@@ -14,7 +14,7 @@ pub mod event;
 pub mod limits;
 pub mod mesh;
 pub mod nearest;
-mod overrides;
+pub(crate) mod overrides;
 pub mod place;
 mod print;
 mod secret;
@@ -154,9 +154,20 @@ pub fn read(inputs: &Inputs) -> Reading {
     if !sql::translate(&mut root, &sources, &mut diagnostics) {
         return unread(sources, diagnostics);
     }
+    read_tree(&root, sources, diagnostics, inputs.environment, inputs.path)
+}
+
+/// Reads a tree, whose first text is where the job itself stands. `path` names the job, unless it has a name.
+pub(crate) fn read_tree(
+    root: &Table,
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+    environment: &[(String, String)],
+    path: &Path,
+) -> Reading {
     let findings = Findings { diagnostics, ..Findings::default() };
-    let mut reader = Reader { sources: &sources, environment: inputs.environment, findings };
-    let config = read_root(&root, &mut reader, file, inputs.path);
+    let mut reader = Reader { sources: &sources, environment, findings };
+    let config = read_root(root, &mut reader, path);
     let findings = reader.findings;
     Reading { sources, config: Some(config), findings }
 }
@@ -174,13 +185,13 @@ fn override_all(
         diagnostics.extend(overrides::apply_variable(&mut root, sources, name, value).err());
     }
     for (index, argument) in inputs.sets.iter().enumerate() {
-        diagnostics.extend(overrides::apply_set(&mut root, sources, index + 1, argument).err());
+        diagnostics.extend(overrides::apply_set(&mut root, sources, Origin::Set(index + 1), argument).err());
     }
     root
 }
 
-fn read_root(table: &Table, reader: &mut Reader, file: usize, path: &Path) -> Config {
-    let mut root = Section::new(table, "", "the job", Place { source: file, span: 0..0 });
+fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
+    let mut root = Section::new(table, "", "the job", Place { source: 0, span: 0..0 });
     root.or(reader, "version", (1, "1"), |sources, node| match node.value {
         Value::Integer(1) => Ok(1),
         _ => integer(1..=1i64)(sources, node)

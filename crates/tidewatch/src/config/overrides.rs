@@ -16,17 +16,17 @@ struct Part {
     place: Place,
 }
 
-/// Applies the `--set` argument of that number (from 1).
+/// Applies a `--set` argument, or what a program sets in its place.
 ///
 /// # Errors
 /// If there is no `=`, the path is not one, or leads through something that is no table.
-pub(super) fn apply_set(
+pub(crate) fn apply_set(
     root: &mut Table,
     sources: &mut Sources,
-    number: usize,
+    origin: Origin,
     argument: &str,
 ) -> Result<(), Diagnostic> {
-    let source = sources.add(Origin::Set(number), argument.to_owned());
+    let source = sources.add(origin, argument.to_owned());
     let (parts, value_start) = parse_path(argument, source)?;
     let node = parse_value(sources, source, value_start);
     insert(root, &parts, node)

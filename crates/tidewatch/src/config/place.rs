@@ -1,8 +1,10 @@
-//! Where a piece of the configuration was written: in the file, on the command line, in the environment.
+//! Where a piece of the configuration was written: in the file, on the command line, in the environment, in a
+//! program.
 //!
 //! Every value and every key carries a [`Place`], so that an error can point to the word.
 
 use std::ops::Range;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 /// What a text of the configuration is.
@@ -14,6 +16,8 @@ pub enum Origin {
     Set(usize),
     /// The environment variable of that name.
     Environment(String),
+    /// A call of a program that makes a job, in that line of its source.
+    Call(&'static Location<'static>),
 }
 
 /// A text that was read, kept so that errors can show its lines.
@@ -21,7 +25,7 @@ pub enum Origin {
 pub struct Source {
     /// What it is.
     pub origin: Origin,
-    /// All of it. An override is kept as `PATH=VALUE`.
+    /// All of it. An override is kept as `PATH=VALUE`, a call as it could be written.
     pub text: String,
 }
 

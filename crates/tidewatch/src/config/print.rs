@@ -36,5 +36,6 @@ fn origin(setting: &Setting, sources: &Sources) -> String {
         Origin::File(path) => format!("{}:{}", path.display(), sources.position(place).line),
         Origin::Set(_) => "--set".to_owned(),
         Origin::Environment(name) => name.clone(),
+        Origin::Call(call) => call.to_string(),
     }
 }

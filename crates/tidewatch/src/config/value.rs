@@ -43,7 +43,7 @@ pub fn text(sources: &Sources, node: &Node) -> Read<Text> {
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
             let source = sources.get(node.place.source);
             match &source.origin {
-                Origin::File(_) => Err(wrong_type(node, "a string")),
+                Origin::File(_) | Origin::Call(_) => Err(wrong_type(node, "a string")),
                 _ => Ok(Text {
                     text: source.text[node.place.span.clone()].to_owned(),
                     verbatim: Some(node.place.span.start),

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alert::{AlertRule, Summary, SummaryError};
-use event::{DataType, Expression, Field, KeyShape, RowSchema, Schema};
-use transform::{ExpressionError, compile, compile_comparison, compile_features, compile_gap_expression};
+use event::{DataType, Expression, Field, KeyShape, Own, RowSchema, Schema};
+use transform::{
+    ExpressionError, compile, compile_comparison, compile_features_with, compile_gap_expression,
+};
 
 use crate::config::event::Event;
 use crate::config::{Code, Diagnostic, Named, Place, Reading, Rule, Sql};
@@ -13,6 +15,8 @@ use crate::config::{Code, Diagnostic, Named, Place, Reading, Rule, Sql};
 /// Notes mistakes while the parts of a job are compiled.
 pub(super) struct Compiler<'a> {
     reading: &'a Reading,
+    /// Aggregates of the program's own.
+    pub(super) own: &'a [Own],
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Names whose own expression or declaration is wrong: those who use them are not blamed.
     pub(super) broken: BTreeSet<String>,
@@ -22,8 +26,8 @@ pub(super) struct Compiler<'a> {
 type Compiled = (String, Arc<dyn Expression>);
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(reading: &'a Reading) -> Self {
-        Compiler { reading, diagnostics: Vec::new(), broken: BTreeSet::new() }
+    pub(super) fn new(reading: &'a Reading, own: &'a [Own]) -> Self {
+        Compiler { reading, own, diagnostics: Vec::new(), broken: BTreeSet::new() }
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -63,7 +67,7 @@ impl<'a> Compiler<'a> {
                 continue;
             };
             good.push((named.name.clone(), sql.text.clone()));
-            match compile_features(&good, schema) {
+            match compile_features_with(&good, schema, self.own) {
                 Ok(compiled) => {
                     if let Some((_, expression)) = compiled.expressions.last() {
                         fields.push(Field::new(named.name.clone(), expression.data_type()));

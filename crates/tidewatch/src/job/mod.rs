@@ -13,8 +13,8 @@ use std::time::Duration;
 use alert::{Output, Renderer};
 use dataflow::{Flow, Job, StateSpec};
 use detect::Detection;
-use event::SinkId;
-use transform::{Transform, TransformSpec};
+use event::{Own, SinkId};
+use transform::{Transform, TransformSpec, own_name_error};
 
 use crate::config::duration::format_instant;
 use crate::config::event::{Event, NullKey};
@@ -29,11 +29,19 @@ use windows::{window_text, windowing};
 /// # Errors
 /// All mistakes, those of reading included, in the order of their places.
 pub fn compile(reading: &Reading) -> Result<Job, Vec<Diagnostic>> {
+    compile_with(reading, &[])
+}
+
+/// The same with aggregates of the program's own, which features use by their names.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(reading: &Reading, own: &[Own]) -> Result<Job, Vec<Diagnostic>> {
     let mut diagnostics = reading.findings.diagnostics.clone();
     let Some(config) = &reading.config else {
         return Err(diagnostics);
     };
-    let mut compiler = Compiler::new(reading);
+    let mut compiler = Compiler::new(reading, own);
     let job = compile_config(config, &mut compiler);
     // With a section misnamed, half of the names would seem to be missing.
     if !reading.findings.unknown_section {
@@ -47,6 +55,16 @@ pub fn compile(reading: &Reading) -> Result<Job, Vec<Diagnostic>> {
         Some(job) if diagnostics.is_empty() => Ok(job),
         _ => Err(diagnostics),
     }
+}
+
+/// The aggregates of a program's own that expressions cannot use by their names, by ordinal, and why.
+pub(crate) fn own_mistakes(own: &[Own]) -> impl Iterator<Item = (usize, String)> {
+    own.iter().enumerate().filter_map(|(number, aggregate)| {
+        let name = aggregate.name();
+        let is_there = own[..number].iter().any(|other| other.name() == name);
+        let twice = || is_there.then(|| format!("there are two aggregates `{name}`"));
+        Some((number, own_name_error(name).or_else(twice)?))
+    })
 }
 
 /// The job; `None` if a mistake was noted, here or before.
@@ -69,7 +87,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         return None;
     }
 
-    let texts = Texts::of(config);
+    let texts = Texts::of(config, compiler.own);
     let decode = input.used_by(&texts.transform(&input.schema())?)?;
     let transform = texts.transform(&decode.schema())?;
     let (window, _) = config.window.as_ref()?;
@@ -127,17 +145,18 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
 }
 
 /// Names and expressions as `transform` takes them.
-struct Texts {
+struct Texts<'a> {
     derived: Vec<(String, String)>,
     filters: Vec<(String, String)>,
     key: Vec<String>,
     null_keys: bool,
     features: Vec<(String, String)>,
     gap: Option<String>,
+    own: &'a [Own],
 }
 
-impl Texts {
-    fn of(config: &Config) -> Self {
+impl<'a> Texts<'a> {
+    fn of(config: &Config, own: &'a [Own]) -> Self {
         Texts {
             derived: expressions::texts(&config.transform.derived),
             filters: expressions::texts(&config.transform.filters),
@@ -148,6 +167,7 @@ impl Texts {
                 WindowShape::SessionBy { gap } => Some(gap.text.clone()),
                 _ => None,
             }),
+            own,
         }
     }
 
@@ -160,6 +180,7 @@ impl Texts {
             null_keys: self.null_keys,
             features: &self.features,
             gap: self.gap.as_deref(),
+            own: self.own,
         };
         Transform::compile(input, &spec).ok()
     }
@@ -214,7 +235,9 @@ fn identity(
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
     });
     let window = config.window.as_ref().map(|(window, _)| window_text(window)).unwrap_or_default();
-    [
+    // Only where there are any, so that other jobs are what they were.
+    let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));
+    let always = [
         ("sources", sources.collect::<Vec<_>>().join("; ")),
         ("event.key", key_text(&config.event)),
         ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
@@ -225,8 +248,18 @@ fn identity(
         ("window", window),
         ("features", aggregates.collect::<Vec<_>>().join("; ")),
     ]
-    .map(|(name, text)| (name.to_owned(), text))
-    .into()
+    .map(|(name, text)| (name.to_owned(), text));
+    always.into_iter().chain(own).collect()
+}
+
+/// The program's own aggregates that features use, as a state rests on them.
+fn own_aggregates(transform: &Transform) -> Option<String> {
+    let calls = transform.features().calls.iter();
+    let mut own: Vec<String> =
+        calls.filter_map(|call| Some(call.aggregate.own.as_ref()?.to_string())).collect();
+    own.sort();
+    own.dedup();
+    (!own.is_empty()).then(|| own.join("; "))
 }
 
 fn key_text(event: &Event) -> String {

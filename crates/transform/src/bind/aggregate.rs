@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use event::{Aggregate, AggregateFunction, DataType, Expression, Field, Fraction, Schema};
+use event::{Aggregate, AggregateFunction, DataType, Expression, Field, Fraction, Own, Schema};
 use sqlparser::ast::{Expr, Ident};
 
 use super::call::Written;
@@ -27,6 +27,8 @@ pub(crate) struct Collector {
     pub(crate) features: Vec<(String, Bound)>,
     /// Those of them whose value in the key's previous row is asked for.
     pub(crate) lags: Vec<usize>,
+    /// Aggregates of the program's own that features may use.
+    pub(crate) own: Vec<Own>,
 }
 
 impl Collector {
@@ -50,6 +52,11 @@ impl Collector {
         let known: Vec<&str> = features.into_iter().chain(columns).chain(window::NAMES).collect();
         Err(ExpressionError::new(format!("unknown column or feature `{name}`"), span)
             .maybe_help(suggestion(name, known)))
+    }
+
+    /// The program's own aggregate of that name.
+    pub(super) fn own(&self, name: &str) -> Option<&Own> {
+        self.own.iter().find(|own| own.name() == name)
     }
 
     /// Whether an earlier feature has that name.
@@ -100,12 +107,21 @@ struct NewCall {
 /// A call of an aggregate as it is written.
 pub(super) struct AggregateSyntax<'e> {
     pub(super) function: AggregateFunction,
+    /// The program's own aggregate, if it is one.
+    pub(super) own: Option<Own>,
     pub(super) written: Written<'e>,
     /// The word `DISTINCT`.
     pub(super) distinct: Option<Range<usize>>,
     pub(super) filter: Option<&'e Expr>,
     /// The name of the function.
     pub(super) span: Range<usize>,
+}
+
+impl AggregateSyntax<'_> {
+    /// What messages call it.
+    fn name(&self) -> &str {
+        self.own.as_ref().map_or(self.function.name(), Own::name)
+    }
 }
 
 /// What goes into an aggregate: bound, and as it is written.
@@ -118,14 +134,15 @@ struct Inputs {
 impl Binder<'_> {
     pub(super) fn aggregate(&mut self, syntax: AggregateSyntax<'_>, expression: &Expr) -> Result<Bound> {
         let AggregateSyntax { function, ref span, .. } = syntax;
+        let name = syntax.name();
         let refused = |message: String| Err(ExpressionError::new(message, span.clone()));
         match &self.place {
             Place::Features(_) => {}
             Place::Aggregate => {
-                return refused(format!("the aggregate `{function}` stands inside another aggregate"));
+                return refused(format!("the aggregate `{name}` stands inside another aggregate"));
             }
             Place::Row => {
-                return refused(format!("the aggregate `{function}` cannot stand here"))
+                return refused(format!("the aggregate `{name}` cannot stand here"))
                     .map_err(|error| error.help("aggregates are for features; here is one row at a time"));
             }
         }
@@ -135,9 +152,18 @@ impl Binder<'_> {
         let argument = argument.map(bind).transpose()?;
         let condition = |tree: &Expr| Ok((self.inside(|inner| inner.boolean(tree))?, tree.to_string()));
         let filter = syntax.filter.map(condition).transpose()?;
-        let data_type = argument.as_ref().map(|(bound, _)| checked_argument(function, bound)).transpose()?;
-        let aggregate =
-            Aggregate { function, argument: data_type, filtered: filter.is_some(), distinct, fraction };
+        let argument = match (&syntax.own, argument) {
+            (Some(own), Some((bound, text))) => Some((own_argument(own, bound)?, text)),
+            (_, argument) => argument,
+        };
+        let aggregate = match (syntax.own, &argument) {
+            (Some(own), _) => Aggregate { filtered: filter.is_some(), ..Aggregate::own(own) },
+            (None, argument) => {
+                let checked = argument.as_ref().map(|(bound, _)| checked_argument(function, bound));
+                let filtered = filter.is_some();
+                Aggregate { filtered, distinct, fraction, ..Aggregate::of(function, checked.transpose()?) }
+            }
+        };
         let call = self.call_of(aggregate, Inputs { argument, filter })?;
         let data_type = call.aggregate.data_type();
         let span = self.source.span(expression);
@@ -149,8 +175,8 @@ impl Binder<'_> {
     /// The argument of a call, unless it is a star or nothing, and the fraction behind it.
     fn arguments<'e>(&self, syntax: &AggregateSyntax<'e>) -> Result<(Option<&'e Expr>, Option<Fraction>)> {
         let AggregateSyntax { function, span, .. } = syntax;
-        let refused =
-            |message: &str| Err(ExpressionError::new(format!("`{function}` {message}"), span.clone()));
+        let name = syntax.name();
+        let refused = |message: &str| Err(ExpressionError::new(format!("`{name}` {message}"), span.clone()));
         match (&syntax.written, function) {
             (Written::List(list), AggregateFunction::ApproxPercentile) => match list[..] {
                 [argument, fraction] => Ok((Some(argument), Some(self.fraction(fraction)?))),
@@ -215,7 +241,7 @@ fn takes_distinct(syntax: &AggregateSyntax<'_>) -> Result<bool> {
             Err(ExpressionError::new(message, word.clone()).help("count(*) counts records: name a column"))
         }
         (AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg, _) => Ok(true),
-        _ => Err(ExpressionError::new(format!("`{function}` does not take DISTINCT"), word.clone())
+        _ => Err(ExpressionError::new(format!("`{}` does not take DISTINCT", syntax.name()), word.clone())
             .help("count, sum, avg, min and max do")),
     }
 }
@@ -224,7 +250,7 @@ fn takes_distinct(syntax: &AggregateSyntax<'_>) -> Result<bool> {
 fn call_name(aggregate: &Aggregate, inputs: &Inputs) -> String {
     let distinct = if aggregate.distinct { "DISTINCT " } else { "" };
     let argument = inputs.argument.as_ref().map_or("*", |(_, text)| text);
-    let mut name = format!("{}({distinct}{argument}", aggregate.function);
+    let mut name = format!("{}({distinct}{argument}", aggregate.name());
     if let Some(fraction) = aggregate.fraction {
         name.push_str(&format!(", {}", fraction.value()));
     }
@@ -233,6 +259,20 @@ fn call_name(aggregate: &Aggregate, inputs: &Inputs) -> String {
         name.push_str(&format!(" FILTER (WHERE {filter})"));
     }
     name
+}
+
+/// An argument of the type that the program's own aggregate takes. A number is widened, as elsewhere.
+fn own_argument(own: &Own, argument: Bound) -> Result<Bound> {
+    let wanted = own.argument();
+    let fits = argument
+        .data_type
+        .is_none_or(|found| found == wanted || (found, wanted) == (DataType::Bigint, DataType::Double));
+    if fits {
+        return argument.widened(wanted);
+    }
+    let message = format!("`{}` takes a {wanted}, found a {}", own.name(), argument.type_name());
+    Err(ExpressionError::new(message, argument.span.clone())
+        .maybe_help(super::conversion_help(&argument, wanted)))
 }
 
 /// Type of an argument on which the function is defined.

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use event::{AggregateFunction, DataType};
+use event::{AggregateFunction, DataType, Own};
 use sqlparser::ast::{
     CastKind, CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, TrimWhereField,
 };
 
 use super::aggregate::AggregateSyntax;
-use super::{Binder, Bound, Operand, Result, lag};
+use super::{Binder, Bound, Operand, Place, Result, lag};
 use crate::ExpressionError;
 use crate::functions::{self, SMALL_INTEGERS, SmallInteger};
 use crate::nearest::suggestion;
@@ -40,6 +40,13 @@ pub(super) enum Written<'e> {
     List(Vec<&'e Expr>),
 }
 
+/// Whether a function or an aggregate that is built in has that name.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let mut names = functions::names().chain(super::interval::names());
+    AggregateFunction::from_name(&name).is_some() || names.any(|known| known == name)
+}
+
 impl Binder<'_> {
     pub(super) fn function(&mut self, function: &Function, expression: &Expr) -> Result<Operand> {
         let name = function.name.to_string().to_ascii_lowercase();
@@ -59,7 +66,12 @@ impl Binder<'_> {
         let distinct = self.distinct_word(function, &span);
         if let Some(aggregate) = AggregateFunction::from_name(&name) {
             let filter = function.filter.as_deref();
-            let call = AggregateSyntax { function: aggregate, written, distinct, filter, span };
+            let call = AggregateSyntax { function: aggregate, own: None, written, distinct, filter, span };
+            return self.aggregate(call, expression).map(Operand::Value);
+        }
+        if let Some(own) = self.own_aggregate(&name) {
+            let (function, filter) = (AggregateFunction::Own, function.filter.as_deref());
+            let call = AggregateSyntax { function, own: Some(own), written, distinct, filter, span };
             return self.aggregate(call, expression).map(Operand::Value);
         }
         if let Some(word) = distinct {
@@ -71,7 +83,9 @@ impl Binder<'_> {
         }
         let names = functions::names().chain(super::interval::names());
         if !names.clone().any(|known| known == name) {
-            let help = suggestion(&name, names.chain(AGGREGATES.iter().copied()));
+            let mut known: Vec<&str> = names.chain(AGGREGATES.iter().copied()).collect();
+            known.extend(self.own_names());
+            let help = suggestion(&name, known);
             let help = help.filter(|help| help.starts_with("did you mean")).or(functions::advice(&name));
             return Err(ExpressionError::new(format!("unknown function `{name}`"), span).maybe_help(help));
         }
@@ -85,6 +99,21 @@ impl Binder<'_> {
             list.into_iter().map(|argument| self.operand(argument)).collect::<Result<Vec<_>>>()?;
         let span = span.start..self.source.span(expression).end.max(span.end);
         self.call(&name, arguments, span)
+    }
+
+    /// The program's own aggregate of that name, where there are aggregates.
+    fn own_aggregate(&self, name: &str) -> Option<Own> {
+        match &self.place {
+            Place::Features(collector) => collector.own(name).cloned(),
+            Place::Row | Place::Aggregate => None,
+        }
+    }
+
+    fn own_names(&self) -> Vec<&str> {
+        match &self.place {
+            Place::Features(collector) => collector.own.iter().map(Own::name).collect(),
+            Place::Row | Place::Aggregate => Vec::new(),
+        }
     }
 
     /// Where DISTINCT stands in a call, if it does.

@@ -15,6 +15,7 @@ mod window;
 pub(crate) use aggregate::{Collector, InputName};
 pub(crate) use arithmetic::arithmetic_bound;
 pub(crate) use bound::{Bound, common_type, conversion_help};
+pub(crate) use call::is_built_in;
 pub(crate) use condition::one_type;
 pub(crate) use interval::BoundInterval;
 pub(crate) use lag::PREVIOUS;

@@ -9,7 +9,6 @@ mod windows;
 
 use std::ops::Range;
 
-
 use crate::ExpressionError;
 use crate::source::Source;
 

@@ -1,6 +1,6 @@
 //! Which words of a row belong to which aggregate.
 
-use event::{Aggregate, AggregateFunction, DataType};
+use event::{Aggregate, AggregateFunction, DataType, Own};
 use serde::{Deserialize, Serialize};
 
 /// Narrow cells of doubles are multiples of 2^-20.
@@ -36,6 +36,9 @@ pub(crate) enum Cell {
     Moments,
     /// `[count]`: all else is in the spill of that word.
     Bag(Coding),
+    /// `[count]`: all else is in the state of a program's own aggregate, the spill of that word, which cannot be taken
+    /// away.
+    Own,
     /// `[0 or 1, value]`, ordered: the value as a number that sorts like it, or a string's number.
     Extreme { greatest: bool, value: Value },
     /// `[0 none, 1 value, 2 NULL; time, partition, offset, value]`, ordered.
@@ -87,6 +90,7 @@ impl Cell {
             {
                 Cell::Bag(Coding::Value)
             }
+            AggregateFunction::Own => Cell::Own,
             AggregateFunction::ApproxDistinct => Cell::Bag(Coding::Register),
             AggregateFunction::ApproxPercentile => Cell::Bag(Coding::Bin),
             AggregateFunction::Count if aggregate.argument.is_none() && !aggregate.filtered => Cell::Records,
@@ -108,7 +112,7 @@ impl Cell {
     pub(crate) fn words(self) -> usize {
         match self {
             Cell::Records => 0,
-            Cell::Count | Cell::Bag(_) => 1,
+            Cell::Count | Cell::Bag(_) | Cell::Own => 1,
             Cell::Truths | Cell::NarrowSum { .. } => 2,
             Cell::WideSum { .. } => 3,
             Cell::Moments => 7,
@@ -209,6 +213,17 @@ impl Layout {
 
     pub(crate) fn aggregates(&self) -> &[Aggregate] {
         &self.aggregates
+    }
+
+    /// Whether a program's own aggregates are among them.
+    pub(crate) fn has_own(&self) -> bool {
+        self.places.iter().any(|place| place.cell == Cell::Own)
+    }
+
+    /// The program's own aggregate whose cell is at that additive word.
+    pub(crate) fn own_at(&self, word: u16) -> Option<&Own> {
+        let is_there = |place: &Place| place.cell == Cell::Own && place.word == usize::from(word);
+        self.aggregates[self.places.iter().position(is_there)?].own.as_ref()
     }
 
     pub(crate) fn widths(&self) -> &Widths {

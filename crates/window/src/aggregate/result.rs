@@ -7,7 +7,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, TimestampMicrosecondArray,
 };
 use arrow_buffer::NullBuffer;
-use event::{Aggregate, AggregateFunction, DataType, RowFailure};
+use event::{Aggregate, AggregateFunction, DataType, OwnState, RowFailure};
 
 use super::distinct::sum_of;
 use super::exact::{Exact, parts, quotient, unfixed};
@@ -34,6 +34,8 @@ pub(crate) struct Totals<'a> {
     /// Ordered words, a row a slot.
     pub(crate) ordered: &'a [u64],
     pub(crate) spills: &'a Spills,
+    /// The states of the program's own aggregates.
+    pub(crate) own: &'a Spills,
 }
 
 /// One column per aggregate, with a row for each of `slots`, and the rows that have no value.
@@ -77,6 +79,7 @@ impl Column<'_> {
                 Arc::new(Int64Array::from_iter_values(counts))
             }
             Cell::Bag(Coding::Bin) => self.percentiles(),
+            Cell::Own => self.own(),
             Cell::Extreme { value, .. } => self.ordered(value, 1),
             Cell::Edge { value, .. } => self.ordered(value, 4),
         }
@@ -137,6 +140,15 @@ impl Column<'_> {
                 Arc::new(self.cells().map(|(slot, _)| Some(sum(slot)?.round())).collect::<Float64Array>())
             }
             _ => self.fitted(failures, |slot, _| sum(slot)?.whole()),
+        }
+    }
+
+    fn own(&self) -> ArrayRef {
+        let state = |slot: &u32| self.totals.own.get(&(*slot, self.place.word as u16))?.own();
+        let states: Vec<Option<&OwnState>> = self.slots.iter().map(state).collect();
+        match &self.aggregate.own {
+            Some(own) => own.results(&states),
+            None => unreachable!("such a cell is of an aggregate of the program's own"),
         }
     }
 

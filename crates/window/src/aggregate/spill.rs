@@ -1,9 +1,12 @@
-//! What of a row's accumulators fits no words: sums beyond the range of their cells, and bags of values.
+//! What of a row's accumulators fits no words: sums beyond the range of their cells, bags of values, and the states of
+//! a program's own aggregates.
 //!
-//! Each can be added up and taken apart again, as the additive words can. Rows that have none cost nothing.
+//! Sums and bags can be added up and taken apart again, as the additive words can; states can only be added up. Rows
+//! that have none cost nothing.
 
 use std::collections::BTreeMap;
 
+use event::OwnState;
 use serde::{Deserialize, Serialize};
 
 use super::bag::Bag;
@@ -25,23 +28,32 @@ pub(crate) enum Spill {
     Values(Bag<u128>),
     /// Parts of a sketch.
     Bins(Bag<i32>),
+    /// The state of a program's own aggregate, as snapshots hold it.
+    Saved(Vec<u8>),
+    /// The same, in use.
+    #[serde(skip)]
+    Own(OwnState),
 }
 
 impl Spill {
-    fn empty_like(other: &Spill) -> Spill {
-        match other {
+    fn empty_like(&self) -> Spill {
+        match self {
             Spill::Sum(_) => Spill::Sum(Exact::new()),
             Spill::Values(_) => Spill::Values(Bag::new()),
             Spill::Bins(_) => Spill::Bins(Bag::new()),
+            Spill::Saved(_) => Spill::Saved(Vec::new()),
+            Spill::Own(state) => Spill::Own(state.empty_like()),
         }
     }
 
-    /// Adds (`sign` 1) or takes away (-1) what another of the same cell holds.
+    /// Adds (`sign` 1) or takes away (-1) what another of the same cell holds; the state of a program's own aggregate is
+    /// only added.
     pub(crate) fn merge(&mut self, other: &Spill, sign: i64) {
         match (self, other) {
             (Spill::Sum(mine), Spill::Sum(theirs)) => mine.merge(theirs, sign),
             (Spill::Values(mine), Spill::Values(theirs)) => mine.merge(theirs, sign),
             (Spill::Bins(mine), Spill::Bins(theirs)) => mine.merge(theirs, sign),
+            (Spill::Own(mine), Spill::Own(theirs)) if sign > 0 => mine.merge(theirs),
             _ => unreachable!("a cell has spills of one kind: restored ones are checked"),
         }
     }
@@ -52,6 +64,7 @@ impl Spill {
             Spill::Sum(sum) => sum.is_zero(),
             Spill::Values(values) => values.is_empty(),
             Spill::Bins(bins) => bins.is_empty(),
+            Spill::Saved(_) | Spill::Own(_) => false,
         }
     }
 
@@ -61,7 +74,34 @@ impl Spill {
             Spill::Sum(_) => 24,
             Spill::Values(values) => values.len(),
             Spill::Bins(bins) => bins.len(),
+            Spill::Saved(bytes) => bytes.len() / 8,
+            Spill::Own(state) => state.size() / 8,
         }
+    }
+
+    /// Whether it can be taken away again.
+    pub(crate) fn is_subtractable(&self) -> bool {
+        !matches!(self, Spill::Own(_))
+    }
+
+    /// The same as snapshots hold it.
+    pub(crate) fn saved(&self) -> Spill {
+        match self {
+            Spill::Own(state) => Spill::Saved(state.encode()),
+            other => other.clone(),
+        }
+    }
+
+    /// The same as it is used; `None` if it is not what the cell at that word spills.
+    pub(crate) fn in_use(&self, layout: &Layout, word: u16) -> Option<Spill> {
+        match self {
+            Spill::Saved(bytes) => layout.own_at(word)?.decode(bytes).map(Spill::Own),
+            other => other.fits(layout, word).then(|| other.clone()),
+        }
+    }
+
+    pub(crate) fn own(&self) -> Option<&OwnState> {
+        if let Spill::Own(state) = self { Some(state) } else { None }
     }
 
     pub(crate) fn sum(&self) -> Option<&Exact> {
@@ -76,8 +116,7 @@ impl Spill {
         if let Spill::Bins(bins) = self { Some(bins) } else { None }
     }
 
-    /// Whether it is what the cell at that word spills.
-    pub(crate) fn fits(&self, layout: &Layout, word: u16) -> bool {
+    fn fits(&self, layout: &Layout, word: u16) -> bool {
         let word = usize::from(word);
         let mut places = layout.places().iter().filter(|place| !place.cell.is_ordered());
         let of_word = |place: &&Place| (place.word..place.word + place.cell.words()).contains(&word);
@@ -94,11 +133,16 @@ impl Spill {
 
 /// Adds (`sign` 1) or takes away (-1) a spill at its place.
 pub(crate) fn merge_spill(spills: &mut Spills, place: (u32, u16), spill: &Spill, sign: i64) {
-    let total = spills.entry(place).or_insert_with(|| Spill::empty_like(spill));
+    let total = spills.entry(place).or_insert_with(|| spill.empty_like());
     total.merge(spill, sign);
     if sign < 0 && total.is_empty() {
         spills.remove(&place);
     }
+}
+
+/// Those that running totals can hold.
+pub(crate) fn subtractable(spills: &Spills) -> impl Iterator<Item = (&(u32, u16), &Spill)> {
+    spills.iter().filter(|(_, spill)| spill.is_subtractable())
 }
 
 /// The spills of a row, by word.

@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
-use event::DataType;
+use event::{DataType, Own};
 
 use super::bag::Bag;
 use super::column::{argument_words, as_doubles};
@@ -35,6 +35,7 @@ struct Input<'a> {
     live: Option<BooleanBuffer>,
     argument: Option<&'a ArrayRef>,
     data_type: DataType,
+    own: Option<Own>,
 }
 
 /// A narrow sum met a value that does not fit: widen the aggregate and go on from here.
@@ -65,7 +66,7 @@ impl<'a> Folding<'a> {
                 (filter, valid) => filter.or(valid),
             };
             let data_type = aggregate.argument.unwrap_or(DataType::Bigint);
-            Input { live, argument, data_type }
+            Input { live, argument, data_type, own: aggregate.own.clone() }
         });
         Folding { inputs: inputs.collect(), times, partition, offsets }
     }
@@ -123,6 +124,7 @@ pub(crate) fn fold(
             Cell::WideSum { double } => ahead.wide_sum(double, select),
             Cell::Moments => ahead.moments(select),
             Cell::Bag(coding) => ahead.bag(coding, input.data_type, select),
+            Cell::Own => ahead.own(input.own.as_ref(), select),
             Cell::Extreme { value, .. } => ahead.extreme(value, select),
             Cell::Edge { value, .. } => ahead.edge(value, folding, select),
         }
@@ -337,6 +339,22 @@ impl Ahead<'_, '_, '_> {
                 self.into_bins(select, |row| bin(value(row)));
             }
         }
+    }
+
+    /// The state of a program's own aggregate.
+    fn own(self, own: Option<&Own>, select: impl Fn(usize) -> usize) {
+        let Some(own) = own else { return };
+        let argument = self.argument().clone();
+        let add = own.adder(&argument);
+        self.into_bags(
+            select,
+            || Spill::Own(own.empty()),
+            |row, spill| {
+                if let Spill::Own(state) = spill {
+                    add(row, state);
+                }
+            },
+        );
     }
 
     fn into_bins(self, select: impl Fn(usize) -> usize, bin: impl Fn(usize) -> i32) {

@@ -90,7 +90,7 @@ impl Harvest {
             return;
         }
         let (additive, ordered) = (&self.additive, &self.ordered);
-        let totals = Totals { layout, texts, additive, ordered, spills: &self.spills };
+        let totals = Totals { layout, texts, additive, ordered, spills: &self.spills, own: &self.spills };
         let places: Vec<u32> = (0..self.spans.len() as u32).collect();
         let (columns, failures) = results(&totals, &places);
         let records = self.additive.chunks_exact(layout.additive()).map(|row| row[0]).collect();

@@ -144,10 +144,10 @@ impl SequenceRestoration<'_> {
         }
         for ((place, word), spill) in &head.rows.spills {
             let state = &mut self.sequence.state;
-            let word =
-                state.layout.moved_word(&from, *word).filter(|word| spill.fits(&state.layout, *word))?;
+            let word = state.layout.moved_word(&from, *word)?;
+            let spill = spill.in_use(&state.layout, word)?;
             if let Some(row) = placed.get(*place as usize)? {
-                state.table.spills.insert((*row, word), spill.clone());
+                state.table.spills.insert((*row, word), spill);
             }
         }
         Some(())

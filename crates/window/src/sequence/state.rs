@@ -28,7 +28,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(aggregates: Vec<Aggregate>) -> Self {
         let fields = aggregates.iter().enumerate();
-        let fields = fields.map(|(i, a)| Field::new(format!("{} #{i}", a.function), a.data_type())).collect();
+        let fields = fields.map(|(i, a)| Field::new(format!("{} #{i}", a.name()), a.data_type())).collect();
         State {
             layout: Layout::narrow(aggregates),
             keys: Keys::new(random_seed()),
