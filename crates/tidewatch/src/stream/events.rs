@@ -84,6 +84,51 @@ impl Events {
         Events { draft: self.draft.with(words, Location::caller()) }
     }
 
+    /// Times never fall, so that each says that all before it have come. In place of [`Events::out_of_order`].
+    #[track_caller]
+    pub fn monotonic(self) -> Self {
+        let words = call(".monotonic").implied_text(&["time", "watermark"], "monotonic").end();
+        Events { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// How far event time has come is what events say in that field: no event at or below its value is to come. In place
+    /// of [`Events::out_of_order`].
+    #[track_caller]
+    pub fn watermark(self, field: &str, unit: Unit) -> Self {
+        let words = call(".watermark").text(&["time", "watermark", "field"], field);
+        let words = words.word(&["time", "watermark", "unit"], &format!("{unit:?}"), unit.name()).end();
+        Events { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// After this time without events a partition of an endless source no longer holds the others back. Default: never.
+    #[track_caller]
+    pub fn idle_partition_after(self, time: Duration) -> Self {
+        let words = call(".idle_partition_after").duration(&["time", "idle_partition_after"], time).end();
+        Events { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// How far a partition may be ahead of the others in event time before it waits for them. Default: any way.
+    #[track_caller]
+    pub fn max_drift(self, most: Duration) -> Self {
+        let words = call(".max_drift").duration(&["time", "max_drift"], most).end();
+        Events { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// Event times that are sane, the end exclusive: `"1990-01-01"`, `"2100-01-01"` by default. Others go to quarantine.
+    #[track_caller]
+    pub fn time_range(self, from: &str, to: &str) -> Self {
+        let range = [from.to_owned(), to.to_owned()];
+        let words = call(".time_range").texts(&["time", "range"], &range).end();
+        Events { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// NULL is a key as any other. By default an event whose key is NULL goes to quarantine.
+    #[track_caller]
+    pub fn with_null_keys(self) -> Self {
+        let words = call(".with_null_keys").implied_text(&["event", "null_key"], "group").end();
+        Events { draft: self.draft.with(words, Location::caller()) }
+    }
+
     /// A column that is computed of an event. It may use those before it.
     #[track_caller]
     pub fn derive(self, name: &str, expression: &str) -> Self {

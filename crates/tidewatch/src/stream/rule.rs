@@ -27,7 +27,7 @@ impl Rule {
         self.option(".when", |call| call.text(&["when"], condition))
     }
 
-    /// Events that the window must hold: less is too little evidence. Default: 1.
+    /// Events that the window must hold: less is too little evidence. Default: 0.
     pub fn min_events(self, events: u64) -> Self {
         self.option(".min_events", |call| call.integer(&["min_events"], events))
     }

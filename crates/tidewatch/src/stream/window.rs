@@ -99,6 +99,16 @@ impl Window {
         self.option(".stagger", |call| call.implied(&["stagger"], Value::Boolean(true)))
     }
 
+    /// For how long a key that has gone quiet still has rows, of windows without an event: a whole number of slides.
+    pub fn quiet(self, time: Duration) -> Self {
+        self.option(".quiet", |call| call.duration(&["quiet"], time))
+    }
+
+    /// Of count and global windows: event time without an event after which a key is forgotten. Default: never.
+    pub fn expire_after(self, time: Duration) -> Self {
+        self.option(".expire_after", |call| call.duration(&["expire_after"], time))
+    }
+
     /// How long after a window is due it takes events that come late.
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         self.option(".allowed_lateness", |call| call.duration(&["allowed_lateness"], lateness))
