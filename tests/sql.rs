@@ -87,6 +87,32 @@ fn the_reference_job_in_sql_gives_byte_for_byte_the_alerts_of_the_one_in_toml() 
 }
 
 #[test]
+fn a_job_in_sql_goes_on_after_kills_with_another_number_of_workers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    generate(40_000, 800, 3, &[], &input);
+    let job = |name: &str| {
+        let job = Job::new(PROGRAM, "configs/podcast.sql", folder.path().join(name));
+        job.on(&input).with_alerts().with_state().set("state.checkpoint_every", "\"100ms\"")
+    };
+    let whole = job("whole");
+    whole.run();
+    let killed = job("killed");
+    for kill in 0..4 {
+        let slow = killed.clone().set("source.events.rate", 20_000).workers(1 + kill % 3);
+        let running = slow.invocation().start();
+        std::thread::sleep(std::time::Duration::from_millis(450));
+        running.kill();
+        assert!(whole.alerts().starts_with(&killed.alerts()), "kill {kill}: not a prefix of the answer");
+    }
+    let before = killed.alerts().len();
+    killed.clone().workers(2).run();
+    assert!(killed.alerts() == whole.alerts(), "other bytes after kills");
+    assert!(before > 0 && before < whole.alerts().len(), "killed half way");
+    assert_eq!(killed.report(), whole.report());
+}
+
+#[test]
 fn a_config_with_sql_is_the_same_job_as_a_file_with_a_header() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = folder.path().join("events.ndjson");

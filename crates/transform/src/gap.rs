@@ -10,8 +10,8 @@ use crate::compiled::{Compiled, compile_over};
 use crate::source::Source;
 use crate::value::{Failures, Scope};
 
-/// The longest gap: a century, so that no time behind it is beyond reach.
-const LONGEST: i64 = 36_525 * 86_400 * event::MICROS_PER_SECOND;
+/// The longest gap that a session may have, as where all have the same.
+const LONGEST: i64 = 366 * 86_400 * event::MICROS_PER_SECOND;
 
 /// A compiled gap.
 #[derive(Debug)]
@@ -56,12 +56,16 @@ impl Gap {
             } else {
                 Some(column.as_primitive::<Int64Type>().value(row).saturating_mul(event::MICROS_PER_SECOND))
             };
-            let good = micros.filter(|micros| *micros > 0);
-            if good.is_none() && !failed {
-                let shown = if column.is_null(row) { "NULL" } else { "not above zero" };
-                failures.push(row, format!("the gap of the session is {shown}"));
+            let wrong = match micros {
+                None => Some("NULL"),
+                Some(micros) if micros <= 0 => Some("not above zero"),
+                Some(micros) if micros > LONGEST => Some("longer than 366 days"),
+                Some(_) => None,
+            };
+            if let Some(wrong) = wrong.filter(|_| !failed) {
+                failures.push(row, format!("the gap of the session is {wrong}"));
             }
-            gaps.push(good.unwrap_or(1).min(LONGEST));
+            gaps.push(micros.filter(|_| wrong.is_none()).unwrap_or(1));
         }
         gaps
     }

@@ -3,7 +3,7 @@
 //! `dataflow` keeps it beside the windows and saves it with them. Promises that what is recalled depends on the rows
 //! of the key alone: a row that was due too long before is not recalled, whether or not it is still held.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{ArrayRef, BinaryArray};
 use event::{DataType, Memory, key_hash};
@@ -21,9 +21,9 @@ pub struct Recall {
     types: Vec<DataType>,
     /// How long before it is due another row is recalled.
     within: i64,
-    kept: HashMap<Vec<u8>, Last>,
+    kept: BTreeMap<Vec<u8>, Last>,
     /// Keys of which no snapshot says what they are now.
-    changed: HashSet<Vec<u8>>,
+    changed: BTreeSet<Vec<u8>>,
     /// Keys that snapshots hold altogether, since one held all.
     written: usize,
     /// Keys after the last look for what may be forgotten.
@@ -50,8 +50,8 @@ impl Recall {
         Recall {
             types,
             within,
-            kept: HashMap::new(),
-            changed: HashSet::new(),
+            kept: BTreeMap::new(),
+            changed: BTreeSet::new(),
             written: 0,
             swept: FEW,
             latest: i64::MIN,

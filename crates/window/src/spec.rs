@@ -38,6 +38,15 @@ pub enum SpecError {
         "a window of {0} slices is too long; the most is 32767, where two make a slide that does not divide the size"
     )]
     TooManySlices(i64),
+    /// More windows for each record than is sensible.
+    #[error(
+        "an event would be in {0} windows, each a row of its own where windows are put out early, for each late event, \
+         purged or staggered; the most is 1024"
+    )]
+    TooManyWindows(i64),
+    /// More early results than is sensible.
+    #[error("such a window would be put out early too often; the most is 32768 times")]
+    TooManyTicks,
     /// A growing window whose steps do not end with it.
     #[error("the steps of a window that grows must divide its size")]
     UnevenSteps,

@@ -44,21 +44,36 @@ impl Triggered {
     }
 
     fn take_shared(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving) -> bool {
-        let Some(slicing) = self.slicing.clone() else { return false };
-        let shift = self.shift(arriving.hash);
-        let time = arriving.time.saturating_sub(shift);
-        let mut held = false;
-        for number in slicing.first_window_of(time)..=slicing.last_window_of(time) {
-            let Window { start, end } = slicing.window(number);
-            let window = Window { start: start.saturating_add(shift), end: end.saturating_add(shift) };
-            if slicing.repeats(number) || self.spec.cleanup(window) <= arriving.seen {
-                continue;
+        let windows = self.windows_of(arriving);
+        let mut rows = vec![NONE; windows.len()];
+        let mut row = self.list(arriving.slot);
+        while let Some(open) = self.opens.get(row as usize) {
+            if let Ok(place) = windows.binary_search(&open.window) {
+                rows[place] = row;
             }
-            held = true;
-            let row = self.shared(hands, arriving, window);
+            row = open.next;
+        }
+        for (window, row) in windows.iter().zip(rows) {
+            let row = match row {
+                NONE => self.open(hands.state, arriving.slot, self.opened(*window, arriving.seen)),
+                row => row,
+            };
             self.hold(hands, row, arriving);
         }
-        held
+        !windows.is_empty()
+    }
+
+    /// The windows that hold a record, those of its key that start first first.
+    fn windows_of(&self, arriving: Arriving) -> Vec<Window> {
+        let Some(slicing) = &self.slicing else { return Vec::new() };
+        let shift = self.shift(arriving.hash);
+        let time = arriving.time.saturating_sub(shift);
+        let numbers = slicing.first_window_of(time)..=slicing.last_window_of(time);
+        let moved = numbers.filter(|number| !slicing.repeats(*number)).map(|number| {
+            let Window { start, end } = slicing.window(number);
+            Window { start: start.saturating_add(shift), end: end.saturating_add(shift) }
+        });
+        moved.filter(|window| self.spec.cleanup(*window) > arriving.seen).collect()
     }
 
     /// How far the windows of a key start behind those of others.
@@ -67,17 +82,6 @@ impl Triggered {
             Assigner::Shared(spec) if self.spec.staggered => (hash % spec.slide.unsigned_abs()) as i64,
             _ => 0,
         }
-    }
-
-    fn shared(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving, window: Window) -> u32 {
-        let mut row = self.list(arriving.slot);
-        while let Some(open) = self.opens.get(row as usize) {
-            if open.window == window {
-                return row;
-            }
-            row = open.next;
-        }
-        self.open(hands.state, arriving.slot, self.opened(window, arriving.seen))
     }
 
     /// A window that begins with a record that has that `seen`.

@@ -2,6 +2,12 @@
 
 use crate::{SpecError, WindowSpec};
 
+/// The most windows that one record may be in: each costs a row of its own.
+const WINDOWS_MAX: i64 = 1024;
+
+/// How often a window may be put out early by time, as often as windows may have slices.
+const TICKS_MAX: i64 = 1 << 15;
+
 /// Windows that are put out more than once, or not when they end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerSpec {
@@ -89,6 +95,16 @@ impl TriggerSpec {
         if !lengths.into_iter().all(is_length) {
             return Err(SpecError::NotPositive);
         }
+        if let Assigner::Shared(spec) = &self.windows
+            && spec.size / spec.slide.max(1) > WINDOWS_MAX
+        {
+            return Err(SpecError::TooManyWindows(spec.size / spec.slide.max(1)));
+        }
+        if let (Some(Early::Every(every)), Some(length)) = (self.early, self.longest())
+            && length / every > TICKS_MAX
+        {
+            return Err(SpecError::TooManyTicks);
+        }
         if self.lateness < 0 {
             return Err(SpecError::Lateness);
         }
@@ -100,5 +116,14 @@ impl TriggerSpec {
             return Err(SpecError::Stagger);
         }
         Ok(self)
+    }
+
+    /// How long a window lasts behind a record, where that is known.
+    fn longest(&self) -> Option<i64> {
+        match &self.windows {
+            Assigner::Shared(spec) => Some(spec.size),
+            Assigner::Session(gap) => Some(*gap),
+            Assigner::SessionByRecord | Assigner::Global => None,
+        }
     }
 }
