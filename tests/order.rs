@@ -1,6 +1,8 @@
 //! Windows in which the order of records matters, as whole jobs: sessions, count windows and every event as a row, for
 //! any number of workers and through kills, against a naive reading of the rules.
 
+#[path = "order/lag.rs"]
+mod lag;
 #[path = "order/quiet.rs"]
 mod quiet;
 #[path = "order/triggers.rs"]
@@ -167,6 +169,11 @@ fn sessions(events: &[Event], gap: i64) -> (Vec<Value>, u64) {
 
 /// A row after every `slide` events of a user, over the last `size`.
 fn counts(events: &[Event], size: usize, slide: usize) -> Vec<Value> {
+    in_order(counts_by_user(events, size, slide))
+}
+
+/// The same, user by user, as they come.
+fn counts_by_user(events: &[Event], size: usize, slide: usize) -> Vec<(Place, Value)> {
     let mut rows = Vec::new();
     for (user, events) in by_user(events) {
         for count in (slide..=events.len()).step_by(slide) {
@@ -177,10 +184,12 @@ fn counts(events: &[Event], size: usize, slide: usize) -> Vec<Value> {
             rows.push((place, row(user, (start, end), held)));
         }
     }
-    in_order(rows)
+    rows
 }
 
 struct Setup {
+    /// Settings beside the windows.
+    more: Vec<(&'static str, &'static str)>,
     folder: tempfile::TempDir,
     input: PathBuf,
     config: PathBuf,
@@ -192,12 +201,14 @@ fn setup(window: &str, random: u64) -> Setup {
     let (input, config) = (folder.path().join("events.ndjson"), folder.path().join("job.toml"));
     std::fs::write(&config, format!("{SETUP}[window]\n{window}\n")).expect("write the config");
     let events = write_events(&mut Random::new(seed(random)), &input);
-    Setup { folder, input, config, events }
+    Setup { more: Vec::new(), folder, input, config, events }
 }
 
 impl Setup {
     fn job(&self, name: &str) -> Job {
-        Job::new(PROGRAM, &self.config, self.folder.path().join(name)).on(&self.input).with_alerts()
+        let job =
+            Job::new(PROGRAM, &self.config, self.folder.path().join(name)).on(&self.input).with_alerts();
+        self.more.iter().fold(job, |job, (key, value)| job.set(key, value))
     }
 
     /// Runs the job in several shapes, and through kills; all must put out these rows.

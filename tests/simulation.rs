@@ -16,7 +16,7 @@ use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
-use event::{AggregateFunction as Function, DataType, Field, RowSchema, Severity, SinkId};
+use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
 use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
@@ -128,9 +128,11 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         transform,
         window: Windowing::Sliced(window),
         detection,
+        lag_within: 0,
         renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
+        late: Some(SinkId(2)),
         state: None,
         identity: vec![("size".to_owned(), size)],
         flow: Flow::default(),
@@ -426,6 +428,8 @@ fn check_end(run: &Run, case: &Case) -> Result<(), String> {
     same("filtered", counts.filtered, case.filtered)?;
     same("quarantined", counts.quarantined, case.bad)?;
     same("late", counts.late, case.late)?;
+    same("late by its reason", counts.by_reason.of(Reason::Late), case.late)?;
+    same("malformed", counts.by_reason.of(Reason::Malformed), case.bad)?;
     same("windowed", counts.windowed, case.windowed)?;
     same("read", counts.read, counts.accepted + counts.filtered + counts.quarantined)?;
     same("accepted", counts.accepted, counts.windowed + counts.late + counts.deduplicated)?;

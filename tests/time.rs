@@ -140,8 +140,11 @@ fn check(settings: &[(&str, &str)], lanes: usize, rule: Rule) -> Expected {
             })
             .collect();
         assert!(found == expected.quarantine, "{name}: another quarantine");
-        let late = expected.quarantine.iter().filter(|(reason, _)| reason == "late").count() as u64;
-        assert_eq!(job.report()["late"], late, "{name}");
+        let report = job.report();
+        for reason in ["late", "type", "time_range", "malformed"] {
+            assert_eq!(report["by_reason"][reason], number_of(reason, &expected), "{name}: {reason}");
+        }
+        assert_eq!(report["late"], number_of("late", &expected), "{name}");
     }
     expected
 }
@@ -154,6 +157,35 @@ fn number_of(reason: &str, expected: &Expected) -> usize {
 fn where_times_never_fall_each_says_that_all_before_it_have_come() {
     let expected = check(&[("time.watermark", "monotonic")], 3, monotonic);
     assert!(expected.rows.len() > 2_000 && number_of("late", &expected) > 500);
+}
+
+#[test]
+fn late_records_may_have_a_sink_of_their_own_in_the_same_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, config) = (folder.path().join("events.ndjson"), folder.path().join("job.toml"));
+    std::fs::write(&config, SETUP).expect("write the config");
+    let expected = expect(&write_events(&input), 3, punctuated);
+    let job =
+        Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts().with_quarantine();
+    let late = folder.path().join("late.ndjson");
+    job.clone()
+        .with_state()
+        .workers(3)
+        .set("time.watermark", "{ field = 'wm', unit = 'ms' }")
+        .set("sink.late.path", late.display())
+        .run();
+    let offsets = |rows: Vec<Value>, is_late: bool| {
+        let all = |row: &Value| (row["reason"] == "late") == is_late;
+        assert!(rows.iter().all(all), "the others are in the other sink");
+        rows.iter().map(|row| row["offset"].as_u64().expect("an offset")).collect::<Vec<_>>()
+    };
+    let wanted = |is_late: bool| {
+        let of = expected.quarantine.iter().filter(|(reason, _)| (reason == "late") == is_late);
+        of.map(|(_, offset)| *offset).collect::<Vec<_>>()
+    };
+    assert_eq!(offsets(json_lines(&std::fs::read(&late).expect("rows")), true), wanted(true));
+    assert_eq!(offsets(job.quarantine(), false), wanted(false));
+    assert!(wanted(true).len() > 200 && wanted(false).len() > 200);
 }
 
 #[test]
@@ -196,7 +228,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn windows_close_while_standard_input_is_silent_and_what_it_says_later_is_judged_by_what_was_reached() {
-    for workers in [1, 3] {
+    for (processes, workers) in [(1, 1), (1, 3), (2, 2)] {
         let folder = tempfile::tempdir().expect("a folder");
         let (input, config) = (folder.path().join("events.ndjson"), folder.path().join("job.toml"));
         std::fs::write(&config, TWO).expect("write the config");
@@ -204,7 +236,11 @@ fn windows_close_while_standard_input_is_silent_and_what_it_says_later_is_judged
         let text: String = (0..1_000).map(|i| line("file", 1_700_000_000 + i)).collect();
         std::fs::write(&input, text).expect("write the events");
         let plan = Job::new(PROGRAM, &config, folder.path().join("out")).on(&input).with_alerts();
-        let job = plan.with_quarantine().workers(workers).set("time.idle_partition_after", "200ms");
+        let job = plan
+            .with_quarantine()
+            .processes(processes)
+            .workers(workers)
+            .set("time.idle_partition_after", "200ms");
         let mut running = job.invocation().pipe_stdin().start();
         let mut stdin = running.stdin.take().expect("a pipe");
 
@@ -237,7 +273,11 @@ fn windows_close_while_standard_input_is_silent_and_what_it_says_later_is_judged
         let row = |user: &str, end, events| (user.to_owned(), end, events);
         let last =
             [row("file", 1_700_000_990, 10), row("file", 1_700_001_000, 10), row("typed", 1_700_001_000, 1)];
-        assert_eq!(found, [&last[..], &[row("typed", 1_700_001_030, 1)]].concat(), "{workers} workers");
+        assert_eq!(
+            found,
+            [&last[..], &[row("typed", 1_700_001_030, 1)]].concat(),
+            "{processes} x {workers} workers"
+        );
         let late = job.quarantine();
         // The watermark of the file was a microsecond before 1_700_000_994.
         assert_eq!(late.len(), 1, "{late:?}");

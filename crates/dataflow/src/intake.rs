@@ -233,6 +233,8 @@ impl Intake {
         turn.counts.read = read;
         turn.counts.filtered = transformed.filtered;
         turn.counts.quarantined = rejected.len() as u64 + failed;
+        rejected.iter().for_each(|record| turn.counts.by_reason.add(record.reason, 1));
+        turn.counts.by_reason.add(Reason::Expression, failed);
         turn.counts.accepted = read - transformed.filtered - turn.counts.quarantined;
 
         let marked = Marked::of(&records, &transformed.failures);

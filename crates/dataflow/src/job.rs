@@ -39,12 +39,16 @@ pub struct Job {
     pub window: Windowing,
     /// How rows of features are judged.
     pub detection: Detection,
+    /// How long after a row of a key, by when they are due, another one recalls it.
+    pub lag_within: i64,
     /// How what was found becomes lines.
     pub renderer: Renderer,
     /// Where lines go; [`event::SinkId`] counts these.
     pub sinks: Vec<SinkSpec>,
-    /// The sink of quarantined records, if there is one.
+    /// The sink of what does not fit, if there is one.
     pub quarantine: Option<SinkId>,
+    /// The sink of late records, if there is one; it may be the same.
+    pub late: Option<SinkId>,
     /// Where the job's state is kept; without it a job keeps none.
     pub state: Option<StateSpec>,
     /// What may not change under a state: names and canonical values.

@@ -7,7 +7,7 @@ use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position, WatermarkSpec};
-use window::{ASIDES, KEYS, Keyed};
+use window::{ASIDES, ChunkHead, KEYS, Keyed, Recall};
 
 use crate::delivery::{Before, OpenSink};
 use crate::job::{Beginning, Job, RunError, Summary};
@@ -171,7 +171,13 @@ impl Recovery {
     }
 
     /// Gives windows the keys that a worker holds.
-    pub(crate) fn restore(&self, windows: &mut Keyed, worker: usize, peers: usize) -> Result<(), RunError> {
+    pub(crate) fn restore(
+        &self,
+        windows: &mut Keyed,
+        recall: &mut Option<Recall>,
+        worker: usize,
+        peers: usize,
+    ) -> Result<(), RunError> {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
         windows.restore_closed(manifest.watermark);
         let of_windows = manifest.segments.iter().filter(|segment| segment.operator == Operator::Window);
@@ -195,9 +201,11 @@ impl Recovery {
                         }
                         let (head, parts) =
                             store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
-                        restoration
-                            .take(head, &parts)
-                            .map_err(|error| RunError::Snapshot(format!("{}: {error}", segment.name)))?;
+                        let taken = match (head, recall.as_mut()) {
+                            (ChunkHead::Recall(head), Some(recall)) => recall.restore(head, &owns),
+                            (head, _) => restoration.take(head, &parts),
+                        };
+                        taken.map_err(|error| RunError::Snapshot(format!("{}: {error}", segment.name)))?;
                     }
                 }
             }

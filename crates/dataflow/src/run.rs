@@ -14,7 +14,7 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards};
 use timely::execute::execute_from;
 use timely::worker::{ProgressMode, Worker};
-use window::Keyed;
+use window::{Keyed, Recall};
 
 use crate::delivery::Plan;
 use crate::intake::{Intake, Opened};
@@ -355,13 +355,15 @@ impl Start {
         let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
         let mut windows = Keyed::new(self.job.window.clone(), aggregates.collect());
         let before = here.world.now();
-        self.recovery.restore(&mut windows, here.worker, here.peers)?;
+        let remembered = self.job.detection.remembered();
+        let mut recall = (!remembered.is_empty()).then(|| Recall::new(remembered, self.job.lag_within));
+        self.recovery.restore(&mut windows, &mut recall, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let first = Standing::first_of(here.peers, self.partitions.len());
         let global = Global::new(first, self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
-        let keyed = Restored { windows, global, store, heard };
+        let keyed = Restored { windows, recall, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,

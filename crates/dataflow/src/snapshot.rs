@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use checkpoint::{Chain, Frame, Kind, Operator, Segment, SegmentBuilder, Store, StoreError, Writer};
 use timely::dataflow::operators::Capability;
-use window::{ASIDES, KEYS, Keyed, StateChunk};
+use window::{ASIDES, KEYS, Keyed, RECALL, Recall, StateChunk};
 
 use crate::job::RunError;
 use crate::plant::Plant;
@@ -95,15 +95,25 @@ impl SnapshotWriter {
 
     /// Begins a snapshot of the windows at the end of an interval, once the last one is written. They must
     /// stay as they are until [`SnapshotWriter::take`] says that it is taken.
-    pub(crate) fn begin(&mut self, interval: u32, windows: &mut Keyed, capability: Capability<u64>) {
+    pub(crate) fn begin(
+        &mut self,
+        interval: u32,
+        windows: &mut Keyed,
+        recall: Option<&mut Recall>,
+        capability: Capability<u64>,
+    ) {
         let live = windows.labels();
         // Records that are set aside are few, and written again each time.
-        self.chain.retire(|label| label == KEYS || live.binary_search(&label).is_ok());
+        let always = [KEYS, RECALL];
+        self.chain.retire(|label| always.contains(&label) || live.binary_search(&label).is_ok());
         let whole = self.chain.is_long();
         if whole {
             self.chain.clear();
         }
         let mut again = windows.begin_snapshot(interval, whole);
+        if let Some(recall) = recall {
+            recall.begin_snapshot(whole);
+        }
         if self.here.world.has(Plant::LoseKeys) {
             again.push(interval.saturating_sub(1));
         }
@@ -112,11 +122,12 @@ impl SnapshotWriter {
     }
 
     /// Takes chunks for a moment. Returns whether the snapshot is taken, and with the lane.
-    pub(crate) fn take(&mut self, windows: &mut Keyed) -> bool {
+    pub(crate) fn take(&mut self, windows: &mut Keyed, mut recall: Option<&mut Recall>) -> bool {
         let Some((chunks, _)) = &mut self.taking else { return true };
         let turn = self.here.world.now();
         loop {
-            match windows.next_chunk() {
+            let chunk = windows.next_chunk();
+            match chunk.or_else(|| recall.as_mut().and_then(|recall| recall.next_chunk())) {
                 Some(chunk) => chunks.push(chunk),
                 None => break,
             }

@@ -34,6 +34,8 @@ pub struct Detection {
     reads_keys: bool,
     /// Whether one reads the window's times.
     reads_window: bool,
+    /// The features that later ones ask for in the key's previous row.
+    lags: Vec<usize>,
     /// The last column that a feature reads. The window's stand behind the aggregates.
     last_read: Option<usize>,
 }
@@ -112,7 +114,30 @@ impl Detection {
         let reads_keys = read.iter().any(|column| schema.keys().contains(column));
         let reads_window = read.iter().any(|column| schema.window().contains(column));
         let last_read = features.iter().flat_map(|feature| feature.columns()).max();
-        Ok(Detection { schema, key_shape, features, scores, rules, reads_keys, reads_window, last_read })
+        Ok(Detection {
+            schema,
+            key_shape,
+            features,
+            scores,
+            rules,
+            reads_keys,
+            reads_window,
+            lags: Vec::new(),
+            last_read,
+        })
+    }
+
+    /// The same, where features ask what some of them, `lags`, were in the key's previous row: see
+    /// [`Detection::remember`].
+    #[must_use]
+    pub fn recalling(self, lags: Vec<usize>) -> Self {
+        Detection { lags, ..self }
+    }
+
+    /// Types of what is to be remembered of each row; empty if nothing is.
+    pub fn remembered(&self) -> Vec<DataType> {
+        let fields = &self.schema.schema().fields()[self.schema.features()];
+        self.lags.iter().map(|lag| fields[*lag].data_type).collect()
     }
 
     /// The columns of the rows that come out, which the rules and the sinks see.
@@ -198,6 +223,16 @@ impl Detection {
         Chunk { own, keys: rows.keys.slice(start, len), columns, failures }
     }
 
+    pub(crate) fn remembers_nothing(&self) -> bool {
+        self.lags.is_empty()
+    }
+
+    /// The features that are to be remembered of rows.
+    pub(crate) fn lagged(&self, rows: &Rows) -> Vec<ArrayRef> {
+        let batch = self.aggregates(rows, 0, rows.keys.len());
+        self.lags.iter().map(|lag| self.features[*lag].evaluate(&batch).column).collect()
+    }
+
     /// What features read: the aggregates, and the window if one of them reads it.
     fn aggregates(&self, rows: &Rows, start: usize, len: usize) -> Batch {
         let aggregates = rows.aggregates.slice(start, len);
@@ -206,8 +241,11 @@ impl Detection {
         }
         let fields = aggregates.schema().fields().iter().cloned().chain(RowSchema::window_fields());
         let windows = window_columns(&rows.spans, start..start + len);
-        let columns = aggregates.columns().iter().cloned().chain(windows).collect();
-        Batch::new(Arc::new(event::Schema::new(fields.collect())), columns, len)
+        let features = &self.schema.schema().fields()[self.schema.features()];
+        let lags = self.lags.iter().map(|lag| features[*lag].clone());
+        let previous = rows.previous.iter().map(|column| column.slice(start, len));
+        let columns = aggregates.columns().iter().cloned().chain(windows).chain(previous).collect();
+        Batch::new(Arc::new(event::Schema::new(fields.chain(lags).collect())), columns, len)
     }
 
     /// Hits by row and then by rule. What failed is added to the chunk's failures.

@@ -20,7 +20,7 @@
 //!     fn data_type(&self) -> DataType { DataType::Bigint }
 //!     fn columns(&self) -> Vec<usize> { vec![0] }
 //!     fn evaluate(&self, batch: &Batch) -> Evaluation {
-//!         Evaluation { column: batch.column(0).clone(), failures: Vec::new() }
+//!         Evaluation { column: batch.column(0).clone(), previous: Vec::new(), failures: Vec::new() }
 //!     }
 //! }
 //!
@@ -33,7 +33,7 @@
 //!     fn evaluate(&self, batch: &Batch) -> Evaluation {
 //!         let pauses = batch.column(3).as_primitive::<Int64Type>();
 //!         let column: BooleanArray = pauses.iter().map(|n| n.map(|n| n > 5)).collect();
-//!         Evaluation { column: Arc::new(column), failures: Vec::new() }
+//!         Evaluation { column: Arc::new(column), previous: Vec::new(), failures: Vec::new() }
 //!     }
 //! }
 //!
@@ -61,6 +61,7 @@
 //!     keys: BinaryArray::from_vec(vec![b"ann", b"bob"]),
 //!     records: vec![4, 12],
 //!     aggregates: Batch::new(aggregates, vec![pauses], 2),
+//!     previous: vec![],
 //!     failures: vec![],
 //! });
 //! assert_eq!(detected.hits.len(), 1);
@@ -71,6 +72,7 @@
 mod detection;
 mod error;
 mod gather;
+mod previous;
 mod rule;
 mod verdict;
 

@@ -126,6 +126,7 @@ fn rows(values: &[Option<i64>]) -> Rows {
         keys: BinaryArray::from_iter_values(&names),
         records: values.iter().map(|n| n.unwrap_or(0).max(0) as u64).collect(),
         aggregates: Batch::new(schema, vec![column], values.len()),
+        previous: vec![],
         failures: Vec::new(),
     }
 }
@@ -363,7 +364,14 @@ fn a_composite_key_is_decoded_into_its_fields() {
     let detection = Detection::new(fields, shape, vec![], vec![], vec![]).unwrap();
     let aggregates = Batch::new(Arc::new(Schema::default()), vec![], 1);
     let spans = Spans::Shared(WINDOW);
-    let detected = detection.evaluate(&Rows { spans, keys, records: vec![1], aggregates, failures: vec![] });
+    let detected = detection.evaluate(&Rows {
+        spans,
+        keys,
+        records: vec![1],
+        aggregates,
+        previous: vec![],
+        failures: vec![],
+    });
     assert_eq!(detected.batch.column(0).as_primitive::<Int64Type>().value(0), -5);
     assert_eq!(detected.batch.column(1).as_string::<i32>().value(0), "x");
 }

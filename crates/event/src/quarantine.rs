@@ -30,6 +30,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Reason; 10] = [
+        Reason::Malformed,
+        Reason::TooLong,
+        Reason::TooDeep,
+        Reason::Missing,
+        Reason::Type,
+        Reason::Duplicate,
+        Reason::TimeRange,
+        Reason::Expression,
+        Reason::Late,
+        Reason::Poison,
+    ];
+
     /// The code that the quarantine row carries.
     pub fn code(self) -> &'static str {
         match self {

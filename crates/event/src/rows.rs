@@ -1,6 +1,6 @@
 //! Rows of features: what closed windows give.
 
-use arrow_array::BinaryArray;
+use arrow_array::{ArrayRef, BinaryArray};
 
 use crate::{Batch, RowFailure, Window};
 
@@ -15,6 +15,8 @@ pub struct Rows {
     pub records: Vec<u64>,
     /// Results of the aggregates, in the job's order.
     pub aggregates: Batch,
+    /// What features were in the previous row of each key, for those that ask for it; empty where none does.
+    pub previous: Vec<ArrayRef>,
     /// Rows that an aggregate has no value for (a sum that does not fit its type), ascending. They go to
     /// quarantine.
     pub failures: Vec<RowFailure>,

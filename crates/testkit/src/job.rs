@@ -165,6 +165,10 @@ impl Job {
         let report: Value = serde_json::from_slice(&bytes).expect("a report in JSON");
         let count = |name: &str| report[name].as_u64().unwrap_or_else(|| panic!("no {name} in {report}"));
         assert_eq!(count("read"), count("accepted") + count("filtered") + count("quarantined"), "{report}");
+        let reasons = report["by_reason"].as_object().expect("counts by reason");
+        let all: u64 = reasons.values().map(|count| count.as_u64().expect("a count")).sum();
+        assert_eq!(all, count("quarantined") + count("rows_quarantined") + count("late"), "{report}");
+        assert_eq!(reasons["late"], report["late"], "{report}");
         assert_eq!(count("accepted"), count("windowed") + count("late") + count("deduplicated"), "{report}");
         report
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use event::{Aggregate, Expression, Own, RowSchema, Schema};
+use event::{Aggregate, Expression, Field, Own, RowSchema, Schema};
 
-use crate::bind::{Binder, Collector, InputName, Place, WINDOW, is_built_in};
+use crate::bind::{Binder, Collector, InputName, PREVIOUS, Place, WINDOW, is_built_in};
 use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::{ExpressionError, NamedError};
@@ -28,8 +28,10 @@ pub struct Features {
     /// What the expressions read: a field for each call, in order, named as it is written.
     pub aggregate_schema: Schema,
     /// Name and expression of each feature, over `aggregate_schema` and, behind its fields,
-    /// [`RowSchema::window_fields`], if an expression names the window.
+    /// [`RowSchema::window_fields`] and what `lags` were, if an expression names the window or one of them.
     pub expressions: Vec<(String, Arc<dyn Expression>)>,
+    /// The features of which expressions ask what they were in the key's previous row, each once.
+    pub lags: Vec<usize>,
     /// The columns that the calls read, each once, and what they are.
     pub(crate) inputs: Vec<(InputName, Arc<Compiled>)>,
     /// For each call in order the place of its filter, then of its argument, in `inputs`.
@@ -38,7 +40,8 @@ pub struct Features {
 
 /// Compiles features, each a name and an expression over aggregates of the columns of `schema`:
 /// `sum(duration_s) FILTER (WHERE event_type = 'listen') / count(*)`. A feature may use earlier ones by name, and
-/// `window_start`, `window_end`, `window_duration` (an interval), `window_duration_s`.
+/// `window_start`, `window_end`, `window_duration` (an interval), `window_duration_s`, and `lag(earlier)`, which is what
+/// an earlier one was in the previous row of the key.
 ///
 /// # Errors
 /// If one is no such expression, or a column stands outside of an aggregate.
@@ -70,8 +73,18 @@ pub fn compile_features_with(
     }
     let aggregate_schema = Schema::new(collector.fields);
     let calls = aggregate_schema.fields();
-    let row_schema = Schema::new(calls.iter().cloned().chain(RowSchema::window_fields()).collect());
-    let place = |column: usize| column.checked_sub(WINDOW).map_or(column, |column| calls.len() + column);
+    let (window, lags) = (RowSchema::window_fields(), &collector.lags);
+    let previous = lags.iter().filter_map(|place| {
+        let (name, bound) = &collector.features[*place];
+        Some(Field::new(format!("lag({name})"), bound.data_type?))
+    });
+    let behind = calls.len() + window.len();
+    let row_schema = Schema::new(calls.iter().cloned().chain(window).chain(previous).collect());
+    let place = |column: usize| match (column.checked_sub(WINDOW), column.checked_sub(PREVIOUS)) {
+        (Some(column), _) => calls.len() + column,
+        (None, Some(column)) => behind + column,
+        (None, None) => column,
+    };
     let mut expressions: Vec<(String, Arc<dyn Expression>)> = Vec::with_capacity(features.len());
     for (name, bound) in collector.features {
         let compiled = Compiled::new(bound.renumbered(&place), &row_schema)
@@ -82,6 +95,7 @@ pub fn compile_features_with(
         calls: collector.calls,
         aggregate_schema,
         expressions,
+        lags: collector.lags,
         inputs: collector.inputs,
         input_places: collector.input_places,
     })

@@ -39,6 +39,7 @@ mod keys;
 mod late;
 mod packed;
 mod quiet;
+mod recall;
 mod restore;
 mod sequence;
 mod slice;
@@ -52,10 +53,11 @@ mod windows;
 
 pub use aside::Arrival;
 pub use keyed::{Keyed, KeyedRestoration, Windowing};
+pub use recall::{Recall, RecallHead};
 pub use restore::Restoration;
 pub use sequence::{
     Assigner, Early, Judged, Late, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec, TriggerSpec,
 };
-pub use snapshot::{ASIDES, ChunkHead, KEYS, SnapshotError, StateChunk};
+pub use snapshot::{ASIDES, ChunkHead, KEYS, RECALL, SnapshotError, StateChunk};
 pub use spec::{Coverage, SpecError, WindowSpec};
 pub use windows::{Arrivals, Windows};

@@ -84,7 +84,7 @@ impl Restoration<'_> {
                 }
                 Ok(())
             }
-            ChunkHead::Panes(_) | ChunkHead::Waiting(_) | ChunkHead::Recent(_) => {
+            ChunkHead::Panes(_) | ChunkHead::Waiting(_) | ChunkHead::Recent(_) | ChunkHead::Recall(_) => {
                 Err(SnapshotError::Inconsistent("windows of another kind"))
             }
         }

@@ -20,6 +20,7 @@ use crate::aggregate::{Layout, Spill, Spills, rows_of_chunk, spills_of, text_wor
 use crate::aside::Aside;
 use crate::keys::Keys;
 use crate::packed::pack;
+use crate::recall::RecallHead;
 use crate::sequence::{Recent, WaitingRecord};
 use crate::slice::Slice;
 use crate::text::Texts;
@@ -28,6 +29,9 @@ use crate::text::Texts;
 pub const KEYS: i64 = i64::MIN;
 /// Label of chunks of records that are set aside.
 pub const ASIDES: i64 = i64::MIN + 1;
+
+/// Label of chunks of what is remembered of keys.
+pub const RECALL: i64 = i64::MIN + 2;
 
 /// Rows or keys of a chunk: what is copied in one go, some milliseconds at most.
 pub(crate) const CHUNK_ROWS: usize = 1 << 16;
@@ -66,6 +70,8 @@ pub enum ChunkHead {
     Waiting(WaitingHead),
     /// Of count windows: keys without a row.
     Recent(RecentHead),
+    /// What is remembered of keys. Replaces what earlier chunks say of these.
+    Recall(RecallHead),
 }
 
 /// What rows of windows in order need beside their words.

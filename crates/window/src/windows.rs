@@ -459,6 +459,7 @@ impl Windows {
             keys,
             records: slots.iter().map(|slot| running.additive[*slot as usize * width]).collect(),
             aggregates: Batch::new(Arc::clone(&self.result_schema), columns, slots.len()),
+            previous: Vec::new(),
             failures,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use checkpoint::{Segment, SourceState, Store};
-use event::{Counts, Due, Epoch, OutputRow, Watermark};
+use event::{Counts, Due, Epoch, OutputRow, Reason, Watermark};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
@@ -220,7 +220,9 @@ impl Writing {
                 Item::Row(row) => self.hold(row),
                 Item::Counts(counts) => self.counts += counts,
                 Item::Rejected(rejected) => {
-                    if let Some(sink) = self.here.job.quarantine {
+                    let is_late = rejected.reason == Reason::Late;
+                    let job = &self.here.job;
+                    if let Some(sink) = if is_late { job.late } else { job.quarantine } {
                         let Known { name, series } = &self.here.partitions[rejected.partition as usize];
                         let row = alert::quarantine_row(&rejected, name, *series, sink);
                         self.hold(row);

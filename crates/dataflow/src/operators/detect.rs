@@ -1,6 +1,6 @@
 //! Judges the rows of closed windows, and turns what was found into lines, on the worker of the key.
 
-use event::{Counts, Rows};
+use event::{Counts, Reason, Rows};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -24,6 +24,7 @@ pub(crate) fn detect<'scope>(
                     let rendered = job.renderer.render(&job.detection.evaluate(&rows));
                     counts.alerts += rendered.alerts;
                     counts.rows_quarantined += rendered.rows_quarantined;
+                    counts.by_reason.add(Reason::Expression, rendered.rows_quarantined);
                     session.give_iterator(rendered.rows.into_iter().map(Item::Row));
                 }
                 session.give(Item::Counts(counts));

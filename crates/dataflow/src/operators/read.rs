@@ -264,11 +264,13 @@ impl Reading {
         if self.moved && since < tick {
             return Ok(if polled { Next::Now } else { Next::After(tick - since) });
         }
-        // What others have said at an epoch is applied once nobody is to say more at it: whoever has nothing to
-        // say goes past it too, and need not be followed, since it has said so before.
-        if self.moved || self.heard.newest() >= self.epoch {
+        let heard = self.heard.newest();
+        if self.moved || heard >= self.epoch {
+            // What others have said at an epoch is applied once nobody is to say more at it: whoever has nothing to
+            // say goes past it. Who has will have more, or nothing, the next time.
+            let follows = if self.moved { heard } else { heard.next_tick() };
             self.tick(capabilities, false);
-            let next = self.epoch.max(self.heard.newest()).next_tick();
+            let next = self.epoch.next_tick().max(follows);
             // A cut of another worker is followed by a cut of our own, never by a jump.
             let end = if self.here.keeps_state() { self.last_tick_of_interval() } else { next };
             self.advance(capabilities, next.min(end));

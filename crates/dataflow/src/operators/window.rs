@@ -18,7 +18,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
-use window::{Arrival, Arrivals, Keyed, LateRecord, Run, Windows};
+use window::{Arrival, Arrivals, Keyed, LateRecord, Recall, Run, Windows};
 
 use super::{Output, all_reached, is_past, wake};
 use crate::custody::Slot;
@@ -33,6 +33,8 @@ use crate::worker::Here;
 /// What the window operator starts with.
 pub(crate) struct Restored {
     pub(crate) windows: Keyed,
+    /// What is remembered of keys, if anything.
+    pub(crate) recall: Option<Recall>,
     /// How far all workers are.
     pub(crate) global: Global,
     /// Where snapshots go, if the job keeps state.
@@ -77,6 +79,7 @@ pub(crate) fn window<'scope>(
     let mut operator = Windowing {
         interval: here.first_interval,
         windows: keyed.windows,
+        recall: keyed.recall,
         global: keyed.global,
         heard: keyed.heard,
         activator: scope.activator_for(address),
@@ -134,6 +137,7 @@ struct Windowing {
     /// The interval whose records are taken in.
     interval: u32,
     windows: Keyed,
+    recall: Option<Recall>,
     global: Global,
     heard: Rc<Heard>,
     activator: Activator,
@@ -183,7 +187,7 @@ impl Windowing {
             Keyed::Sliced(windows) => {
                 let (windowed, late) = insert(windows, partition, &columns);
                 self.counts.windowed += windowed;
-                self.counts.late += late.len() as u64;
+                self.counts.add_late(late.len() as u64);
                 self.late.extend(late.into_iter().map(rejected));
             }
             Keyed::InOrder(sequence) => sequence.hold(run(partition, series, columns)),
@@ -214,7 +218,7 @@ impl Windowing {
             let is_busy = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_busy() && !overlap);
             let Some(cut) = self.cut.take_if(|_| over && !is_busy) else { break };
             if let Some(snapshots) = &mut self.snapshots {
-                snapshots.begin(self.interval, &mut self.windows, cut);
+                snapshots.begin(self.interval, &mut self.windows, self.recall.as_mut(), cut);
             }
             self.saving = true;
         }
@@ -224,7 +228,11 @@ impl Windowing {
     /// Goes on with the snapshot of the interval that is over. Once it is taken, the next one begins, with
     /// the parcels that have come in the meantime.
     fn take_snapshot(&mut self) -> bool {
-        if self.snapshots.as_mut().is_some_and(|snapshots| !snapshots.take(&mut self.windows)) {
+        if self
+            .snapshots
+            .as_mut()
+            .is_some_and(|snapshots| !snapshots.take(&mut self.windows, self.recall.as_mut()))
+        {
             return false;
         }
         self.saving = false;
@@ -257,13 +265,20 @@ impl Windowing {
         self.windows.set_reached(self.global.reached());
         let mut output = self.rows.activate();
         let mut session = output.session(rows);
-        if !self.windows.advance_some(place, EMIT_ROWS, &mut |rows| session.give(rows)) {
+        let (detection, recall) = (&self.here.job.detection, &mut self.recall);
+        let mut give = |rows| {
+            session.give(match recall {
+                Some(recall) => detection.remember(rows, recall),
+                None => rows,
+            });
+        };
+        if !self.windows.advance_some(place, EMIT_ROWS, &mut give) {
             return false;
         }
         drop(session);
         let judged = self.windows.take_judged();
         self.counts.windowed += judged.windowed;
-        self.counts.late += judged.late.len() as u64;
+        self.counts.add_late(judged.late.len() as u64);
         self.late.extend(judged.late.into_iter().map(rejected));
         let counts = std::mem::take(&mut self.counts);
         if counts != Counts::default() {

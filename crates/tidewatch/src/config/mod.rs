@@ -42,7 +42,7 @@ pub use mesh::Mesh;
 pub use place::{Origin, Place, Sources};
 pub use print::{print, print_json};
 pub use section::{Findings, Setting};
-pub use sink::{Quarantine, Sink};
+pub use sink::{Quarantine, Rejects, Sink};
 pub use source::Source;
 pub use state::State;
 pub use supervise::Supervise;
@@ -81,14 +81,21 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// `[sink.NAME]`
     pub sinks: Vec<Sink>,
-    /// `[sink.quarantine]`
-    pub quarantine: Option<Quarantine>,
+    /// `[sink.quarantine]`, `[sink.late]`
+    pub rejects: Rejects,
     /// `[mesh]`
     pub mesh: Mesh,
     /// `[supervise]`
     pub supervise: Supervise,
     /// `[state]`
     pub state: Option<State>,
+}
+
+impl Config {
+    /// How long a row of a key is recalled; of no use without windows.
+    pub fn lag_within(&self) -> std::time::Duration {
+        self.window.as_ref().map_or(std::time::Duration::ZERO, |(window, _)| window.lag_within)
+    }
 }
 
 /// What a configuration is read from.
@@ -209,7 +216,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
-    let (sinks, quarantine) = sink::read_sinks(&mut root, reader, has_state);
+    let (sinks, rejects) = sink::read_sinks(&mut root, reader, has_state);
     root.finish(reader);
     Config {
         name,
@@ -224,7 +231,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         scores,
         rules,
         sinks,
-        quarantine,
+        rejects,
         mesh,
         supervise,
         state,

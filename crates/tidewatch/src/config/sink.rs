@@ -1,4 +1,4 @@
-//! `[sink.NAME]` and `[sink.quarantine]`: where rows go.
+//! `[sink.NAME]`, `[sink.quarantine]` and `[sink.late]`: where rows go.
 
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
@@ -10,6 +10,8 @@ use super::value::{Sql, bad_value, one_of, sql, wrong_type};
 
 /// Name of the sink that takes what does not fit.
 pub const QUARANTINE: &str = "quarantine";
+/// Name of the sink that takes what is late.
+pub const LATE: &str = "late";
 
 /// A sink of alerts.
 #[derive(Debug, Clone)]
@@ -50,7 +52,29 @@ pub enum Format {
     },
 }
 
-/// `[sink.quarantine]`: records that do not fit, and late ones. Without it they are only counted.
+/// The sinks with reserved names, for what does not come into any row.
+#[derive(Debug, Clone, Default)]
+pub struct Rejects {
+    /// `[sink.quarantine]`: records that do not fit. Without it they are only counted.
+    pub quarantine: Option<Quarantine>,
+    /// `[sink.late]`: records that no window holds. Without it they go to `quarantine`.
+    pub late: Option<Quarantine>,
+}
+
+impl Rejects {
+    /// Whether a sink of that name is one of them.
+    pub fn is_reserved(name: &str) -> bool {
+        name == QUARANTINE || name == LATE
+    }
+
+    /// Those that there are, with their names.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Quarantine)> {
+        let late = self.late.iter().map(|late| (LATE, late));
+        self.quarantine.iter().map(|quarantine| (QUARANTINE, quarantine)).chain(late)
+    }
+}
+
+/// Where quarantine rows go.
 #[derive(Debug, Clone)]
 pub struct Quarantine {
     /// Where the section stands.
@@ -70,13 +94,9 @@ enum FormatKind {
 const MODES: &[(&str, Mode)] = &[("exactly_once", Mode::ExactlyOnce), ("at_once", Mode::AtOnce)];
 const FORMATS: &[(&str, FormatKind)] = &[("alert", FormatKind::Alert), ("plain", FormatKind::Plain)];
 
-/// Reads the sinks, in the order of the file, and the one for quarantine.
-pub(super) fn read_sinks(
-    root: &mut Section,
-    reader: &mut Reader,
-    state: bool,
-) -> (Vec<Sink>, Option<Quarantine>) {
-    let (mut sinks, mut quarantine) = (Vec::new(), None);
+/// Reads the sinks, in the order of the file, and those with reserved names.
+pub(super) fn read_sinks(root: &mut Section, reader: &mut Reader, state: bool) -> (Vec<Sink>, Rejects) {
+    let (mut sinks, mut rejects) = (Vec::new(), Rejects::default());
     for (entry, mut section) in root.sections(reader, "sink", "sink") {
         let place = section.place().clone();
         let Some(target) = read_target(&entry.name, &mut section, reader) else {
@@ -84,9 +104,10 @@ pub(super) fn read_sinks(
             continue;
         };
         let mode = read_mode(&mut section, reader, &target, state);
-        if entry.name == QUARANTINE {
+        if Rejects::is_reserved(&entry.name) {
             section.finish(reader);
-            quarantine = Some(Quarantine { place, target, mode });
+            let sink = Some(Quarantine { place, target, mode });
+            *(if entry.name == LATE { &mut rejects.late } else { &mut rejects.quarantine }) = sink;
             continue;
         }
         let format = read_format(&mut section, reader);
@@ -103,7 +124,7 @@ pub(super) fn read_sinks(
             help: Some("add `[sink.NAME]` with `type = \"stdout\"` or `\"file\"`".to_owned()),
         });
     }
-    (sinks, quarantine)
+    (sinks, rejects)
 }
 
 fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state: bool) -> Mode {

@@ -16,6 +16,9 @@ pub struct Window {
     pub shape: WindowShape,
     /// When it is put out, unless that follows from what it is.
     pub firing: Firing,
+    /// How long after a row of a key, by when they are due, another one recalls it for `lag`. Default: `1d`. Range: `1ms`
+    /// to `366d`.
+    pub lag_within: Duration,
 }
 
 /// What holds an event.
@@ -147,6 +150,8 @@ const PERIODS: [(&str, WindowKind, &str); 2] = [
     ("step", WindowKind::Cumulate, "set `type = \"cumulate\"`, or take `step` out"),
 ];
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn lengths() -> RangeInclusive<Duration> {
     Duration::from_millis(1)..=Duration::from_secs(366 * 86_400)
 }
@@ -188,8 +193,9 @@ pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Wi
         Some(WindowKind::Global) => read_global(&mut section, reader),
         _ => read_firing(&mut section, reader),
     };
+    let lag_within = section.or(reader, "lag_within", (DAY, "\"1d\""), duration(lengths()));
     section.finish(reader);
-    let window = shape.map(|shape| Window { shape, firing });
+    let window = shape.map(|shape| Window { shape, firing, lag_within });
     Some((window.filter(|_| kind.is_some())?, place))
 }
 

@@ -18,7 +18,8 @@ use transform::{Transform, TransformSpec, own_name_error};
 
 use crate::config::duration::format_instant;
 use crate::config::event::{Event, NullKey};
-use crate::config::{Code, Config, Diagnostic, Reading, WindowShape, source};
+use crate::config::sink::{LATE, QUARANTINE};
+use crate::config::{Code, Config, Diagnostic, Quarantine, Reading, WindowShape, source};
 use expressions::Compiler;
 use input::Input;
 use windows::{window_text, windowing};
@@ -93,10 +94,12 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let window = windowing(window).ok()?;
     let (detection_rules, alert_rules) = rules.into_iter().unzip();
     let (mut sinks, formats): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
-    let quarantine = config.quarantine.as_ref().map(|quarantine| {
-        sinks.push(output::quarantine_spec(quarantine));
-        SinkId(sinks.len() as u16 - 1)
-    });
+    let mut add = |name: &str, sink: &Option<Quarantine>| {
+        sinks.push(output::quarantine_spec(name, sink.as_ref()?));
+        Some(SinkId(sinks.len() as u16 - 1))
+    };
+    let quarantine = add(QUARANTINE, &config.rejects.quarantine);
+    let late = add(LATE, &config.rejects.late).or(quarantine);
     let detection = Detection::new(
         transform.key_fields().to_vec(),
         transform.key_shape().clone(),
@@ -104,7 +107,9 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         scores,
         detection_rules,
     )
-    .ok()?;
+    .ok()?
+    .recalling(transform.features().lags.clone());
+    check_lags(config, &transform, compiler)?;
     let outputs = formats.into_iter().zip(0..).map(|(format, sink)| Output { sink: SinkId(sink), format });
     let row = detection.row_schema().clone();
     let renderer = Renderer::new(&config.name, row, alert_rules, outputs.collect(), quarantine);
@@ -119,9 +124,11 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         transform,
         window,
         detection,
+        lag_within: micros(config.lag_within()),
         renderer,
         sinks,
         quarantine,
+        late,
         state: config.state.as_ref().map(|state| StateSpec {
             location: state.location.clone(),
             checkpoint_every: state.checkpoint_every,
@@ -217,6 +224,11 @@ fn identity(
     let fields =
         decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let aggregates = transform.features().aggregate_schema.fields().iter().map(|field| field.name.clone());
+    let lags = transform.features().lags.iter().filter_map(|lag| texts.features.get(*lag));
+    let lags = lags.map(|(name, sql)| format!("lag of {name} = {sql}"));
+    let within =
+        (!transform.features().lags.is_empty()).then(|| format!("within {}us", micros(config.lag_within())));
+    let aggregates = aggregates.chain(lags).chain(within);
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
         source::SourceKind::Stdin => format!("{} stdin", source.name),
@@ -279,6 +291,18 @@ fn generated(generator: &source::Generator) -> String {
 
 fn micros(duration: Duration) -> i64 {
     duration.as_micros() as i64
+}
+
+/// Rows of a key must come in the order in which they are due where one asks what the one before it was.
+fn check_lags(config: &Config, transform: &Transform, compiler: &mut Compiler) -> Option<()> {
+    let (window, place) = config.window.as_ref()?;
+    if transform.features().lags.is_empty() || windows::are_in_order(window) {
+        return Some(());
+    }
+    let message = "`lag` needs windows that are put out once, and in order";
+    let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`";
+    compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
+    None
 }
 
 /// Settings that exclude each other, and names that are taken.

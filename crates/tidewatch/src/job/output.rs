@@ -10,7 +10,7 @@ use transform::compile_column;
 
 use super::expressions::Compiler;
 use super::micros;
-use crate::config::sink::{self, Mode, QUARANTINE, Quarantine, Sink, TableOptions, Target};
+use crate::config::sink::{self, Mode, Quarantine, Sink, TableOptions, Target};
 use crate::config::{Code, Config, Diagnostic, Sql, Window, WindowShape, source};
 use crate::same::{is_device_or_pipe, is_same_file};
 
@@ -116,8 +116,8 @@ fn bare_name_quoted<'a>(text: &'a str, schema: &Schema) -> Cow<'a, str> {
     }
 }
 
-pub(super) fn quarantine_spec(quarantine: &Quarantine) -> SinkSpec {
-    sink_spec(QUARANTINE, &quarantine.target, quarantine.mode, Shape::Quarantine)
+pub(super) fn quarantine_spec(name: &str, quarantine: &Quarantine) -> SinkSpec {
+    sink_spec(name, &quarantine.target, quarantine.mode, Shape::Quarantine)
 }
 
 /// `shape` is that of its table, if it is one.
@@ -191,7 +191,7 @@ pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
         }
     }
     let sinks = config.sinks.iter().map(|sink| (sink.name.as_str(), &sink.target, &sink.place));
-    let quarantine = config.quarantine.iter().map(|q| (QUARANTINE, &q.target, &q.place));
+    let quarantine = config.rejects.all().map(|(name, sink)| (name, &sink.target, &sink.place));
     for (name, target, place) in sinks.chain(quarantine) {
         let Some(output) = Output::of(target) else { continue };
         let shared = taken.iter().find_map(|(other, whose)| Some((output.shared_with(*other)?, whose)));

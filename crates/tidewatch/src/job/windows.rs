@@ -46,6 +46,15 @@ pub(super) fn windowing(window: &Window) -> Result<Windowing, SpecError> {
     }
 }
 
+/// Whether the rows of a key come in the order in which they are due, each once.
+pub(super) fn are_in_order(window: &Window) -> bool {
+    match windowing(window) {
+        Ok(Windowing::Sliced(spec)) => spec.lateness == 0,
+        Ok(Windowing::InOrder(spec)) => !matches!(spec, SequenceSpec::Triggered(_)),
+        Err(_) => true,
+    }
+}
+
 fn expiring(spec: SequenceSpec, expire_after: Option<Duration>) -> Result<Windowing, SpecError> {
     let spec = match expire_after {
         Some(idle) => spec.expiring(micros(idle))?,

@@ -54,7 +54,9 @@ impl<'a> Translation<'a> {
                 Key::Column(name) => (name.clone(), None),
                 Key::Alias(name, item) => (name.clone(), Some(&item.part)),
                 Key::Expression(part) => {
-                    let text = self.name_of_key(part, &keys.names);
+                    let known = keys.derived.iter().find(|derived| derived.is(part));
+                    let known = known.map(|derived| derived.name.clone());
+                    let text = known.unwrap_or_else(|| self.name_of_key(part, &keys.names));
                     (Name { text, span: part.span.clone(), plain: false }, Some(part))
                 }
             };

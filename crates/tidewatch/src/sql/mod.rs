@@ -287,7 +287,7 @@ impl<'a> Translation<'a> {
         let Some(Value::Table(sinks)) = self.root.get_mut("sink").map(|entry| &mut entry.node.value) else {
             return;
         };
-        for sink in sinks.entries.iter_mut().filter(|sink| sink.name != crate::config::sink::QUARANTINE) {
+        for sink in sinks.entries.iter_mut().filter(|sink| !crate::config::Rejects::is_reserved(&sink.name)) {
             let Value::Table(table) = &mut sink.node.value else { continue };
             let plain = match table.get("format").map(|entry| &entry.node.value) {
                 None => true,

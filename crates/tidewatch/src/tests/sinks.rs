@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alert::{Mode, Shape, SinkKind, Table};
 
-use super::{changed, check, compile, read};
+use super::{SMALL, changed, check, compile, read};
 use crate::config::{print, print_json};
 
 /// The small job with a sink of these lines, and a state.
@@ -14,6 +14,22 @@ fn with_sink(lines: &str) -> String {
         "[sink.alerts]\ntype = \"stdout\"\n",
         &format!("[sink.alerts]\n{lines}\n[state]\ndir = \"state\"\n"),
     )
+}
+
+#[test]
+fn late_records_have_a_sink_of_their_own_or_that_of_the_quarantine() {
+    let numbers = |sets: &[&str]| {
+        let job = compile(SMALL, sets, &[]).unwrap();
+        (job.sinks.len(), job.quarantine.map(|sink| sink.0), job.late.map(|sink| sink.0))
+    };
+    assert_eq!(numbers(&[]), (1, None, None));
+    assert_eq!(numbers(&["sink.quarantine.path=q"]), (2, Some(1), Some(1)));
+    assert_eq!(numbers(&["sink.late.path=l"]), (2, None, Some(1)));
+    assert_eq!(numbers(&["sink.late.path=l", "sink.quarantine.path=q"]), (3, Some(1), Some(2)));
+    let error = compile(SMALL, &["sink.late.path=same", "sink.quarantine.path=same"], &[]).unwrap_err();
+    assert!(error.contains("sink `late` has the file of sink `quarantine`"), "{error}");
+    let error = compile(SMALL, &["sink.late.path=l", "sink.late.format=plain"], &[]).unwrap_err();
+    assert!(error.contains("unknown key `format` in sink `late`"), "{error}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Collector {
     pub(crate) input_places: Vec<usize>,
     /// Features that are bound already, by name.
     pub(crate) features: Vec<(String, Bound)>,
+    /// Those of them whose value in the key's previous row is asked for.
+    pub(crate) lags: Vec<usize>,
     /// Aggregates of the program's own that features may use.
     pub(crate) own: Vec<Own>,
 }

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 };
 
 use super::aggregate::AggregateSyntax;
-use super::{Binder, Bound, Operand, Place, Result};
+use super::{Binder, Bound, Operand, Place, Result, lag};
 use crate::ExpressionError;
 use crate::functions::{self, SMALL_INTEGERS, SmallInteger};
 use crate::nearest::suggestion;
@@ -29,6 +29,7 @@ const AGGREGATES: &[&str] = &[
     "bool_or",
     "approx_distinct",
     "approx_percentile",
+    lag::NAME,
 ];
 
 /// The arguments of a call as they are written.
@@ -76,6 +77,9 @@ impl Binder<'_> {
         if let Some(word) = distinct {
             return Err(ExpressionError::new(format!("`{name}` does not take DISTINCT"), word)
                 .help("only aggregates do"));
+        }
+        if name == lag::NAME && function.filter.is_none() {
+            return self.lag(&written, span.start..self.source.span(expression).end).map(Operand::Value);
         }
         let names = functions::names().chain(super::interval::names());
         if !names.clone().any(|known| known == name) {

@@ -7,6 +7,7 @@ mod call;
 mod condition;
 mod interval;
 mod interval_choice;
+mod lag;
 mod literal;
 mod operator;
 mod window;
@@ -17,6 +18,7 @@ pub(crate) use bound::{Bound, common_type, conversion_help};
 pub(crate) use call::is_built_in;
 pub(crate) use condition::one_type;
 pub(crate) use interval::BoundInterval;
+pub(crate) use lag::PREVIOUS;
 pub(crate) use operator::{comparable, comparison_of};
 pub(crate) use window::WINDOW;
 

@@ -9,8 +9,6 @@ mod windows;
 
 use std::ops::Range;
 
-use event::AggregateFunction;
-
 use crate::ExpressionError;
 use crate::source::Source;
 
@@ -51,7 +49,7 @@ pub struct SelectItem {
 pub struct Part {
     /// Its bytes.
     pub span: Range<usize>,
-    /// What is written there, the same for any blanks.
+    /// What is written there, the same for any blanks, for functions in any case, and for both quotes of names.
     pub words: String,
     /// The calls of aggregates in it, from left to right, with their filters.
     pub aggregates: Vec<AggregateWords>,
@@ -82,7 +80,7 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregateWords {
     /// Which.
-    pub function: AggregateFunction,
+    pub function: &'static str,
     /// Its bytes, the filter included.
     pub span: Range<usize>,
 }

@@ -55,6 +55,9 @@ const NO_END: &str = "a stream has no last row";
 const ONE_SELECT: &str = "a job is one SELECT";
 const HEADER: &str = "a job is one SELECT; its sources and sinks are TOML";
 
+/// It stands for a feature as aggregates do.
+const LAG: &str = "lag";
+
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a Source<'a>, tokens: &[TokenWithSpan]) -> Self {
         let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -196,7 +199,7 @@ impl<'a> Reader<'a> {
         let mut parser = Parser::new(&DuckDb)
             .with_recursion_limit(crate::source::NESTING_MAX)
             .with_tokens_with_locations(rest);
-        let tree = parser.parse_expr().map_err(|error| self.source.parse_error(error, &self.tokens))?;
+        parser.parse_expr().map_err(|error| self.source.parse_error(error, &self.tokens))?;
         self.at = start + parser.index();
         let end = self.at.min(self.tokens.len());
         let span = self.span_of(start).start..self.span_of(end - 1).end;
@@ -209,7 +212,9 @@ impl<'a> Reader<'a> {
             };
             let called = self.token(at + 1) == &Token::LParen;
             let member = at > start && self.token(at - 1) == &Token::Period;
-            let function = AggregateFunction::from_name(&name.text.to_lowercase());
+            let written = name.text.to_lowercase();
+            let function = AggregateFunction::from_name(&written).map(AggregateFunction::name);
+            let function = function.or_else(|| (written == LAG).then_some(LAG));
             match function.filter(|_| called && !member) {
                 Some(function) => {
                     let mut last = self.closing(at + 1);
@@ -231,7 +236,17 @@ impl<'a> Reader<'a> {
             }
         }
         let is_name = end == start + 1 && names.len() == 1;
-        Ok(Part { span, words: tree.to_string(), aggregates, names, is_name })
+        Ok(Part { span, words: self.words(start..end), aggregates, names, is_name })
+    }
+
+    /// Tokens as a text that is the same for any blanks, for functions in any case, and for both quotes of names.
+    fn words(&self, tokens: Range<usize>) -> String {
+        let word = |at: usize| match self.token(at) {
+            Token::Word(word) if word.quote_style.is_some() => format!("\"{}\"", word.value),
+            Token::Word(word) if self.token(at + 1) == &Token::LParen => word.value.to_lowercase(),
+            token => token.to_string(),
+        };
+        tokens.map(word).collect::<Vec<_>>().join(" ")
     }
 
     /// The parenthesis that closes the one at that place; the parser has seen that there is one.

@@ -102,6 +102,7 @@ impl Harvest {
             keys: self.take_keys(),
             records,
             aggregates: Batch::new(Arc::clone(&self.schema), columns, places.len()),
+            previous: Vec::new(),
             failures,
         });
     }

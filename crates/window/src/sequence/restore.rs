@@ -59,7 +59,7 @@ impl SequenceRestoration<'_> {
                 self.take_waiting(head).ok_or(SnapshotError::Inconsistent("records that wait"))
             }
             ChunkHead::Recent(recent) => self.take_recent(&recent),
-            ChunkHead::Rows(_) | ChunkHead::Asides(_) | ChunkHead::Corrections(_) => {
+            ChunkHead::Rows(_) | ChunkHead::Asides(_) | ChunkHead::Corrections(_) | ChunkHead::Recall(_) => {
                 Err(SnapshotError::Inconsistent("windows of another kind"))
             }
         }
