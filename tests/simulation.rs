@@ -129,6 +129,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         window: Windowing::Sliced(window),
         detection,
         lag_within: 0,
+        keys_max: None,
         renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),

@@ -15,7 +15,7 @@ use window::Windowing;
 
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
-use crate::vitals::Vitals;
+use crate::vitals::{HeldState, Vitals};
 
 /// A job, compiled: everything that the workers need, the same on each of them.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Job {
     pub detection: Detection,
     /// How long after a row of a key, by when they are due, another one recalls it.
     pub lag_within: i64,
+    /// The most keys that one worker may hold windows of; more end the job.
+    pub keys_max: Option<u64>,
     /// How what was found becomes lines.
     pub renderer: Renderer,
     /// Where lines go; [`event::SinkId`] counts these.
@@ -142,6 +144,8 @@ pub struct Progress {
     pub quarantined: u64,
     /// The global watermark, once there is one. Process 0 only.
     pub watermark: Option<Watermark>,
+    /// What the windows of this process hold.
+    pub held: HeldState,
 }
 
 impl Control {
@@ -188,6 +192,7 @@ impl Control {
             alerts: self.alerts.load(Ordering::Relaxed),
             quarantined: self.quarantined.load(Ordering::Relaxed),
             watermark: (watermark != 0).then_some(Watermark(watermark)),
+            held: self.vitals.held(),
         }
     }
 
@@ -296,6 +301,19 @@ pub enum RunError {
     /// A thread of this process panicked.
     #[error("{0}")]
     Panicked(String),
+    /// There are more keys than the job allows for.
+    #[error(
+        "worker {worker} holds windows of {keys} keys, and `limits.keys` allows for {max}; raise it, take more workers, \
+         or let keys go sooner"
+    )]
+    TooManyKeys {
+        /// Which.
+        worker: usize,
+        /// How many it holds.
+        keys: u64,
+        /// How many it may.
+        max: u64,
+    },
     /// A part of this process is gone.
     #[error("{0}")]
     Died(String),
@@ -320,7 +338,8 @@ impl RunError {
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
             | RunError::Snapshot(_)
-            | RunError::MeshRefused(_) => true,
+            | RunError::MeshRefused(_)
+            | RunError::TooManyKeys { .. } => true,
             RunError::Mesh(_)
             | RunError::Stopped
             | RunError::Lost(_)

@@ -48,7 +48,7 @@ impl Gap {
         let mut failed = vec![false; scope.rows];
         failures.iter().for_each(|failure| failed[failure.row] = true);
         let mut gaps = Vec::with_capacity(scope.rows);
-        for row in 0..scope.rows {
+        for (row, failed) in failed.into_iter().enumerate() {
             let micros = if column.is_null(row) {
                 None
             } else if let Some(seconds) = column.as_primitive_opt::<Float64Type>() {
@@ -57,7 +57,7 @@ impl Gap {
                 Some(column.as_primitive::<Int64Type>().value(row).saturating_mul(event::MICROS_PER_SECOND))
             };
             let good = micros.filter(|micros| *micros > 0);
-            if good.is_none() && !failed[row] {
+            if good.is_none() && !failed {
                 let shown = if column.is_null(row) { "NULL" } else { "not above zero" };
                 failures.push(row, format!("the gap of the session is {shown}"));
             }

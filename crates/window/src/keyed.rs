@@ -59,6 +59,22 @@ impl Keyed {
         }
     }
 
+    /// Number of keys of which some window is open.
+    pub fn keys(&self) -> usize {
+        match self {
+            Keyed::Sliced(windows) => windows.keys(),
+            Keyed::InOrder(sequence) => sequence.keys(),
+        }
+    }
+
+    /// Bytes of memory that the state holds, texts, sketches and records that wait not counted.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Keyed::Sliced(windows) => windows.bytes(),
+            Keyed::InOrder(sequence) => sequence.bytes(),
+        }
+    }
+
     /// Says how far event time has come by what was read: [`Windows::set_reached`].
     pub fn set_reached(&mut self, reached: Watermark) {
         if let Keyed::Sliced(windows) = self {

@@ -125,6 +125,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         window,
         detection,
         lag_within: micros(config.lag_within()),
+        keys_max: config.limits.keys,
         renderer,
         sinks,
         quarantine,

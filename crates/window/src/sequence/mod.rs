@@ -97,7 +97,7 @@ enum Machine {
     /// With the gap that all have, unless each record has its own.
     Sessions(Sessions, Option<i64>),
     Counts(Counts),
-    Triggered(Triggered),
+    Triggered(Box<Triggered>),
 }
 
 /// Records that are released together.
@@ -122,7 +122,7 @@ impl Sequence {
             SequenceSpec::Count { size, slide, expires } => {
                 Machine::Counts(Counts::new(size.max(1), slide.max(1), expires))
             }
-            SequenceSpec::Triggered(spec) => Machine::Triggered(Triggered::new(*spec)),
+            SequenceSpec::Triggered(spec) => Machine::Triggered(Box::new(Triggered::new(*spec))),
         };
         Sequence {
             state: State::new(aggregates),
