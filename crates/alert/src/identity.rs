@@ -3,14 +3,16 @@
 use event::{Outcome, Span};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Appends the id of an alert: 32 hexadecimal digits of (job, rule, key, window, sequence).
-///
-/// When the row is due is no part of it.
+/// Appends the id of an alert: 32 hexadecimal digits of (job, rule, key, window, sequence), and of when it is due
+/// where a record caused it: such rows are numbered among those that are due at the same time.
 pub(crate) fn append_id(job: &str, rule: Option<&str>, key: &[u8], span: Span, out: &mut Vec<u8>) {
     let mut hash = hash_of("alert", job, rule, key);
     hash.update(&span.window.start.to_le_bytes());
     hash.update(&span.window.end.to_le_bytes());
     hash.update(&span.sequence.to_le_bytes());
+    if span.by_record {
+        hash.update(&span.due.to_le_bytes());
+    }
     // Early results are counted apart from revisions.
     if span.outcome == Outcome::Early {
         hash.update(b"early");

@@ -356,7 +356,8 @@ impl Start {
         let mut windows = Keyed::new(self.job.window.clone(), aggregates.collect());
         let before = here.world.now();
         let remembered = self.job.detection.remembered();
-        let mut recall = (!remembered.is_empty()).then(|| Recall::new(remembered, self.job.lag_within));
+        let mut recall = (!remembered.is_empty())
+            .then(|| Recall::new(remembered, self.job.lag_within, self.job.state.is_some()));
         self.recovery.restore(&mut windows, &mut recall, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let first = Standing::first_of(here.peers, self.partitions.len());

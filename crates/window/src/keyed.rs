@@ -3,8 +3,8 @@
 use event::{Aggregate, Place, Rows, Watermark};
 
 use crate::{
-    ChunkHead, Coverage, Judged, Restoration, Sequence, SequenceRestoration, SequenceSpec, SnapshotError,
-    StateChunk, WindowSpec, Windows,
+    Assigner, ChunkHead, Coverage, Judged, Restoration, Sequence, SequenceRestoration, SequenceSpec,
+    SnapshotError, StateChunk, WindowSpec, Windows,
 };
 
 /// Which windows a job has.
@@ -21,6 +21,10 @@ impl Windowing {
     pub fn coverage(&self) -> Option<Coverage> {
         match self {
             Windowing::Sliced(spec) => spec.coverage(),
+            Windowing::InOrder(SequenceSpec::Triggered(spec)) => match &spec.windows {
+                Assigner::Shared(spec) => spec.coverage(),
+                _ => None,
+            },
             Windowing::InOrder(_) => None,
         }
     }

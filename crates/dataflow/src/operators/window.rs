@@ -303,14 +303,16 @@ impl Windowing {
     /// # Errors
     /// If those are more keys than there may be.
     fn measure(&mut self) -> Result<(), RunError> {
-        let (keys, max) = (self.windows.keys() as u64, self.here.job.keys_max);
+        let remembered = self.recall.as_ref().map_or(0, Recall::keys);
+        let (keys, max) = (self.windows.keys().max(remembered) as u64, self.here.job.keys_max);
         if let Some(max) = max.filter(|max| keys > *max) {
             return Err(RunError::TooManyKeys { worker: self.here.worker, keys, max });
         }
         let now = self.here.world.now();
         if self.measured.is_none_or(|before| now.saturating_duration_since(before) >= MEASURED_EVERY) {
             self.measured = Some(now);
-            let held = HeldState { keys, bytes: self.windows.bytes() as u64 };
+            let bytes = self.windows.bytes() + self.recall.as_ref().map_or(0, Recall::bytes);
+            let held = HeldState { keys, bytes: bytes as u64 };
             self.here.control.vitals().holds(self.here.worker, held);
         }
         Ok(())
@@ -361,7 +363,7 @@ fn rejected(late: LateRecord) -> Rejected {
         partition: late.partition,
         offset: late.offset,
         reason: Reason::Late,
-        detail: format!("{} us behind the watermark of its partition", late.seen - late.time),
+        detail: format!("{} us behind the watermark of its partition", late.seen.saturating_sub(late.time)),
         raw: late.raw,
     }
 }

@@ -94,7 +94,9 @@ pub struct Config {
 impl Config {
     /// How long a row of a key is recalled; of no use without windows.
     pub fn lag_within(&self) -> std::time::Duration {
-        self.window.as_ref().map_or(std::time::Duration::ZERO, |(window, _)| window.lag_within)
+        const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+        let Some((window, _)) = &self.window else { return DAY };
+        window.lag_within.unwrap_or_else(|| window.slide().map_or(DAY, |slide| DAY.max(2 * slide)))
     }
 }
 

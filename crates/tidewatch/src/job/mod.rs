@@ -225,8 +225,10 @@ fn identity(
     let fields =
         decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let aggregates = transform.features().aggregate_schema.fields().iter().map(|field| field.name.clone());
-    let lags = transform.features().lags.iter().filter_map(|lag| texts.features.get(*lag));
-    let lags = lags.map(|(name, sql)| format!("lag of {name} = {sql}"));
+    // What a feature was rests on it and on those before it, which it may name.
+    let last = transform.features().lags.iter().max();
+    let lags = texts.features.iter().take(last.map_or(0, |last| last + 1));
+    let lags = lags.map(|(name, sql)| format!("for lag {name} = {sql}"));
     let within =
         (!transform.features().lags.is_empty()).then(|| format!("within {}us", micros(config.lag_within())));
     let aggregates = aggregates.chain(lags).chain(within);
@@ -264,8 +266,8 @@ fn own_aggregates(transform: &Transform) -> Option<String> {
 }
 
 fn key_text(event: &Event) -> String {
-    let nulls = if event.null_key == NullKey::Group { ", NULL included" } else { "" };
-    event.key.join(", ") + nulls
+    let nulls = if event.null_key == NullKey::Group { "with NULL: " } else { "" };
+    nulls.to_owned() + &event.key.join(", ")
 }
 
 /// What moves watermarks. Times that never fall are times that are out of order by nothing.
@@ -297,11 +299,21 @@ fn micros(duration: Duration) -> i64 {
 /// Rows of a key must come in the order in which they are due where one asks what the one before it was.
 fn check_lags(config: &Config, transform: &Transform, compiler: &mut Compiler) -> Option<()> {
     let (window, place) = config.window.as_ref()?;
-    if transform.features().lags.is_empty() || windows::are_in_order(window) {
-        return Some(());
-    }
-    let message = "`lag` needs windows that are put out once, and in order";
-    let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`";
+    let lags = !transform.features().lags.is_empty();
+    let refusal = match window.lag_within {
+        Some(_) if !lags => {
+            Some(("no feature asks for an earlier row", "take `lag_within` out, or write `lag(feature)`"))
+        }
+        Some(within) if window.slide().is_some_and(|slide| within < slide) => {
+            Some(("`lag_within` is shorter than a slide", "no row would recall the one before it"))
+        }
+        _ if lags && !windows::are_in_order(window) => Some((
+            "`lag` needs windows that are put out once, and in order",
+            "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`",
+        )),
+        _ => None,
+    };
+    let Some((message, help)) = refusal else { return Some(()) };
     compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
     None
 }

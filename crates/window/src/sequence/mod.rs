@@ -23,7 +23,7 @@ mod table;
 mod timers;
 mod triggered;
 
-use event::{Aggregate, Place, Rows};
+use event::{Aggregate, Place, Rows, Watermark};
 
 use self::count::Counts;
 use self::runs::{Released, Runs, Stretch};
@@ -204,6 +204,7 @@ impl Sequence {
             }
             let limit = match &self.machine {
                 Machine::Counts(counts) => to.min(counts.first_expiry(horizon)),
+                Machine::Triggered(triggered) => to.min(Place::first_at(Watermark(triggered.limit(horizon)))),
                 _ => to,
             };
             released += self.release(limit, rest.min(BATCH), emit);

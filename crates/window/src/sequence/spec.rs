@@ -69,7 +69,7 @@ impl SequenceSpec {
     /// than its `seen` and its time. It then begins anew. Of windows that end by themselves keys go with them.
     ///
     /// # Errors
-    /// If that is not positive, or these are such windows.
+    /// If that is not positive, or shorter than the time from one early row to the next, or these are such windows.
     pub fn expiring(self, idle: i64) -> Result<Self, SpecError> {
         if idle <= 0 {
             return Err(SpecError::NotPositive);
@@ -79,7 +79,7 @@ impl SequenceSpec {
                 Ok(SequenceSpec::Count { size, slide, expires: Some(idle) })
             }
             SequenceSpec::Triggered(spec) if spec.windows == Assigner::Global => {
-                let spec = TriggerSpec { expires: Some(idle), ..*spec };
+                let spec = TriggerSpec { expires: Some(idle), ..*spec }.checked()?;
                 Ok(SequenceSpec::Triggered(Box::new(spec)))
             }
             _ => Err(SpecError::Expires),

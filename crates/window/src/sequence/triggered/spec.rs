@@ -109,13 +109,38 @@ impl TriggerSpec {
             return Err(SpecError::Lateness);
         }
         let is_global = self.windows == Assigner::Global;
-        if (is_global && self.at_end) || (!self.at_end && self.early.is_none()) {
+        // What is put out by time alone, and not at the end, leaves out what comes behind the last of these times.
+        let is_left_out = !self.at_end && !is_global && !matches!(self.early, Some(Early::Count(_)));
+        if is_left_out || (is_global && (self.at_end || self.early.is_none())) {
             return Err(SpecError::NeverOut);
+        }
+        self.check_times()?;
+        if self.late == Late::Each && self.lateness == 0 && self.at_end {
+            return Err(SpecError::NeverLate);
+        }
+        if self.purges && self.early.is_none() && self.lateness == 0 {
+            return Err(SpecError::PurgesNothing);
+        }
+        if self.staggered && matches!(&self.windows, Assigner::Shared(spec) if spec.slide > spec.size) {
+            return Err(SpecError::Stagger);
         }
         if self.staggered && !matches!(self.windows, Assigner::Shared(_)) {
             return Err(SpecError::Stagger);
         }
         Ok(self)
+    }
+
+    /// Checks when windows are put out by time.
+    fn check_times(&self) -> Result<(), SpecError> {
+        let Some(Early::Every(every)) = self.early else { return Ok(()) };
+        if self.expires.is_some_and(|idle| idle < every) {
+            return Err(SpecError::ExpiresUnseen);
+        }
+        match &self.windows {
+            Assigner::Shared(spec) if spec.grows => Err(SpecError::GrowsEarly),
+            Assigner::Shared(spec) if every >= spec.size => Err(SpecError::EarlyTooLate),
+            _ => Ok(()),
+        }
     }
 
     /// How long a window lasts behind a record, where that is known.
