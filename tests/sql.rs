@@ -305,6 +305,23 @@ fn a_statement_may_show_what_is_early_and_what_is_revised() {
 }
 
 #[test]
+fn events_between_windows_are_left_out_with_early_rows_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let statement = "SELECT early, count(*) AS n
+        FROM HOP(events, ts, INTERVAL '10' MINUTE, INTERVAL '3' MINUTE, early => 1)
+        GROUP BY user_id, window_start, window_end";
+    let path = write(folder.path(), "job.sql", &(header("") + statement));
+    let report = folder.path().join("report.json");
+    let events = [5, 0, 12, 19].map(|minute| format!("{}\n", event(minute * MINUTE, "a", 1.0)));
+    let ran =
+        Invocation::new(PROGRAM).args(["run", "--report"]).arg(&report).arg(&path).input(events.concat());
+    let rows = json_lines(&ran.run().expect_code(0).stdout);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
+    assert_eq!((&report["filtered"], &report["late"]), (&json!(2), &json!(1)), "{report}");
+}
+
+#[test]
 fn aggregates_may_stand_anywhere_beside_the_key_and_the_window_and_in_having() {
     let statement = "SELECT upper(user_id) || ':' || count(*)::varchar AS who, user_id AS id,
                sum(x) / epoch(window_end - window_start) AS rate,

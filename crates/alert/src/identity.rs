@@ -67,6 +67,17 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_records_cause_at_different_times_differ_though_their_numbers_begin_anew() {
+        let ids = [5, 6].map(|due| {
+            let mut out = Vec::new();
+            let span = Span { due, by_record: true, ..Span::from(Window { start: 3, end: 4 }) };
+            append_id("job", None, b"key", span, &mut out);
+            out
+        });
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
     fn each_part_of_the_identity_counts() {
         let ids = [
             id("job", Some("rule"), b"key", 0, 10, 0),

@@ -15,21 +15,27 @@ const LONGEST: i64 = 366 * 86_400 * event::MICROS_PER_SECOND;
 
 /// A compiled gap.
 #[derive(Debug)]
-pub(crate) struct Gap(Compiled);
+pub(crate) struct Gap {
+    seconds: Compiled,
+    /// In microseconds.
+    longest: i64,
+}
 
 /// Compiles the gap of a session: a number of seconds, over the columns of a record.
 ///
 /// # Errors
 /// If it is no expression, or not a number.
 pub fn compile_gap_expression(sql: &str, schema: &Schema) -> Result<(), ExpressionError> {
-    compile_gap(sql, schema).map(|_| ())
+    compile_gap(sql, None, schema).map(|_| ())
 }
 
-pub(crate) fn compile_gap(sql: &str, schema: &Schema) -> Result<Gap, ExpressionError> {
+pub(crate) fn compile_gap(sql: &str, longest: Option<i64>, schema: &Schema) -> Result<Gap, ExpressionError> {
     let source = Source::new(sql);
     let compiled = compile_over(&source, &source.parse()?, schema)?;
     match compiled.data_type() {
-        DataType::Double | DataType::Bigint => Ok(Gap(compiled)),
+        DataType::Double | DataType::Bigint => {
+            Ok(Gap { seconds: compiled, longest: longest.unwrap_or(LONGEST).min(LONGEST) })
+        }
         other => {
             let message = format!("the gap of a session is a number of seconds, not a {other}");
             Err(ExpressionError::new(message, source.whole()).help("write for instance CAST(x AS double)"))
@@ -39,12 +45,12 @@ pub(crate) fn compile_gap(sql: &str, schema: &Schema) -> Result<Gap, ExpressionE
 
 impl Gap {
     pub(crate) fn columns(&self) -> Vec<usize> {
-        self.0.columns()
+        self.seconds.columns()
     }
 
     /// The gap of each row; rows without one fail.
     pub(crate) fn micros(&self, scope: Scope, failures: &mut Failures) -> Vec<i64> {
-        let column = self.0.column(scope, failures);
+        let column = self.seconds.column(scope, failures);
         let mut failed = vec![false; scope.rows];
         failures.iter().for_each(|failure| failed[failure.row] = true);
         let mut gaps = Vec::with_capacity(scope.rows);
@@ -59,7 +65,7 @@ impl Gap {
             let wrong = match micros {
                 None => Some("NULL"),
                 Some(micros) if micros <= 0 => Some("not above zero"),
-                Some(micros) if micros > LONGEST => Some("longer than 366 days"),
+                Some(micros) if micros > self.longest => Some("too long"),
                 Some(_) => None,
             };
             if let Some(wrong) = wrong.filter(|_| !failed) {

@@ -35,6 +35,8 @@ pub struct TransformSpec<'a> {
     pub features: &'a [(String, String)],
     /// How many seconds after a record its session ends, where each record says so.
     pub gap: Option<&'a str>,
+    /// The longest that may be, in microseconds, if it is less than 366 days.
+    pub gap_max: Option<i64>,
     /// Aggregates of the program's own that features may use.
     pub own: &'a [Own],
 }
@@ -103,7 +105,7 @@ impl Transform {
         let key_shape = key_shape.map_err(|error| key_error(&spec.key.join(", "), error.to_string()))?;
         let features = compile_features_with(spec.features, &schema, spec.own)?;
 
-        let gap = spec.gap.map(|sql| compile_gap(sql, &schema)).transpose();
+        let gap = spec.gap.map(|sql| compile_gap(sql, spec.gap_max, &schema)).transpose();
         let gap = gap.map_err(|error| NamedError { name: "gap".to_owned(), error })?;
 
         let inputs = features.inputs.iter().flat_map(|(_, input)| input.columns());

@@ -153,6 +153,7 @@ struct Texts<'a> {
     null_keys: bool,
     features: Vec<(String, String)>,
     gap: Option<String>,
+    gap_max: Option<i64>,
     own: &'a [Own],
 }
 
@@ -168,6 +169,7 @@ impl<'a> Texts<'a> {
                 WindowShape::SessionBy { gap } => Some(gap.text.clone()),
                 _ => None,
             }),
+            gap_max: config.window.as_ref().and_then(|(window, _)| windows::longest_gap(window)),
             own,
         }
     }
@@ -181,6 +183,7 @@ impl<'a> Texts<'a> {
             null_keys: self.null_keys,
             features: &self.features,
             gap: self.gap.as_deref(),
+            gap_max: self.gap_max,
             own: self.own,
         };
         Transform::compile(input, &spec).ok()

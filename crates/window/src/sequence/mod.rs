@@ -38,7 +38,7 @@ pub use self::restore::SequenceRestoration;
 pub use self::runs::Run;
 pub(crate) use self::saving::WaitingRecord;
 pub use self::spec::SequenceSpec;
-pub use self::triggered::{Assigner, Early, Late, TriggerSpec};
+pub use self::triggered::{Assigner, Early, Late, TICKS_MAX, TriggerSpec};
 
 /// Records that are released in one go: their rows of state stay in the nearest caches.
 const BATCH: usize = 1024;

@@ -17,7 +17,7 @@ mod spec;
 
 use self::open::Open;
 pub(crate) use self::saving::HEAD_WORDS;
-pub use self::spec::{Assigner, Early, Late, TriggerSpec};
+pub use self::spec::{Assigner, Early, Late, TICKS_MAX, TriggerSpec};
 use super::runs::Run;
 use super::state::{Emit, State};
 use super::timers::Timers;

@@ -6,7 +6,7 @@ use crate::{SpecError, WindowSpec};
 const WINDOWS_MAX: i64 = 1024;
 
 /// How often a window may be put out early by time, as often as windows may have slices.
-const TICKS_MAX: i64 = 1 << 15;
+pub const TICKS_MAX: i64 = 1 << 15;
 
 /// Windows that are put out more than once, or not when they end.
 #[derive(Debug, Clone, PartialEq, Eq)]
