@@ -6,15 +6,15 @@ usage() {
   cat <<'HELP'
 Usage: scripts/bench.sh [--quick] [--json FILE] [--cold] [--only NAME,...] [--repeat N]
 
-Builds tidewatch and the hand-written limit, generates events under target/bench/, runs both in
+Builds tidewatch and the hand-written limits, generates events under target/bench/, runs both in
 turns, checks that their outputs are equal, and prints each figure beside what it should reach.
-The whole takes some 20 minutes and 6 GB of disk; do not use the machine meanwhile.
+The whole takes some 25 minutes and 6 GB of disk; do not use the machine meanwhile.
 
   --quick        a tenth of the events, fewer repeats: to try the script, not to compare versions
   --json FILE    the figures as JSON as well
   --cold         also time a release build from nothing (5 to 10 minutes more)
-  --only NAME,.. only these: reference, scale, keys, windows, latency, checkpoint,
-                 recovery, start
+  --only NAME,.. only these: reference, session, count, features, scale, keys, windows,
+                 sparse, latency, checkpoint, recovery, start
   --repeat N     runs of each command, of which the median counts [default: 5, quick: 3]
 
 Environment:

@@ -1,7 +1,7 @@
-//! The programs of `tests/workload/`: generator, reference, limit. Built once, shared by all tests.
+//! The programs of `tests/workload/`: generator, reference, limits. Built once, shared by all tests.
 //!
-//! They are single files without dependencies, compiled by `rustc` alone, so that they share nothing with
-//! the workspace.
+//! They are files without dependencies, compiled by `rustc` alone, so that they share nothing with the
+//! workspace.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,12 @@ pub struct Programs {
     pub reference: PathBuf,
     /// The hand-written limit.
     pub limit: PathBuf,
+    /// Those of other windows.
+    pub limit_windows: PathBuf,
 }
+
+/// The limits may use all that this machine has.
+const NATIVE: &[&str] = &["-C", "target-cpu=native"];
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
@@ -42,18 +47,20 @@ pub fn build() -> &'static Programs {
         let lock = File::create(folder.join("lock")).expect("a lock file");
         lock.lock().expect("the lock");
         Programs {
-            generator: compile(&folder, "gen", &[]),
-            reference: compile(&folder, "reference", &[]),
-            limit: compile(&folder, "limit", &["-C", "target-cpu=native"]),
+            generator: compile(&folder, "gen", "gen.rs", &[]),
+            reference: compile(&folder, "reference", "reference.rs", &[]),
+            limit: compile(&folder, "limit", "limit.rs", NATIVE),
+            limit_windows: compile(&folder, "limit_windows", "limit_windows/main.rs", NATIVE),
         }
     })
 }
 
-fn compile(folder: &Path, name: &str, flags: &[&str]) -> PathBuf {
-    let source = repository().join("tests/workload").join(name).with_extension("rs");
+fn compile(folder: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    let source = repository().join("tests/workload").join(source);
     let program = folder.join(name);
     let modified = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
-    if modified(&program) > modified(&source) {
+    let newest = parts(&source).iter().filter_map(|part| modified(part)).max();
+    if modified(&program) > newest {
         return program;
     }
     // A test that is killed while it compiles leaves no half program behind.
@@ -70,6 +77,14 @@ fn compile(folder: &Path, name: &str, flags: &[&str]) -> PathBuf {
     assert!(output.status.success(), "{}:\n{}", source.display(), String::from_utf8_lossy(&output.stderr));
     std::fs::rename(&fresh, &program).unwrap_or_else(|e| panic!("rename {}: {e}", fresh.display()));
     program
+}
+
+/// The files of a program: that file, or all beside one that is the `main.rs` of a folder.
+fn parts(source: &Path) -> Vec<PathBuf> {
+    let folder = source.parent().filter(|_| source.ends_with("main.rs"));
+    let beside = folder.map(|folder| std::fs::read_dir(folder).expect("the folder of a program"));
+    let beside = beside.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    beside.chain([source.to_path_buf()]).collect()
 }
 
 /// Runs the generator: `events` of `users` from `seed` into `out`, with `more` of its flags.

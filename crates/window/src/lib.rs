@@ -34,6 +34,7 @@
 mod aggregate;
 mod aside;
 mod clock;
+mod index;
 mod keyed;
 mod keys;
 mod late;

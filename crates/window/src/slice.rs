@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use crate::aggregate::{Layout, Spills, spills_of};
+use crate::index::Index;
 use crate::keys::Keys;
 
-/// No row.
-const NONE: u32 = 0;
-
-/// The accumulators of one slice. Sparse: a key without a record in it costs nothing once the slice is
-/// sealed; until then an index of 4 bytes per slot finds the rows.
+/// The accumulators of one slice. Sparse: a key without a record in it costs nothing; where many keys have one, an
+/// index of 4 bytes per slot finds the rows until the slice is sealed.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
     /// Slot of the key of each row. Shared with snapshots that are still being written.
@@ -23,8 +21,7 @@ pub(crate) struct Slice {
     pub(crate) suffix: Vec<u64>,
     /// What snapshots hold of it.
     pub(crate) saved: Saved,
-    /// By slot: row + 1.
-    index: Vec<u32>,
+    index: Index,
 }
 
 /// What snapshots hold of a slice, and what has changed since.
@@ -106,11 +103,11 @@ impl Slice {
         slots: &[u32],
         rows: &mut Vec<u32>,
     ) {
-        self.index_slots(keys.slots());
         let known = Arc::make_mut(&mut self.slots);
+        self.index.reserve(known, slots.len(), keys.slots());
         for slot in slots {
-            let row = &mut self.index[*slot as usize];
-            if *row == NONE {
+            let row = self.index.row(*slot);
+            if *row == 0 {
                 known.push(*slot);
                 *row = known.len() as u32;
                 keys.refer(*slot);
@@ -121,23 +118,9 @@ impl Slice {
         self.saved.touch(rows);
     }
 
-    /// Makes the index cover `slots`, rebuilding it if it was dropped.
-    fn index_slots(&mut self, slots: usize) {
-        let dropped = self.index.is_empty();
-        if self.index.len() < slots {
-            // Ahead of the table's growth, so that it is not done for every batch.
-            self.index.resize(slots + slots / 4 + 64, NONE);
-        }
-        if dropped {
-            for (row, slot) in self.slots.iter().enumerate() {
-                self.index[*slot as usize] = row as u32 + 1;
-            }
-        }
-    }
-
     /// Drops the index: no more records are expected, though they still may come.
     pub(crate) fn seal(&mut self) {
-        self.index = Vec::new();
+        self.index = Index::default();
     }
 
     /// Whether it is sealed: it changes only by a record behind the watermark.
@@ -167,7 +150,6 @@ impl Slice {
 
     /// Bytes of memory held.
     pub(crate) fn bytes(&self) -> usize {
-        (self.words.capacity() + self.suffix.capacity()) * 8
-            + (self.slots.capacity() + self.index.capacity()) * 4
+        (self.words.capacity() + self.suffix.capacity()) * 8 + self.slots.capacity() * 4 + self.index.bytes()
     }
 }

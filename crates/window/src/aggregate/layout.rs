@@ -161,6 +161,8 @@ pub(crate) struct Layout {
     aggregates: Vec<Aggregate>,
     widths: Widths,
     places: Vec<Place>,
+    /// Those of them that are ordered.
+    ordered_places: Vec<Place>,
     runs: Vec<Run>,
     additive: usize,
     ordered: usize,
@@ -170,6 +172,7 @@ impl Layout {
     pub(crate) fn new(aggregates: Vec<Aggregate>, widths: Widths) -> Self {
         let mut layout = Layout {
             places: Vec::with_capacity(aggregates.len()),
+            ordered_places: Vec::new(),
             runs: vec![Run::Words { start: 0, len: 1 }],
             additive: 1,
             ordered: 0,
@@ -189,7 +192,9 @@ impl Layout {
 
     fn place(&mut self, cell: Cell) {
         if cell.is_ordered() {
-            self.places.push(Place { cell, word: self.ordered });
+            let place = Place { cell, word: self.ordered };
+            self.places.push(place);
+            self.ordered_places.push(place);
             self.ordered += cell.words();
             return;
         }
@@ -232,6 +237,11 @@ impl Layout {
 
     pub(crate) fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The places of the ordered cells.
+    pub(crate) fn ordered_places(&self) -> &[Place] {
+        &self.ordered_places
     }
 
     /// Number of additive words.

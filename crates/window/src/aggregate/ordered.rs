@@ -18,12 +18,27 @@ pub(crate) fn sort_value(key: i64) -> f64 {
 
 /// Combines the ordered words of `from` into `to`; both are the ordered part of a row.
 pub(crate) fn combine(layout: &Layout, texts: &Texts, to: &mut [u64], from: &[u64]) {
-    for place in layout.places().iter().filter(|place| place.cell.is_ordered()) {
+    for place in layout.ordered_places() {
         let words = place.word..place.word + place.cell.words();
         let (mine, theirs) = (&mut to[words.clone()], &from[words]);
-        if replaces(place, texts, mine, theirs) {
+        if let Cell::Extreme { greatest, value: Value::Word(_) } = place.cell {
+            if theirs[0] != 0 {
+                offer(mine, theirs[1] as i64, greatest);
+            }
+        } else if replaces(place, texts, mine, theirs) {
             mine.copy_from_slice(theirs);
         }
+    }
+}
+
+/// Takes a value of one word into the cell of an extreme: most are such, and copying them as slices took longer than
+/// comparing them.
+#[inline]
+pub(crate) fn offer(cell: &mut [u64], value: i64, greatest: bool) {
+    let held = cell[1] as i64;
+    if cell[0] == 0 || (if greatest { value > held } else { value < held }) {
+        cell[0] = 1;
+        cell[1] = value as u64;
     }
 }
 

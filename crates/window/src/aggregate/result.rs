@@ -318,15 +318,33 @@ impl Column<'_> {
         }
     }
 
-    fn ordered(&self, value: Value, first: usize) -> ArrayRef {
-        let stride = self.totals.layout.ordered();
-        let cells = self.slots.iter().map(|slot| {
+    /// The ordered cell of each row of the result.
+    #[inline]
+    fn ordered_cells(&self) -> impl ExactSizeIterator<Item = &[u64]> {
+        let (stride, words) = (self.totals.layout.ordered(), self.place.cell.words());
+        self.slots.iter().map(move |slot| {
             let start = *slot as usize * stride + self.place.word;
-            let cell = &self.totals.ordered[start..start + self.place.cell.words()];
-            (cell[0] == 1).then_some(&cell[first..])
-        });
+            &self.totals.ordered[start..start + words]
+        })
+    }
+
+    /// Which of them have a value, unless all do.
+    fn has_value(&self) -> Option<NullBuffer> {
+        if self.ordered_cells().all(|cell| cell[0] == 1) {
+            return None;
+        }
+        Some(self.ordered_cells().map(|cell| cell[0] == 1).collect())
+    }
+
+    fn ordered(&self, value: Value, first: usize) -> ArrayRef {
+        let cells = self.ordered_cells().map(|cell| (cell[0] == 1).then_some(&cell[first..]));
         let word = |cell: &[u64]| cell[0] as i64;
         match value {
+            // The most frequent: without a choice for each value.
+            Value::Word(DataType::Double) => {
+                let doubles = self.ordered_cells().map(|cell| sort_value(word(&cell[first..])));
+                Arc::new(Float64Array::new(doubles.collect::<Vec<f64>>().into(), self.has_value()))
+            }
             Value::Text => {
                 let mut texts = StringBuilder::with_capacity(self.slots.len(), self.slots.len() * 8);
                 cells.for_each(|cell| texts.append_option(cell.map(|cell| self.totals.texts.text(cell[0]))));
@@ -335,9 +353,6 @@ impl Column<'_> {
             Value::Pair(data_type) => {
                 let digits: Decimal128Array = cells.map(|cell| cell.map(|cell| read_pair(cell, 0))).collect();
                 Arc::new(digits.with_data_type(data_type.arrow()))
-            }
-            Value::Word(DataType::Double) => {
-                Arc::new(cells.map(|cell| cell.map(|cell| sort_value(word(cell)))).collect::<Float64Array>())
             }
             Value::Word(DataType::Boolean) => {
                 Arc::new(cells.map(|cell| cell.map(|cell| cell[0] == 1)).collect::<BooleanArray>())

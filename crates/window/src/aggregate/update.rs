@@ -7,14 +7,14 @@ use arrow_buffer::BooleanBuffer;
 use event::{DataType, Own};
 
 use super::bag::Bag;
-use super::column::{argument_words, as_doubles};
+use super::column::{argument_words, as_doubles, word_values};
 use super::distinct::{codes, registers};
 use super::exact::{Exact, fixed};
 use super::layout::{
     Cell, Coding, LARGE, LARGE_SCALE, LARGE_SQUARES, Layout, NARROW_MAX, NARROW_SCALE, Place, REST_SCALE,
     Value, WIDE_SCALE, read_pair, write_pair,
 };
-use super::ordered::replaces;
+use super::ordered::{offer, replaces, sort_key};
 use super::sketch::bin;
 use super::spill::{Spill, Spills};
 use crate::text::Texts;
@@ -125,6 +125,9 @@ pub(crate) fn fold(
             Cell::Moments => ahead.moments(select),
             Cell::Bag(coding) => ahead.bag(coding, input.data_type, select),
             Cell::Own => ahead.own(input.own.as_ref(), select),
+            Cell::Extreme { greatest, value: Value::Word(data_type) } => {
+                ahead.extreme_word(greatest, data_type, select);
+            }
             Cell::Extreme { value, .. } => ahead.extreme(value, select),
             Cell::Edge { value, .. } => ahead.edge(value, folding, select),
         }
@@ -382,6 +385,28 @@ impl Ahead<'_, '_, '_> {
                 self.target.words[cell] += 1;
                 let place = (self.target.rows[position], self.place.word as u16);
                 add(row, self.target.spills.entry(place).or_insert_with(&empty));
+            }
+        }
+    }
+
+    /// The least or the greatest value where it is one word.
+    fn extreme_word(self, greatest: bool, data_type: DataType, select: impl Fn(usize) -> usize) {
+        let argument = self.argument().clone();
+        if data_type == DataType::Double {
+            let values = argument.as_primitive::<Float64Type>().values();
+            self.offer_words(greatest, select, |row| sort_key(values[row]));
+        } else {
+            self.offer_words(greatest, select, word_values(&argument, data_type));
+        }
+    }
+
+    #[inline]
+    fn offer_words(self, greatest: bool, select: impl Fn(usize) -> usize, value: impl Fn(usize) -> i64) {
+        for position in self.positions() {
+            let row = select(position);
+            if self.lives(row) {
+                let start = self.ordered_cell(position);
+                offer(&mut self.target.words[start..start + 2], value(row), greatest);
             }
         }
     }

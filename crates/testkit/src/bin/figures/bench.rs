@@ -39,7 +39,11 @@ pub(crate) struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// The job of `configs/podcast-reference.toml` with one worker.
     pub(crate) fn reference(input: &'a Path) -> Plan<'a> {
-        let config = repository().join("configs/podcast-reference.toml");
+        Plan::of(repository().join("configs/podcast-reference.toml"), input)
+    }
+
+    /// The job of a config, which has a `[state]`, with one worker.
+    pub(crate) fn of(config: PathBuf, input: &'a Path) -> Plan<'a> {
         Plan { config, input, processes: 1, workers: 1, state: true, set: Vec::new() }
     }
 
@@ -123,11 +127,29 @@ impl Bench {
 
     /// Runs the hand-written limit once.
     pub(crate) fn limit(&self, input: &Path) -> Result<Run, Failure> {
+        self.run_limit(&workload::build().limit, &[], input)
+    }
+
+    /// Runs the hand-written limit of other windows once: of that `job`, as its first arguments.
+    pub(crate) fn limit_windows(&self, job: &[&str], input: &Path) -> Result<Run, Failure> {
+        self.run_limit(&workload::build().limit_windows, job, input)
+    }
+
+    fn run_limit(&self, program: &Path, job: &[&str], input: &Path) -> Result<Run, Failure> {
         let alerts = self.folder.join("limit.ndjson");
-        let limit = &workload::build().limit;
         let text = |path: &Path| path.display().to_string();
-        let usage = self.measure(&[text(limit), text(input), "--alerts".to_owned(), text(&alerts)])?;
+        let mut command = vec![text(program)];
+        command.extend(job.iter().map(|argument| (*argument).to_owned()));
+        command.extend([text(input), "--alerts".to_owned(), text(&alerts)]);
+        let usage = self.measure(&command)?;
         Ok(Run { usage, report: Value::Null, alerts })
+    }
+
+    /// A config of a group of figures, written where a run finds it.
+    pub(crate) fn config(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
+        let file = self.folder.join(name);
+        std::fs::write(&file, text)?;
+        Ok(file)
     }
 
     /// Events of the workload's generator, written unless they are there from last time.

@@ -4,25 +4,43 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::usage::Usage;
 use testkit::workload::repository;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
 use crate::figure::{Figures, Target};
+use crate::limits::{count, features, session};
 use crate::recovery::recovery;
+use crate::slices::{sparse, windows};
 
 /// The groups, in the order in which they run.
-pub(crate) const NAMES: [&str; 8] =
-    ["reference", "scale", "keys", "windows", "latency", "checkpoint", "recovery", "start"];
+pub(crate) const NAMES: [&str; 12] = [
+    "reference",
+    "session",
+    "count",
+    "features",
+    "scale",
+    "keys",
+    "windows",
+    "sparse",
+    "latency",
+    "checkpoint",
+    "recovery",
+    "start",
+];
 
 /// Runs one of [`NAMES`].
 pub(crate) fn run(name: &str, bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     match name {
         "reference" => reference(bench, figures),
+        "session" => session(bench, figures),
+        "count" => count(bench, figures),
+        "features" => features(bench, figures),
         "scale" => scale(bench, figures),
         "keys" => keys(bench, figures),
         "windows" => windows(bench, figures),
+        "sparse" => sparse(bench, figures),
         "latency" => latency(bench, figures),
         "checkpoint" => checkpoint(bench, figures),
         "recovery" => recovery(bench, figures),
@@ -36,7 +54,7 @@ fn reference_size(bench: &Bench) -> (u64, u64) {
     if bench.quick { (500_000, 10_000) } else { (5_000_000, 100_000) }
 }
 
-fn reference_events(bench: &Bench) -> Result<(u64, PathBuf), Failure> {
+pub(crate) fn reference_events(bench: &Bench) -> Result<(u64, PathBuf), Failure> {
     let (events, users) = reference_size(bench);
     Ok((events, bench.events(events, users, 5)?))
 }
@@ -151,47 +169,9 @@ fn write_distinct_keys(file: &Path, count: u64) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// CPU = a x events + b x rows, over windows of several sizes.
-fn windows(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
-    let (events, input) = reference_events(bench)?;
-    let sizes = [5, 10, 30, 60];
-    let mut usages: [Vec<Usage>; 4] = Default::default();
-    let mut rows = [0.0; 4];
-    for _ in 0..bench.repeat {
-        for (of, minutes) in sizes.iter().enumerate() {
-            let plan = Plan::reference(&input).set("window.size", format!("\"{minutes}m\""));
-            let run = bench.run(&plan)?;
-            rows[of] = run.report["windows"].as_f64().ok_or("the report has no number of windows")?;
-            usages[of].push(run.usage);
-        }
-    }
-    let mut points = Vec::new();
-    for ((minutes, usages), rows) in sizes.iter().zip(&usages).zip(rows) {
-        let cpu = Median::of(usages).cpu_s;
-        figures.detail(format!("window of {minutes} minutes"), json!({ "rows": rows, "cpu_s": cpu }));
-        points.push((rows, cpu));
-    }
-    let (per_row, fixed) = fit(&points);
-    figures.add("CPU = a x events + b x rows: a", fixed / events as f64 * 1e9, "ns", Target::None);
-    figures.add("CPU = a x events + b x rows: b", per_row * 1e9, "ns", Target::AtMost(60.0));
-    Ok(())
-}
-
-/// Slope and intercept of the least squares line.
-fn fit(points: &[(f64, f64)]) -> (f64, f64) {
-    let count = points.len() as f64;
-    let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
-    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
-    let covariance: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
-    let variance: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
-    let slope = covariance / variance;
-    (slope, mean_y - slope * mean_x)
-}
-
 /// From the write of the event that lets the watermark pass to the read of the alert.
 fn latency(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
-    let config = bench.folder.join("latency.toml");
-    std::fs::write(&config, include_str!("latency.toml"))?;
+    let config = bench.config("latency.toml", include_str!("latency.toml"))?;
     let result = bench.folder.join("latency.json");
     let output = Command::new(bench.siblings.join("load"))
         .args(["--rate", "50000", "--seconds", if bench.quick { "8" } else { "30" }, "--json"])
@@ -320,12 +300,6 @@ pub(crate) fn cold_build(bench: &Bench, figures: &mut Figures) -> Result<(), Fai
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_through_the_points_is_found() {
-        let (slope, intercept) = fit(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)]);
-        assert!((slope - 2.0).abs() < 1e-9 && (intercept - 3.0).abs() < 1e-9);
-    }
 
     #[test]
     fn a_table_and_its_parts_are_left_out_of_a_config() {

@@ -8,7 +8,9 @@
 mod bench;
 mod figure;
 mod groups;
+mod limits;
 mod recovery;
+mod slices;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
