@@ -87,7 +87,7 @@ fn staggered_windows_start_for_each_key_by_a_part_of_a_slide_later_through_kills
         vec![(start, start + 20_000_000)]
     };
     let mut events = setup.events.clone();
-    events.iter_mut().for_each(|event| event.seen = (event.seen + 1).saturating_mul(1_000) - 1);
+    events.iter_mut().for_each(|event| event.seen = (event.seen + 1).saturating_mul(1_000).saturating_sub(1));
     let (rows, late) = rows(&events, micros);
     let millis = |row: Value| {
         let mut row = row;
