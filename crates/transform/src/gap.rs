@@ -3,10 +3,12 @@
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
+use arrow_buffer::BooleanBuffer;
 use event::{DataType, Expression, Schema};
 
 use crate::ExpressionError;
-use crate::compiled::{Compiled, compile_over};
+use crate::bind::{Binder, Condition, Place};
+use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::value::{Failures, Scope};
 
@@ -22,12 +24,22 @@ pub(crate) struct Gap(Compiled);
 /// # Errors
 /// If it is no expression, or not a number.
 pub fn compile_gap_expression(sql: &str, schema: &Schema) -> Result<(), ExpressionError> {
-    compile_gap(sql, schema).map(|_| ())
+    compile_gap(sql, schema, None).map(|_| ())
 }
 
-pub(crate) fn compile_gap(sql: &str, schema: &Schema) -> Result<Gap, ExpressionError> {
+/// The same, of records for which a condition holds: it does not fail on others.
+pub(crate) fn compile_gap(
+    sql: &str,
+    schema: &Schema,
+    only: Option<&Condition>,
+) -> Result<Gap, ExpressionError> {
     let source = Source::new(sql);
-    let compiled = compile_over(&source, &source.parse()?, schema)?;
+    let bound = Binder::new(&source, schema, Place::Row).bind(&source.parse()?)?;
+    let bound = match only {
+        Some(only) => only.of(bound)?,
+        None => bound,
+    };
+    let compiled = Compiled::new(bound, schema)?;
     match compiled.data_type() {
         DataType::Double | DataType::Bigint => Ok(Gap(compiled)),
         other => {
@@ -42,8 +54,13 @@ impl Gap {
         self.0.columns()
     }
 
-    /// The gap of each row; rows without one fail.
-    pub(crate) fn micros(&self, scope: Scope, failures: &mut Failures) -> Vec<i64> {
+    /// The gap of each row; rows without one fail, if they are among those that `mask` asks for.
+    pub(crate) fn micros(
+        &self,
+        scope: Scope,
+        mask: Option<&BooleanBuffer>,
+        failures: &mut Failures,
+    ) -> Vec<i64> {
         let column = self.0.column(scope, failures);
         let mut failed = vec![false; scope.rows];
         failures.iter().for_each(|failure| failed[failure.row] = true);
@@ -57,7 +74,7 @@ impl Gap {
                 Some(column.as_primitive::<Int64Type>().value(row).saturating_mul(event::MICROS_PER_SECOND))
             };
             let good = micros.filter(|micros| *micros > 0);
-            if good.is_none() && !failed[row] {
+            if good.is_none() && !failed[row] && mask.is_none_or(|mask| mask.value(row)) {
                 let shown = if column.is_null(row) { "NULL" } else { "not above zero" };
                 failures.push(row, format!("the gap of the session is {shown}"));
             }

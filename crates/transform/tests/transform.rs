@@ -10,7 +10,7 @@ use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float64Array, StringArray};
 use event::{Batch, DataType, Field, Schema, key_hash};
 use proptest::prelude::*;
-use transform::{Transform, TransformSpec, Transformed};
+use transform::{BranchSpec, Transform, TransformSpec, Transformed};
 
 /// user, kind, duration, amount
 type Row<'a> = (Option<&'a str>, Option<&'a str>, Option<f64>, Option<&'a str>);
@@ -51,8 +51,9 @@ fn batch(rows: &[Row], coded: bool) -> Batch {
 fn job(derived: &[(&str, &str)], filters: &[(&str, &str)], features: &[(&str, &str)]) -> Transform {
     let (derived, filters, features) = (pairs(derived), pairs(filters), pairs(features));
     let key = ["user_id".to_owned()];
-    let (derived, filters, key, features) = (&derived[..], &filters[..], &key[..], &features[..]);
-    let spec = TransformSpec { derived, filters, key, features, ..TransformSpec::default() };
+    let branches = [BranchSpec { features: &features, ..BranchSpec::default() }];
+    let (derived, filters, key, branches) = (&derived[..], &filters[..], &key[..], &branches[..]);
+    let spec = TransformSpec { derived, filters, key, branches, ..TransformSpec::default() };
     Transform::compile(&schema(), &spec).unwrap()
 }
 
@@ -156,6 +157,8 @@ fn a_column_that_two_aggregates_read_is_made_once() {
     let (sum, count) = (format!("sum(duration_s) {listens}"), format!("count(*) {listens}"));
     let transform = job(&[], &[], &[("s", &sum), ("n", &count), ("m", "max(duration_s)")]);
     let inputs = transform.apply(&batch(ROWS.split_at(2).0, true)).inputs;
+    assert_eq!(inputs.len(), 2);
+    let inputs = transform.branches()[0].inputs(&inputs);
     assert_eq!(inputs.len(), 4);
     assert!(Arc::ptr_eq(&inputs[0], &inputs[2]) && Arc::ptr_eq(&inputs[1], &inputs[3]));
 }

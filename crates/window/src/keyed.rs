@@ -21,7 +21,7 @@ impl Windowing {
     pub fn coverage(&self) -> Option<Coverage> {
         match self {
             Windowing::Sliced(spec) => spec.coverage(),
-            Windowing::InOrder(_) => None,
+            Windowing::InOrder(spec) => spec.coverage(),
         }
     }
 
@@ -46,6 +46,16 @@ impl Keyed {
         match windowing {
             Windowing::Sliced(spec) => Keyed::Sliced(Box::new(Windows::new(spec, aggregates))),
             Windowing::InOrder(spec) => Keyed::InOrder(Box::new(Sequence::new(spec, aggregates))),
+        }
+    }
+
+    /// The same, which say of records that they might not hold, and that bring their first bytes along, which they hold:
+    /// [`Judged::held`].
+    #[must_use]
+    pub fn telling_held(self) -> Self {
+        match self {
+            Keyed::InOrder(sequence) => Keyed::InOrder(Box::new(sequence.telling_held())),
+            sliced @ Keyed::Sliced(_) => sliced,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which windows a job has whose records are taken in order.
 
 use super::triggered::{Assigner, TriggerSpec};
-use crate::SpecError;
+use crate::{Coverage, SpecError};
 
 /// The most panes that one count window may have: what narrow sums are sized for.
 const PANES_MAX: u64 = 1 << 15;
@@ -83,6 +83,18 @@ impl SequenceSpec {
                 Ok(SequenceSpec::Triggered(Box::new(spec)))
             }
             _ => Err(SpecError::Expires),
+        }
+    }
+
+    /// Which times are covered, unless all are. Records of other times are not to be fed to windows. Where the windows of
+    /// each key start at times of their own, that is of no use.
+    pub fn coverage(&self) -> Option<Coverage> {
+        match self {
+            SequenceSpec::Triggered(spec) if !spec.staggered => match &spec.windows {
+                Assigner::Shared(spec) => spec.coverage(),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
