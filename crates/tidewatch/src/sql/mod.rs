@@ -318,9 +318,8 @@ impl<'a> Translation<'_, 'a> {
 
     /// The name of a column in the rows of all, where the first of several gives it.
     fn name_of_column(&self, index: usize) -> Option<&'a str> {
-        let name = self.select.as_ref()?.columns?.get(index)?.text.as_str();
-        let own = self.statement.items[index].name.as_ref();
-        own.is_none_or(|own| own.text != name).then_some(name)
+        let name = self.select.as_ref()?.columns?.get(index)?;
+        Some(name.text.as_str())
     }
 
     /// Sinks have the selected columns, unless they write alerts or have columns of their own.
