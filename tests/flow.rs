@@ -102,6 +102,27 @@ fn a_reader_that_stands_still_stops_the_source_and_memory_stays_flat() {
 }
 
 #[test]
+fn more_keys_than_are_allowed_for_end_the_job_with_a_message_before_memory_ends_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    generate(20_000, 500, 5, &[], &input);
+    let run = |keys: &str, workers: &str| {
+        Invocation::new(PROGRAM)
+            .arg("run")
+            .arg(write_config(folder.path()))
+            .args(["-w", workers])
+            .set("source.events.path", &input)
+            .set("limits.keys", keys)
+            .run()
+    };
+    for workers in ["1", "2"] {
+        let refused = run("100", workers).expect_code(3);
+        assert!(refused.stderr.contains("`limits.keys` allows for 100"), "{}", refused.stderr);
+    }
+    run("500", "1").expect_code(0);
+}
+
+#[test]
 fn a_rate_paces_the_whole_job_whatever_the_number_of_workers() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = folder.path().join("events.ndjson");

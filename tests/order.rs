@@ -5,6 +5,8 @@
 mod lag;
 #[path = "order/quiet.rs"]
 mod quiet;
+#[path = "order/shared.rs"]
+mod shared;
 #[path = "order/triggers.rs"]
 mod triggers;
 #[path = "order/union.rs"]

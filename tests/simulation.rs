@@ -133,6 +133,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
             lag_within: 0,
             renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         }],
+        keys_max: None,
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
         late: Some(SinkId(2)),

@@ -87,6 +87,32 @@ fn the_reference_job_in_sql_gives_byte_for_byte_the_alerts_of_the_one_in_toml() 
 }
 
 #[test]
+fn a_job_in_sql_goes_on_after_kills_with_another_number_of_workers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("events.ndjson");
+    generate(40_000, 800, 3, &[], &input);
+    let job = |name: &str| {
+        let job = Job::new(PROGRAM, "configs/podcast.sql", folder.path().join(name));
+        job.on(&input).with_alerts().with_state().set("state.checkpoint_every", "\"100ms\"")
+    };
+    let whole = job("whole");
+    whole.run();
+    let killed = job("killed");
+    for kill in 0..4 {
+        let slow = killed.clone().set("source.events.rate", 20_000).workers(1 + kill % 3);
+        let running = slow.invocation().start();
+        std::thread::sleep(std::time::Duration::from_millis(450));
+        running.kill();
+        assert!(whole.alerts().starts_with(&killed.alerts()), "kill {kill}: not a prefix of the answer");
+    }
+    let before = killed.alerts().len();
+    killed.clone().workers(2).run();
+    assert!(killed.alerts() == whole.alerts(), "other bytes after kills");
+    assert!(before > 0 && before < whole.alerts().len(), "killed half way");
+    assert_eq!(killed.report(), whole.report());
+}
+
+#[test]
 fn a_config_with_sql_is_the_same_job_as_a_file_with_a_header() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = folder.path().join("events.ndjson");
@@ -276,6 +302,23 @@ fn a_statement_may_show_what_is_early_and_what_is_revised() {
     let of_a = [row(true, 0, 1.0), row(false, 0, 1.0), row(false, 1, 5.0)];
     assert!(of_a.iter().all(|row| rows.contains(row)), "{rows:?}");
     assert_eq!(rows.len(), 5);
+}
+
+#[test]
+fn events_between_windows_are_left_out_with_early_rows_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let statement = "SELECT early, count(*) AS n
+        FROM HOP(events, ts, INTERVAL '10' MINUTE, INTERVAL '3' MINUTE, early => 1)
+        GROUP BY user_id, window_start, window_end";
+    let path = write(folder.path(), "job.sql", &(header("") + statement));
+    let report = folder.path().join("report.json");
+    let events = [5, 0, 12, 19].map(|minute| format!("{}\n", event(minute * MINUTE, "a", 1.0)));
+    let ran =
+        Invocation::new(PROGRAM).args(["run", "--report"]).arg(&report).arg(&path).input(events.concat());
+    let rows = json_lines(&ran.run().expect_code(0).stdout);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
+    assert_eq!((&report["filtered"], &report["late"]), (&json!(2), &json!(1)), "{report}");
 }
 
 #[test]

@@ -202,6 +202,7 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         [window]
         type = "tumbling"
         size = "1m"
+        lag_within = "2h"
         [features]
         events = "count(*)"
         [score]
@@ -229,6 +230,8 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         columns = ["user_id", "round(score, 1) AS score"]
         [sink.quarantine]
         path = "bad.ndjson"
+        [sink.late]
+        path = "late.ndjson"
         [state]
         dir = "state"
         checkpoint_every = "2s"
@@ -259,7 +262,7 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         .filter("at IS NOT NULL")
         .with_null_keys()
         .key_by(["user_id", "kind"])
-        .window(tumbling(minutes(1)))
+        .window(tumbling(minutes(1)).lag_within(hours(2)))
         .aggregate("events", "count(*)")
         .score("score", "events / 2")
         .score("twice", "score * 2")
@@ -276,6 +279,7 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         .alert_to(sqlite("alerts.db").table("found").retry_for(seconds(5)).at_once().named("table"))
         .alert_to(file("rows.ndjson").plain(["user_id", "round(score, 1) AS score"]))
         .quarantine_to(file("bad.ndjson"))
+        .late_to(file("late.ndjson"))
         .state("state", every(seconds(2)))
         .set("state.shards=64")
         .set("flow.tick=2ms")

@@ -226,6 +226,11 @@ fn a_running_job_goes_on_with_other_numbers_of_workers_and_tells_the_pause() {
         assert!(pause > 0.0 && pause < 5.0, "{answer}");
         let status = job.ask(&["ctl", "status"]);
         assert_eq!((status["workers"].to_string().as_str(), &status["state"]), (workers, &"running".into()));
+        let held = eventually("something is held", SOON, || {
+            let status = job.ask(&["ctl", "status"]);
+            status["bytes_per_key"].as_u64().map(|bytes| (status["keys"].as_u64(), bytes))
+        });
+        assert!(held.0 > Some(0) && held.1 > 8 && held.1 < 100_000, "{held:?}");
         std::thread::sleep(Duration::from_millis(300));
     }
     for (workers, code) in [("0", 2), ("x", 2)] {

@@ -12,14 +12,16 @@ pub(crate) struct Origin<'a> {
     pub(crate) rule: Option<&'a str>,
 }
 
-/// Appends the id of an alert: 32 hexadecimal digits of (origin, key, window, sequence).
-///
-/// When the row is due is no part of it.
+/// Appends the id of an alert: 32 hexadecimal digits of (origin, key, window, sequence), and of when it is due
+/// where a record caused it: such rows are numbered among those that are due at the same time.
 pub(crate) fn append_id(origin: Origin<'_>, key: &[u8], span: Span, out: &mut Vec<u8>) {
     let mut hash = hash_of("alert", origin, key);
     hash.update(&span.window.start.to_le_bytes());
     hash.update(&span.window.end.to_le_bytes());
     hash.update(&span.sequence.to_le_bytes());
+    if span.by_record {
+        hash.update(&span.due.to_le_bytes());
+    }
     // Early results are counted apart from revisions.
     if span.outcome == Outcome::Early {
         hash.update(b"early");
@@ -67,6 +69,17 @@ mod tests {
         let span = Span { sequence, ..Span::from(Window { start, end }) };
         append_id(Origin { job, branch: None, rule }, key, span, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rows_that_records_cause_at_different_times_differ_though_their_numbers_begin_anew() {
+        let ids = [5, 6].map(|due| {
+            let mut out = Vec::new();
+            let span = Span { due, by_record: true, ..Span::from(Window { start: 3, end: 4 }) };
+            append_id(Origin { job: "job", branch: None, rule: None }, b"key", span, &mut out);
+            out
+        });
+        assert_ne!(ids[0], ids[1]);
     }
 
     #[test]

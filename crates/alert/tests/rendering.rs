@@ -202,8 +202,8 @@ fn a_plain_row_has_its_columns_in_order_and_times_in_milliseconds() {
     assert_eq!(
         lines(&rendered, PLAIN),
         [
-            format!(r#"{head}"bored","severity":"warning"}}"#),
-            format!(r#"{head}"low \"engagement\"","severity":"warning"}}"#)
+            format!(r#"{head}"bored","severity":"warning","revision":0,"early":false}}"#),
+            format!(r#"{head}"low \"engagement\"","severity":"warning","revision":0,"early":false}}"#)
         ]
     );
 }

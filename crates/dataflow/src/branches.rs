@@ -52,7 +52,8 @@ impl Branches {
             let remembered = branch.detection.remembered();
             Kept {
                 windows: if several { windows.telling_held() } else { windows },
-                recall: (!remembered.is_empty()).then(|| Recall::new(remembered, branch.lag_within)),
+                recall: (!remembered.is_empty())
+                    .then(|| Recall::new(remembered, branch.lag_within, job.state.is_some())),
             }
         });
         Branches {
@@ -67,6 +68,18 @@ impl Branches {
     /// What each branch keeps, in their order.
     pub(crate) fn kept(&mut self) -> &mut [Kept] {
         &mut self.kept
+    }
+
+    /// The most keys of which some branch holds something.
+    pub(crate) fn keys(&self) -> usize {
+        let remembered = |kept: &Kept| kept.recall.as_ref().map_or(0, Recall::keys);
+        self.kept.iter().map(|kept| kept.windows.keys().max(remembered(kept))).max().unwrap_or(0)
+    }
+
+    /// Bytes of memory that all of them hold, as [`Keyed::bytes`] counts them.
+    pub(crate) fn bytes(&self) -> usize {
+        let remembered = |kept: &Kept| kept.recall.as_ref().map_or(0, Recall::bytes);
+        self.kept.iter().map(|kept| kept.windows.bytes() + remembered(kept)).sum()
     }
 
     /// Takes in records of one partition.
@@ -247,7 +260,7 @@ fn rejected(late: LateRecord) -> Rejected {
         partition: late.partition,
         offset: late.offset,
         reason: Reason::Late,
-        detail: format!("{} us behind the watermark of its partition", late.seen - late.time),
+        detail: format!("{} us behind the watermark of its partition", late.seen.saturating_sub(late.time)),
         raw: late.raw,
     }
 }

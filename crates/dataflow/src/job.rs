@@ -14,7 +14,7 @@ use transform::Transform;
 use crate::branch::Branch;
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
-use crate::vitals::Vitals;
+use crate::vitals::{HeldState, Vitals};
 
 /// A job, compiled: everything that the workers need, the same on each of them.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Job {
     /// Its windows, and what becomes of their rows: a branch, or several over the same records. As many as `transform` has,
     /// and one at least.
     pub branches: Vec<Branch>,
+    /// The most keys that one worker may hold windows of, of each branch; more end the job.
+    pub keys_max: Option<u64>,
     /// Where lines go; [`event::SinkId`] counts these.
     pub sinks: Vec<SinkSpec>,
     /// The sink of what does not fit, if there is one.
@@ -136,6 +138,8 @@ pub struct Progress {
     pub quarantined: u64,
     /// The global watermark, once there is one. Process 0 only.
     pub watermark: Option<Watermark>,
+    /// What the windows of this process hold.
+    pub held: HeldState,
 }
 
 impl Control {
@@ -182,6 +186,7 @@ impl Control {
             alerts: self.alerts.load(Ordering::Relaxed),
             quarantined: self.quarantined.load(Ordering::Relaxed),
             watermark: (watermark != 0).then_some(Watermark(watermark)),
+            held: self.vitals.held(),
         }
     }
 
@@ -290,6 +295,19 @@ pub enum RunError {
     /// A thread of this process panicked.
     #[error("{0}")]
     Panicked(String),
+    /// There are more keys than the job allows for.
+    #[error(
+        "worker {worker} holds windows of {keys} keys, and `limits.keys` allows for {max}; raise it, take more workers, \
+         or let keys go sooner"
+    )]
+    TooManyKeys {
+        /// Which.
+        worker: usize,
+        /// How many it holds.
+        keys: u64,
+        /// How many it may.
+        max: u64,
+    },
     /// A part of this process is gone.
     #[error("{0}")]
     Died(String),
@@ -314,7 +332,8 @@ impl RunError {
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
             | RunError::Snapshot(_)
-            | RunError::MeshRefused(_) => true,
+            | RunError::MeshRefused(_)
+            | RunError::TooManyKeys { .. } => true,
             RunError::Mesh(_)
             | RunError::Stopped
             | RunError::Lost(_)

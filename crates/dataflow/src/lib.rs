@@ -55,7 +55,7 @@ pub use job::{Beginning, Cluster, Control, Flow, Job, Progress, RunError, StateS
 pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
 pub use run::{Port, listen, run};
 pub use space::once_there_is_space;
-pub use vitals::{Beat, Vitals};
+pub use vitals::{Beat, HeldState, Vitals};
 
 /// Shards of a job that does not say how many.
 pub const SHARDS: u32 = 1024;

@@ -3,6 +3,7 @@
 //!
 //! Part of [`crate::Control`]. Everything here is a relaxed store on the worker's side.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +21,24 @@ pub struct Vitals {
     /// Numbers of checkpoints plus 1; 0 for none.
     from: AtomicU64,
     committed: AtomicU64,
+    /// What the windows of each worker hold.
+    held: Mutex<BTreeMap<usize, HeldState>>,
+}
+
+/// What windows hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldState {
+    /// Keys of which some window is open.
+    pub keys: u64,
+    /// Bytes of memory for all of them, texts, sketches and records that wait not counted.
+    pub bytes: u64,
+}
+
+impl HeldState {
+    /// Bytes for each key, if there is one.
+    pub fn bytes_per_key(&self) -> Option<u64> {
+        self.bytes.checked_div(self.keys)
+    }
 }
 
 /// What one worker has done.
@@ -70,6 +89,17 @@ impl Vitals {
     /// does not move a sign of trouble; a process that does not have the sinks never says so.
     pub fn set_sinks_idle(&self, idle: bool) {
         self.sinks_idle.store(idle, Ordering::Relaxed);
+    }
+
+    /// What the windows of this process hold, as of about a second ago.
+    pub fn held(&self) -> HeldState {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |of: fn(&HeldState) -> u64| held.values().map(of).sum();
+        HeldState { keys: sum(|held| held.keys), bytes: sum(|held| held.bytes) }
+    }
+
+    pub(crate) fn holds(&self, worker: usize, held: HeldState) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, held);
     }
 
     /// When the last worker began to read, in microseconds since 1970; `None` before.

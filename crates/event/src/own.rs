@@ -378,3 +378,79 @@ impl PartialEq for Own {
 }
 
 impl Eq for Own {}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Array;
+
+    use super::*;
+
+    /// The texts of a key, in the order in which they came: what no aggregate should be.
+    struct Texts(u32);
+
+    impl OwnAggregate for Texts {
+        type Argument = str;
+        type State = Vec<String>;
+        type Output = String;
+
+        fn name(&self) -> &str {
+            "texts"
+        }
+
+        fn version(&self) -> u32 {
+            self.0
+        }
+
+        fn add(&self, texts: &mut Vec<String>, text: &str) {
+            texts.push(text.to_owned());
+        }
+
+        fn merge(&self, texts: &mut Vec<String>, other: &Vec<String>) {
+            texts.extend_from_slice(other);
+        }
+
+        fn result(&self, texts: &Vec<String>) -> Option<String> {
+            (!texts.is_empty()).then(|| texts.join(" "))
+        }
+    }
+
+    fn state(own: &Own, texts: &[&str]) -> OwnState {
+        let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let mut state = own.empty();
+        let add = own.adder(&column);
+        (0..texts.len()).for_each(|row| add(row, &mut state));
+        state
+    }
+
+    #[test]
+    fn a_state_comes_back_from_its_bytes_and_nothing_else_is_taken_for_one() {
+        let own = Own::new(Texts(0));
+        let written = state(&own, &["a", "longer than that"]);
+        let bytes = written.encode();
+        assert_eq!(bytes.len(), written.size());
+        assert_eq!(own.decode(&bytes), Some(written));
+        for length in 0..bytes.len() {
+            assert_eq!(own.decode(&bytes[..length]), None, "cut to {length} bytes");
+        }
+        assert_eq!(own.decode(&[&bytes[..], &[0]].concat()), None, "a byte too many");
+        assert_eq!(own.decode(&[0xFD; 9]), None, "a length beyond all bytes");
+    }
+
+    #[test]
+    fn results_of_no_values_are_those_of_the_default_and_a_copy_is_its_own() {
+        let own = Own::new(Texts(0));
+        let first = state(&own, &["a", "b"]);
+        let mut copy = first.clone();
+        copy.merge(&state(&own, &["c"]));
+        let results = own.results(&[Some(&first), None, Some(&copy)]);
+        let results = results.as_string::<i32>();
+        assert_eq!((results.value(0), results.is_null(1), results.value(2)), ("a b", true, "a b c"));
+    }
+
+    #[test]
+    fn aggregates_are_equal_if_one_reads_the_states_of_the_other() {
+        assert_eq!(Own::new(Texts(0)), Own::new(Texts(0)));
+        assert_ne!(Own::new(Texts(0)), Own::new(Texts(1)));
+        assert_eq!(Own::new(Texts(1)).to_string(), "texts(varchar) varchar, version 1");
+    }
+}

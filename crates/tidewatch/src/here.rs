@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use dataflow::{Cluster, Control, Custody, Job, Poison, RunError};
 
 use crate::supervise;
@@ -68,7 +67,7 @@ pub(crate) fn poison(job: &Job) -> anyhow::Result<Vec<Poison>> {
 /// # Errors
 /// If the notes of the state cannot be read.
 pub(crate) fn custody(job: &Job) -> anyhow::Result<Custody> {
-    Ok(Custody::new(None, poison(job).context("read which records are left out")?, Vec::new()))
+    Ok(Custody::new(None, poison(job)?, Vec::new()))
 }
 
 /// An error with its causes, on one line.

@@ -70,10 +70,12 @@ fn words(progress: &dataflow::Progress, rate: f64, draining: bool) -> String {
         Some(Watermark(time)) => format_instant(time - time.rem_euclid(event::MICROS_PER_SECOND)),
         None => "-".to_owned(),
     };
-    let dataflow::Progress { windows, alerts, quarantined, .. } = progress;
+    let dataflow::Progress { windows, alerts, quarantined, held, .. } = progress;
     let what = if draining { "draining  " } else { "" };
+    let keys = held.bytes_per_key().map(|bytes| format!("  {} keys of {bytes} B", held.keys));
     format!(
-        "{what}{rate:.0} events/s  watermark {watermark}  {windows} windows  {alerts} alerts  {quarantined} quarantined"
+        "{what}{rate:.0} events/s  watermark {watermark}  {windows} windows  {alerts} alerts  {quarantined} quarantined{}",
+        keys.unwrap_or_default()
     )
 }
 
@@ -89,10 +91,11 @@ mod tests {
             alerts: 7,
             quarantined: 6,
             watermark: Some(Watermark(1_700_000_000_999_999)),
+            held: dataflow::HeldState { keys: 10, bytes: 1234 },
         };
         assert_eq!(
             words(&progress, 19_999.6, false),
-            "20000 events/s  watermark 2023-11-14T22:13:20Z  8 windows  7 alerts  6 quarantined"
+            "20000 events/s  watermark 2023-11-14T22:13:20Z  8 windows  7 alerts  6 quarantined  10 keys of 123 B"
         );
         let none = dataflow::Progress { watermark: None, ..progress };
         assert!(words(&none, 0.0, true).starts_with("draining  0 events/s  watermark -  "));

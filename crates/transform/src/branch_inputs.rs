@@ -18,6 +18,8 @@ pub struct BranchSpec<'a> {
     pub features: &'a [(String, String)],
     /// How many seconds after a record its session ends, where each record says so.
     pub gap: Option<&'a str>,
+    /// The longest that may be, in microseconds, if it is less than 366 days.
+    pub gap_max: Option<i64>,
 }
 
 /// The compiled form: which of the columns in [`crate::Transformed::inputs`] belong to a branch.

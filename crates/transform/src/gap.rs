@@ -12,24 +12,30 @@ use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::value::{Failures, Scope};
 
-/// The longest gap: a century, so that no time behind it is beyond reach.
-const LONGEST: i64 = 36_525 * 86_400 * event::MICROS_PER_SECOND;
+/// The longest gap that a session may have, as where all have the same.
+const LONGEST: i64 = 366 * 86_400 * event::MICROS_PER_SECOND;
 
 /// A compiled gap.
 #[derive(Debug)]
-pub(crate) struct Gap(Compiled);
+pub(crate) struct Gap {
+    seconds: Compiled,
+    /// In microseconds.
+    longest: i64,
+}
 
 /// Compiles the gap of a session: a number of seconds, over the columns of a record.
 ///
 /// # Errors
 /// If it is no expression, or not a number.
 pub fn compile_gap_expression(sql: &str, schema: &Schema) -> Result<(), ExpressionError> {
-    compile_gap(sql, schema, None).map(|_| ())
+    compile_gap(sql, None, schema, None).map(|_| ())
 }
 
-/// The same, of records for which a condition holds: it does not fail on others.
+/// The same, of records for which a condition holds: it does not fail on others. No gap is more than `longest`
+/// microseconds.
 pub(crate) fn compile_gap(
     sql: &str,
+    longest: Option<i64>,
     schema: &Schema,
     only: Option<&Condition>,
 ) -> Result<Gap, ExpressionError> {
@@ -41,7 +47,9 @@ pub(crate) fn compile_gap(
     };
     let compiled = Compiled::new(bound, schema)?;
     match compiled.data_type() {
-        DataType::Double | DataType::Bigint => Ok(Gap(compiled)),
+        DataType::Double | DataType::Bigint => {
+            Ok(Gap { seconds: compiled, longest: longest.unwrap_or(LONGEST).min(LONGEST) })
+        }
         other => {
             let message = format!("the gap of a session is a number of seconds, not a {other}");
             Err(ExpressionError::new(message, source.whole()).help("write for instance CAST(x AS double)"))
@@ -51,7 +59,7 @@ pub(crate) fn compile_gap(
 
 impl Gap {
     pub(crate) fn columns(&self) -> Vec<usize> {
-        self.0.columns()
+        self.seconds.columns()
     }
 
     /// The gap of each row; rows without one fail, if they are among those that `mask` asks for.
@@ -61,11 +69,11 @@ impl Gap {
         mask: Option<&BooleanBuffer>,
         failures: &mut Failures,
     ) -> Vec<i64> {
-        let column = self.0.column(scope, failures);
+        let column = self.seconds.column(scope, failures);
         let mut failed = vec![false; scope.rows];
         failures.iter().for_each(|failure| failed[failure.row] = true);
         let mut gaps = Vec::with_capacity(scope.rows);
-        for row in 0..scope.rows {
+        for (row, failed) in failed.into_iter().enumerate() {
             let micros = if column.is_null(row) {
                 None
             } else if let Some(seconds) = column.as_primitive_opt::<Float64Type>() {
@@ -73,12 +81,17 @@ impl Gap {
             } else {
                 Some(column.as_primitive::<Int64Type>().value(row).saturating_mul(event::MICROS_PER_SECOND))
             };
-            let good = micros.filter(|micros| *micros > 0);
-            if good.is_none() && !failed[row] && mask.is_none_or(|mask| mask.value(row)) {
-                let shown = if column.is_null(row) { "NULL" } else { "not above zero" };
-                failures.push(row, format!("the gap of the session is {shown}"));
+            let wrong = match micros {
+                None => Some("NULL"),
+                Some(micros) if micros <= 0 => Some("not above zero"),
+                Some(micros) if micros > self.longest => Some("too long"),
+                Some(_) => None,
+            };
+            let asked = mask.is_none_or(|mask| mask.value(row));
+            if let Some(wrong) = wrong.filter(|_| !failed && asked) {
+                failures.push(row, format!("the gap of the session is {wrong}"));
             }
-            gaps.push(good.unwrap_or(1).min(LONGEST));
+            gaps.push(micros.filter(|_| wrong.is_none()).unwrap_or(1));
         }
         gaps
     }

@@ -107,7 +107,8 @@ impl Transform {
             let condition = condition.filter(|_| !alone);
             let features =
                 compile_features_of(branch.features, &schema, spec.own, condition.as_ref(), &mut inputs)?;
-            let gap = branch.gap.map(|sql| compile_gap(sql, &schema, condition.as_ref())).transpose();
+            let gap = branch.gap.map(|sql| compile_gap(sql, branch.gap_max, &schema, condition.as_ref()));
+            let gap = gap.transpose();
             let gap = gap.map_err(|error| NamedError { name: "gap".to_owned(), error })?;
             let mask = condition.map(|Condition { bound, text }| {
                 let compiled = Compiled::new(bound, &schema);

@@ -3,8 +3,8 @@
 use event::{Aggregate, Place, Rows, Watermark};
 
 use crate::{
-    ChunkHead, Coverage, Judged, Restoration, Sequence, SequenceRestoration, SequenceSpec, SnapshotError,
-    StateChunk, WindowSpec, Windows,
+    Assigner, ChunkHead, Coverage, Judged, Restoration, Sequence, SequenceRestoration, SequenceSpec,
+    SnapshotError, StateChunk, WindowSpec, Windows,
 };
 
 /// Which windows a job has.
@@ -21,7 +21,11 @@ impl Windowing {
     pub fn coverage(&self) -> Option<Coverage> {
         match self {
             Windowing::Sliced(spec) => spec.coverage(),
-            Windowing::InOrder(spec) => spec.coverage(),
+            Windowing::InOrder(SequenceSpec::Triggered(spec)) => match &spec.windows {
+                Assigner::Shared(spec) => spec.coverage(),
+                _ => None,
+            },
+            Windowing::InOrder(_) => None,
         }
     }
 
@@ -66,6 +70,22 @@ impl Keyed {
         match self {
             Keyed::Sliced(windows) => windows.advance_some(place.seen, rows_max, emit),
             Keyed::InOrder(sequence) => sequence.advance_some(place, rows_max, emit),
+        }
+    }
+
+    /// Number of keys of which some window is open.
+    pub fn keys(&self) -> usize {
+        match self {
+            Keyed::Sliced(windows) => windows.keys(),
+            Keyed::InOrder(sequence) => sequence.keys(),
+        }
+    }
+
+    /// Bytes of memory that the state holds, texts, sketches and records that wait not counted.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Keyed::Sliced(windows) => windows.bytes(),
+            Keyed::InOrder(sequence) => sequence.bytes(),
         }
     }
 

@@ -56,7 +56,8 @@ pub use keyed::{Keyed, KeyedRestoration, Windowing};
 pub use recall::{Recall, RecallHead};
 pub use restore::Restoration;
 pub use sequence::{
-    Assigner, Early, Judged, Late, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec, TriggerSpec,
+    Assigner, Early, Judged, Late, LateRecord, Run, Sequence, SequenceRestoration, SequenceSpec, TICKS_MAX,
+    TriggerSpec,
 };
 pub use snapshot::{ASIDES, ChunkHead, KEYS, RECALL, SnapshotError, StateChunk};
 pub use spec::{Coverage, SpecError, WindowSpec};

@@ -28,6 +28,11 @@ impl Quiet {
         Quiet { windows, records: Vec::new(), left: i64::MIN, to: i64::MIN, reached: Watermark::NONE }
     }
 
+    /// How far the partitions have come.
+    pub(crate) fn reached(&self) -> Watermark {
+        self.reached
+    }
+
     pub(crate) fn counts(&self, slice: i64) -> bool {
         (self.left..self.to).contains(&slice)
     }

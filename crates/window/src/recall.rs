@@ -3,7 +3,7 @@
 //! `dataflow` keeps it beside the windows and saves it with them. Promises that what is recalled depends on the rows
 //! of the key alone: a row that was due too long before is not recalled, whether or not it is still held.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{ArrayRef, BinaryArray};
 use event::{DataType, Memory, key_hash};
@@ -21,9 +21,11 @@ pub struct Recall {
     types: Vec<DataType>,
     /// How long before it is due another row is recalled.
     within: i64,
-    kept: HashMap<Vec<u8>, Last>,
+    kept: BTreeMap<Vec<u8>, Last>,
     /// Keys of which no snapshot says what they are now.
-    changed: HashSet<Vec<u8>>,
+    changed: BTreeSet<Vec<u8>>,
+    /// Whether there are snapshots.
+    saves: bool,
     /// Keys that snapshots hold altogether, since one held all.
     written: usize,
     /// Keys after the last look for what may be forgotten.
@@ -45,18 +47,30 @@ pub struct RecallHead(Vec<(Vec<u8>, Last)>);
 
 impl Recall {
     /// Remembers nothing yet; values are of these types, and rows are recalled by those that are due at most `within`
-    /// ticks later.
-    pub fn new(types: Vec<DataType>, within: i64) -> Self {
+    /// ticks later. `saves` says whether snapshots will be taken.
+    pub fn new(types: Vec<DataType>, within: i64, saves: bool) -> Self {
         Recall {
             types,
             within,
-            kept: HashMap::new(),
-            changed: HashSet::new(),
+            kept: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            saves,
             written: 0,
             swept: FEW,
             latest: i64::MIN,
             saving: None,
         }
+    }
+
+    /// Number of keys of which a row is remembered.
+    pub fn keys(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Bytes of memory held, about, texts not counted.
+    pub fn bytes(&self) -> usize {
+        let key = self.kept.first_key_value().map_or(0, |(key, _)| key.len());
+        self.kept.len() * (key + size_of::<(Vec<u8>, Last)>() + self.types.len() * size_of::<Held>())
     }
 
     fn is_recalled(&self, last: &Last, due: i64) -> bool {
@@ -111,7 +125,9 @@ impl Recall {
                 return Err(SnapshotError::Inconsistent("what is remembered"));
             }
             self.latest = self.latest.max(last.due);
-            self.changed.insert(key.clone());
+            if self.saves {
+                self.changed.insert(key.clone());
+            }
             self.kept.insert(key, last);
         }
         Ok(())
@@ -138,7 +154,7 @@ impl Memory for Recall {
             let held = values.iter().zip(&self.types).map(|(column, t)| Held::take(column, *t, row));
             let last = Last { due: *due, values: held.collect() };
             self.latest = self.latest.max(*due);
-            if !self.changed.contains(key) {
+            if self.saves && !self.changed.contains(key) {
                 self.changed.insert(key.to_vec());
             }
             match self.kept.get_mut(key) {

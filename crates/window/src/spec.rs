@@ -38,6 +38,15 @@ pub enum SpecError {
         "a window of {0} slices is too long; the most is 32767, where two make a slide that does not divide the size"
     )]
     TooManySlices(i64),
+    /// More windows for each record than is sensible.
+    #[error(
+        "an event would be in {0} windows, each a row of its own where windows are put out early, for each late event, \
+         purged or staggered; the most is 1024"
+    )]
+    TooManyWindows(i64),
+    /// More early results than is sensible.
+    #[error("such a window would be put out early too often; the most is 32768 times")]
+    TooManyTicks,
     /// A growing window whose steps do not end with it.
     #[error("the steps of a window that grows must divide its size")]
     UnevenSteps,
@@ -54,13 +63,33 @@ pub enum SpecError {
     #[error("the lateness that is allowed for cannot be negative")]
     Lateness,
     /// A window that nothing ever puts out.
-    #[error("nothing ever puts such a window out: it needs an end, or early results")]
+    #[error(
+        "nothing puts out all of such a window: it needs its end, or rows after a number of events; the one for all time \
+         needs early rows"
+    )]
     NeverOut,
+    /// Keys that are forgotten before they are put out.
+    #[error(
+        "a key would be forgotten before its window is put out: it must be kept for as long as that takes"
+    )]
+    ExpiresUnseen,
+    /// Early results of windows that are early results themselves.
+    #[error("windows that grow are put out early as they are; their steps may be shorter")]
+    GrowsEarly,
+    /// Early results that are not early.
+    #[error("a window cannot be put out early when it has ended: that must be shorter than its size")]
+    EarlyTooLate,
+    /// Rows for late records that there are none of.
+    #[error("rows for each late event need an allowed lateness")]
+    NeverLate,
+    /// Windows that are put out once.
+    #[error("a window that is put out once has nothing to purge")]
+    PurgesNothing,
     /// Keys of other windows go with these.
     #[error("only keys of count windows and of the global window expire: others go with their windows")]
     Expires,
     /// Only windows that all keys share start at the same time.
-    #[error("only windows that all keys share can be staggered")]
+    #[error("only windows that all keys share, and that leave no gaps, can be staggered")]
     Stagger,
     /// A name that the tz database does not have.
     #[error("`{0}` is no time zone; write one as `Asia/Seoul`")]
@@ -133,6 +162,9 @@ impl WindowSpec {
     /// # Errors
     /// If that is not a whole number of slides, or the windows grow or take late records.
     pub fn noticing(self, quiet: i64) -> Result<Self, SpecError> {
+        if quiet / self.slide >= SLICES_MAX {
+            return Err(SpecError::TooManySlices(quiet / self.slide));
+        }
         if quiet < 0 || quiet % self.slide != 0 || (quiet > 0 && (self.grows || self.lateness > 0)) {
             return Err(SpecError::Quiet);
         }

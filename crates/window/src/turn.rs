@@ -51,6 +51,15 @@ impl Windows {
         while self.slicing.repeats(number) {
             number += 1;
         }
-        Some(number)
+        self.is_of_use(number).then_some(number)
+    }
+
+    /// Whether a window may have rows: where the input has ended, none but quiet keys are left at last, and for those
+    /// time has not gone on.
+    fn is_of_use(&self, number: i64) -> bool {
+        let Some(quiet) = &self.quiet else { return true };
+        let slices = self.slicing.slices_of(number);
+        self.slicing.window(number).due() <= quiet.reached().0
+            || self.slices.range(slices.start..).next().is_some()
     }
 }

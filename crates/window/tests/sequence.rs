@@ -525,7 +525,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Then::Nothing),
         4 => Just(Then::Snapshot { whole: false }),
         1 => Just(Then::Snapshot { whole: true }),
-        2 => (1u64..4).prop_map(|workers| Then::Restart { workers }),
+        2 => (1u64..5).prop_map(|workers| Then::Restart { workers }),
     ];
     let rows_max = prop_oneof![Just(1usize), Just(2), Just(7), Just(usize::MAX)];
     (0usize..4, 1usize..12, any::<bool>(), rows_max, then).prop_map(

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use checkpoint::Store;
 use event::{Counts, Epoch};
@@ -27,6 +28,7 @@ use crate::message::{Features, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
 use crate::snapshot::SnapshotWriter;
 use crate::standing::{Global, Heard};
+use crate::vitals::HeldState;
 use crate::worker::Here;
 
 /// What the window operator starts with.
@@ -46,6 +48,9 @@ pub(crate) struct Closed<'scope> {
     pub(crate) items: StreamVec<'scope, u64, Item>,
     pub(crate) parts: StreamVec<'scope, u64, Part>,
 }
+
+/// How often it is said what the windows hold: to measure takes its time.
+const MEASURED_EVERY: Duration = Duration::from_secs(1);
 
 /// Rows that one activation emits.
 const EMIT_ROWS: usize = 1 << 16;
@@ -76,6 +81,7 @@ pub(crate) fn window<'scope>(
     let mut operator = Windowing {
         interval: here.first_interval,
         branches: keyed.branches,
+        measured: None,
         global: keyed.global,
         heard: keyed.heard,
         activator: scope.activator_for(address),
@@ -131,6 +137,8 @@ struct Windowing {
     /// The interval whose records are taken in.
     interval: u32,
     branches: Branches,
+    /// When it was last said what they hold.
+    measured: Option<Instant>,
     global: Global,
     heard: Rc<Heard>,
     activator: Activator,
@@ -193,6 +201,7 @@ impl Windowing {
                     self.activator.activate();
                     return self.hand_on_snapshots();
                 }
+                self.measure()?;
             }
             let over = reached.is_none_or(|reached| self.here.interval(reached) > self.interval);
             // A snapshot says what has changed since the one before it, which must be durable first. Only the
@@ -256,6 +265,24 @@ impl Windowing {
         }
         self.ticks.remove(&epoch);
         true
+    }
+
+    /// Says now and then what the windows hold.
+    ///
+    /// # Errors
+    /// If those are more keys than there may be.
+    fn measure(&mut self) -> Result<(), RunError> {
+        let (keys, max) = (self.branches.keys() as u64, self.here.job.keys_max);
+        if let Some(max) = max.filter(|max| keys > *max) {
+            return Err(RunError::TooManyKeys { worker: self.here.worker, keys, max });
+        }
+        let now = self.here.world.now();
+        if self.measured.is_none_or(|before| now.saturating_duration_since(before) >= MEASURED_EVERY) {
+            self.measured = Some(now);
+            let held = HeldState { keys, bytes: self.branches.bytes() as u64 };
+            self.here.control.vitals().holds(self.here.worker, held);
+        }
+        Ok(())
     }
 
     fn hand_on_snapshots(&mut self) -> Result<(), RunError> {

@@ -1,5 +1,7 @@
 //! `[branch.NAME]`: several kinds of windows over the events of one job.
 
+use std::time::Duration;
+
 use super::detection::{Named, Rule, read_expressions, read_rules};
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
@@ -32,8 +34,10 @@ pub struct Branch {
 
 impl Branch {
     /// How long a row of a key is recalled; of no use without windows.
-    pub fn lag_within(&self) -> std::time::Duration {
-        self.window.as_ref().map_or(std::time::Duration::ZERO, |(window, _)| window.lag_within)
+    pub fn lag_within(&self) -> Duration {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let Some((window, _)) = &self.window else { return DAY };
+        window.lag_within.unwrap_or_else(|| window.slide().map_or(DAY, |slide| DAY.max(2 * slide)))
     }
 }
 

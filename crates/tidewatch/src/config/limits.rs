@@ -15,6 +15,9 @@ pub struct Limits {
     /// Deepest nesting of objects and lists that is read; the record itself is level 1. Default: `100`.
     /// Range: `1` to `10000`.
     pub depth: usize,
+    /// The most keys of which one worker may hold windows at a time. With more the job ends with an error, before memory
+    /// does, at a checkpoint from which it goes on with a higher limit or more workers. Default: none. Range: from `1`.
+    pub keys: Option<u64>,
 }
 
 /// `[flow]`: how much may be under way between sources and sinks. When a bound is reached, the sources wait.
@@ -37,8 +40,9 @@ pub(super) fn read_limits(root: &mut Section, reader: &mut Reader) -> Limits {
     let mut section = section.unwrap_or_else(|| Section::new(&empty, "limits", "`[limits]`", place));
     let record_bytes = section.or(reader, "record_bytes", (1 << 20, "\"1MiB\""), bytes(256..=64 << 20));
     let depth = section.or(reader, "depth", (100, "100"), integer(1..=10_000u32));
+    let keys = section.optional(reader, "keys", integer(1..=u64::MAX));
     section.finish(reader);
-    Limits { record_bytes: record_bytes as usize, depth: depth as usize }
+    Limits { record_bytes: record_bytes as usize, depth: depth as usize, keys }
 }
 
 pub(super) fn read_flow(root: &mut Section, reader: &mut Reader) -> Flow {

@@ -16,9 +16,9 @@ pub struct Window {
     pub shape: WindowShape,
     /// When it is put out, unless that follows from what it is.
     pub firing: Firing,
-    /// How long after a row of a key, by when they are due, another one recalls it for `lag`. Default: `1d`. Range: `1ms`
-    /// to `366d`.
-    pub lag_within: Duration,
+    /// How long after a row of a key, by when they are due, another one recalls it for `lag`. Default: `1d`, or two slides
+    /// if that is longer. Range: `1ms` to `366d`, a slide at least.
+    pub lag_within: Option<Duration>,
 }
 
 /// What holds an event.
@@ -112,6 +112,13 @@ pub enum EarlyRows {
     Events(u64),
 }
 
+impl Window {
+    /// From the start of a window to that of the next, where all keys share them.
+    pub fn slide(&self) -> Option<Duration> {
+        if let WindowShape::Shared(shared) = &self.shape { Some(shared.slide) } else { None }
+    }
+}
+
 impl Firing {
     /// Once, when a window is due.
     pub const AT_END: Firing = Firing {
@@ -149,8 +156,6 @@ const PERIODS: [(&str, WindowKind, &str); 2] = [
     ("slide", WindowKind::Sliding, "set `type = \"sliding\"`, or take `slide` out"),
     ("step", WindowKind::Cumulate, "set `type = \"cumulate\"`, or take `step` out"),
 ];
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 fn lengths() -> RangeInclusive<Duration> {
     Duration::from_millis(1)..=Duration::from_secs(366 * 86_400)
@@ -193,7 +198,7 @@ pub(super) fn read_window(root: &mut Section, reader: &mut Reader) -> Option<(Wi
         Some(WindowKind::Global) => read_global(&mut section, reader),
         _ => read_firing(&mut section, reader),
     };
-    let lag_within = section.or(reader, "lag_within", (DAY, "\"1d\""), duration(lengths()));
+    let lag_within = section.optional(reader, "lag_within", duration(lengths()));
     section.finish(reader);
     let window = shape.map(|shape| Window { shape, firing, lag_within });
     Some((window.filter(|_| kind.is_some())?, place))

@@ -136,30 +136,32 @@ pub(super) fn check_lags(config: &Config, transform: &Transform, compiler: &mut 
     let mut good = Some(());
     for (branch, inputs) in config.branches.iter().zip(transform.branches()) {
         let (window, place) = branch.window.as_ref()?;
-        if inputs.features().lags.is_empty() || are_in_order(window) {
-            continue;
-        }
-        let message = "`lag` needs windows that are put out once, and in order";
-        let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`";
+        let lags = !inputs.features().lags.is_empty();
+        let refusal = match window.lag_within {
+            Some(_) if !lags => {
+                Some(("no feature asks for an earlier row", "take `lag_within` out, or write `lag(feature)`"))
+            }
+            Some(within) if window.slide().is_some_and(|slide| within < slide) => {
+                Some(("`lag_within` is shorter than a slide", "no row would recall the one before it"))
+            }
+            _ if lags && !are_in_order(window) => Some((
+                "`lag` needs windows that are put out once, and in order",
+                "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`",
+            )),
+            _ => None,
+        };
+        let Some((message, help)) = refusal else { continue };
         compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
         good = None;
     }
     good
 }
 
-/// Windows that are none, and those that several branches cannot have.
+/// Windows that there cannot be.
 pub(super) fn check_windows(config: &Config, compiler: &mut Compiler) {
     for (window, place) in config.branches.iter().filter_map(|branch| branch.window.as_ref()) {
         if let Err(error) = windowing(window) {
             compiler.report(Diagnostic::new(Code::BadValue, place.clone(), error.to_string()));
-        }
-        if let WindowShape::Shared(shared) = &window.shape
-            && shared.stagger
-            && shared.slide > shared.size
-            && config.branches.len() > 1
-        {
-            let message = "windows that do not meet cannot be staggered beside other branches";
-            compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message));
         }
     }
 }

@@ -48,8 +48,10 @@ pub(super) fn identity(
 fn of_branch(branch: &Branch, texts: &BranchTexts, inputs: &BranchInputs) -> Vec<(String, String)> {
     let features = inputs.features();
     let aggregates = features.aggregate_schema.fields().iter().map(|field| field.name.clone());
-    let lags = features.lags.iter().filter_map(|lag| texts.features.get(*lag));
-    let lags = lags.map(|(name, sql)| format!("lag of {name} = {sql}"));
+    // What a feature was rests on it and on those before it, which it may name.
+    let last = features.lags.iter().max();
+    let lags = texts.features.iter().take(last.map_or(0, |last| last + 1));
+    let lags = lags.map(|(name, sql)| format!("for lag {name} = {sql}"));
     let within = (!features.lags.is_empty()).then(|| format!("within {}us", micros(branch.lag_within())));
     let aggregates = aggregates.chain(lags).chain(within).collect::<Vec<_>>().join("; ");
     let window = branch.window.as_ref().map(|(window, _)| window_text(window)).unwrap_or_default();
@@ -73,8 +75,8 @@ fn own_aggregates(transform: &Transform) -> Option<String> {
 }
 
 fn key_text(event: &Event) -> String {
-    let nulls = if event.null_key == NullKey::Group { ", NULL included" } else { "" };
-    event.key.join(", ") + nulls
+    let nulls = if event.null_key == NullKey::Group { "with NULL: " } else { "" };
+    nulls.to_owned() + &event.key.join(", ")
 }
 
 /// What moves watermarks. Times that never fall are times that are out of order by nothing.

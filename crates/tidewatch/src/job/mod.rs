@@ -104,6 +104,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         decode,
         transform,
         branches,
+        keys_max: config.limits.keys,
         sinks,
         quarantine,
         late,
@@ -136,17 +137,20 @@ struct BranchTexts {
     condition: Option<String>,
     features: Vec<(String, String)>,
     gap: Option<String>,
+    gap_max: Option<i64>,
 }
 
 impl BranchTexts {
     fn of(branch: &Branch) -> Self {
+        let window = branch.window.as_ref().map(|(window, _)| window);
         BranchTexts {
             condition: branch.condition.as_ref().map(|condition| condition.text.clone()),
             features: expressions::texts(&branch.features),
-            gap: branch.window.as_ref().and_then(|(window, _)| match &window.shape {
+            gap: window.and_then(|window| match &window.shape {
                 WindowShape::SessionBy { gap } => Some(gap.text.clone()),
                 _ => None,
             }),
+            gap_max: window.and_then(windows::longest_gap),
         }
     }
 }
@@ -168,10 +172,11 @@ impl<'a> Texts<'a> {
         let branches: Vec<BranchSpec> = self
             .branches
             .iter()
-            .map(|BranchTexts { condition, features, gap }| BranchSpec {
+            .map(|BranchTexts { condition, features, gap, gap_max }| BranchSpec {
                 condition: condition.as_deref(),
                 features,
                 gap: gap.as_deref(),
+                gap_max: *gap_max,
             })
             .collect();
         let spec = TransformSpec {

@@ -55,6 +55,14 @@ pub(super) fn are_in_order(window: &Window) -> bool {
     }
 }
 
+/// The longest gap that an event may have, so that its session is not put out early too often.
+pub(super) fn longest_gap(window: &Window) -> Option<i64> {
+    match window.firing.early {
+        Some(EarlyRows::Every(every)) => Some(micros(every).saturating_mul(window::TICKS_MAX)),
+        _ => None,
+    }
+}
+
 fn expiring(spec: SequenceSpec, expire_after: Option<Duration>) -> Result<Windowing, SpecError> {
     let spec = match expire_after {
         Some(idle) => spec.expiring(micros(idle))?,

@@ -243,7 +243,14 @@ impl Windowed {
         Windowed { draft: self.draft.with(words, Location::caller()) }
     }
 
-    /// Where records that do not fit, or are late, go. Without it they are only counted.
+    /// Where records that are late go. Without it they go where those that do not fit do.
+    #[track_caller]
+    pub fn late_to(self, sink: impl Into<Sink>) -> Self {
+        let words = call(".late_to").inner(&["sink", "late"], sink.into().words).end();
+        Windowed { draft: self.draft.with(words, Location::caller()) }
+    }
+
+    /// Where records that do not fit go. Without it they are only counted.
     #[track_caller]
     pub fn quarantine_to(self, sink: impl Into<Sink>) -> Self {
         let words = call(".quarantine_to").inner(&["sink", "quarantine"], sink.into().words).end();

@@ -109,6 +109,11 @@ impl Window {
         self.option(".expire_after", |call| call.duration(&["expire_after"], time))
     }
 
+    /// How long after a row of a key another one recalls it for `lag`. Default: a day.
+    pub fn lag_within(self, time: Duration) -> Self {
+        self.option(".lag_within", |call| call.duration(&["lag_within"], time))
+    }
+
     /// How long after a window is due it takes events that come late.
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         self.option(".allowed_lateness", |call| call.duration(&["allowed_lateness"], lateness))

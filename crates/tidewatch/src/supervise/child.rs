@@ -125,6 +125,8 @@ fn beat(control: &Control, stillness: &Stillness) -> Beat {
         windows: progress.windows,
         alerts: progress.alerts,
         quarantined: progress.quarantined,
+        keys: vitals.held().keys,
+        state_bytes: vitals.held().bytes,
         watermark: progress.watermark.and_then(crate::report::instant),
     }
 }

@@ -97,6 +97,9 @@ pub(crate) struct Beat {
     pub(crate) windows: u64,
     pub(crate) alerts: u64,
     pub(crate) quarantined: u64,
+    /// What windows hold.
+    pub(crate) keys: u64,
+    pub(crate) state_bytes: u64,
     /// The global watermark in microseconds since 1970, once there is one.
     pub(crate) watermark: Option<i64>,
 }

@@ -72,6 +72,9 @@ impl Status<'_> {
             "windows": beat.windows,
             "alerts": beat.alerts,
             "quarantined": beat.quarantined,
+            "keys": beat.keys,
+            "state_bytes": beat.state_bytes,
+            "bytes_per_key": beat.state_bytes.checked_div(beat.keys),
         });
         let plural = if *workers == 1 { "" } else { "s" };
         let up = up.map(|up| format!(" for {}", format_duration(Duration::from_secs(up.as_secs()))));
@@ -79,13 +82,18 @@ impl Status<'_> {
         let words = format!(
             "{job}: {state}{}, {workers} worker{plural}, {restarts} restarts\n\
              checkpoint {checkpoint}, watermark {}\n\
-             {} events read since the start, {} windows, {} alerts, {} quarantined",
+             {} events read since the start, {} windows, {} alerts, {} quarantined\n\
+             windows of {} keys are open{}",
             up.unwrap_or_default(),
             watermark.as_deref().unwrap_or("-"),
             beat.read,
             beat.windows,
             beat.alerts,
-            beat.quarantined
+            beat.quarantined,
+            beat.keys,
+            beat.state_bytes
+                .checked_div(beat.keys)
+                .map_or(String::new(), |bytes| format!(", {bytes} bytes each"))
         );
         Answer::Done { data, words }
     }

@@ -57,7 +57,7 @@ error[E0102]: unknown key `colour` in `[window]`
   --> job.toml:18:1
    |
 18 | colour = 1
-   | ^^^^^^ help: known here: slide, step, offset, zone, stagger, quiet, allowed_lateness, late, early, at_end, purge"#,
+   | ^^^^^^ help: known here: slide, step, offset, zone, stagger, quiet, allowed_lateness, late, early, at_end, purge, lag_within"#,
     );
 }
 

@@ -107,13 +107,14 @@ const OF_DUE: [&str; 5] = ["allowed_lateness", "late", "early", "at_end", "purge
 /// The options of a function, which stand behind their names.
 fn options(function: WindowFunction) -> Vec<&'static str> {
     use WindowFunction::{Count, Cumulate, Each, Global, Hop, Session, Tumble};
-    match function {
+    let own: Vec<&str> = match function {
         Tumble | Hop | Cumulate => OF_SHARED.into_iter().chain(OF_DUE).collect(),
         Session => ["gap_by"].into_iter().chain(OF_DUE).collect(),
         Global => vec!["purge", "expire_after"],
         Count => vec!["expire_after"],
         Each => Vec::new(),
-    }
+    };
+    own.into_iter().chain(["lag_within"]).collect()
 }
 
 /// The first two arguments.

@@ -212,4 +212,47 @@ mod tests {
         }
         assert!(!kinds[0].fits(&layout, 99));
     }
+
+    /// How many values there are.
+    struct Number;
+
+    impl event::OwnAggregate for Number {
+        type Argument = bool;
+        type State = i64;
+        type Output = i64;
+
+        fn name(&self) -> &str {
+            "number"
+        }
+
+        fn add(&self, number: &mut i64, _: bool) {
+            *number += 1;
+        }
+
+        fn merge(&self, number: &mut i64, other: &i64) {
+            *number += other;
+        }
+
+        fn result(&self, number: &i64) -> Option<i64> {
+            Some(*number)
+        }
+    }
+
+    #[test]
+    fn a_state_is_bytes_in_a_snapshot_and_fits_the_cell_of_its_aggregate_alone() {
+        use event::{Aggregate, AggregateFunction as F, DataType, Own};
+        let own = Own::new(Number);
+        let distinct = Aggregate::of(F::Count, Some(DataType::Double)).distinct();
+        let layout = Layout::narrow(vec![distinct, Aggregate::own(own.clone())]);
+        let [bag, cell] = [0, 1].map(|aggregate| layout.places()[aggregate].word as u16);
+        let state = Spill::Own(own.empty());
+        let saved = state.saved();
+        assert!(matches!(saved, Spill::Saved(_)) && saved.weight() == 0);
+        assert_eq!(saved.in_use(&layout, cell), Some(state.clone()));
+        assert_eq!(saved.in_use(&layout, bag), None);
+        assert_eq!(state.in_use(&layout, cell), None, "no snapshot holds it like that");
+        assert_eq!(Spill::Saved(vec![1; 20]).in_use(&layout, cell), None, "bytes of something else");
+        assert_eq!(Spill::Values(Bag::new()).in_use(&layout, cell), None);
+        assert!(!state.is_subtractable() && saved == state.saved());
+    }
 }

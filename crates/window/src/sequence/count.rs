@@ -174,7 +174,7 @@ impl Counts {
         let (size, slide, overlaps) = (self.size, self.slide, self.overlaps());
         let tally = self.tally(slot);
         if !overlaps && tally.open == NONE && tally.due < seen {
-            *tally = Tally { due: tally.due, ..Tally::EMPTY };
+            *tally = Tally { due: tally.due, timer: tally.timer, ..Tally::EMPTY };
         }
         let number = tally.records;
         tally.records += 1;
@@ -184,7 +184,7 @@ impl Counts {
             self.set_pane(row, Pane::new(number, Role::Open));
         }
         let row = self.tallies[slot as usize].open;
-        self.note_last(slot, time.max(seen));
+        self.note_last(state, slot, time.max(seen));
         let covered = number % slide >= slide.saturating_sub(size);
         let pane = &mut self.panes[row as usize];
         pane.records += 1;
@@ -196,15 +196,20 @@ impl Counts {
         covered.then_some(row)
     }
 
-    /// Notes that a key has a record.
-    fn note_last(&mut self, slot: u32, last: i64) {
+    /// Notes that a key has a record. One timer watches it, which refers to it: else there would be one for each time
+    /// that the key has nothing left and comes again.
+    fn note_last(&mut self, state: &mut State, slot: u32, last: i64) {
         let Some(idle) = self.expires else { return };
         let tally = &mut self.tallies[slot as usize];
         tally.last = tally.last.max(last);
+        let due = tally.last.saturating_add(idle);
         if tally.timer == UNSET {
-            tally.timer = tally.last.saturating_add(idle);
-            self.timers.set(tally.timer, slot);
+            state.keys.refer(slot);
+        } else if tally.timer <= due {
+            return;
         }
+        tally.timer = due;
+        self.timers.set(due, slot);
     }
 
     /// The place before which no key is to be forgotten, where all are that are by `horizon`.
@@ -231,6 +236,7 @@ impl Counts {
                 self.timers.set(tally.timer, slot);
             } else {
                 self.forget_key(state, slot);
+                state.keys.release(slot);
             }
         }
         state.table.recycle();
@@ -390,7 +396,7 @@ impl Counts {
         while let Some((due, slot)) = self.recent.pop_front_if(|(due, _)| *due < seen) {
             let tally = &mut self.tallies[slot as usize];
             if tally.open == NONE && tally.due == due {
-                *tally = Tally::EMPTY;
+                *tally = Tally { timer: tally.timer, ..Tally::EMPTY };
             }
             state.keys.release(slot);
         }
@@ -418,7 +424,7 @@ impl Counts {
         let place = self.recent.partition_point(|(due, _)| *due <= recent.due);
         self.recent.insert(place, (recent.due, slot));
         state.keys.refer(slot);
-        self.note_last(slot, recent.last);
+        self.note_last(state, slot, recent.last);
     }
 
     /// What is known of a row, as a snapshot holds it.
@@ -431,7 +437,7 @@ impl Counts {
 
     /// Takes in a row that comes from a snapshot. Those of a key come in the order of their panes. `None` if it
     /// makes no sense.
-    pub(crate) fn restore(&mut self, state: &State, row: u32, head: [u64; 6]) -> Option<()> {
+    pub(crate) fn restore(&mut self, state: &mut State, row: u32, head: [u64; 6]) -> Option<()> {
         let [least, greatest, first, records, role, last] = head;
         let role = match role {
             0 => Role::Open,
@@ -461,7 +467,7 @@ impl Counts {
         {
             newest.next = row;
         }
-        self.note_last(slot, last);
+        self.note_last(state, slot, last);
         Some(())
     }
 

@@ -23,7 +23,7 @@ mod table;
 mod timers;
 mod triggered;
 
-use event::{Aggregate, Place, Rows};
+use event::{Aggregate, Place, Rows, Watermark};
 
 use self::count::Counts;
 use self::runs::{Released, Runs, Stretch};
@@ -38,7 +38,7 @@ pub use self::restore::SequenceRestoration;
 pub use self::runs::Run;
 pub(crate) use self::saving::WaitingRecord;
 pub use self::spec::SequenceSpec;
-pub use self::triggered::{Assigner, Early, Late, TriggerSpec};
+pub use self::triggered::{Assigner, Early, Late, TICKS_MAX, TriggerSpec};
 
 /// Records that are released in one go: their rows of state stay in the nearest caches.
 const BATCH: usize = 1024;
@@ -102,7 +102,7 @@ enum Machine {
     /// With the gap that all have, unless each record has its own.
     Sessions(Sessions, Option<i64>),
     Counts(Counts),
-    Triggered(Triggered),
+    Triggered(Box<Triggered>),
 }
 
 /// Records that are released together.
@@ -127,7 +127,7 @@ impl Sequence {
             SequenceSpec::Count { size, slide, expires } => {
                 Machine::Counts(Counts::new(size.max(1), slide.max(1), expires))
             }
-            SequenceSpec::Triggered(spec) => Machine::Triggered(Triggered::new(*spec)),
+            SequenceSpec::Triggered(spec) => Machine::Triggered(Box::new(Triggered::new(*spec))),
         };
         Sequence {
             state: State::new(aggregates),
@@ -216,6 +216,7 @@ impl Sequence {
             }
             let limit = match &self.machine {
                 Machine::Counts(counts) => to.min(counts.first_expiry(horizon)),
+                Machine::Triggered(triggered) => to.min(Place::first_at(Watermark(triggered.limit(horizon)))),
                 _ => to,
             };
             released += self.release(limit, rest.min(BATCH), emit);

@@ -133,7 +133,7 @@ impl Sequence {
         let heads: Vec<u64> = match &self.machine {
             Machine::Sessions(sessions, _) => rows.iter().flat_map(|row| sessions.head(*row)).collect(),
             Machine::Counts(counts) => rows.iter().flat_map(|row| counts.head(&self.state, *row)).collect(),
-            Machine::Triggered(triggered) => triggered.heads(&self.state, &rows),
+            Machine::Triggered(triggered) => triggered.heads(&rows),
         };
         let stride = layout.stride();
         let mut words: Vec<u64> = Vec::with_capacity(rows.len() * stride);

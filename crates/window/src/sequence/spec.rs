@@ -1,7 +1,7 @@
 //! Which windows a job has whose records are taken in order.
 
 use super::triggered::{Assigner, TriggerSpec};
-use crate::{Coverage, SpecError};
+use crate::SpecError;
 
 /// The most panes that one count window may have: what narrow sums are sized for.
 const PANES_MAX: u64 = 1 << 15;
@@ -69,7 +69,7 @@ impl SequenceSpec {
     /// than its `seen` and its time. It then begins anew. Of windows that end by themselves keys go with them.
     ///
     /// # Errors
-    /// If that is not positive, or these are such windows.
+    /// If that is not positive, or shorter than the time from one early row to the next, or these are such windows.
     pub fn expiring(self, idle: i64) -> Result<Self, SpecError> {
         if idle <= 0 {
             return Err(SpecError::NotPositive);
@@ -79,22 +79,10 @@ impl SequenceSpec {
                 Ok(SequenceSpec::Count { size, slide, expires: Some(idle) })
             }
             SequenceSpec::Triggered(spec) if spec.windows == Assigner::Global => {
-                let spec = TriggerSpec { expires: Some(idle), ..*spec };
+                let spec = TriggerSpec { expires: Some(idle), ..*spec }.checked()?;
                 Ok(SequenceSpec::Triggered(Box::new(spec)))
             }
             _ => Err(SpecError::Expires),
-        }
-    }
-
-    /// Which times are covered, unless all are. Records of other times are not to be fed to windows. Where the windows of
-    /// each key start at times of their own, that is of no use.
-    pub fn coverage(&self) -> Option<Coverage> {
-        match self {
-            SequenceSpec::Triggered(spec) if !spec.staggered => match &spec.windows {
-                Assigner::Shared(spec) => spec.coverage(),
-                _ => None,
-            },
-            _ => None,
         }
     }
 

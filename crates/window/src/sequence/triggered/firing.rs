@@ -6,8 +6,11 @@ use super::open::{NOTHING, Turn, UNSET};
 use super::spec::{Assigner, Early};
 use super::{Hands, Triggered};
 
+/// Early rows of a window that a record may cause to be put out before it.
+const TICKS: i64 = 64;
+
 impl Triggered {
-    /// Does what is due by `horizon`, earliest first, with about `rows_max` windows; returns whether that was all.
+    /// Does what is due by `horizon`, earliest first, about `rows_max` turns; returns whether that was all.
     pub(crate) fn advance(&mut self, hands: &mut Hands<'_, '_>, horizon: i64, rows_max: usize) -> bool {
         let mut fired = std::mem::take(&mut self.fired);
         self.timers.take_due(horizon, &mut fired);
@@ -16,23 +19,29 @@ impl Triggered {
             self.due.sort_unstable_by(|a, b| b.cmp(a));
         }
         self.fired = fired;
-        let later = self.due.len().saturating_sub(rows_max);
-        for (time, row) in self.due.split_off(later).into_iter().rev() {
-            if self.opens[row as usize].timer == time {
-                self.turn(hands, row, horizon);
+        self.least = self.timers.least();
+        let mut rest = rows_max;
+        while rest > 0
+            && let Some((time, row)) = self.due.pop()
+        {
+            if self.opens[row as usize].timer == time && !self.turn(hands, row, horizon, &mut rest) {
+                self.due.push((time, row));
             }
         }
         hands.state.table.recycle();
         self.due.is_empty()
     }
 
-    /// Does what is due of a window by `horizon`.
-    pub(crate) fn turn(&mut self, hands: &mut Hands<'_, '_>, row: u32, horizon: i64) {
+    /// Does what is due of a window by `horizon`, as long as there is a `rest`; returns whether that was all.
+    fn turn(&mut self, hands: &mut Hands<'_, '_>, row: u32, horizon: i64, rest: &mut usize) -> bool {
         self.settle(hands);
-        self.opens[row as usize].timer = UNSET;
         while let Some((time, turn)) = self.opens[row as usize].next_turn(&self.spec)
             && time <= horizon
         {
+            if *rest == 0 {
+                return false;
+            }
+            *rest -= 1;
             match turn {
                 Turn::Tick => self.tick(hands, row, time),
                 Turn::End => {
@@ -42,11 +51,16 @@ impl Triggered {
                         self.put_out(hands, row, span);
                     }
                 }
-                Turn::Cleanup => return self.clean_up(hands, row, time),
+                Turn::Cleanup => {
+                    self.clean_up(hands, row, time);
+                    return true;
+                }
             }
             hands.state.table.touch(row);
         }
+        self.opens[row as usize].timer = UNSET;
         self.set_timer(row);
+        true
     }
 
     /// Corrects a window for the last time, and lets it go.
@@ -78,11 +92,12 @@ impl Triggered {
             }
         }
         let every = if let Some(Early::Every(every)) = self.spec.early { every } else { i64::MAX };
+        // Where nothing is left, or the window never ends, there is nothing to put out before the next record.
+        let waits = hands.state.records(row) == 0 || matches!(self.spec.windows, Assigner::Global);
         let open = &mut self.opens[row as usize];
-        open.tick = match self.spec.windows {
-            // It ends never, so it would tick for ever.
-            Assigner::Global => open.ahead.iter().map(|(edge, _)| edge - 1).min().unwrap_or(i64::MAX),
-            _ => tick.saturating_add(every),
+        open.tick = match waits {
+            true => open.ahead.iter().map(|(edge, _)| edge - 1).min().unwrap_or(i64::MAX),
+            false => tick.saturating_add(every),
         };
     }
 
@@ -109,6 +124,14 @@ impl Triggered {
         rows.any(|row| hands.state.records(row) > 0)
     }
 
+    /// Before which `seen` records are to be released together, so that not too much is due with one of them.
+    pub(crate) fn limit(&self, horizon: i64) -> i64 {
+        match self.spec.early {
+            Some(Early::Every(every)) => horizon.saturating_add(every.saturating_mul(TICKS)),
+            _ => i64::MAX,
+        }
+    }
+
     /// Sets the timer of a window to what happens to it next.
     pub(crate) fn set_timer(&mut self, row: u32) {
         let open = &mut self.opens[row as usize];
@@ -118,6 +141,7 @@ impl Triggered {
         if time != UNSET && !moves_later {
             open.timer = time;
             self.timers.set(time, row);
+            self.least = self.least.min(time);
         }
     }
 }

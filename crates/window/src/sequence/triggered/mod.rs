@@ -17,10 +17,9 @@ mod spec;
 
 use self::open::Open;
 pub(crate) use self::saving::HEAD_WORDS;
-pub use self::spec::{Assigner, Early, Late, TriggerSpec};
+pub use self::spec::{Assigner, Early, Late, TICKS_MAX, TriggerSpec};
 use super::runs::Run;
 use super::state::{Emit, State};
-use super::table::NONE;
 use super::timers::Timers;
 use crate::slicing::Slicing;
 
@@ -30,11 +29,13 @@ pub(crate) struct Triggered {
     spec: TriggerSpec,
     /// Of windows that all keys share.
     slicing: Option<Slicing>,
-    /// By slot: one of its windows, with which a list begins.
-    lists: Vec<u32>,
+    /// By slot: the windows of its key, those that start first first. Sessions do not touch.
+    lists: Vec<Vec<u32>>,
     /// By row of accumulators.
     opens: Vec<Open>,
     timers: Timers,
+    /// No timer fires before that.
+    least: i64,
     fired: Vec<(i64, u32)>,
     /// Windows whose timers have fired.
     due: Vec<(i64, u32)>,
@@ -80,6 +81,7 @@ impl Triggered {
             lists: Vec::new(),
             opens: Vec::new(),
             timers: Timers::new(),
+            least: i64::MAX,
             fired: Vec::new(),
             due: Vec::new(),
             pending: Pending::default(),
@@ -99,12 +101,9 @@ impl Triggered {
         self.pending.rows.clear();
     }
 
-    fn list(&mut self, slot: u32) -> u32 {
-        if self.lists.len() <= slot as usize {
-            let slots = slot as usize + 1;
-            self.lists.resize(slots + slots / 4, NONE);
-        }
-        self.lists[slot as usize]
+    /// The windows of a key.
+    fn list(&self, slot: u32) -> &[u32] {
+        self.lists.get(slot as usize).map_or(&[], Vec::as_slice)
     }
 
     /// Opens a window of a key, whose slot it refers to.
@@ -115,37 +114,52 @@ impl Triggered {
     }
 
     fn put(&mut self, row: u32, slot: u32, open: Open) {
-        let next = self.list(slot);
+        if self.lists.len() <= slot as usize {
+            let slots = slot as usize + 1;
+            self.lists.resize_with(slots + slots / 4, Vec::new);
+        }
+        let place =
+            self.list(slot).partition_point(|other| self.opens[*other as usize].window <= open.window);
+        self.lists[slot as usize].insert(place, row);
+        self.set_open(row, open);
+    }
+
+    fn set_open(&mut self, row: u32, open: Open) {
         if self.opens.len() <= row as usize {
             self.opens.resize(row as usize + 1, Open::new(open::NOTHING));
         }
-        self.opens[row as usize] = Open { next, ..open };
-        self.lists[slot as usize] = row;
+        self.opens[row as usize] = open;
     }
 
     /// Takes a window out of the list of its key and gives its rows up.
     fn remove(&mut self, state: &mut State, row: u32) {
         let slot = state.table.slot(row);
-        let next = self.opens[row as usize].next;
-        let mut before = self.list(slot);
-        if before == row {
-            self.lists[slot as usize] = next;
-        } else {
-            while self.opens[before as usize].next != row {
-                before = self.opens[before as usize].next;
-            }
-            self.opens[before as usize].next = next;
+        let window = self.opens[row as usize].window;
+        // Windows that became one may have moved on beside it: it is near where it would stand.
+        let list = &self.lists[slot as usize];
+        let near = list.partition_point(|other| self.opens[*other as usize].window < window);
+        let place = match list.get(near) {
+            Some(other) if *other == row => Some(near),
+            _ => list.iter().position(|other| *other == row),
+        };
+        if let Some(place) = place {
+            self.lists[slot as usize].remove(place);
         }
         let gone = std::mem::replace(&mut self.opens[row as usize], Open::new(open::NOTHING));
         gone.ahead.into_iter().for_each(|(_, row)| state.free_row(row));
         state.free_row(row);
+        if self.lists[slot as usize].is_empty() {
+            self.lists[slot as usize] = Vec::new();
+        }
     }
 
     /// Bytes of memory held.
     pub(crate) fn bytes(&self) -> usize {
         let ahead: usize =
             self.opens.iter().map(|open| open.ahead.capacity() * size_of::<(i64, u32)>()).sum();
-        self.lists.capacity() * 4
+        let lists: usize = self.lists.iter().map(|list| list.capacity() * 4).sum();
+        self.lists.capacity() * size_of::<Vec<u32>>()
+            + lists
             + self.opens.capacity() * size_of::<Open>()
             + ahead
             + (self.due.capacity() + self.fired.capacity()) * size_of::<(i64, u32)>()

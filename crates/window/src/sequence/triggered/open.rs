@@ -37,8 +37,8 @@ pub(crate) struct Open {
     pub(crate) ahead: Vec<(i64, u32)>,
     /// Of the global window: greatest time and `seen` of its records.
     pub(crate) last: i64,
-    /// The next window of the key.
-    pub(crate) next: u32,
+    /// Of a row of what lies ahead in a window: that window.
+    pub(crate) of: u32,
     /// Its number in the snapshot that it comes from.
     pub(crate) was: u64,
 }
@@ -65,9 +65,14 @@ impl Open {
             changed: false,
             ahead: Vec::new(),
             last: i64::MIN,
-            next: NONE,
+            of: NONE,
             was: u64::MAX,
         }
+    }
+
+    /// What is known of a row of what lies ahead in a window.
+    pub(crate) fn ahead_of(of: u32) -> Self {
+        Open { of, ..Open::new(NOTHING) }
     }
 
     /// What happens next, and when; `None` if nothing does by itself.

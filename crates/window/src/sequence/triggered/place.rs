@@ -2,16 +2,17 @@
 
 use event::Window;
 
-use super::open::{NOTHING, Open, UNSET};
+use super::open::{NOTHING, Open};
 use super::spec::{Assigner, Early, Late};
 use super::{Arriving, Hands, Triggered};
-use crate::sequence::table::NONE;
 
 impl Triggered {
     /// Takes a record in, after what of its key is due by its `seen`. `false` if it is late: all windows that hold it are
     /// gone.
     pub(crate) fn take(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving) -> bool {
-        self.catch_up(hands, arriving);
+        if arriving.seen >= self.least {
+            self.advance(hands, arriving.seen, usize::MAX);
+        }
         let row = match self.spec.windows {
             Assigner::Shared(_) => return self.take_shared(hands, arriving),
             Assigner::Session(_) | Assigner::SessionByRecord => self.session_of(hands, arriving),
@@ -21,9 +22,9 @@ impl Triggered {
     }
 
     fn global(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving) -> u32 {
-        let row = match self.list(arriving.slot) {
-            NONE => self.open(hands.state, arriving.slot, Open::new(NOTHING)),
-            row => row,
+        let row = match self.list(arriving.slot).first() {
+            Some(row) => *row,
+            None => self.open(hands.state, arriving.slot, Open::new(NOTHING)),
         };
         let open = &mut self.opens[row as usize];
         open.cover(arriving.time);
@@ -31,34 +32,31 @@ impl Triggered {
         row
     }
 
-    /// Does what is due by the `seen` of a record, as far as its key is concerned.
-    fn catch_up(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving) {
-        let mut row = self.list(arriving.slot);
-        while let Some(open) = self.opens.get(row as usize) {
-            let next = open.next;
-            if open.timer != UNSET && open.timer <= arriving.seen {
-                self.turn(hands, row, arriving.seen);
-            }
-            row = next;
-        }
-    }
-
     fn take_shared(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving) -> bool {
-        let Some(slicing) = self.slicing.clone() else { return false };
-        let shift = self.shift(arriving.hash);
-        let time = arriving.time.saturating_sub(shift);
-        let mut held = false;
-        for number in slicing.first_window_of(time)..=slicing.last_window_of(time) {
-            let Window { start, end } = slicing.window(number);
-            let window = Window { start: start.saturating_add(shift), end: end.saturating_add(shift) };
-            if slicing.repeats(number) || self.spec.cleanup(window) <= arriving.seen {
-                continue;
-            }
-            held = true;
-            let row = self.shared(hands, arriving, window);
+        let windows = self.windows_of(arriving);
+        for window in &windows {
+            let list = self.list(arriving.slot);
+            let found = list.binary_search_by(|row| self.opens[*row as usize].window.cmp(window));
+            let row = match found.map(|place| list[place]) {
+                Ok(row) => row,
+                Err(_) => self.open(hands.state, arriving.slot, self.opened(*window, arriving.seen)),
+            };
             self.hold(hands, row, arriving);
         }
-        held
+        !windows.is_empty()
+    }
+
+    /// The windows that hold a record, those of its key that start first first.
+    fn windows_of(&self, arriving: Arriving) -> Vec<Window> {
+        let Some(slicing) = &self.slicing else { return Vec::new() };
+        let shift = self.shift(arriving.hash);
+        let time = arriving.time.saturating_sub(shift);
+        let numbers = slicing.first_window_of(time)..=slicing.last_window_of(time);
+        let moved = numbers.filter(|number| !slicing.repeats(*number)).map(|number| {
+            let Window { start, end } = slicing.window(number);
+            Window { start: start.saturating_add(shift), end: end.saturating_add(shift) }
+        });
+        moved.filter(|window| self.spec.cleanup(*window) > arriving.seen).collect()
     }
 
     /// How far the windows of a key start behind those of others.
@@ -67,17 +65,6 @@ impl Triggered {
             Assigner::Shared(spec) if self.spec.staggered => (hash % spec.slide.unsigned_abs()) as i64,
             _ => 0,
         }
-    }
-
-    fn shared(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving, window: Window) -> u32 {
-        let mut row = self.list(arriving.slot);
-        while let Some(open) = self.opens.get(row as usize) {
-            if open.window == window {
-                return row;
-            }
-            row = open.next;
-        }
-        self.open(hands.state, arriving.slot, self.opened(window, arriving.seen))
     }
 
     /// A window that begins with a record that has that `seen`.
@@ -96,23 +83,17 @@ impl Triggered {
     fn session_of(&mut self, hands: &mut Hands<'_, '_>, arriving: Arriving) -> Option<u32> {
         let Arriving { slot, time, gap, seen, .. } = arriving;
         let own = Window { start: time, end: time.saturating_add(gap) };
-        let (mut kept, mut row) = (NONE, self.list(slot));
-        while let Some(open) = self.opens.get(row as usize) {
-            let next = open.next;
-            if open.window.start <= own.end && own.start <= open.window.end {
-                self.raise_tick(row, seen);
-                if kept == NONE {
-                    kept = row;
-                } else {
-                    self.merge(hands, kept, row);
-                }
-            }
-            row = next;
-        }
-        if kept == NONE {
+        // Sessions do not touch, so that they end in the order in which they start.
+        let list = self.list(slot);
+        let first = list.partition_point(|row| self.opens[*row as usize].window.end < own.start);
+        let last = list.partition_point(|row| self.opens[*row as usize].window.start <= own.end);
+        let touched = list[first..last.max(first)].to_vec();
+        let Some((&kept, others)) = touched.split_first() else {
             return (self.spec.cleanup(own) > seen)
                 .then(|| self.open(hands.state, slot, self.opened(own, seen)));
-        }
+        };
+        touched.iter().for_each(|row| self.raise_tick(*row, seen));
+        others.iter().for_each(|row| self.merge(hands, kept, *row));
         let open = &mut self.opens[kept as usize];
         open.window.start = open.window.start.min(own.start);
         open.window.end = open.window.end.max(own.end);
@@ -174,6 +155,7 @@ impl Triggered {
             }
             None => {
                 ahead.push((edge, row));
+                self.set_open(row, Open::ahead_of(into));
                 // It is of another window now.
                 hands.state.table.touch(row);
             }
@@ -212,7 +194,10 @@ impl Triggered {
         if matches!(self.spec.windows, Assigner::Global) {
             return self.global_target(hands, row, arriving, edge);
         }
-        if edge.saturating_sub(1) <= open.tick {
+        // Where it had nothing to put out it waited.
+        let tick = self.opened(open.window, arriving.seen).tick;
+        self.lower_tick(hands, row, tick);
+        if edge.saturating_sub(1) <= self.opens[row as usize].tick {
             return row;
         }
         self.ahead_row(hands, row, arriving.slot, edge)
@@ -233,6 +218,7 @@ impl Triggered {
         }
         let ahead = hands.state.new_row(slot);
         self.opens[row as usize].ahead.push((edge, ahead));
+        self.set_open(ahead, Open::ahead_of(row));
         ahead
     }
 }

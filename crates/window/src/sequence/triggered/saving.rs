@@ -5,6 +5,7 @@ use event::Window;
 use super::Triggered;
 use super::open::{Open, UNSET};
 use crate::sequence::state::State;
+use crate::sequence::table::NONE;
 
 /// Words that say what is known of a row.
 pub(crate) const HEAD_WORDS: usize = 12;
@@ -19,22 +20,18 @@ const WAS_PUT_OUT: u64 = 4;
 
 impl Triggered {
     /// What is known of rows, as a snapshot holds it.
-    pub(crate) fn heads(&self, state: &State, rows: &[u32]) -> Vec<u64> {
-        rows.iter().flat_map(|row| self.head(state, *row)).collect()
+    pub(crate) fn heads(&self, rows: &[u32]) -> Vec<u64> {
+        rows.iter().flat_map(|row| self.head(*row)).collect()
     }
 
-    fn head(&self, state: &State, row: u32) -> [u64; HEAD_WORDS] {
-        let mut base = self.lists.get(state.table.slot(row) as usize).copied().unwrap_or(u32::MAX);
-        while let Some(open) = self.opens.get(base as usize) {
-            if base == row {
-                return base_head(open, u64::from(row));
-            }
-            if let Some((edge, _)) = open.ahead.iter().find(|(_, ahead)| *ahead == row) {
-                return [AHEAD, *edge as u64, 0, 0, 0, 0, 0, 0, 0, 0, 0, u64::from(base)];
-            }
-            base = open.next;
+    fn head(&self, row: u32) -> [u64; HEAD_WORDS] {
+        let open = &self.opens[row as usize];
+        if open.of == NONE {
+            return base_head(open, u64::from(row));
         }
-        unreachable!("a row belongs to a window of its key")
+        let known = self.opens[open.of as usize].ahead.iter().find(|(_, ahead)| *ahead == row);
+        let edge = known.map_or(0, |(edge, _)| *edge as u64);
+        [AHEAD, edge, 0, 0, 0, 0, 0, 0, 0, 0, 0, u64::from(open.of)]
     }
 
     /// Puts a row that comes from a snapshot in its place; those of what lies ahead come behind all others. `None` if it
@@ -64,11 +61,9 @@ impl Triggered {
                 self.set_timer(row);
             }
             AHEAD => {
-                let mut open = self.list(slot);
-                while self.opens.get(open as usize)?.was != base {
-                    open = self.opens.get(open as usize)?.next;
-                }
-                self.opens.get_mut(open as usize)?.ahead.push((start as i64, row));
+                let of = self.list(slot).iter().copied().find(|row| self.opens[*row as usize].was == base)?;
+                self.opens[of as usize].ahead.push((start as i64, row));
+                self.set_open(row, Open::ahead_of(of));
             }
             _ => return None,
         }

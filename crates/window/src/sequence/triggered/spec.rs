@@ -2,6 +2,12 @@
 
 use crate::{SpecError, WindowSpec};
 
+/// The most windows that one record may be in: each costs a row of its own.
+const WINDOWS_MAX: i64 = 1024;
+
+/// How often a window may be put out early by time, as often as windows may have slices.
+pub const TICKS_MAX: i64 = 1 << 15;
+
 /// Windows that are put out more than once, or not when they end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerSpec {
@@ -89,16 +95,60 @@ impl TriggerSpec {
         if !lengths.into_iter().all(is_length) {
             return Err(SpecError::NotPositive);
         }
+        if let Assigner::Shared(spec) = &self.windows
+            && spec.size / spec.slide.max(1) > WINDOWS_MAX
+        {
+            return Err(SpecError::TooManyWindows(spec.size / spec.slide.max(1)));
+        }
+        if let (Some(Early::Every(every)), Some(length)) = (self.early, self.longest())
+            && length / every > TICKS_MAX
+        {
+            return Err(SpecError::TooManyTicks);
+        }
         if self.lateness < 0 {
             return Err(SpecError::Lateness);
         }
         let is_global = self.windows == Assigner::Global;
-        if (is_global && self.at_end) || (!self.at_end && self.early.is_none()) {
+        // What is put out by time alone, and not at the end, leaves out what comes behind the last of these times.
+        let is_left_out = !self.at_end && !is_global && !matches!(self.early, Some(Early::Count(_)));
+        if is_left_out || (is_global && (self.at_end || self.early.is_none())) {
             return Err(SpecError::NeverOut);
+        }
+        self.check_times()?;
+        if self.late == Late::Each && self.lateness == 0 && self.at_end {
+            return Err(SpecError::NeverLate);
+        }
+        if self.purges && self.early.is_none() && self.lateness == 0 {
+            return Err(SpecError::PurgesNothing);
+        }
+        if self.staggered && matches!(&self.windows, Assigner::Shared(spec) if spec.slide > spec.size) {
+            return Err(SpecError::Stagger);
         }
         if self.staggered && !matches!(self.windows, Assigner::Shared(_)) {
             return Err(SpecError::Stagger);
         }
         Ok(self)
+    }
+
+    /// Checks when windows are put out by time.
+    fn check_times(&self) -> Result<(), SpecError> {
+        let Some(Early::Every(every)) = self.early else { return Ok(()) };
+        if self.expires.is_some_and(|idle| idle < every) {
+            return Err(SpecError::ExpiresUnseen);
+        }
+        match &self.windows {
+            Assigner::Shared(spec) if spec.grows => Err(SpecError::GrowsEarly),
+            Assigner::Shared(spec) if every >= spec.size => Err(SpecError::EarlyTooLate),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long a window lasts behind a record, where that is known.
+    fn longest(&self) -> Option<i64> {
+        match &self.windows {
+            Assigner::Shared(spec) => Some(spec.size),
+            Assigner::Session(gap) => Some(*gap),
+            Assigner::SessionByRecord | Assigner::Global => None,
+        }
     }
 }
