@@ -86,13 +86,21 @@ impl Shares {
     }
 
     fn rows_of(&self, branch: usize, columns: &Columns) -> Option<Vec<u32>> {
-        let takes_all = self.transform.branches()[branch].mask(&columns.inputs).is_none();
-        if self.coverage.len() == 1 || (takes_all && self.coverage[branch].is_none()) {
+        let mask = self.transform.branches()[branch].mask(&columns.inputs);
+        if self.coverage.len() == 1 {
             return None;
         }
-        let rows = 0..columns.times.len();
-        let taken: Vec<bool> = rows.map(|row| self.takes(branch, columns, row)).collect();
-        chosen(&taken)
+        match (mask, &self.coverage[branch]) {
+            (None, None) => None,
+            (Some(mask), None) => {
+                (mask.count_set_bits() < mask.len()).then(|| mask.set_indices_u32().collect())
+            }
+            (_, Some(_)) => {
+                let rows = 0..columns.times.len();
+                let taken: Vec<bool> = rows.map(|row| self.takes(branch, columns, row)).collect();
+                chosen(&taken)
+            }
+        }
     }
 
     fn takes(&self, branch: usize, columns: &Columns, row: usize) -> bool {

@@ -164,6 +164,53 @@ fn a_column_that_two_aggregates_read_is_made_once() {
 }
 
 #[test]
+fn branches_share_columns_and_do_not_fail_outside_of_their_conditions() {
+    let (key, common) = (["user_id".to_owned()], pairs(&[("s", "sum(duration_s)"), ("n", "count(*)")]));
+    let own = pairs(&[
+        ("s", "sum(CAST(amount AS bigint))"),
+        ("d", "max(duration_s) FILTER (WHERE CAST(amount AS bigint) > 1)"),
+    ]);
+    let branches = [
+        BranchSpec { condition: Some("duration_s < 4"), features: &common, ..BranchSpec::default() },
+        BranchSpec {
+            condition: Some("event_type = 'listen' AND amount < 'x'"),
+            features: &own,
+            gap: Some("CAST(amount AS double)"),
+            ..BranchSpec::default()
+        },
+    ];
+    let spec = TransformSpec { key: &key, branches: &branches, ..TransformSpec::default() };
+    let transform = Transform::compile(&schema(), &spec).unwrap();
+    let rows = [
+        (Some("a"), Some("listen"), Some(1.5), Some("1")),
+        (Some("b"), Some("pause"), Some(2.0), Some("x")),
+        // In no branch, so that neither its key nor its amount matters.
+        (None, Some("seek"), None, Some("?")),
+        (Some("d"), Some("listen"), None, Some("0")),
+        (Some("e"), Some("listen"), Some(9.0), Some("2")),
+        (Some("f"), Some("listen"), Some(3.0), Some("!")),
+    ];
+    let transformed = transform.apply(&batch(&rows, true));
+    assert_eq!(
+        failures(&transformed),
+        [(3, "the gap of the session is not above zero"), (5, "'!' is not a bigint")]
+    );
+    assert_eq!((transformed.filtered, keys(&transformed)), (1, vec!["a", "b", "e"]));
+    let inputs = &transformed.inputs;
+    // A mask for each, the duration that both read, a filter, an amount, and the gaps.
+    assert_eq!(inputs.len(), 6);
+    let [first, second] = transform.branches() else { panic!("two branches") };
+    let mask = |branch: &transform::BranchInputs| branch.mask(inputs).unwrap().iter().collect::<Vec<_>>();
+    assert_eq!((mask(first), mask(second)), (vec![true, true, false], vec![true, false, true]));
+    assert_eq!(first.inputs(inputs)[0].as_primitive::<Float64Type>().values(), &[1.5, 2.0, 9.0]);
+    assert!(Arc::ptr_eq(&first.inputs(inputs)[0], &second.inputs(inputs)[2]));
+    let amounts = second.inputs(inputs)[0].as_primitive::<Int64Type>().iter().collect::<Vec<_>>();
+    assert_eq!(amounts, [Some(1), None, Some(2)]);
+    let gaps = second.gaps(inputs).unwrap();
+    assert_eq!((first.gaps(inputs), gaps[0], gaps[2]), (None, 1_000_000, 2_000_000));
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let compile = |derived: &[(&str, &str)], filters: &[(&str, &str)], key: &str| {
         let (derived, filters, key) = (pairs(derived), pairs(filters), [key.to_owned()]);
