@@ -9,6 +9,8 @@ mod quiet;
 mod shared;
 #[path = "order/triggers.rs"]
 mod triggers;
+#[path = "order/union.rs"]
+mod union;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -142,7 +144,20 @@ fn in_order(mut rows: Vec<(Place, Value)>) -> Vec<Value> {
 
 /// The sessions of events in their order, and how many events are late.
 fn sessions(events: &[Event], gap: i64) -> (Vec<Value>, u64) {
-    let (mut rows, mut late) = (Vec::new(), 0);
+    let (sessions, late) = held_sessions(events, gap);
+    let rows = sessions.into_iter().map(|(user, window, held)| {
+        let place = (window.1, 0, window.1, window.0, user.to_owned(), 0);
+        (place, row(user, window, &held))
+    });
+    (in_order(rows.collect()), late.len() as u64)
+}
+
+/// Whose, from when to when, and of which events.
+type Session<'e> = (&'e str, (i64, i64), Vec<&'e Event>);
+
+/// The sessions of events in their order, user by user, and the events that are late.
+fn held_sessions(events: &[Event], gap: i64) -> (Vec<Session<'_>>, Vec<&Event>) {
+    let (mut sessions, mut late) = (Vec::new(), Vec::new());
     for (user, events) in by_user(events) {
         let mut open: Vec<(i64, i64, Vec<&Event>)> = Vec::new();
         let mut closed = Vec::new();
@@ -156,17 +171,14 @@ fn sessions(events: &[Event], gap: i64) -> (Vec<Value>, u64) {
                 held.extend(others);
             }
             if end - 1 <= event.seen {
-                late += 1;
+                late.push(event);
             } else {
                 open.push((start, end, held));
             }
         }
-        for (start, end, held) in closed.into_iter().chain(open) {
-            let place = (end, 0, end, start, user.to_owned(), 0);
-            rows.push((place, row(user, (start, end), &held)));
-        }
+        sessions.extend(closed.into_iter().chain(open).map(|(start, end, held)| (user, (start, end), held)));
     }
-    (in_order(rows), late)
+    (sessions, late)
 }
 
 /// A row after every `slide` events of a user, over the last `size`.

@@ -14,13 +14,13 @@ use std::time::Duration;
 use alert::{AlertRule, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
 use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
-use dataflow::{Beginning, Flow, Job, MeshSpec, StateSpec};
+use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
 use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
-use transform::{Transform, TransformSpec};
+use transform::{BranchSpec, Transform, TransformSpec};
 use window::{WindowSpec, Windowing};
 
 #[path = "simulation/sleep.rs"]
@@ -84,10 +84,11 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         ("different", "sum(DISTINCT v)"),
     ]);
     let (filters, key) = (pairs(&[("sane", "n < 95")]), ["user".to_owned()]);
+    let branches = [BranchSpec { features: &features, ..BranchSpec::default() }];
     let spec =
-        TransformSpec { filters: &filters, key: &key, features: &features, ..TransformSpec::default() };
+        TransformSpec { filters: &filters, key: &key, branches: &branches, ..TransformSpec::default() };
     let transform = Transform::compile(&decode.schema(), &spec).expect("a transformation");
-    let expressions = transform.features().expressions.clone();
+    let expressions = transform.branches()[0].features().expressions.clone();
     let feature_fields: Vec<Field> =
         expressions.iter().map(|(name, value)| Field::new(name.clone(), value.data_type())).collect();
     let row = RowSchema::new(transform.key_fields(), &feature_fields, &[]);
@@ -126,11 +127,13 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         idle_after: None,
         drift_max: None,
         transform,
-        window: Windowing::Sliced(window),
-        detection,
-        lag_within: 0,
+        branches: vec![Branch {
+            window: Windowing::Sliced(window),
+            detection,
+            lag_within: 0,
+            renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
+        }],
         keys_max: None,
-        renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
         late: Some(SinkId(2)),

@@ -487,7 +487,8 @@ fn what_a_job_cannot_do_is_refused_at_the_word() {
         (group("ORDER BY n"), "ORDER BY is not supported", "ORDER"),
         (group("LIMIT 5"), "LIMIT is not supported", "LIMIT"),
         (group("QUALIFY n > 1"), "QUALIFY is not supported", "QUALIFY"),
-        (group("UNION ALL SELECT 1"), "UNION is not supported", "UNION"),
+        (group("UNION SELECT 1"), "UNION without ALL is not supported", "UNION"),
+        (group("UNION ALL SELECT 1"), "expected `,` or FROM, found the end", ""),
         (group("; SELECT 1"), "a second statement", "SELECT"),
         (group("HAVING n >"), "expected an expression, found: the end", ""),
         ("WITH a AS (SELECT 1) SELECT 1".to_owned(), "WITH is not supported", "WITH"),
@@ -643,6 +644,113 @@ fn what_header_and_statement_both_say_is_refused_and_a_file_without_a_header_too
     assert_eq!(found, ("the header has no end".to_owned(), "/*toml".to_owned()));
     let found = refused_with("/*toml\n[source.events\n*/\n", &statement);
     assert!(found.0.starts_with("not TOML"), "{found:?}");
+}
+
+#[test]
+fn several_selects_are_windows_over_one_stream_and_their_rows_come_in_one_order() {
+    let events =
+        [event(0, "a", 1.0), event(1_000, "a", -2.0), event(9_000, "a", 4.0), event(2 * MINUTE, "b", 8.0)];
+    let statement = "SELECT e.user_id AS who, window_end, 'all' AS kind, count(*) AS n, 2.0 * sum(x) AS total
+        FROM TUMBLE(events, ts, INTERVAL '1 minute') e GROUP BY user_id, window_start, e.window_end
+        UNION ALL
+        SELECT user_id, window_end, 'good', count(*) AS m, max(x) FROM SESSION(events, ts, INTERVAL '51 seconds') s
+        WHERE kind = 'good' GROUP BY s.user_id, window_start, window_end HAVING m > 1
+        UNION ALL
+        SELECT user_id, window_end, first(kind), count(*), min(x) FROM TUMBLE(events, ts, INTERVAL '1 minute')
+        WHERE x < 0 GROUP BY user_id, window_start, window_end";
+    let row = |who: &str, end: i64, kind: &str, n: i64, total: f64| json!({ "who": who, "window_end": START + end, "kind": kind, "n": n, "total": total });
+    let expected = [
+        row("a", MINUTE, "all", 3, 6.0),
+        row("a", MINUTE, "good", 2, 4.0),
+        row("a", MINUTE, "bad", 1, -2.0),
+        row("b", 3 * MINUTE, "all", 1, 16.0),
+    ];
+    assert_eq!(run("", statement, &events), expected);
+    // An override says it of one of them.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "job.sql", &(header("") + statement));
+    let input: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let command = Invocation::new(PROGRAM).arg("run").arg(&path).set("branch.2.rules.having.when", "FALSE");
+    let rows = json_lines(&command.input(input).run().expect_code(0).stdout);
+    assert_eq!(rows, [&expected[..1], &expected[2..]].concat());
+}
+
+#[test]
+fn alerts_of_several_selects_name_theirs_and_have_ids_of_their_own() {
+    let half = |size: &str| {
+        format!(
+            "SELECT user_id, count(*) AS n FROM TUMBLE(events, ts, INTERVAL '{size}') \
+             GROUP BY user_id, window_start, window_end HAVING n > 0"
+        )
+    };
+    let statement = format!("{} UNION ALL {}", half("1 minute"), half("60 seconds"));
+    let more = "format = \"alert\"\n[branch.2.rules.twin]\nseverity = \"critical\"\n";
+    let alerts = run(more, &statement, &[event(0, "a", 1.0)]);
+    let [first, second] = alerts.as_slice() else { panic!("{alerts:?}") };
+    let told = |alert: &Value| (alert["data"]["branch"].clone(), alert["data"]["rule"].clone());
+    assert_eq!((told(first), told(second)), ((json!("1"), json!("having")), (json!("2"), json!("twin"))));
+    assert_eq!(second["data"]["severity"], "critical");
+    assert!(first["id"] != second["id"] && first["data"]["episode"] != second["data"]["episode"]);
+}
+
+#[test]
+fn selects_that_do_not_go_together_are_refused_at_the_word() {
+    let first = with("user_id, count(*) AS n", FROM, GROUP);
+    let session = "SESSION(events, ts, INTERVAL '5 minutes')";
+    let cases = [
+        (with("user_id", session, GROUP), "this SELECT has 1 columns, and the first has 2", "SELECT"),
+        (
+            with("user_id, sum(x)", session, GROUP),
+            "`n` is a double here, and a bigint in the first",
+            "sum(x)",
+        ),
+        (
+            with("kind, count(*)", session, "GROUP BY kind, window_start, window_end"),
+            "`kind` is not in the key of the first SELECT, which is `user_id`",
+            "kind",
+        ),
+        (
+            with("user_id, count(*)", session, "GROUP BY user_id, upper(kind), window_start, window_end"),
+            "`upper(kind)` is not in the key of the first SELECT",
+            "upper(kind)",
+        ),
+        (with("user_id, count(*)", session, "GROUP BY user_id, window_end"), "GROUP BY lacks", "GROUP BY"),
+        (
+            with("user_id, count(*)", "SESSION(other, ts, INTERVAL '5 minutes')", GROUP),
+            "unknown source `other`",
+            "other",
+        ),
+        (
+            with("user_id, count(*)", session, &format!("{GROUP} ORDER BY n")),
+            "ORDER BY is not supported",
+            "ORDER",
+        ),
+        (
+            with("user_id, count(*)", "TUMBLE(events, ts, INTERVAL '900 days')", GROUP),
+            "`900d` is out of range",
+            "INTERVAL '900 days'",
+        ),
+        (with("user_id, count(*)", session, &format!("WHERE xx > 1 {GROUP}")), "unknown column `xx`", "xx"),
+    ];
+    for (second, message, word) in cases {
+        let found = refused(&format!("{first} UNION ALL {second}"));
+        assert!(found.0.starts_with(message), "{second}\n{found:?}");
+        assert_eq!(found.1, word, "{second}");
+    }
+    let union = format!("{first} UNION ALL {}", with("user_id, count(*)", session, GROUP));
+    for (more, message, word) in [
+        (
+            "[rules.a]\nseverity = \"info\"\n",
+            "a job with `[branch]` has its `[rules]` in each branch",
+            "rules",
+        ),
+        ("[window]\nsize = \"5m\"\n", "a job with `[branch]` has its `[window]` in each branch", "window"),
+        ("format = \"alert\"\n", "sink `rows` writes alerts, but branch `1` has no rules", "sink.rows"),
+    ] {
+        let found = refused_with(&header(more), &union);
+        assert!(found.0.starts_with(message), "{more}{found:?}");
+        assert_eq!(found.1, word, "{more}");
+    }
 }
 
 /// The expected rows of a case, as the job writes them; without the aggregates that are not there yet.

@@ -29,7 +29,7 @@ impl Sleepers {
         let mut job = compile(window.expect("a window"), -1e15);
         let each = seed % 3 == 1;
         if each {
-            job.window = Windowing::InOrder(SequenceSpec::each());
+            job.branches[0].window = Windowing::InOrder(SequenceSpec::each());
         }
         if is_at_once(seed) {
             job.sinks[0].mode = Mode::AtOnce;

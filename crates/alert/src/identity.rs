@@ -3,10 +3,19 @@
 use event::{Outcome, Span};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Appends the id of an alert: 32 hexadecimal digits of (job, rule, key, window, sequence), and of when it is due
+/// Who found something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) job: &'a str,
+    /// Where the job has several.
+    pub(crate) branch: Option<&'a str>,
+    pub(crate) rule: Option<&'a str>,
+}
+
+/// Appends the id of an alert: 32 hexadecimal digits of (origin, key, window, sequence), and of when it is due
 /// where a record caused it: such rows are numbered among those that are due at the same time.
-pub(crate) fn append_id(job: &str, rule: Option<&str>, key: &[u8], span: Span, out: &mut Vec<u8>) {
-    let mut hash = hash_of("alert", job, rule, key);
+pub(crate) fn append_id(origin: Origin<'_>, key: &[u8], span: Span, out: &mut Vec<u8>) {
+    let mut hash = hash_of("alert", origin, key);
     hash.update(&span.window.start.to_le_bytes());
     hash.update(&span.window.end.to_le_bytes());
     hash.update(&span.sequence.to_le_bytes());
@@ -20,29 +29,25 @@ pub(crate) fn append_id(job: &str, rule: Option<&str>, key: &[u8], span: Span, o
     append_hex(hash.digest128(), out);
 }
 
-/// Appends the id of an episode: 32 hexadecimal digits of (job, rule, key, end of its first window).
-pub(crate) fn append_episode(
-    job: &str,
-    rule: Option<&str>,
-    key: &[u8],
-    first_window_end: i64,
-    out: &mut Vec<u8>,
-) {
-    let mut hash = hash_of("episode", job, rule, key);
+/// Appends the id of an episode: 32 hexadecimal digits of (origin, key, end of its first window).
+pub(crate) fn append_episode(origin: Origin<'_>, key: &[u8], first_window_end: i64, out: &mut Vec<u8>) {
+    let mut hash = hash_of("episode", origin, key);
     hash.update(&first_window_end.to_le_bytes());
     append_hex(hash.digest128(), out);
 }
 
 /// Each part stands behind its length, so that no two tuples are the same bytes.
-fn hash_of(kind: &str, job: &str, rule: Option<&str>, key: &[u8]) -> Xxh3 {
+fn hash_of(kind: &str, origin: Origin<'_>, key: &[u8]) -> Xxh3 {
     let mut hash = Xxh3::new();
-    for part in [kind.as_bytes(), job.as_bytes(), key] {
+    for part in
+        [kind.as_bytes(), origin.job.as_bytes(), key].into_iter().chain(origin.branch.map(str::as_bytes))
+    {
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part);
     }
     // No rule is not a rule without a name.
-    hash.update(&[u8::from(rule.is_some())]);
-    hash.update(rule.unwrap_or_default().as_bytes());
+    hash.update(&[u8::from(origin.rule.is_some())]);
+    hash.update(origin.rule.unwrap_or_default().as_bytes());
     hash
 }
 
@@ -62,7 +67,7 @@ mod tests {
     fn id(job: &str, rule: Option<&str>, key: &[u8], start: i64, end: i64, sequence: u64) -> String {
         let mut out = Vec::new();
         let span = Span { sequence, ..Span::from(Window { start, end }) };
-        append_id(job, rule, key, span, &mut out);
+        append_id(Origin { job, branch: None, rule }, key, span, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -71,7 +76,7 @@ mod tests {
         let ids = [5, 6].map(|due| {
             let mut out = Vec::new();
             let span = Span { due, by_record: true, ..Span::from(Window { start: 3, end: 4 }) };
-            append_id("job", None, b"key", span, &mut out);
+            append_id(Origin { job: "job", branch: None, rule: None }, b"key", span, &mut out);
             out
         });
         assert_ne!(ids[0], ids[1]);
@@ -92,6 +97,21 @@ mod tests {
         for (place, id) in ids.iter().enumerate() {
             assert_eq!(id.len(), 32);
             assert!(!ids[..place].contains(id), "{place}");
+        }
+    }
+
+    #[test]
+    fn branches_have_ids_of_their_own() {
+        let span = Span::from(Window { start: 0, end: 10 });
+        let id = |branch| {
+            let mut out = Vec::new();
+            append_id(Origin { job: "job", branch, rule: Some("rule") }, b"key", span, &mut out);
+            append_episode(Origin { job: "job", branch, rule: Some("rule") }, b"key", 10, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let ids = [id(None), id(Some("")), id(Some("1")), id(Some("2"))];
+        for (place, id) in ids.iter().enumerate() {
+            assert!(!ids[..place].iter().any(|other| other[..32] == id[..32] || other[32..] == id[32..]));
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use event::{Detected, Hit, Outcome, RowSchema, Spans, Window};
 
-use crate::identity::{append_episode, append_id};
+use crate::identity::{Origin, append_episode, append_id};
 use crate::instant::append_instant;
 use crate::json::{JsonColumn, append_double, append_string, member};
 use crate::summary::Summary;
@@ -24,6 +24,8 @@ pub struct AlertRule {
 #[derive(Debug, Clone)]
 pub(crate) struct AlertObject {
     job: String,
+    /// Which of its branches, where there are several.
+    branch: Option<String>,
     row: RowSchema,
     /// By rank.
     rules: Vec<AlertRule>,
@@ -79,7 +81,12 @@ impl AlertObject {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         let source = format!(r#"","source":"tidewatch/{}","type":"tidewatch.alert""#, uri_segment(job));
         let members = row.schema().fields().iter().map(|field| member(&field.name)).collect();
-        AlertObject { job: job.to_owned(), row, rules, source: source.into_bytes(), members }
+        AlertObject { job: job.to_owned(), branch: None, row, rules, source: source.into_bytes(), members }
+    }
+
+    /// The same for one of several branches.
+    pub(crate) fn of_branch(self, name: &str) -> Self {
+        AlertObject { branch: Some(name.to_owned()), ..self }
     }
 
     /// The columns of a row.
@@ -102,7 +109,8 @@ impl AlertObject {
         let rule_id = rule.map(|rule| rule.id.as_str());
 
         out.extend_from_slice(br#"{"specversion":"1.0","id":""#);
-        append_id(&self.job, rule_id, key, span, out);
+        let origin = Origin { job: &self.job, branch: self.branch.as_deref(), rule: rule_id };
+        append_id(origin, key, span, out);
         out.extend_from_slice(&self.source);
         scratch.clear();
         append_key_text(keys, row, scratch);
@@ -115,6 +123,10 @@ impl AlertObject {
         page.append_end(span.window, out);
         out.extend_from_slice(br#","datacontenttype":"application/json","data":{"job":"#);
         append_string(&self.job, out);
+        if let Some(branch) = &self.branch {
+            out.extend_from_slice(br#","branch":"#);
+            append_string(branch, out);
+        }
         out.extend_from_slice(br#","rule":"#);
         append_optional(rule_id, out);
         out.extend_from_slice(br#","severity":"#);
@@ -148,7 +160,7 @@ impl AlertObject {
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(br#","episode":""#);
-        append_episode(&self.job, rule_id, key, span.first_end, out);
+        append_episode(origin, key, span.first_end, out);
         out.extend_from_slice(br#""}}"#);
     }
 

@@ -18,28 +18,22 @@ pub fn quarantine_row(rejected: &Rejected, partition: &str, series: u32, sink: S
     OutputRow { due: place.into(), sink, line }
 }
 
-/// The quarantine row of a row of features, which is `raw`, in the place of its results.
-pub(crate) fn quarantine_row_of_features(
-    span: Span,
-    key: &[u8],
-    detail: &str,
-    raw: &[u8],
-    sink: SinkId,
-) -> OutputRow {
+/// The quarantine row of a row of features, which is `raw`, in the place of its result.
+pub(crate) fn quarantine_row_of_features(due: Due, detail: &str, raw: &[u8], sink: SinkId) -> OutputRow {
     let mut line = Vec::with_capacity(raw.len() + detail.len() + 96);
     append_head(Reason::Expression, detail, &mut line);
     line.extend_from_slice(br#"null,"offset":null,"raw":"#);
     append_raw(raw, &mut line);
-    OutputRow { due: due(span, key, 0), sink, line }
+    OutputRow { due, sink, line }
 }
 
-/// The place of a row's result.
-pub(crate) fn due(span: Span, key: &[u8], rule: u16) -> Due {
+/// The place of the result of a row of that branch.
+pub(crate) fn due(span: Span, key: &[u8], rule: u16, branch: u16) -> Due {
     Due {
         due: span.due,
         class: u8::from(span.by_record),
         // Behind the place that records have by themselves, up to which the writer may put out what has their `seen`.
-        operator: u16::from(span.by_record),
+        operator: branch.saturating_add(u16::from(span.by_record)),
         window_end: span.window.end,
         window_start: span.window.start,
         key: key.to_vec(),

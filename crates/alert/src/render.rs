@@ -57,6 +57,8 @@ pub struct Renderer {
     members: Vec<Vec<Vec<u8>>>,
     plain_schema: Arc<Schema>,
     quarantine: Option<SinkId>,
+    /// The branch of the job whose rows these are.
+    branch: u16,
 }
 
 /// What the columns of a plain row are compiled against: the row, and then `rule` and `severity`, which are
@@ -95,7 +97,15 @@ impl Renderer {
             })
             .collect();
         let plain_schema = Arc::new(plain_schema(row.schema()));
-        Renderer { object: AlertObject::new(job, row, rules), outputs, members, plain_schema, quarantine }
+        let object = AlertObject::new(job, row, rules);
+        Renderer { object, outputs, members, plain_schema, quarantine, branch: 0 }
+    }
+
+    /// The same for rows of one of several branches, which have the order in which they are counted. Its name is a part
+    /// of alerts and of their ids.
+    #[must_use]
+    pub fn of_branch(self, branch: u16, name: &str) -> Self {
+        Renderer { object: self.object.of_branch(name), branch, ..self }
     }
 
     /// The lines of all sinks for what was detected.
@@ -111,7 +121,7 @@ impl Renderer {
             match &output.format {
                 Format::Alert => self.alerts(detected, &shown, output.sink, &mut rendered.rows),
                 Format::Plain { .. } => {
-                    plain_rows(detected, &shown, table, members, output.sink, &mut rendered.rows);
+                    self.plain(detected, &shown, (members, table), output.sink, &mut rendered.rows);
                 }
             }
         }
@@ -189,8 +199,41 @@ impl Renderer {
         for (_, hit) in hits {
             line.clear();
             self.object.append(&page, hit, &mut scratch, &mut line);
-            rows.push(output_row(detected, hit, sink, &line));
+            rows.push(self.output_row(detected, hit, sink, &line));
         }
+    }
+
+    /// Plain rows of the hits: the names of their columns as JSON has them, and the values of all hits.
+    fn plain(
+        &self,
+        detected: &Detected,
+        hits: &[(usize, &Hit)],
+        (members, table): (&[Vec<u8>], &[ArrayRef]),
+        sink: SinkId,
+        rows: &mut Vec<OutputRow>,
+    ) {
+        let columns = json_columns(table, Instants::Millis);
+        let mut line = Vec::new();
+        for (place, hit) in hits {
+            line.clear();
+            line.push(b'{');
+            for (number, (member, column)) in members.iter().zip(&columns).enumerate() {
+                if number > 0 {
+                    line.push(b',');
+                }
+                line.extend_from_slice(member);
+                column.append(*place, &mut line);
+            }
+            line.push(b'}');
+            rows.push(self.output_row(detected, hit, sink, &line));
+        }
+    }
+
+    fn output_row(&self, detected: &Detected, hit: &Hit, sink: SinkId, line: &[u8]) -> OutputRow {
+        let rule = hit.verdict.map_or(0, |verdict| verdict.rule);
+        let row = hit.row as usize;
+        let due = due(detected.spans.of(row), detected.keys.value(row), rule, self.branch);
+        OutputRow { due, sink, line: line.to_vec() }
     }
 
     /// Shows the rows that failed before, and those that failed here.
@@ -202,7 +245,8 @@ impl Renderer {
         let mut show = |columns: &[JsonColumn<'_>], row: usize, span: Span, key: &[u8], detail: &str| {
             raw.clear();
             self.object.append_row(columns, row, span.window, &mut raw);
-            rendered.rows.push(quarantine_row_of_features(span, key, detail, &raw, sink));
+            let due = due(span, key, 0, self.branch);
+            rendered.rows.push(quarantine_row_of_features(due, detail, &raw, sink));
         };
         if !before.details.is_empty() {
             let columns = json_columns(before.batch.columns(), Instants::Rfc3339);
@@ -222,36 +266,4 @@ impl Renderer {
 
 fn json_columns(columns: &[ArrayRef], instants: Instants) -> Vec<JsonColumn<'_>> {
     columns.iter().map(|column| JsonColumn::new(column, instants)).collect()
-}
-
-fn plain_rows(
-    detected: &Detected,
-    hits: &[(usize, &Hit)],
-    table: &[ArrayRef],
-    members: &[Vec<u8>],
-    sink: SinkId,
-    rows: &mut Vec<OutputRow>,
-) {
-    let columns = json_columns(table, Instants::Millis);
-    let mut line = Vec::new();
-    for (place, hit) in hits {
-        line.clear();
-        line.push(b'{');
-        for (number, (member, column)) in members.iter().zip(&columns).enumerate() {
-            if number > 0 {
-                line.push(b',');
-            }
-            line.extend_from_slice(member);
-            column.append(*place, &mut line);
-        }
-        line.push(b'}');
-        rows.push(output_row(detected, hit, sink, &line));
-    }
-}
-
-fn output_row(detected: &Detected, hit: &Hit, sink: SinkId, line: &[u8]) -> OutputRow {
-    let rule = hit.verdict.map_or(0, |verdict| verdict.rule);
-    let row = hit.row as usize;
-    let due = due(detected.spans.of(row), detected.keys.value(row), rule);
-    OutputRow { due, sink, line: line.to_vec() }
 }

@@ -9,10 +9,32 @@ use crate::Frame;
 /// Whose state a segment holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Operator {
-    /// Keyed windows.
+    /// Keyed windows, of the first branch of a job.
     Window,
     /// What sinks are to be given.
     Outbox,
+    /// Keyed windows of a further branch, counted from 1.
+    Branch(u16),
+}
+
+impl Operator {
+    /// The windows of that branch, counted from 0.
+    pub fn of_branch(branch: usize) -> Self {
+        match u16::try_from(branch) {
+            Ok(0) => Operator::Window,
+            Ok(branch) => Operator::Branch(branch),
+            Err(_) => Operator::Branch(u16::MAX),
+        }
+    }
+
+    /// The branch whose windows they are, counted from 0.
+    pub fn branch(self) -> Option<usize> {
+        match self {
+            Operator::Window => Some(0),
+            Operator::Outbox => None,
+            Operator::Branch(branch) => Some(usize::from(branch)),
+        }
+    }
 }
 
 /// Which worker wrote a segment, of how many: it holds keys of that worker's shards.

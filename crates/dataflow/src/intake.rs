@@ -9,8 +9,8 @@ use event::{
 use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
-use window::Coverage;
 
+use crate::branch::Shares;
 use crate::custody::Slot;
 use crate::job::RunError;
 use crate::message::{Columns, Content, Parcel};
@@ -64,10 +64,10 @@ pub(crate) struct Intake {
     share: Option<Share>,
     /// Whether some aggregate asks for offsets.
     offsets: bool,
-    /// Whether the windows ask for each record's `seen` and offset.
+    /// Whether some windows ask for each record's `seen` and offset.
     in_order: bool,
-    /// Which times windows cover, if not all.
-    coverage: Option<Coverage>,
+    /// Which records the branches take in.
+    shares: Shares,
     /// Where it notes which records are in hand.
     slot: Option<Arc<Slot>>,
 }
@@ -76,8 +76,8 @@ impl Intake {
     pub(crate) fn new(opened: Opened, pace: Option<Arc<Pace>>, here: &Here) -> Self {
         let Opened { ordinal, name, mut partition, watermark, asleep } = opened;
         let transform = here.job.transform.clone();
-        let calls = &transform.features().calls;
-        let offsets = calls.iter().any(|call| call.aggregate.function.needs_order());
+        let mut calls = transform.branches().iter().flat_map(|branch| &branch.features().calls);
+        let offsets = calls.any(|call| call.aggregate.function.needs_order());
         let shards = here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
         let (caution, slot) = here.control.custody().of_partition(ordinal, &name);
         partition.set_caution(caution);
@@ -94,8 +94,8 @@ impl Intake {
             router: Router::new(shards, here.peers),
             share: pace.map(Share::of),
             offsets,
-            in_order: here.job.window.needs_order(),
-            coverage: here.job.window.coverage(),
+            in_order: here.job.branches.iter().any(|branch| branch.window.needs_order()),
+            shares: Shares::of(&here.job),
             slot,
         }
     }
@@ -255,7 +255,6 @@ impl Intake {
             inputs: transformed.inputs,
             seen: if self.in_order { kept(&seen, transformed.kept.as_deref()) } else { seen },
             raw: None,
-            gaps: transformed.gaps,
         };
         let block = match (records.offsets.first(), records.offsets.last()) {
             (Some(first), Some(last)) => *first..last + 1,
@@ -279,13 +278,8 @@ impl Intake {
 
     /// The records that some window covers. The others are left out, as if by a filter.
     fn covered(&self, columns: Columns, counts: &mut Counts) -> Columns {
-        let Some(coverage) = &self.coverage else { return columns };
-        let covers = |(row, time): (u32, &i64)| coverage.covers(*time).then_some(row);
-        let rows: Vec<u32> = (0..).zip(&columns.times).filter_map(covers).collect();
+        let Some(rows) = self.shares.covered(&columns) else { return columns };
         let between = (columns.times.len() - rows.len()) as u64;
-        if between == 0 {
-            return columns;
-        }
         counts.filtered += between;
         counts.accepted -= between;
         pick(&columns, rows)

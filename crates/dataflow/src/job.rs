@@ -5,14 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use alert::{Renderer, SinkError, SinkSpec};
+use alert::{SinkError, SinkSpec};
 use checkpoint::{Location, Manifest, StoreError};
-use detect::Detection;
 use event::{Counts, SinkId, Watermark};
 use ingest::{DecodeSpec, IngestError, SourceSpec, WatermarkSpec};
 use transform::Transform;
-use window::Windowing;
 
+use crate::branch::Branch;
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
 use crate::vitals::{HeldState, Vitals};
@@ -35,16 +34,11 @@ pub struct Job {
     pub drift_max: Option<i64>,
     /// What happens to a record before it goes to its key's worker.
     pub transform: Transform,
-    /// Which windows there are.
-    pub window: Windowing,
-    /// How rows of features are judged.
-    pub detection: Detection,
-    /// How long after a row of a key, by when they are due, another one recalls it.
-    pub lag_within: i64,
-    /// The most keys that one worker may hold windows of; more end the job.
+    /// Its windows, and what becomes of their rows: a branch, or several over the same records. As many as `transform` has,
+    /// and one at least.
+    pub branches: Vec<Branch>,
+    /// The most keys that one worker may hold windows of, of each branch; more end the job.
     pub keys_max: Option<u64>,
-    /// How what was found becomes lines.
-    pub renderer: Renderer,
     /// Where lines go; [`event::SinkId`] counts these.
     pub sinks: Vec<SinkSpec>,
     /// The sink of what does not fit, if there is one.

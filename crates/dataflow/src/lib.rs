@@ -19,6 +19,8 @@
 //! assert!(Flow::default().ticks > 0);
 //! ```
 
+mod branch;
+mod branches;
 mod columns;
 mod commit;
 mod custody;
@@ -47,6 +49,7 @@ mod vitals;
 mod worker;
 mod world;
 
+pub use branch::Branch;
 pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
 pub use job::{Beginning, Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
 pub use mesh::{MeshSpec, TlsSpec, TokenSpec};

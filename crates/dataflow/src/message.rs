@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
-use event::{Counts, OutputRow, Rejected, key_hash};
+use event::{Counts, OutputRow, Rejected, Rows, key_hash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
@@ -39,14 +39,13 @@ pub(crate) struct Columns {
     pub(crate) times: Vec<i64>,
     /// Empty where nothing asks for them.
     pub(crate) offsets: Vec<u64>,
+    /// What any branch reads, each column once.
     pub(crate) inputs: Vec<ArrayRef>,
     /// The watermark of their partition just before each. Empty where nothing asks for it: for records ahead of it,
     /// unless their order matters.
     pub(crate) seen: Vec<i64>,
     /// For records behind it: their first bytes.
     pub(crate) raw: Option<Vec<ByteBuf>>,
-    /// Microseconds after which each one's session ends, where each says so.
-    pub(crate) gaps: Option<Vec<i64>>,
 }
 
 impl Columns {
@@ -69,8 +68,6 @@ impl Columns {
         }
         writer.flag(self.raw.is_some());
         self.raw.iter().for_each(|raw| write_raw(&mut writer, raw));
-        writer.flag(self.gaps.is_some());
-        self.gaps.iter().for_each(|gaps| writer.numbers(gaps));
         writer.bytes
     }
 
@@ -94,11 +91,10 @@ impl Columns {
         let offsets: Vec<u64> = offsets.into_iter().map(|offset| offset as u64).collect();
         let seen = if reader.flag()? { reader.numbers(rows)? } else { Vec::new() };
         let raw = if reader.flag()? { Some(read_raw(&mut reader, rows)?) } else { None };
-        let gaps = if reader.flag()? { Some(reader.numbers(rows)?) } else { None };
         // A record that may be late must have its offset and what it saw.
         let placed = offsets.len() == rows && seen.len() == rows;
         let whole = reader.is_done() && (placed || (raw.is_none() && seen.is_empty()));
-        whole.then_some(Columns { keys, hashes, times, offsets, inputs, seen, raw, gaps })
+        whole.then_some(Columns { keys, hashes, times, offsets, inputs, seen, raw })
     }
 }
 
@@ -155,6 +151,14 @@ impl<'de> Deserialize<'de> for Content {
             None => Content::Bytes(ByteBuf::from(bytes.to_vec())),
         })
     }
+}
+
+/// Rows of closed windows, on the worker of their keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Features {
+    /// Whose windows they are.
+    pub(crate) branch: usize,
+    pub(crate) rows: Rows,
 }
 
 /// How far a worker's partitions have come at the end of a tick.

@@ -7,8 +7,9 @@ use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionInfo, PartitionWatermark, Position, WatermarkSpec};
-use window::{ASIDES, ChunkHead, KEYS, Keyed, Recall};
+use window::{ASIDES, ChunkHead, KEYS};
 
+use crate::branches::Kept;
 use crate::delivery::{Before, OpenSink};
 use crate::job::{Beginning, Job, RunError, Summary};
 use crate::plant::Plant;
@@ -170,48 +171,57 @@ impl Recovery {
         Ok((position, PartitionWatermark::resume(spec, state.watermark), state.asleep))
     }
 
-    /// Gives windows the keys that a worker holds.
-    pub(crate) fn restore(
-        &self,
-        windows: &mut Keyed,
-        recall: &mut Option<Recall>,
-        worker: usize,
-        peers: usize,
-    ) -> Result<(), RunError> {
+    /// Gives the windows of each branch the keys that a worker holds.
+    pub(crate) fn restore(&self, branches: &mut [Kept], worker: usize, peers: usize) -> Result<(), RunError> {
         let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
-        windows.restore_closed(manifest.watermark);
-        let of_windows = manifest.segments.iter().filter(|segment| segment.operator == Operator::Window);
         let stale = self.stale_segments(store, manifest)?;
-        let mut chains: BTreeMap<Writer, Vec<&Segment>> = BTreeMap::new();
-        for segment in
-            of_windows.chain(&stale).filter(|s| s.writer.shares_with(worker, peers, manifest.shards))
-        {
-            chains.entry(segment.writer).or_default().push(segment);
-        }
-        let owns = |hash: u64| Shard::of(hash, manifest.shards).worker(manifest.shards, peers) == worker;
-        for chain in chains.into_values() {
-            let mut restoration = windows.restore(&owns);
-            let forgets = self.world.has(Plant::ForgetTimer);
-            // Rows name keys that a later segment may hold.
-            for keys in [true, false] {
-                for segment in &chain {
-                    for (offset, chunk) in segment.live().filter(|(_, c)| (c.label == KEYS) == keys) {
-                        if forgets && chunk.label == ASIDES {
-                            continue;
-                        }
-                        let (head, parts) =
-                            store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
-                        let taken = match (head, recall.as_mut()) {
-                            (ChunkHead::Recall(head), Some(recall)) => recall.restore(head, &owns),
-                            (head, _) => restoration.take(head, &parts),
-                        };
-                        taken.map_err(|error| RunError::Snapshot(format!("{}: {error}", segment.name)))?;
-                    }
-                }
+        let mut chains: BTreeMap<(usize, Writer), Vec<&Segment>> = BTreeMap::new();
+        let shared = |segment: &&Segment| segment.writer.shares_with(worker, peers, manifest.shards);
+        for segment in manifest.segments.iter().chain(&stale).filter(shared) {
+            if let Some(branch) = segment.operator.branch() {
+                chains.entry((branch, segment.writer)).or_default().push(segment);
             }
-            restoration.finish().map_err(|error| RunError::Snapshot(error.to_string()))?;
+        }
+        branches.iter_mut().for_each(|kept| kept.windows.restore_closed(manifest.watermark));
+        let owns = |hash: u64| Shard::of(hash, manifest.shards).worker(manifest.shards, peers) == worker;
+        for ((branch, _), chain) in chains {
+            let Some(kept) = branches.get_mut(branch) else {
+                return Err(RunError::Snapshot(format!("it has windows of a branch {branch}")));
+            };
+            self.restore_chain(store, manifest, &chain, kept, &owns)?;
         }
         Ok(())
+    }
+
+    /// Takes in what one worker wrote of one branch.
+    fn restore_chain(
+        &self,
+        store: &Store,
+        manifest: &Manifest,
+        chain: &[&Segment],
+        kept: &mut Kept,
+        owns: &dyn Fn(u64) -> bool,
+    ) -> Result<(), RunError> {
+        let mut restoration = kept.windows.restore(owns);
+        let forgets = self.world.has(Plant::ForgetTimer);
+        // Rows name keys that a later segment may hold.
+        for keys in [true, false] {
+            for segment in chain {
+                for (offset, chunk) in segment.live().filter(|(_, c)| (c.label == KEYS) == keys) {
+                    if forgets && chunk.label == ASIDES {
+                        continue;
+                    }
+                    let (head, parts) =
+                        store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
+                    let taken = match (head, kept.recall.as_mut()) {
+                        (ChunkHead::Recall(head), Some(recall)) => recall.restore(head, owns),
+                        (head, _) => restoration.take(head, &parts),
+                    };
+                    taken.map_err(|error| RunError::Snapshot(format!("{}: {error}", segment.name)))?;
+                }
+            }
+        }
+        restoration.finish().map_err(|error| RunError::Snapshot(error.to_string()))
     }
 
     /// Segments that no manifest names for this checkpoint: none, unless that mistake is planted.
@@ -223,7 +233,7 @@ impl Recovery {
         for number in store.numbers()?.into_iter().filter(|number| *number < manifest.number) {
             let segments = store.manifest(number)?.segments.into_iter();
             stale.extend(segments.filter(|segment| {
-                segment.operator == Operator::Window
+                segment.operator.branch().is_some()
                     && !manifest.segments.iter().any(|s| s.name == segment.name)
             }));
         }
@@ -246,7 +256,7 @@ impl Recovery {
             return Ok(());
         }
         let segments = before.map(|manifest| manifest.segments.as_slice()).unwrap_or_default();
-        let segments = segments.iter().filter(|segment| segment.operator == Operator::Window);
+        let segments = segments.iter().filter(|segment| segment.operator.branch().is_some());
         let manifest = Manifest {
             number: self.newest.map_or(0, |newest| newest + 1),
             generation: self.generation,

@@ -56,13 +56,12 @@ pub(crate) fn pick(columns: &Columns, rows: Vec<u32>) -> Columns {
         [] => Vec::new(),
         seen => rows.iter().map(|row| seen[*row as usize]).collect(),
     };
-    let gaps = columns.gaps.as_ref().map(|gaps| rows.iter().map(|row| gaps[*row as usize]).collect());
     let (hashes, offsets) = (of(&columns.hashes), of(&columns.offsets));
     let times = rows.iter().map(|row| columns.times[*row as usize]).collect();
     let keys = pick_keys(&columns.keys, &rows);
     let rows = UInt32Array::from(rows);
     let inputs = columns.inputs.iter().map(|column| pick_column(column, &rows)).collect();
-    Columns { keys, hashes, times, offsets, inputs, seen, raw, gaps }
+    Columns { keys, hashes, times, offsets, inputs, seen, raw }
 }
 
 fn pick_column(column: &ArrayRef, rows: &UInt32Array) -> ArrayRef {
@@ -120,7 +119,6 @@ mod tests {
                 inputs: vec![Arc::new(Int64Array::from_iter_values(0..rows))],
                 seen: Vec::new(),
                 raw: None,
-                gaps: None,
             };
             let mut dealt = vec![Vec::new(); peers];
             for (worker, part) in Router::new(1024, peers).deal(columns) {

@@ -14,8 +14,8 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards};
 use timely::execute::execute_from;
 use timely::worker::{ProgressMode, Worker};
-use window::{Keyed, Recall};
 
+use crate::branches::Branches;
 use crate::delivery::Plan;
 use crate::intake::{Intake, Opened};
 use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
@@ -352,19 +352,15 @@ impl Start {
     ) -> Result<(), RunError> {
         let heard = Rc::new(Heard::new(Epoch::first_of(here.first_interval)));
         let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
-        let aggregates = self.job.transform.features().calls.iter().map(|call| call.aggregate.clone());
-        let mut windows = Keyed::new(self.job.window.clone(), aggregates.collect());
+        let mut branches = Branches::new(&self.job);
         let before = here.world.now();
-        let remembered = self.job.detection.remembered();
-        let mut recall = (!remembered.is_empty())
-            .then(|| Recall::new(remembered, self.job.lag_within, self.job.state.is_some()));
-        self.recovery.restore(&mut windows, &mut recall, here.worker, here.peers)?;
+        self.recovery.restore(branches.kept(), here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let first = Standing::first_of(here.peers, self.partitions.len());
         let global = Global::new(first, self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
-        let keyed = Restored { windows, recall, global, store, heard };
+        let keyed = Restored { branches, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,

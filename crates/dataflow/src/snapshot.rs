@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use checkpoint::{Chain, Frame, Kind, Operator, Segment, SegmentBuilder, Store, StoreError, Writer};
 use timely::dataflow::operators::Capability;
-use window::{ASIDES, KEYS, Keyed, RECALL, Recall, StateChunk};
+use window::{ASIDES, KEYS, RECALL, StateChunk};
 
+use crate::branches::Kept;
 use crate::job::RunError;
 use crate::plant::Plant;
 use crate::space::Patience;
@@ -21,7 +22,8 @@ const TURN: Duration = Duration::from_millis(2);
 /// What is to be written.
 struct Order {
     interval: u32,
-    chunks: Vec<StateChunk>,
+    /// The chunks of each branch.
+    chunks: Vec<Vec<StateChunk>>,
     /// How often there was no space for it.
     attempt: u32,
 }
@@ -41,10 +43,10 @@ pub(crate) struct SnapshotWriter {
     /// Has one order at a time.
     orders: Option<Lane<Order>>,
     written: Receiver<Result<Vec<Segment>, RunError>>,
-    /// The segments that say what the windows held at the last cut.
-    chain: Chain,
-    /// The chunks of the snapshot that is being taken.
-    taking: Option<(Vec<StateChunk>, Cut)>,
+    /// The segments that say what the windows of each branch held at the last cut.
+    chains: Vec<Chain>,
+    /// The chunks of the snapshot that is being taken, by branch.
+    taking: Option<(Vec<Vec<StateChunk>>, Cut)>,
     /// The cuts whose segments are under way, oldest first.
     cuts: VecDeque<Cut>,
     here: Here,
@@ -81,7 +83,7 @@ impl SnapshotWriter {
         SnapshotWriter {
             orders: orders.ok(),
             written,
-            chain: Chain::default(),
+            chains: here.job.branches.iter().map(|_| Chain::default()).collect(),
             taking: None,
             cuts: VecDeque::new(),
             here: here.clone(),
@@ -95,50 +97,47 @@ impl SnapshotWriter {
 
     /// Begins a snapshot of the windows at the end of an interval, once the last one is written. They must
     /// stay as they are until [`SnapshotWriter::take`] says that it is taken.
-    pub(crate) fn begin(
-        &mut self,
-        interval: u32,
-        windows: &mut Keyed,
-        recall: Option<&mut Recall>,
-        capability: Capability<u64>,
-    ) {
-        let live = windows.labels();
-        // Records that are set aside are few, and written again each time.
-        let always = [KEYS, RECALL];
-        self.chain.retire(|label| always.contains(&label) || live.binary_search(&label).is_ok());
-        let whole = self.chain.is_long();
-        if whole {
-            self.chain.clear();
+    pub(crate) fn begin(&mut self, interval: u32, branches: &mut [Kept], capability: Capability<u64>) {
+        for (chain, kept) in self.chains.iter_mut().zip(branches.iter_mut()) {
+            let live = kept.windows.labels();
+            // Records that are set aside are few, and written again each time.
+            let always = [KEYS, RECALL];
+            chain.retire(|label| always.contains(&label) || live.binary_search(&label).is_ok());
+            let whole = chain.is_long();
+            if whole {
+                chain.clear();
+            }
+            let mut again = kept.windows.begin_snapshot(interval, whole);
+            if let Some(recall) = &mut kept.recall {
+                recall.begin_snapshot(whole);
+            }
+            if self.here.world.has(Plant::LoseKeys) {
+                again.push(interval.saturating_sub(1));
+            }
+            chain.release(KEYS, &again);
         }
-        let mut again = windows.begin_snapshot(interval, whole);
-        if let Some(recall) = recall {
-            recall.begin_snapshot(whole);
-        }
-        if self.here.world.has(Plant::LoseKeys) {
-            again.push(interval.saturating_sub(1));
-        }
-        self.chain.release(KEYS, &again);
-        self.taking = Some((Vec::new(), Cut { interval, shared: Vec::new(), capability }));
+        let chunks = branches.iter().map(|_| Vec::new()).collect();
+        self.taking = Some((chunks, Cut { interval, shared: Vec::new(), capability }));
     }
 
     /// Takes chunks for a moment. Returns whether the snapshot is taken, and with the lane.
-    pub(crate) fn take(&mut self, windows: &mut Keyed, mut recall: Option<&mut Recall>) -> bool {
+    pub(crate) fn take(&mut self, branches: &mut [Kept]) -> bool {
         let Some((chunks, _)) = &mut self.taking else { return true };
         let turn = self.here.world.now();
-        loop {
-            let chunk = windows.next_chunk();
-            match chunk.or_else(|| recall.as_mut().and_then(|recall| recall.next_chunk())) {
-                Some(chunk) => chunks.push(chunk),
-                None => break,
-            }
-            if self.here.world.now().saturating_duration_since(turn) >= TURN {
-                return false;
+        for (kept, chunks) in branches.iter_mut().zip(chunks) {
+            while let Some(chunk) = next_chunk(kept) {
+                chunks.push(chunk);
+                if self.here.world.now().saturating_duration_since(turn) >= TURN {
+                    return false;
+                }
             }
         }
         let Some((chunks, mut cut)) = self.taking.take() else { return true };
-        let superseded = chunks.iter().filter(|chunk| chunk.supersedes).map(|chunk| chunk.label);
-        self.chain.supersede(&superseded.chain([ASIDES]).collect::<Vec<_>>());
-        cut.shared = self.chain.segments();
+        for (chain, chunks) in self.chains.iter_mut().zip(&chunks) {
+            let superseded = chunks.iter().filter(|chunk| chunk.supersedes).map(|chunk| chunk.label);
+            chain.supersede(&superseded.chain([ASIDES]).collect::<Vec<_>>());
+            cut.shared.extend(chain.segments());
+        }
         // Without the lane the run has failed already.
         if let Some(orders) = &self.orders {
             orders.send(Order { interval: cut.interval, chunks, attempt: 0 });
@@ -157,7 +156,8 @@ impl SnapshotWriter {
                 let segments = written?;
                 let Some(mut cut) = self.cuts.pop_front() else { return Ok(None) };
                 for segment in segments {
-                    self.chain.push(cut.interval, segment.clone());
+                    let chain = segment.operator.branch().and_then(|branch| self.chains.get_mut(branch));
+                    chain.into_iter().for_each(|chain| chain.push(cut.interval, segment.clone()));
                     cut.shared.push(segment);
                 }
                 Ok(Some((cut.shared, cut.capability)))
@@ -171,31 +171,54 @@ impl SnapshotWriter {
     }
 }
 
-/// Writes the segments of a cut: one of keys and one of everything else, of which nothing stays as long as keys
-/// do. None where nothing has changed.
+fn next_chunk(kept: &mut Kept) -> Option<StateChunk> {
+    kept.windows.next_chunk().or_else(|| kept.recall.as_mut()?.next_chunk())
+}
+
+/// Writes the segments of a cut, of each branch one of keys and one of everything else, of which nothing stays as long
+/// as keys do. None where nothing has changed.
 fn write(store: &Store, writer: Writer, nonce: u64, order: &Order) -> Result<Vec<Segment>, StoreError> {
     let mut written = Vec::new();
-    for (letter, keys) in [('k', true), ('w', false)] {
-        // Each attempt has names of its own: what is there of an earlier one is not to be believed.
-        let attempt = if order.attempt == 0 { String::new() } else { format!("-{}", order.attempt) };
-        let Order { interval, .. } = order;
-        let name = format!("{interval:010}-{letter}{:03}-{nonce:016x}{attempt}", writer.worker);
-        let mut builder = SegmentBuilder::new(Operator::Window, writer);
-        for chunk in order.chunks.iter().filter(|chunk| (chunk.label == KEYS) == keys) {
-            let frame = Frame::new(Kind::State, &chunk.head, chunk.packed_parts())
-                .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
-            builder.push(chunk.label, frame);
+    for (branch, chunks) in order.chunks.iter().enumerate() {
+        for (letter, keys) in [('k', true), ('w', false)] {
+            let chunks = chunks.iter().filter(|chunk| (chunk.label == KEYS) == keys);
+            let name = name(order, branch, letter, writer, nonce);
+            match write_segment(store, name, SegmentBuilder::new(Operator::of_branch(branch), writer), chunks)
+            {
+                Ok(segment) => written.extend(segment),
+                Err(error) => {
+                    // What nobody will name only takes space, which may be what is missing.
+                    written.iter().for_each(|segment| store.discard(segment));
+                    return Err(error);
+                }
+            }
         }
-        if builder.is_empty() {
-            continue;
-        }
-        let (segment, pieces) = builder.finish(name);
-        if let Err(error) = store.write_segment(&segment, &pieces) {
-            // What nobody will name only takes space, which may be what is missing.
-            written.iter().for_each(|segment| store.discard(segment));
-            return Err(error);
-        }
-        written.push(segment);
     }
     Ok(written)
+}
+
+/// Each attempt has names of its own: what is there of an earlier one is not to be believed.
+fn name(order: &Order, branch: usize, letter: char, writer: Writer, nonce: u64) -> String {
+    let attempt = if order.attempt == 0 { String::new() } else { format!("-{}", order.attempt) };
+    let branch = if branch == 0 { String::new() } else { format!("b{branch}") };
+    format!("{:010}-{letter}{:03}{branch}-{nonce:016x}{attempt}", order.interval, writer.worker)
+}
+
+fn write_segment<'a>(
+    store: &Store,
+    name: String,
+    mut builder: SegmentBuilder,
+    chunks: impl Iterator<Item = &'a StateChunk>,
+) -> Result<Option<Segment>, StoreError> {
+    for chunk in chunks {
+        let frame = Frame::new(Kind::State, &chunk.head, chunk.packed_parts())
+            .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
+        builder.push(chunk.label, frame);
+    }
+    if builder.is_empty() {
+        return Ok(None);
+    }
+    let (segment, pieces) = builder.finish(name);
+    store.write_segment(&segment, &pieces)?;
+    Ok(Some(segment))
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int64Array, StringArray, UInt32Array};
 use event::{Batch, DataType, Expression, Field, Schema};
-use transform::{Transform, TransformSpec, compile};
+use transform::{BranchSpec, Transform, TransformSpec, compile};
 
 const KINDS: [&str; 6] = ["listen", "pause", "resume", "seek", "skip", "exit"];
 /// Rows that a measurement goes over, whatever the size of its batches.
@@ -76,8 +76,9 @@ fn podcast(schema: &Schema) -> Transform {
         ("exits", "count(*) FILTER (WHERE event_type = 'exit')"),
     ]
     .map(pair);
+    let branches = [BranchSpec { features: &features, ..BranchSpec::default() }];
     let spec =
-        TransformSpec { key: &["user_id".to_owned()], features: &features, ..TransformSpec::default() };
+        TransformSpec { key: &["user_id".to_owned()], branches: &branches, ..TransformSpec::default() };
     Transform::compile(schema, &spec).expect("the job compiles")
 }
 

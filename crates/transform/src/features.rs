@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use event::{Aggregate, Expression, Field, Own, RowSchema, Schema};
 
-use crate::bind::{Binder, Collector, InputName, PREVIOUS, Place, WINDOW, is_built_in};
+use crate::bind::{Binder, Collector, Condition, Inputs, PREVIOUS, Place, WINDOW, is_built_in};
 use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::{ExpressionError, NamedError};
@@ -32,9 +32,7 @@ pub struct Features {
     pub expressions: Vec<(String, Arc<dyn Expression>)>,
     /// The features of which expressions ask what they were in the key's previous row, each once.
     pub lags: Vec<usize>,
-    /// The columns that the calls read, each once, and what they are.
-    pub(crate) inputs: Vec<(InputName, Arc<Compiled>)>,
-    /// For each call in order the place of its filter, then of its argument, in `inputs`.
+    /// For each call in order the place of its filter, then of its argument, among the columns that were prepared.
     pub(crate) input_places: Vec<usize>,
 }
 
@@ -58,7 +56,21 @@ pub fn compile_features_with(
     schema: &Schema,
     own: &[Own],
 ) -> Result<Features, NamedError> {
-    let mut collector = Collector { own: own.to_vec(), ..Collector::default() };
+    compile_features_of(features, schema, own, None, &mut Inputs::default())
+}
+
+/// The same, of records for which a condition holds, where the columns that aggregates read are put to those that are
+/// known, unless they are there.
+pub(crate) fn compile_features_of(
+    features: &[(String, String)],
+    schema: &Schema,
+    own: &[Own],
+    only: Option<&Condition>,
+    inputs: &mut Inputs,
+) -> Result<Features, NamedError> {
+    let known = std::mem::take(inputs);
+    let only = only.cloned();
+    let mut collector = Collector { own: own.to_vec(), inputs: known, only, ..Collector::default() };
     for (name, sql) in features {
         let source = Source::new(sql);
         let bound = source
@@ -91,12 +103,12 @@ pub fn compile_features_with(
             .map_err(|error| NamedError { name: name.clone(), error })?;
         expressions.push((name, Arc::new(compiled)));
     }
+    *inputs = collector.inputs;
     Ok(Features {
         calls: collector.calls,
         aggregate_schema,
         expressions,
         lags: collector.lags,
-        inputs: collector.inputs,
         input_places: collector.input_places,
     })
 }

@@ -3,10 +3,12 @@
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
+use arrow_buffer::BooleanBuffer;
 use event::{DataType, Expression, Schema};
 
 use crate::ExpressionError;
-use crate::compiled::{Compiled, compile_over};
+use crate::bind::{Binder, Condition, Place};
+use crate::compiled::Compiled;
 use crate::source::Source;
 use crate::value::{Failures, Scope};
 
@@ -26,12 +28,24 @@ pub(crate) struct Gap {
 /// # Errors
 /// If it is no expression, or not a number.
 pub fn compile_gap_expression(sql: &str, schema: &Schema) -> Result<(), ExpressionError> {
-    compile_gap(sql, None, schema).map(|_| ())
+    compile_gap(sql, None, schema, None).map(|_| ())
 }
 
-pub(crate) fn compile_gap(sql: &str, longest: Option<i64>, schema: &Schema) -> Result<Gap, ExpressionError> {
+/// The same, of records for which a condition holds: it does not fail on others. No gap is more than `longest`
+/// microseconds.
+pub(crate) fn compile_gap(
+    sql: &str,
+    longest: Option<i64>,
+    schema: &Schema,
+    only: Option<&Condition>,
+) -> Result<Gap, ExpressionError> {
     let source = Source::new(sql);
-    let compiled = compile_over(&source, &source.parse()?, schema)?;
+    let bound = Binder::new(&source, schema, Place::Row).bind(&source.parse()?)?;
+    let bound = match only {
+        Some(only) => only.of(bound)?,
+        None => bound,
+    };
+    let compiled = Compiled::new(bound, schema)?;
     match compiled.data_type() {
         DataType::Double | DataType::Bigint => {
             Ok(Gap { seconds: compiled, longest: longest.unwrap_or(LONGEST).min(LONGEST) })
@@ -48,8 +62,13 @@ impl Gap {
         self.seconds.columns()
     }
 
-    /// The gap of each row; rows without one fail.
-    pub(crate) fn micros(&self, scope: Scope, failures: &mut Failures) -> Vec<i64> {
+    /// The gap of each row; rows without one fail, if they are among those that `mask` asks for.
+    pub(crate) fn micros(
+        &self,
+        scope: Scope,
+        mask: Option<&BooleanBuffer>,
+        failures: &mut Failures,
+    ) -> Vec<i64> {
         let column = self.seconds.column(scope, failures);
         let mut failed = vec![false; scope.rows];
         failures.iter().for_each(|failure| failed[failure.row] = true);
@@ -68,7 +87,8 @@ impl Gap {
                 Some(micros) if micros > self.longest => Some("too long"),
                 Some(_) => None,
             };
-            if let Some(wrong) = wrong.filter(|_| !failed) {
+            let asked = mask.is_none_or(|mask| mask.value(row));
+            if let Some(wrong) = wrong.filter(|_| !failed && asked) {
                 failures.push(row, format!("the gap of the session is {wrong}"));
             }
             gaps.push(micros.filter(|_| wrong.is_none()).unwrap_or(1));

@@ -28,6 +28,7 @@
 
 mod bind;
 mod branch;
+mod branch_inputs;
 mod calendar;
 mod compiled;
 mod dialect;
@@ -46,6 +47,7 @@ mod statement;
 mod transform;
 mod value;
 
+pub use branch_inputs::{BranchInputs, BranchSpec};
 pub use compiled::{Comparison, compile, compile_column, compile_comparison};
 pub use error::{ExpressionError, NamedError};
 pub use features::{AggregateCall, Features, compile_features, compile_features_with, own_name_error};

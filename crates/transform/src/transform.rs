@@ -1,18 +1,19 @@
 //! Everything that happens to a record before it is routed: derived columns, filters, the key, and the
-//! columns that the aggregates read.
+//! columns that the aggregates of all branches read.
 //!
 //! A record for which an expression fails is in nothing else, and no other record is touched by it.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use event::{Batch, Expression, Field, KeyShape, Own, RowFailure, Schema, key_hash};
 
-use crate::bind::{Binder, Bound, InputName, Place};
+use crate::bind::{Binder, Bound, Condition, InputName, Inputs, Place};
+use crate::branch_inputs::{BranchInputs, BranchSpec};
 use crate::compiled::{Compiled, compile_over};
-use crate::features::{Features, compile_features_with};
+use crate::features::compile_features_of;
 use crate::gap::{Gap, compile_gap};
 use crate::kernel::logic;
 use crate::nearest::suggestion;
@@ -31,12 +32,8 @@ pub struct TransformSpec<'a> {
     pub key: &'a [String],
     /// Whether NULL is a key as any other, as GROUP BY has it. If not, such a record fails.
     pub null_keys: bool,
-    /// Features of a window, in order.
-    pub features: &'a [(String, String)],
-    /// How many seconds after a record its session ends, where each record says so.
-    pub gap: Option<&'a str>,
-    /// The longest that may be, in microseconds, if it is less than 366 days.
-    pub gap_max: Option<i64>,
+    /// Who takes in the records that pass, and what of them. A record that the conditions of all leave out is filtered.
+    pub branches: &'a [BranchSpec<'a>],
     /// Aggregates of the program's own that features may use.
     pub own: &'a [Own],
 }
@@ -52,12 +49,14 @@ struct Inner {
     derived: Vec<Compiled>,
     /// All filters as one condition that is never NULL.
     filter: Option<Compiled>,
-    features: Features,
+    branches: Vec<BranchInputs>,
+    inputs: Inputs,
+    /// Each with the place of the input that says of which records it is asked for, unless it is of all.
+    gaps: Vec<(Gap, Option<usize>)>,
     key: Vec<usize>,
     null_keys: bool,
     key_shape: KeyShape,
     key_fields: Vec<Field>,
-    gap: Option<Gap>,
     /// Columns that are read of the rows that passed.
     read_of_passed: Vec<usize>,
     input_columns: Vec<usize>,
@@ -76,11 +75,8 @@ pub struct Transformed {
     pub keys: BinaryArray,
     /// Their hashes ([`event::key_hash`]).
     pub hashes: Vec<u64>,
-    /// Of the rows that passed, for each aggregate in order its filter column (booleans without NULL) if it has
-    /// one, then its argument column if it has one.
+    /// Of the rows that passed, the columns that the branches read, each once: [`BranchInputs`] knows which.
     pub inputs: Vec<ArrayRef>,
-    /// Of the rows that passed, where the job asks for it: after how many microseconds its session ends.
-    pub gaps: Option<Vec<i64>>,
 }
 
 impl Transform {
@@ -98,40 +94,62 @@ impl Transform {
             schema.push(Field::new(name.clone(), compiled.data_type()));
             derived.push(compiled);
         }
-        let filter = compile_filters(spec.filters, &schema)?;
+        let conditions = conditions(spec.branches, &schema)?;
+        let filter = compile_filters(spec.filters, &conditions, &schema)?;
         let key = spec.key.iter().map(|name| key_column(name, &schema)).collect::<Result<Vec<_>, _>>()?;
         let key_fields: Vec<Field> = key.iter().map(|&index| schema.fields()[index].clone()).collect();
         let key_shape = KeyShape::new(key_fields.iter().map(|field| field.data_type).collect());
         let key_shape = key_shape.map_err(|error| key_error(&spec.key.join(", "), error.to_string()))?;
-        let features = compile_features_with(spec.features, &schema, spec.own)?;
-
-        let gap = spec.gap.map(|sql| compile_gap(sql, spec.gap_max, &schema)).transpose();
-        let gap = gap.map_err(|error| NamedError { name: "gap".to_owned(), error })?;
-
-        let inputs = features.inputs.iter().flat_map(|(_, input)| input.columns());
-        let inputs = inputs.chain(gap.iter().flat_map(Gap::columns));
-        let read_of_passed = ascending(key.iter().copied().chain(inputs));
+        let (mut inputs, mut gaps, mut branches) = (Inputs::default(), Vec::new(), Vec::new());
+        // What the only branch leaves out is filtered already.
+        let alone = conditions.len() == 1;
+        for (branch, condition) in spec.branches.iter().zip(conditions) {
+            let condition = condition.filter(|_| !alone);
+            let features =
+                compile_features_of(branch.features, &schema, spec.own, condition.as_ref(), &mut inputs)?;
+            let gap = branch.gap.map(|sql| compile_gap(sql, branch.gap_max, &schema, condition.as_ref()));
+            let gap = gap.transpose();
+            let gap = gap.map_err(|error| NamedError { name: "gap".to_owned(), error })?;
+            let mask = condition.map(|Condition { bound, text }| {
+                let compiled = Compiled::new(bound, &schema);
+                let compiled = compiled.map_err(|error| NamedError { name: "where".to_owned(), error })?;
+                Ok(inputs.place_of(InputName::Filter(text), Arc::new(compiled)))
+            });
+            let mask = mask.transpose()?;
+            let gap = gap.map(|gap| {
+                gaps.push((gap, mask));
+                gaps.len() - 1
+            });
+            branches.push(BranchInputs { features, mask, gap });
+        }
+        for gap in branches.iter_mut().filter_map(|branch| branch.gap.as_mut()) {
+            *gap += inputs.0.len();
+        }
+        let columns = inputs.0.iter().flat_map(|(_, input)| input.columns());
+        let columns = columns.chain(gaps.iter().flat_map(|(gap, _)| gap.columns()));
+        let read_of_passed = ascending(key.iter().copied().chain(columns));
         let before = derived.iter().chain(&filter).flat_map(Compiled::columns);
         let all = before.chain(read_of_passed.iter().copied());
         let input_columns = ascending(all.filter(|&index| index < input.fields().len()));
         let inner = Inner {
             derived,
             filter,
-            features,
+            branches,
+            inputs,
+            gaps,
             key,
             null_keys: spec.null_keys,
             key_shape,
             key_fields,
-            gap,
             read_of_passed,
             input_columns,
         };
         Ok(Transform { inner: Arc::new(inner) })
     }
 
-    /// The features, with their aggregates.
-    pub fn features(&self) -> &Features {
-        &self.inner.features
+    /// What each branch takes of the inputs, in the order of the branches.
+    pub fn branches(&self) -> &[BranchInputs] {
+        &self.inner.branches
     }
 
     /// Types and encoding of the key.
@@ -176,7 +194,6 @@ impl Transform {
             inner.refuse_null_keys(scope, &mut later);
         }
         let mut inputs = inner.inputs(scope, &mut later);
-        let mut gaps = inner.gap.as_ref().map(|gap| gap.micros(scope, &mut later));
         let mut keys: Vec<ArrayRef> = inner.key.iter().map(|&index| Arc::clone(&columns[index])).collect();
         if !later.is_empty() {
             let survivors = !&failures_of(scope.rows, &later);
@@ -184,13 +201,12 @@ impl Transform {
             let selected = UInt32Array::from(survivors.clone());
             let all: Vec<u32> = kept.unwrap_or_else(|| (0..rows as u32).collect());
             inputs.iter_mut().chain(&mut keys).for_each(|column| *column = take_rows(column, &selected));
-            gaps = gaps.map(|gaps| survivors.iter().map(|&row| gaps[row as usize]).collect());
             kept = Some(survivors.iter().map(|&row| all[row as usize]).collect());
             failures.extend_selected(later, &all);
         }
         let keys = inner.key_shape.encode(&keys);
         let hashes = (0..keys.len()).map(|row| key_hash(keys.value(row))).collect();
-        Transformed { failures: failures.finish(), kept, filtered, keys, hashes, inputs, gaps }
+        Transformed { failures: failures.finish(), kept, filtered, keys, hashes, inputs }
     }
 }
 
@@ -227,9 +243,9 @@ impl Inner {
         }
     }
 
-    /// The columns that the aggregates read, in their order; a column that several read is made once.
+    /// The columns that the branches read: those of aggregates and conditions, and behind them gaps.
     fn inputs(&self, scope: Scope, failures: &mut Failures) -> Vec<ArrayRef> {
-        let made = self.features.inputs.iter().map(|(name, input)| {
+        let made = self.inputs.0.iter().map(|(name, input)| {
             let column = input.column(scope, failures);
             match name {
                 InputName::Filter(_) if column.null_count() > 0 => {
@@ -238,8 +254,13 @@ impl Inner {
                 _ => column,
             }
         });
-        let made: Vec<ArrayRef> = made.collect();
-        self.features.input_places.iter().map(|&place| Arc::clone(&made[place])).collect()
+        let mut made: Vec<ArrayRef> = made.collect();
+        for (gap, mask) in &self.gaps {
+            let mask = mask.map(|place| made[place].as_boolean().values());
+            let micros = gap.micros(scope, mask, failures);
+            made.push(Arc::new(Int64Array::from(micros)));
+        }
+        made
     }
 }
 
@@ -259,23 +280,50 @@ fn ascending(columns: impl Iterator<Item = usize>) -> Vec<usize> {
     columns
 }
 
+/// The condition of each branch that has one.
+fn conditions(branches: &[BranchSpec<'_>], schema: &Schema) -> Result<Vec<Option<Condition>>, NamedError> {
+    let condition = |branch: &BranchSpec<'_>| {
+        let Some(sql) = branch.condition else { return Ok(None) };
+        let source = Source::new(sql);
+        let bound = source.parse().and_then(|tree| {
+            let bound = Binder::new(&source, schema, Place::Row).bind_filter(&tree)?;
+            Ok(Condition { bound, text: tree.to_string() })
+        });
+        bound.map(Some).map_err(|error| NamedError { name: "where".to_owned(), error })
+    };
+    branches.iter().map(condition).collect()
+}
+
 /// All filters joined: each is taken as false where it is NULL, and a later one is not evaluated, and so cannot
-/// fail, where an earlier one is false.
-fn compile_filters(filters: &[(String, String)], schema: &Schema) -> Result<Option<Compiled>, NamedError> {
-    let mut terms = Vec::with_capacity(filters.len());
+/// fail, where an earlier one is false. The last one is that some branch takes the record in.
+fn compile_filters(
+    filters: &[(String, String)],
+    conditions: &[Option<Condition>],
+    schema: &Schema,
+) -> Result<Option<Compiled>, NamedError> {
+    let mut terms = Vec::with_capacity(filters.len() + 1);
     for (name, sql) in filters {
         let source = Source::new(sql);
         let bound =
             source.parse().and_then(|tree| Binder::new(&source, schema, Place::Row).bind_filter(&tree));
         terms.push(bound.map_err(|error| NamedError { name: name.clone(), error })?);
     }
-    let compiled = match terms.len() {
-        0 => return Ok(None),
-        1 => Compiled::new(terms.remove(0), schema),
-        _ => Bound::junction(true, terms, 0..0).and_then(|bound| Compiled::new(bound, schema)),
-    };
-    let name = || filters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-    compiled.map(Some).map_err(|error| NamedError { name: name(), error })
+    let names = filters.iter().map(|(name, _)| name.as_str()).chain(["where"]).collect::<Vec<_>>();
+    let named = |error| NamedError { name: names.join(", "), error };
+    let all: Option<Vec<Bound>> =
+        conditions.iter().map(|condition| Some(condition.as_ref()?.bound.clone())).collect();
+    if let Some(any) = all.filter(|all| !all.is_empty()) {
+        terms.push(join(false, any).map_err(named)?);
+    }
+    if terms.is_empty() {
+        return Ok(None);
+    }
+    join(true, terms).and_then(|bound| Compiled::new(bound, schema)).map(Some).map_err(named)
+}
+
+/// `AND` or `OR` of terms, of which there is one at least.
+fn join(conjunction: bool, mut terms: Vec<Bound>) -> Result<Bound, ExpressionError> {
+    if terms.len() > 1 { Bound::junction(conjunction, terms, 0..0) } else { Ok(terms.remove(0)) }
 }
 
 fn key_column(name: &str, schema: &Schema) -> Result<usize, NamedError> {

@@ -10,7 +10,7 @@ use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float64Array, StringArray};
 use event::{Batch, DataType, Field, Schema, key_hash};
 use proptest::prelude::*;
-use transform::{Transform, TransformSpec, Transformed};
+use transform::{BranchSpec, Transform, TransformSpec, Transformed};
 
 /// user, kind, duration, amount
 type Row<'a> = (Option<&'a str>, Option<&'a str>, Option<f64>, Option<&'a str>);
@@ -51,8 +51,9 @@ fn batch(rows: &[Row], coded: bool) -> Batch {
 fn job(derived: &[(&str, &str)], filters: &[(&str, &str)], features: &[(&str, &str)]) -> Transform {
     let (derived, filters, features) = (pairs(derived), pairs(filters), pairs(features));
     let key = ["user_id".to_owned()];
-    let (derived, filters, key, features) = (&derived[..], &filters[..], &key[..], &features[..]);
-    let spec = TransformSpec { derived, filters, key, features, ..TransformSpec::default() };
+    let branches = [BranchSpec { features: &features, ..BranchSpec::default() }];
+    let (derived, filters, key, branches) = (&derived[..], &filters[..], &key[..], &branches[..]);
+    let spec = TransformSpec { derived, filters, key, branches, ..TransformSpec::default() };
     Transform::compile(&schema(), &spec).unwrap()
 }
 
@@ -156,8 +157,57 @@ fn a_column_that_two_aggregates_read_is_made_once() {
     let (sum, count) = (format!("sum(duration_s) {listens}"), format!("count(*) {listens}"));
     let transform = job(&[], &[], &[("s", &sum), ("n", &count), ("m", "max(duration_s)")]);
     let inputs = transform.apply(&batch(ROWS.split_at(2).0, true)).inputs;
+    assert_eq!(inputs.len(), 2);
+    let inputs = transform.branches()[0].inputs(&inputs);
     assert_eq!(inputs.len(), 4);
     assert!(Arc::ptr_eq(&inputs[0], &inputs[2]) && Arc::ptr_eq(&inputs[1], &inputs[3]));
+}
+
+#[test]
+fn branches_share_columns_and_do_not_fail_outside_of_their_conditions() {
+    let (key, common) = (["user_id".to_owned()], pairs(&[("s", "sum(duration_s)"), ("n", "count(*)")]));
+    let own = pairs(&[
+        ("s", "sum(CAST(amount AS bigint))"),
+        ("d", "max(duration_s) FILTER (WHERE CAST(amount AS bigint) > 1)"),
+    ]);
+    let branches = [
+        BranchSpec { condition: Some("duration_s < 4"), features: &common, ..BranchSpec::default() },
+        BranchSpec {
+            condition: Some("event_type = 'listen' AND amount < 'x'"),
+            features: &own,
+            gap: Some("CAST(amount AS double)"),
+            ..BranchSpec::default()
+        },
+    ];
+    let spec = TransformSpec { key: &key, branches: &branches, ..TransformSpec::default() };
+    let transform = Transform::compile(&schema(), &spec).unwrap();
+    let rows = [
+        (Some("a"), Some("listen"), Some(1.5), Some("1")),
+        (Some("b"), Some("pause"), Some(2.0), Some("x")),
+        // In no branch, so that neither its key nor its amount matters.
+        (None, Some("seek"), None, Some("?")),
+        (Some("d"), Some("listen"), None, Some("0")),
+        (Some("e"), Some("listen"), Some(9.0), Some("2")),
+        (Some("f"), Some("listen"), Some(3.0), Some("!")),
+    ];
+    let transformed = transform.apply(&batch(&rows, true));
+    assert_eq!(
+        failures(&transformed),
+        [(3, "the gap of the session is not above zero"), (5, "'!' is not a bigint")]
+    );
+    assert_eq!((transformed.filtered, keys(&transformed)), (1, vec!["a", "b", "e"]));
+    let inputs = &transformed.inputs;
+    // A mask for each, the duration that both read, a filter, an amount, and the gaps.
+    assert_eq!(inputs.len(), 6);
+    let [first, second] = transform.branches() else { panic!("two branches") };
+    let mask = |branch: &transform::BranchInputs| branch.mask(inputs).unwrap().iter().collect::<Vec<_>>();
+    assert_eq!((mask(first), mask(second)), (vec![true, true, false], vec![true, false, true]));
+    assert_eq!(first.inputs(inputs)[0].as_primitive::<Float64Type>().values(), &[1.5, 2.0, 9.0]);
+    assert!(Arc::ptr_eq(&first.inputs(inputs)[0], &second.inputs(inputs)[2]));
+    let amounts = second.inputs(inputs)[0].as_primitive::<Int64Type>().iter().collect::<Vec<_>>();
+    assert_eq!(amounts, [Some(1), None, Some(2)]);
+    let gaps = second.gaps(inputs).unwrap();
+    assert_eq!((first.gaps(inputs), gaps[0], gaps[2]), (None, 1_000_000, 2_000_000));
 }
 
 #[test]

@@ -53,6 +53,16 @@ impl Keyed {
         }
     }
 
+    /// The same, which say of records that they might not hold, and that bring their first bytes along, which they hold:
+    /// [`Judged::held`].
+    #[must_use]
+    pub fn telling_held(self) -> Self {
+        match self {
+            Keyed::InOrder(sequence) => Keyed::InOrder(Box::new(sequence.telling_held())),
+            sliced @ Keyed::Sliced(_) => sliced,
+        }
+    }
+
     /// Closes what is due where the least of the partitions goes on at `place`, and hands the rows to `emit`.
     /// Stops after about `rows_max`; returns whether it is done. Until then it is to be called again with the same
     /// place.

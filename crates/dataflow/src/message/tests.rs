@@ -11,7 +11,7 @@ use super::*;
 enum With {
     /// Nothing but what is folded.
     Nothing,
-    /// Their places, since their order matters, and the gaps of their sessions.
+    /// Their places, since their order matters.
     Places,
     /// Their places and first bytes, since they are behind their partition's watermark.
     Raw,
@@ -39,14 +39,13 @@ fn records(rows: usize, with: With) -> Columns {
         inputs,
         seen: (0..placed as i64).map(|row| i64::MIN + row).collect(),
         raw: (with == With::Raw).then(|| (0..rows).map(raw).collect()),
-        gaps: (with == With::Places).then(|| (1..=rows as i64).collect()),
     }
 }
 
 /// All that records consist of, to be compared.
 fn parts(columns: &Columns) -> impl PartialEq + std::fmt::Debug + '_ {
-    let Columns { keys, hashes, times, offsets, inputs, seen, raw, gaps } = columns;
-    (keys, hashes, times, offsets, inputs, seen, (raw, gaps))
+    let Columns { keys, hashes, times, offsets, inputs, seen, raw } = columns;
+    (keys, hashes, times, offsets, inputs, seen, raw)
 }
 
 fn parcel(content: Content) -> Vec<u8> {

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use checkpoint::Store;
-use event::{Counts, Epoch, Reason, Rejected, Rows};
-use serde_bytes::ByteBuf;
+use event::{Counts, Epoch};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -19,13 +18,13 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
-use window::{Arrival, Arrivals, Keyed, LateRecord, Recall, Run, Windows};
 
 use super::{Output, all_reached, is_past, wake};
+use crate::branches::Branches;
 use crate::custody::Slot;
 use crate::fault::Faults;
 use crate::job::RunError;
-use crate::message::{Columns, Item, Mark, Parcel, Part};
+use crate::message::{Features, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
 use crate::snapshot::SnapshotWriter;
 use crate::standing::{Global, Heard};
@@ -34,9 +33,7 @@ use crate::worker::Here;
 
 /// What the window operator starts with.
 pub(crate) struct Restored {
-    pub(crate) windows: Keyed,
-    /// What is remembered of keys, if anything.
-    pub(crate) recall: Option<Recall>,
+    pub(crate) branches: Branches,
     /// How far all workers are.
     pub(crate) global: Global,
     /// Where snapshots go, if the job keeps state.
@@ -47,7 +44,7 @@ pub(crate) struct Restored {
 
 /// Its outputs.
 pub(crate) struct Closed<'scope> {
-    pub(crate) rows: StreamVec<'scope, u64, Rows>,
+    pub(crate) rows: StreamVec<'scope, u64, Features>,
     pub(crate) items: StreamVec<'scope, u64, Item>,
     pub(crate) parts: StreamVec<'scope, u64, Part>,
 }
@@ -72,7 +69,7 @@ pub(crate) fn window<'scope>(
     let mut builder = OperatorBuilder::new("Window".to_owned(), scope);
     let address = builder.operator_info().address;
     let activator = scope.worker().sync_activator_for(address.to_vec());
-    let (rows, row_stream) = builder.new_output::<Vec<Rows>>();
+    let (rows, row_stream) = builder.new_output::<Vec<Features>>();
     let (items, item_stream) = builder.new_output::<Vec<Item>>();
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
     // What comes out is tied to marks: a tick has one from every worker, after its parcels.
@@ -83,16 +80,13 @@ pub(crate) fn window<'scope>(
 
     let mut operator = Windowing {
         interval: here.first_interval,
-        windows: keyed.windows,
-        recall: keyed.recall,
+        branches: keyed.branches,
         measured: None,
         global: keyed.global,
         heard: keyed.heard,
         activator: scope.activator_for(address),
         waiting: BTreeMap::new(),
         ticks: BTreeMap::new(),
-        counts: Counts::default(),
-        late: Vec::new(),
         slot: here.control.custody().of_windows(here.worker, here.partitions.len()),
         faults: Faults::of_environment(),
         cut: None,
@@ -142,8 +136,7 @@ struct Tick {
 struct Windowing {
     /// The interval whose records are taken in.
     interval: u32,
-    windows: Keyed,
-    recall: Option<Recall>,
+    branches: Branches,
     /// When it was last said what they hold.
     measured: Option<Instant>,
     global: Global,
@@ -152,8 +145,6 @@ struct Windowing {
     /// Parcels of later intervals.
     waiting: BTreeMap<Epoch, Vec<Parcel>>,
     ticks: BTreeMap<Epoch, Tick>,
-    counts: Counts,
-    late: Vec<Rejected>,
     /// Where they note which records are in hand.
     slot: Option<Arc<Slot>>,
     faults: Faults,
@@ -162,7 +153,7 @@ struct Windowing {
     /// Whether a snapshot is being taken; the windows stay as they are until it is.
     saving: bool,
     snapshots: Option<SnapshotWriter>,
-    rows: Output<Rows>,
+    rows: Output<Features>,
     items: Output<Item>,
     parts: Output<Part>,
     here: Here,
@@ -191,15 +182,7 @@ impl Windowing {
         };
         self.faults.meet(&columns.keys, &columns.times);
         let series = self.here.partitions[partition as usize].series;
-        match &mut self.windows {
-            Keyed::Sliced(windows) => {
-                let (windowed, late) = insert(windows, partition, &columns);
-                self.counts.windowed += windowed;
-                self.counts.add_late(late.len() as u64);
-                self.late.extend(late.into_iter().map(rejected));
-            }
-            Keyed::InOrder(sequence) => sequence.hold(run(partition, series, columns)),
-        }
+        self.branches.insert(partition, series, columns);
     }
 
     /// Applies what the frontiers allow: marks, then cuts, interval by interval.
@@ -227,7 +210,7 @@ impl Windowing {
             let is_busy = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_busy() && !overlap);
             let Some(cut) = self.cut.take_if(|_| over && !is_busy) else { break };
             if let Some(snapshots) = &mut self.snapshots {
-                snapshots.begin(self.interval, &mut self.windows, self.recall.as_mut(), cut);
+                snapshots.begin(self.interval, self.branches.kept(), cut);
             }
             self.saving = true;
         }
@@ -237,11 +220,7 @@ impl Windowing {
     /// Goes on with the snapshot of the interval that is over. Once it is taken, the next one begins, with
     /// the parcels that have come in the meantime.
     fn take_snapshot(&mut self) -> bool {
-        if self
-            .snapshots
-            .as_mut()
-            .is_some_and(|snapshots| !snapshots.take(&mut self.windows, self.recall.as_mut()))
-        {
+        if self.snapshots.as_mut().is_some_and(|snapshots| !snapshots.take(self.branches.kept())) {
             return false;
         }
         self.saving = false;
@@ -271,27 +250,17 @@ impl Windowing {
             self.cut.get_or_insert_with(|| parts.clone());
         }
         let place = self.global.place();
-        self.windows.set_reached(self.global.reached());
+        self.branches.set_reached(self.global.reached());
         let mut output = self.rows.activate();
         let mut session = output.session(rows);
-        let (detection, recall) = (&self.here.job.detection, &mut self.recall);
-        let mut give = |rows| {
-            session.give(match recall {
-                Some(recall) => detection.remember(rows, recall),
-                None => rows,
-            });
-        };
-        if !self.windows.advance_some(place, EMIT_ROWS, &mut give) {
+        let mut give = |branch, rows| session.give(Features { branch, rows });
+        if !self.branches.advance_some(place, EMIT_ROWS, &mut give) {
             return false;
         }
         drop(session);
-        let judged = self.windows.take_judged();
-        self.counts.windowed += judged.windowed;
-        self.counts.add_late(judged.late.len() as u64);
-        self.late.extend(judged.late.into_iter().map(rejected));
-        let counts = std::mem::take(&mut self.counts);
+        let (counts, late) = self.branches.take_counts();
         if counts != Counts::default() {
-            let late = self.late.drain(..).map(Item::Rejected);
+            let late = late.into_iter().map(Item::Rejected);
             self.items.activate().session(items).give_iterator(late.chain([Item::Counts(counts)]));
         }
         self.ticks.remove(&epoch);
@@ -303,16 +272,14 @@ impl Windowing {
     /// # Errors
     /// If those are more keys than there may be.
     fn measure(&mut self) -> Result<(), RunError> {
-        let remembered = self.recall.as_ref().map_or(0, Recall::keys);
-        let (keys, max) = (self.windows.keys().max(remembered) as u64, self.here.job.keys_max);
+        let (keys, max) = (self.branches.keys() as u64, self.here.job.keys_max);
         if let Some(max) = max.filter(|max| keys > *max) {
             return Err(RunError::TooManyKeys { worker: self.here.worker, keys, max });
         }
         let now = self.here.world.now();
         if self.measured.is_none_or(|before| now.saturating_duration_since(before) >= MEASURED_EVERY) {
             self.measured = Some(now);
-            let bytes = self.windows.bytes() + self.recall.as_ref().map_or(0, Recall::bytes);
-            let held = HeldState { keys, bytes: bytes as u64 };
+            let held = HeldState { keys, bytes: self.branches.bytes() as u64 };
             self.here.control.vitals().holds(self.here.worker, held);
         }
         Ok(())
@@ -326,51 +293,4 @@ impl Windowing {
         }
         Ok(())
     }
-}
-
-/// Takes records into windows that keys share. Returns how many are in one, and those that are late.
-fn insert(windows: &mut Windows, partition: u32, columns: &Columns) -> (u64, Vec<LateRecord>) {
-    let arrivals = Arrivals {
-        keys: &columns.keys,
-        hashes: &columns.hashes,
-        times: &columns.times,
-        inputs: &columns.inputs,
-        partition,
-        offsets: &columns.offsets,
-    };
-    let Some(raw) = &columns.raw else {
-        windows.insert(&arrivals);
-        return (columns.times.len() as u64, Vec::new());
-    };
-    let judged = windows.insert_behind(&arrivals, &columns.seen);
-    let late = judged.iter().enumerate().filter(|(_, arrival)| **arrival == Arrival::Late);
-    let late: Vec<LateRecord> = late
-        .map(|(row, _)| LateRecord {
-            partition,
-            offset: columns.offsets[row],
-            seen: columns.seen[row],
-            time: columns.times[row],
-            raw: raw[row].to_vec(),
-        })
-        .collect();
-    ((judged.len() - late.len()) as u64, late)
-}
-
-/// The quarantine row of a record that no window holds.
-fn rejected(late: LateRecord) -> Rejected {
-    Rejected {
-        seen: late.seen,
-        partition: late.partition,
-        offset: late.offset,
-        reason: Reason::Late,
-        detail: format!("{} us behind the watermark of its partition", late.seen.saturating_sub(late.time)),
-        raw: late.raw,
-    }
-}
-
-/// Records that are to wait for their turn.
-fn run(partition: u32, series: u32, columns: Columns) -> Run {
-    let Columns { keys, hashes, times, offsets, inputs, seen, raw, gaps } = columns;
-    let raw = raw.unwrap_or_default().into_iter().map(ByteBuf::into_vec).collect();
-    Run { partition, series, keys, hashes, times, seen, offsets, gaps, inputs, raw }
 }

@@ -356,7 +356,7 @@ fn read(
 ) -> Result<(), StoreError> {
     let number = manifest.number;
     match segment.operator {
-        Operator::Window => {
+        Operator::Window | Operator::Branch(_) => {
             store.read_chunk::<ChunkHead>(number, segment, offset, chunk, Kind::State).map(drop)
         }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),

@@ -7,6 +7,7 @@
 //!
 //! The sections are read by hand rather than by serde: serde stops at the first mistake.
 
+pub mod branch;
 pub mod detection;
 pub mod diagnostic;
 pub mod duration;
@@ -34,6 +35,7 @@ use std::path::Path;
 
 use crate::sql;
 
+pub use branch::Branch;
 pub use detection::{Named, Rule, Transform};
 pub use diagnostic::{Code, Diagnostic};
 pub use event::Event;
@@ -71,14 +73,8 @@ pub struct Config {
     pub flow: Flow,
     /// `[transform]`
     pub transform: Transform,
-    /// `[window]`, and where it stands.
-    pub window: Option<(Window, Place)>,
-    /// `[features] NAME = "aggregates"`: one row for each key and window.
-    pub features: Vec<Named>,
-    /// `[score] NAME = "expression"` over the key, the window and features, in order; each may use those before.
-    pub scores: Vec<Named>,
-    /// `[rules.ID]`, by id.
-    pub rules: Vec<Rule>,
+    /// The windows and what becomes of their rows: one branch, or each `[branch.NAME]`. Never empty.
+    pub branches: Vec<Branch>,
     /// `[sink.NAME]`
     pub sinks: Vec<Sink>,
     /// `[sink.quarantine]`, `[sink.late]`
@@ -89,15 +85,6 @@ pub struct Config {
     pub supervise: Supervise,
     /// `[state]`
     pub state: Option<State>,
-}
-
-impl Config {
-    /// How long a row of a key is recalled; of no use without windows.
-    pub fn lag_within(&self) -> std::time::Duration {
-        const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
-        let Some((window, _)) = &self.window else { return DAY };
-        window.lag_within.unwrap_or_else(|| window.slide().map_or(DAY, |slide| DAY.max(2 * slide)))
-    }
 }
 
 /// What a configuration is read from.
@@ -209,16 +196,14 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let limits = limits::read_limits(&mut root, reader);
     let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
-    let window = window::read_window(&mut root, reader);
-    let features = detection::read_expressions(&mut root, reader, "features");
-    let scores = detection::read_expressions(&mut root, reader, "score");
-    let rules = detection::read_rules(&mut root, reader);
+    let branches = branch::read_branches(&mut root, reader);
     let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
     let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
-    let (sinks, rejects) = sink::read_sinks(&mut root, reader, has_state);
+    let has_columns = branches.iter().any(|branch| branch.columns.is_some());
+    let (sinks, rejects) = sink::read_sinks(&mut root, reader, has_state, has_columns);
     root.finish(reader);
     Config {
         name,
@@ -228,10 +213,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         limits,
         flow,
         transform,
-        window,
-        features,
-        scores,
-        rules,
+        branches,
         sinks,
         rejects,
         mesh,

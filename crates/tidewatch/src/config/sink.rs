@@ -47,8 +47,8 @@ pub enum Format {
     /// `"plain"`: rows of `columns`, an ordered list of columns and `expression AS name`, over the key,
     /// `window_start`, `window_end`, features, scores, `rule` and `severity`.
     Plain {
-        /// The columns.
-        columns: Vec<Sql>,
+        /// The columns; without them those of each branch.
+        columns: Option<Vec<Sql>>,
     },
 }
 
@@ -94,8 +94,14 @@ enum FormatKind {
 const MODES: &[(&str, Mode)] = &[("exactly_once", Mode::ExactlyOnce), ("at_once", Mode::AtOnce)];
 const FORMATS: &[(&str, FormatKind)] = &[("alert", FormatKind::Alert), ("plain", FormatKind::Plain)];
 
-/// Reads the sinks, in the order of the file, and those with reserved names.
-pub(super) fn read_sinks(root: &mut Section, reader: &mut Reader, state: bool) -> (Vec<Sink>, Rejects) {
+/// Reads the sinks, in the order of the file, and those with reserved names. `of_branches` says whether branches have
+/// columns.
+pub(super) fn read_sinks(
+    root: &mut Section,
+    reader: &mut Reader,
+    state: bool,
+    of_branches: bool,
+) -> (Vec<Sink>, Rejects) {
     let (mut sinks, mut rejects) = (Vec::new(), Rejects::default());
     for (entry, mut section) in root.sections(reader, "sink", "sink") {
         let place = section.place().clone();
@@ -110,7 +116,7 @@ pub(super) fn read_sinks(root: &mut Section, reader: &mut Reader, state: bool) -
             *(if entry.name == LATE { &mut rejects.late } else { &mut rejects.quarantine }) = sink;
             continue;
         }
-        let format = read_format(&mut section, reader);
+        let format = read_format(&mut section, reader, of_branches);
         section.finish(reader);
         if let Some(format) = format {
             sinks.push(Sink { name: entry.name.clone(), place, target, mode, format });
@@ -147,7 +153,7 @@ fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state:
     mode
 }
 
-fn read_format(section: &mut Section, reader: &mut Reader) -> Option<Format> {
+fn read_format(section: &mut Section, reader: &mut Reader, of_branches: bool) -> Option<Format> {
     let kind = section.or(reader, "format", (FormatKind::Alert, "\"alert\""), one_of(FORMATS));
     if kind == FormatKind::Alert {
         if let Some(entry) = section.entry("columns") {
@@ -156,12 +162,15 @@ fn read_format(section: &mut Section, reader: &mut Reader) -> Option<Format> {
         }
         return Some(Format::Alert);
     }
+    if of_branches && section.entry("columns").is_none() {
+        return Some(Format::Plain { columns: None });
+    }
     let help = "add `columns = [\"user_id\", \"round(score, 4) AS score\"]`";
     let list = section.required(reader, "columns", help, |_, node| Ok(node.clone()))?;
-    read_columns(&list, reader).map(|columns| Format::Plain { columns })
+    read_columns(&list, reader).map(|columns| Format::Plain { columns: Some(columns) })
 }
 
-fn read_columns(list: &Node, reader: &mut Reader) -> Option<Vec<Sql>> {
+pub(super) fn read_columns(list: &Node, reader: &mut Reader) -> Option<Vec<Sql>> {
     let Value::Array(nodes) = &list.value else {
         reader.report(wrong_type(list, "a list of expressions"));
         return None;

@@ -23,7 +23,7 @@ pub(super) struct Compiler<'a> {
 }
 
 /// A score or a feature with its compiled expression.
-type Compiled = (String, Arc<dyn Expression>);
+pub(super) type Compiled = (String, Arc<dyn Expression>);
 
 impl<'a> Compiler<'a> {
     pub(super) fn new(reading: &'a Reading, own: &'a [Own]) -> Self {

@@ -3,26 +3,26 @@
 //! Every expression is compiled by itself, so that one run names all mistakes; a name whose own expression
 //! is wrong is not reported again where it is used. Opens no file and no socket.
 
+mod branch;
 mod expressions;
+mod identity;
 mod input;
 mod output;
 mod windows;
 
 use std::time::Duration;
 
-use alert::{Output, Renderer};
 use dataflow::{Flow, Job, StateSpec};
-use detect::Detection;
 use event::{Own, SinkId};
-use transform::{Transform, TransformSpec, own_name_error};
+use transform::{BranchSpec, Transform, TransformSpec, own_name_error};
 
-use crate::config::duration::format_instant;
-use crate::config::event::{Event, NullKey};
+use crate::config::event::NullKey;
 use crate::config::sink::{LATE, QUARANTINE};
-use crate::config::{Code, Config, Diagnostic, Quarantine, Reading, WindowShape, source};
+use crate::config::{Branch, Code, Config, Diagnostic, Quarantine, Reading, WindowShape, source};
+use branch::Shared;
 use expressions::Compiler;
+use identity::identity;
 use input::Input;
-use windows::{window_text, windowing};
 
 /// Compiles what was read.
 ///
@@ -73,16 +73,9 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let input = Input::of(config, compiler);
     let columns = compiler.derive(&config.transform.derived, input.schema());
     compiler.filters(&config.transform.filters, &columns);
-    let features = compiler.features(&config.features, &columns);
-    if let Some((window, _)) = &config.window
-        && let WindowShape::SessionBy { gap } = &window.shape
-    {
-        compiler.gap(gap, &columns);
-    }
     let key_fields = compiler.key_fields(&config.event, &columns);
-    let (row, scores) = compiler.scores(&key_fields, &features, &config.scores);
-    let rules = compiler.rules(&config.rules, &row);
-    let sinks = compiler.sinks(config, &row);
+    let drafts = compiler.branches(config, &key_fields, &columns);
+    let mut sinks = compiler.sinks(config, &key_fields);
     if !compiler.diagnostics.is_empty() || !compiler.reading_is_good() {
         return None;
     }
@@ -90,29 +83,17 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let texts = Texts::of(config, compiler.own);
     let decode = input.used_by(&texts.transform(&input.schema())?)?;
     let transform = texts.transform(&decode.schema())?;
-    let (window, _) = config.window.as_ref()?;
-    let window = windowing(window).ok()?;
-    let (detection_rules, alert_rules) = rules.into_iter().unzip();
-    let (mut sinks, formats): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
     let mut add = |name: &str, sink: &Option<Quarantine>| {
         sinks.push(output::quarantine_spec(name, sink.as_ref()?));
         Some(SinkId(sinks.len() as u16 - 1))
     };
     let quarantine = add(QUARANTINE, &config.rejects.quarantine);
     let late = add(LATE, &config.rejects.late).or(quarantine);
-    let detection = Detection::new(
-        transform.key_fields().to_vec(),
-        transform.key_shape().clone(),
-        transform.features().expressions.clone(),
-        scores,
-        detection_rules,
-    )
-    .ok()?
-    .recalling(transform.features().lags.clone());
-    check_lags(config, &transform, compiler)?;
-    let outputs = formats.into_iter().zip(0..).map(|(format, sink)| Output { sink: SinkId(sink), format });
-    let row = detection.row_schema().clone();
-    let renderer = Renderer::new(&config.name, row, alert_rules, outputs.collect(), quarantine);
+    branch::check_lags(config, &transform, compiler)?;
+    let shared = Shared { config, transform: &transform, quarantine };
+    let parts = drafts.into_iter().zip(&config.branches).zip(transform.branches()).enumerate();
+    let branches = parts.map(|(number, ((draft, of), inputs))| draft.finish(number, of, inputs, &shared));
+    let branches = branches.collect::<Option<Vec<_>>>()?;
     Some(Job {
         name: config.name.clone(),
         sources: config.sources.iter().map(source_spec).collect(),
@@ -122,11 +103,8 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         identity: identity(config, &decode, &texts, &transform),
         decode,
         transform,
-        window,
-        detection,
-        lag_within: micros(config.lag_within()),
+        branches,
         keys_max: config.limits.keys,
-        renderer,
         sinks,
         quarantine,
         late,
@@ -151,10 +129,30 @@ struct Texts<'a> {
     filters: Vec<(String, String)>,
     key: Vec<String>,
     null_keys: bool,
+    branches: Vec<BranchTexts>,
+    own: &'a [Own],
+}
+
+struct BranchTexts {
+    condition: Option<String>,
     features: Vec<(String, String)>,
     gap: Option<String>,
     gap_max: Option<i64>,
-    own: &'a [Own],
+}
+
+impl BranchTexts {
+    fn of(branch: &Branch) -> Self {
+        let window = branch.window.as_ref().map(|(window, _)| window);
+        BranchTexts {
+            condition: branch.condition.as_ref().map(|condition| condition.text.clone()),
+            features: expressions::texts(&branch.features),
+            gap: window.and_then(|window| match &window.shape {
+                WindowShape::SessionBy { gap } => Some(gap.text.clone()),
+                _ => None,
+            }),
+            gap_max: window.and_then(windows::longest_gap),
+        }
+    }
 }
 
 impl<'a> Texts<'a> {
@@ -164,26 +162,29 @@ impl<'a> Texts<'a> {
             filters: expressions::texts(&config.transform.filters),
             key: config.event.key.clone(),
             null_keys: config.event.null_key == NullKey::Group,
-            features: expressions::texts(&config.features),
-            gap: config.window.as_ref().and_then(|(window, _)| match &window.shape {
-                WindowShape::SessionBy { gap } => Some(gap.text.clone()),
-                _ => None,
-            }),
-            gap_max: config.window.as_ref().and_then(|(window, _)| windows::longest_gap(window)),
+            branches: config.branches.iter().map(BranchTexts::of).collect(),
             own,
         }
     }
 
     /// Cannot fail after each expression was compiled by itself.
     fn transform(&self, input: &event::Schema) -> Option<Transform> {
+        let branches: Vec<BranchSpec> = self
+            .branches
+            .iter()
+            .map(|BranchTexts { condition, features, gap, gap_max }| BranchSpec {
+                condition: condition.as_deref(),
+                features,
+                gap: gap.as_deref(),
+                gap_max: *gap_max,
+            })
+            .collect();
         let spec = TransformSpec {
             derived: &self.derived,
             filters: &self.filters,
             key: &self.key,
             null_keys: self.null_keys,
-            features: &self.features,
-            gap: self.gap.as_deref(),
-            gap_max: self.gap_max,
+            branches: &branches,
             own: self.own,
         };
         Transform::compile(input, &spec).ok()
@@ -215,122 +216,16 @@ pub fn generate_spec(generator: &source::Generator) -> ingest::GenerateSpec {
     }
 }
 
-/// What a state rests on. Sinks, rules, scores and rates are free to change.
-fn identity(
-    config: &Config,
-    decode: &ingest::DecodeSpec,
-    texts: &Texts,
-    transform: &Transform,
-) -> Vec<(String, String)> {
-    let pairs = |pairs: &[(String, String)]| {
-        pairs.iter().map(|(name, sql)| format!("{name} = {sql}")).collect::<Vec<_>>().join("; ")
-    };
-    let fields =
-        decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
-    let aggregates = transform.features().aggregate_schema.fields().iter().map(|field| field.name.clone());
-    // What a feature was rests on it and on those before it, which it may name.
-    let last = transform.features().lags.iter().max();
-    let lags = texts.features.iter().take(last.map_or(0, |last| last + 1));
-    let lags = lags.map(|(name, sql)| format!("for lag {name} = {sql}"));
-    let within =
-        (!transform.features().lags.is_empty()).then(|| format!("within {}us", micros(config.lag_within())));
-    let aggregates = aggregates.chain(lags).chain(within);
-    let sources = config.sources.iter().map(|source| match &source.kind {
-        source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
-        source::SourceKind::Stdin => format!("{} stdin", source.name),
-        source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
-    });
-    let window = config.window.as_ref().map(|(window, _)| window_text(window)).unwrap_or_default();
-    // Only where there are any, so that other jobs are what they were.
-    let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));
-    let always = [
-        ("sources", sources.collect::<Vec<_>>().join("; ")),
-        ("event.key", key_text(&config.event)),
-        ("event.time", format!("{:?} {:?}", decode.time.path, decode.time.unit)),
-        ("event.fields", fields.collect::<Vec<_>>().join("; ")),
-        watermark_text(config, decode),
-        ("transform", pairs(&texts.derived)),
-        ("transform.where", pairs(&texts.filters)),
-        ("window", window),
-        ("features", aggregates.collect::<Vec<_>>().join("; ")),
-    ]
-    .map(|(name, text)| (name.to_owned(), text));
-    always.into_iter().chain(own).collect()
-}
-
-/// The program's own aggregates that features use, as a state rests on them.
-fn own_aggregates(transform: &Transform) -> Option<String> {
-    let calls = transform.features().calls.iter();
-    let mut own: Vec<String> =
-        calls.filter_map(|call| Some(call.aggregate.own.as_ref()?.to_string())).collect();
-    own.sort();
-    own.dedup();
-    (!own.is_empty()).then(|| own.join("; "))
-}
-
-fn key_text(event: &Event) -> String {
-    let nulls = if event.null_key == NullKey::Group { "with NULL: " } else { "" };
-    nulls.to_owned() + &event.key.join(", ")
-}
-
-/// What moves watermarks. Times that never fall are times that are out of order by nothing.
-fn watermark_text(config: &Config, decode: &ingest::DecodeSpec) -> (&'static str, String) {
-    match (&decode.punctuation, input::watermark(&config.time)) {
-        (Some(said), _) => ("time.watermark", format!("{:?} {:?}", said.path, said.unit)),
-        (None, ingest::WatermarkSpec::Bounded(bound)) => ("time.out_of_order", format!("{bound}us")),
-        (None, ingest::WatermarkSpec::Punctuated) => ("time.watermark", "nothing".to_owned()),
-    }
-}
-
-/// All that makes generated events what they are. Their number too: a job that was finished would not notice
-/// that there are more.
-fn generated(generator: &source::Generator) -> String {
-    let source::Generator { lanes, users, seed, events, density, start, out_of_order, anomalies } = generator;
-    let events = events.map_or_else(|| "endless".to_owned(), |events| events.to_string());
-    format!(
-        "generate {lanes}, users {users}, seed {seed}, events {events}, density {density}, start {}, \
-         out_of_order {}us, anomalies {anomalies}",
-        format_instant(*start),
-        micros(*out_of_order)
-    )
-}
-
 fn micros(duration: Duration) -> i64 {
     duration.as_micros() as i64
-}
-
-/// Rows of a key must come in the order in which they are due where one asks what the one before it was.
-fn check_lags(config: &Config, transform: &Transform, compiler: &mut Compiler) -> Option<()> {
-    let (window, place) = config.window.as_ref()?;
-    let lags = !transform.features().lags.is_empty();
-    let refusal = match window.lag_within {
-        Some(_) if !lags => {
-            Some(("no feature asks for an earlier row", "take `lag_within` out, or write `lag(feature)`"))
-        }
-        Some(within) if window.slide().is_some_and(|slide| within < slide) => {
-            Some(("`lag_within` is shorter than a slide", "no row would recall the one before it"))
-        }
-        _ if lags && !windows::are_in_order(window) => Some((
-            "`lag` needs windows that are put out once, and in order",
-            "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or `lag`",
-        )),
-        _ => None,
-    };
-    let Some((message, help)) = refusal else { return Some(()) };
-    compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
-    None
 }
 
 /// Settings that exclude each other, and names that are taken.
 fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     check_stdin(config, compiler);
-    check_names(config, compiler);
+    branch::check_names(config, compiler);
     output::check_outputs(config, compiler);
-    if let Some((window, place)) = &config.window
-        && let Err(error) = windowing(window)
-    {
-        compiler.report(Diagnostic::new(Code::BadValue, place.clone(), error.to_string()));
-    }
+    branch::check_windows(config, compiler);
 }
 
 fn check_stdin(config: &Config, compiler: &mut Compiler) {
@@ -346,27 +241,5 @@ fn check_stdin(config: &Config, compiler: &mut Compiler) {
     for second in streams {
         let message = format!("standard input is already the source `{}`", first.name);
         compiler.report(Diagnostic::new(Code::Conflict, second.place.clone(), message));
-    }
-}
-
-/// Names that stand beside each other in a row must differ.
-fn check_names(config: &Config, compiler: &mut Compiler) {
-    let mut taken: Vec<(&str, &str)> = vec![
-        (event::RowSchema::WINDOW_START, "a column of the window"),
-        (event::RowSchema::WINDOW_END, "a column of the window"),
-        (event::RowSchema::WINDOW_DURATION, "the length of the window"),
-        (event::RowSchema::WINDOW_DURATION_S, "the length of the window"),
-        ("rule", "a column of every row"),
-        ("severity", "a column of every row"),
-    ];
-    let key = config.event.key.iter().map(|name| (name.as_str(), &config.event.key_place, "in the key"));
-    let features = config.features.iter().map(|named| (named.name.as_str(), &named.key, "a feature"));
-    let scores = config.scores.iter().map(|named| (named.name.as_str(), &named.key, "a score"));
-    for (name, place, what) in key.chain(features).chain(scores) {
-        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == name) {
-            let message = format!("`{name}` is already {other}");
-            compiler.report(Diagnostic::new(Code::NameTaken, place.clone(), message));
-        }
-        taken.push((name, what));
     }
 }

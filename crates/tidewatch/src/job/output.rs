@@ -5,36 +5,61 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use alert::{Format, Secret, Shape, SinkKind, SinkSpec, Table, plain_schema};
-use event::{MICROS_PER_MILLI, RowSchema, Schema};
+use event::{Field, MICROS_PER_MILLI, RowSchema, Schema};
 use transform::compile_column;
 
 use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, Quarantine, Sink, TableOptions, Target};
-use crate::config::{Code, Config, Diagnostic, Sql, Window, WindowShape, source};
+use crate::config::{Branch, Code, Config, Diagnostic, Sql, Window, WindowShape, source};
 use crate::same::{is_device_or_pipe, is_same_file};
 
 impl Compiler<'_> {
-    /// The sinks, in the order of the config, and what a row of each looks like.
-    pub(super) fn sinks(&mut self, config: &Config, row: &RowSchema) -> Vec<(SinkSpec, Format)> {
+    /// What a row of a branch looks like in each sink.
+    pub(super) fn formats(&mut self, config: &Config, branch: &Branch, row: &RowSchema) -> Vec<Format> {
         let schema = plain_schema(row.schema());
+        let mut formats = Vec::new();
+        for sink in &config.sinks {
+            formats.push(match &sink.format {
+                sink::Format::Alert => {
+                    if branch.rules.is_empty() {
+                        let whose = branch
+                            .name
+                            .as_ref()
+                            .map_or("the job".to_owned(), |name| format!("branch `{name}`"));
+                        let message = format!("sink `{}` writes alerts, but {whose} has no rules", sink.name);
+                        let help = "add `[rules.ID]`, or set `format = \"plain\"` for every row of features";
+                        let diagnostic = Diagnostic::new(Code::Conflict, sink.place.clone(), message);
+                        self.report(diagnostic.with_help(help));
+                    }
+                    Format::Alert
+                }
+                sink::Format::Plain { columns } => match columns.as_ref().or(branch.columns.as_ref()) {
+                    Some(columns) => self.plain(columns, &schema),
+                    None => {
+                        let message =
+                            format!("sink `{}` has no `columns`, and neither has this branch", sink.name);
+                        let place = branch.place.clone().unwrap_or_else(|| sink.place.clone());
+                        self.report(Diagnostic::new(Code::MissingKey, place, message));
+                        Format::Plain { columns: Vec::new() }
+                    }
+                },
+            });
+        }
+        formats
+    }
+
+    /// The sinks, in the order of the config.
+    pub(super) fn sinks(&mut self, config: &Config, key: &[Field]) -> Vec<SinkSpec> {
         let mut sinks = Vec::new();
         for sink in &config.sinks {
-            let format = match &sink.format {
-                sink::Format::Alert if config.rules.is_empty() => {
-                    let message = format!("sink `{}` writes alerts, but the job has no rules", sink.name);
-                    let help = "add `[rules.ID]`, or set `format = \"plain\"` for every row of features";
-                    self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
-                    continue;
-                }
-                sink::Format::Alert => Format::Alert,
-                sink::Format::Plain { columns } => self.plain(columns, &schema),
-            };
             let shape = match &sink.format {
                 sink::Format::Alert => Shape::Alerts,
-                sink::Format::Plain { columns } => self.shape_of_rows(config, sink, columns, row),
+                sink::Format::Plain { columns } => {
+                    self.shape_of_rows(config, sink, columns.as_deref().unwrap_or_default(), key)
+                }
             };
-            sinks.push((sink_spec(&sink.name, &sink.target, sink.mode, shape), format));
+            sinks.push(sink_spec(&sink.name, &sink.target, sink.mode, shape));
         }
         sinks
     }
@@ -56,23 +81,32 @@ impl Compiler<'_> {
     }
 
     /// What tells the plain rows of a job apart; in a table every row needs it.
-    fn shape_of_rows(&mut self, config: &Config, sink: &Sink, columns: &[Sql], row: &RowSchema) -> Shape {
-        let key: Vec<String> =
-            row.schema().fields()[row.keys()].iter().map(|field| field.name.clone()).collect();
-        let rule = !config.rules.is_empty();
-        if matches!(sink.target, Target::Sqlite { .. } | Target::Postgres { .. }) {
-            let edges = [RowSchema::WINDOW_START, RowSchema::WINDOW_END];
-            let names = key.iter().map(String::as_str).chain(edges).chain(rule.then_some("rule"));
-            for name in names.filter(|name| !columns.iter().any(|column| is_bare(column, name))) {
-                let message = format!("the rows of a table need the column `{name}` as it is");
-                let help = format!("add `\"{name}\"` to `columns`; it tells the rows apart");
-                self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
-            }
-            if let Some((window, place)) = &config.window
-                && let Some(message) = no_rows_of_a_table(window)
-            {
-                self.report(Diagnostic::new(Code::Conflict, place.clone(), message));
-            }
+    fn shape_of_rows(&mut self, config: &Config, sink: &Sink, columns: &[Sql], key: &[Field]) -> Shape {
+        let key: Vec<String> = key.iter().map(|field| field.name.clone()).collect();
+        let rule = config.branches.iter().all(|branch| !branch.rules.is_empty());
+        if !matches!(sink.target, Target::Sqlite { .. } | Target::Postgres { .. }) {
+            return Shape::Rows { key, rule };
+        }
+        let [branch] = config.branches.as_slice() else {
+            let message =
+                "plain rows of a table are told apart by key and window, and branches have the same";
+            let diagnostic = Diagnostic::new(Code::Conflict, sink.place.clone(), message);
+            self.report(diagnostic.with_help("set `format = \"alert\"`"));
+            return Shape::Rows { key, rule };
+        };
+        let columns =
+            if columns.is_empty() { branch.columns.as_deref().unwrap_or_default() } else { columns };
+        let edges = [RowSchema::WINDOW_START, RowSchema::WINDOW_END];
+        let names = key.iter().map(String::as_str).chain(edges).chain(rule.then_some("rule"));
+        for name in names.filter(|name| !columns.iter().any(|column| is_bare(column, name))) {
+            let message = format!("the rows of a table need the column `{name}` as it is");
+            let help = format!("add `\"{name}\"` to `columns`; it tells the rows apart");
+            self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
+        }
+        if let Some((window, place)) = &branch.window
+            && let Some(message) = no_rows_of_a_table(window)
+        {
+            self.report(Diagnostic::new(Code::Conflict, place.clone(), message));
         }
         Shape::Rows { key, rule }
     }

@@ -6,6 +6,7 @@ use super::{EDGES, Translation};
 use crate::config::tree::{Node, Value};
 
 /// The key of a statement.
+#[derive(Clone)]
 pub(super) struct Keys {
     /// Its names, in order.
     pub(super) names: Vec<String>,
@@ -13,6 +14,7 @@ pub(super) struct Keys {
 }
 
 /// A part of the key that is an expression.
+#[derive(Clone)]
 pub(super) struct Derived {
     /// The column that is made for it.
     pub(super) name: String,
@@ -35,7 +37,7 @@ enum Key<'a> {
     Alias(&'a Name, &'a SelectItem),
 }
 
-impl<'a> Translation<'a> {
+impl<'a> Translation<'_, 'a> {
     /// The key. Its names become `event.key`, or agree with it; its expressions become derived columns.
     pub(super) fn keys(&mut self) -> Option<Keys> {
         self.check_edges();
@@ -83,6 +85,36 @@ impl<'a> Translation<'a> {
         self.agree(keys, &named)
     }
 
+    /// Whether this SELECT has the key that the first one has, as it must.
+    pub(super) fn same_keys(&mut self, keys: &Keys) -> bool {
+        self.check_edges();
+        let made_of = |part: &Part| {
+            let derived = keys.derived.iter().find(|derived| derived.is(part));
+            derived.map(|derived| derived.name.clone())
+        };
+        let named = |key: Key<'a>| match key {
+            Key::Column(name) => name.clone(),
+            Key::Alias(name, item) => {
+                let text = made_of(&item.part).unwrap_or_else(|| name.text.clone());
+                Name { text, ..name.clone() }
+            }
+            Key::Expression(part) => {
+                let text = made_of(part).unwrap_or_else(|| self.words.text[part.span.clone()].to_owned());
+                Name { text, span: part.span.clone(), plain: false }
+            }
+        };
+        let named: Vec<Name> = self.parts_of_key().into_iter().map(named).collect();
+        if named.is_empty() {
+            let diagnostic = self.conflict(&self.statement.group, "GROUP BY names no key".to_owned());
+            self.diagnostics.push(diagnostic.with_help("all SELECTs have the same key"));
+            return false;
+        }
+        if let Some(partition) = &self.statement.windows.partition {
+            self.same_names(partition, &keys.names, "GROUP BY");
+        }
+        self.same_names(&named, &keys.names, "the key of the first SELECT")
+    }
+
     fn check_edges(&mut self) {
         let statement = self.statement;
         let named = || statement.keys.iter().filter_map(Part::name);
@@ -111,7 +143,9 @@ impl<'a> Translation<'a> {
                 let is_itself = item.part.name().is_some_and(|of| of.text == name.text);
                 !is_itself && item.name.as_ref().is_some_and(|alias| alias.text == name.text)
             };
-            let declared = self.event("key").is_some() || self.is_column(&name.text);
+            // Of several, the first has put the key there.
+            let is_later = self.select.as_ref().is_some_and(|select| select.columns.is_some());
+            let declared = !is_later && self.event("key").is_some() || self.is_column(&name.text);
             match statement.items.iter().find(alias).filter(|_| !declared) {
                 Some(item) => Key::Alias(name, item),
                 None => Key::Column(name),

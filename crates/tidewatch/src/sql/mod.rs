@@ -1,5 +1,5 @@
 //! A job as one SQL statement: a file `job.sql` with its sources and sinks in a header, or `sql = ".."` in a
-//! config, in place of `[window]`, `[features]`, `[score]` and `[rules]`.
+//! config, in place of `[window]`, `[features]`, `[score]` and `[rules]`; several SELECTs are as many `[branch.NUMBER]`.
 //!
 //! Stands between the tree of a configuration and its reading: the statement is taken out of the tree, and what it
 //! says is put in as the keys that a person would have written, each with its place in the statement. So there is
@@ -9,11 +9,12 @@ mod expressions;
 mod file;
 mod keys;
 mod place;
+mod union;
 
 use std::ops::Range;
 
 use event::RowSchema;
-use transform::{ArgumentValue, ExpressionError, Name, Statement, WindowFunction, parse_statement};
+use transform::{ArgumentValue, ExpressionError, Statement, WindowFunction, parse_statement};
 
 use crate::config::Diagnostic;
 use crate::config::diagnostic::Code;
@@ -25,6 +26,7 @@ use crate::config::value::text;
 use expressions::{Hidden, Selected};
 use keys::Keys;
 use place::{Words, from_file, put};
+use union::{BRANCH, Select};
 
 pub(crate) use file::{Unread, is_statement, read_file};
 
@@ -53,9 +55,14 @@ pub(crate) fn translate(root: &mut Table, sources: &Sources, diagnostics: &mut V
     };
     let words = |text| Words { text, verbatim: statement.verbatim, whole: entry.node.place.clone() };
     match parse_statement(&statement.text) {
-        Ok(parsed) => {
-            let words = words(&parsed.text);
-            Translation { root, sources, diagnostics, words, statement: &parsed }.run()
+        Ok(parsed) if parsed.len() == 1 => {
+            let words = words(&parsed[0].text);
+            let (statement, select) = (&parsed[0], None);
+            Translation { root, sources, diagnostics, words, statement, select }.run()
+        }
+        Ok(mut parsed) => {
+            let text = parsed[0].text.clone();
+            union::translate(root, sources, diagnostics, &words(&text), &mut parsed)
         }
         Err(ExpressionError { message, span, help }) => {
             let place = words(&statement.text).place(span);
@@ -66,40 +73,50 @@ pub(crate) fn translate(root: &mut Table, sources: &Sources, diagnostics: &mut V
 }
 
 /// A statement on its way into the tree.
-struct Translation<'a> {
-    root: &'a mut Table,
-    sources: &'a Sources,
-    diagnostics: &'a mut Vec<Diagnostic>,
-    words: Words<'a>,
+struct Translation<'t, 'a> {
+    root: &'t mut Table,
+    sources: &'t Sources,
+    diagnostics: &'t mut Vec<Diagnostic>,
+    words: Words<'t>,
     statement: &'a Statement,
+    /// Which of several it is.
+    select: Option<Select<'a>>,
 }
 
-impl<'a> Translation<'a> {
+impl<'a> Translation<'_, 'a> {
     /// `false` if there is no key, or there are two.
     fn run(mut self) -> bool {
         self.refuse_sections();
         self.source();
         self.time();
-        let Some(Keys { names: keys, derived }) = self.keys() else {
+        let Some(keys) = self.keys() else {
             return false;
         };
         self.null_keys();
+        self.rest(&keys);
+        true
+    }
+
+    /// What there is to say once the key is known.
+    fn rest(&mut self, keys: &Keys) {
         self.windows();
         let statement = self.statement;
         if let Some(condition) = &statement.condition {
             let (key, node) =
                 (self.words.place(condition.span.clone()), self.words.node(condition.span.clone()));
-            self.put(&["transform", "where", "where"], key, node);
+            match &self.select {
+                Some(_) => self.put_own(&["where"], key, node),
+                None => self.put(&["transform", "where", "where"], key, node),
+            }
         }
-        let mut hidden = Hidden::new(statement, keys.clone(), derived);
-        let columns = self.items(&keys, &mut hidden);
+        let mut hidden = Hidden::new(statement, keys.names.clone(), keys.derived.clone());
+        let columns = self.items(&keys.names, &mut hidden);
         self.rule(&mut hidden);
         for (name, node) in hidden.features(&self.words) {
             let place = node.place.clone();
-            self.put(&["features", &name], place, node);
+            self.put_own(&["features", &name], place, node);
         }
         self.sinks(columns);
-        true
     }
 
     /// Sections of the file that the statement stands for.
@@ -182,7 +199,7 @@ impl<'a> Translation<'a> {
         };
         let place = self.words.place(windows.word.clone());
         let node = self.words.value(kind.to_owned(), &windows.word);
-        self.put(&["window", "type"], place, node);
+        self.put_own(&["window", "type"], place, node);
         for argument in &windows.arguments {
             let place = self.words.place(argument.span.clone());
             let mut node = self.words.value(String::new(), &argument.span);
@@ -195,7 +212,7 @@ impl<'a> Translation<'a> {
                 ArgumentValue::Truth(truth) => node.value = Value::Boolean(*truth),
                 ArgumentValue::Expression => node = self.words.node(argument.span.clone()),
             }
-            self.put(&["window", argument.name], place, node);
+            self.put_own(&["window", argument.name], place, node);
         }
     }
 
@@ -208,7 +225,8 @@ impl<'a> Translation<'a> {
             match hidden.select(index, &self.words) {
                 Selected::Column => columns.push(self.words.node(span)),
                 Selected::Key { name, key } => {
-                    columns.push(self.words.value(renamed(key, name), &span));
+                    let name = self.name_of_column(index).unwrap_or(&name.text);
+                    columns.push(self.words.value(renamed(&key, name), &span));
                 }
                 Selected::NotGrouped => {
                     let name = &self.words.text[span.clone()];
@@ -243,8 +261,11 @@ impl<'a> Translation<'a> {
                         self.diagnostics.push(diagnostic.with_help(format!("the first is in line {line}")));
                         continue;
                     }
-                    self.put(&[section, &name.text], place, node);
-                    columns.push(self.words.node(name.span.clone()));
+                    self.put_own(&[section, &name.text], place, node);
+                    columns.push(match self.name_of_column(index) {
+                        Some(column) => self.words.value(renamed(&name.text, column), &span),
+                        None => self.words.node(name.span.clone()),
+                    });
                 }
             }
         }
@@ -253,15 +274,14 @@ impl<'a> Translation<'a> {
 
     /// HAVING is the rule. A section of rules may say what else there is to say of it.
     fn rule(&mut self, hidden: &mut Hidden<'a>) {
-        let rules: Vec<(String, crate::config::Place, bool)> =
-            match self.root.get("rules").map(|entry| &entry.node.value) {
-                Some(Value::Table(rules)) => rules
-                    .entries
-                    .iter()
-                    .map(|rule| (rule.name.clone(), rule.key.clone(), from_file(rule, self.sources)))
-                    .collect(),
-                _ => Vec::new(),
-            };
+        let rules: Vec<(String, crate::config::Place, bool)> = match self.own_rules() {
+            Some(Value::Table(rules)) => rules
+                .entries
+                .iter()
+                .map(|rule| (rule.name.clone(), rule.key.clone(), from_file(rule, self.sources)))
+                .collect(),
+            _ => Vec::new(),
+        };
         let Some(having) = &self.statement.having else {
             for (id, place, _) in rules.into_iter().filter(|(.., in_file)| *in_file) {
                 let message = format!("there is `[rules.{id}]`, but no HAVING");
@@ -278,12 +298,39 @@ impl<'a> Translation<'a> {
         }
         let node = hidden.over_row(having, &self.words);
         let place = self.words.place(having.span.clone());
-        self.put(&["rules", &id, "when"], place, node);
+        self.put_own(&["rules", &id, "when"], place, node);
+    }
+
+    /// The rules that are there.
+    fn own_rules(&self) -> Option<&Value> {
+        let table = match &self.select {
+            None => &*self.root,
+            Some(select) => match &self.root.get(BRANCH)?.node.value {
+                Value::Table(branches) => match &branches.get(&select.name)?.node.value {
+                    Value::Table(branch) => branch,
+                    _ => return None,
+                },
+                _ => return None,
+            },
+        };
+        table.get("rules").map(|entry| &entry.node.value)
+    }
+
+    /// The name of a column in the rows of all, where the first of several gives it.
+    fn name_of_column(&self, index: usize) -> Option<&'a str> {
+        let name = self.select.as_ref()?.columns?.get(index)?;
+        Some(name.text.as_str())
     }
 
     /// Sinks have the selected columns, unless they write alerts or have columns of their own.
     fn sinks(&mut self, columns: Vec<Node>) {
         let place = self.words.place(self.statement.select.clone());
+        let mut columns = columns;
+        if self.select.is_some() && !columns.is_empty() {
+            // Sinks have those of each branch.
+            let node = Node { place: place.clone(), value: Value::Array(std::mem::take(&mut columns)) };
+            self.put_own(&["columns"], place.clone(), node);
+        }
         let Some(Value::Table(sinks)) = self.root.get_mut("sink").map(|entry| &mut entry.node.value) else {
             return;
         };
@@ -310,19 +357,27 @@ impl<'a> Translation<'a> {
         self.diagnostics.extend(put(self.root, path, key, node, self.sources).err());
     }
 
+    /// The same where what a SELECT says for itself belongs.
+    fn put_own(&mut self, path: &[&str], key: crate::config::Place, node: Node) {
+        match &self.select {
+            None => self.put(path, key, node),
+            Some(select) => {
+                let path: Vec<&str> =
+                    [BRANCH, &select.name].into_iter().chain(path.iter().copied()).collect();
+                self.diagnostics.extend(put(self.root, &path, key, node, self.sources).err());
+            }
+        }
+    }
+
     fn conflict(&self, span: &Range<usize>, message: String) -> Diagnostic {
         Diagnostic::new(Code::Conflict, self.words.place(span.clone()), message)
     }
 }
 
 /// A column under another name.
-fn renamed(column: String, name: &Name) -> String {
+fn renamed(column: &str, name: &str) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    if column == name.text {
-        quoted(&column)
-    } else {
-        format!("{} AS {}", quoted(&column), quoted(&name.text))
-    }
+    if column == name { quoted(column) } else { format!("{} AS {}", quoted(column), quoted(name)) }
 }
 
 /// A length as a config writes it.

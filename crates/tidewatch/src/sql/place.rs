@@ -8,6 +8,7 @@ use crate::config::place::{Origin, Place, Sources};
 use crate::config::tree::{Entry, Node, Table, Text, Value};
 
 /// The statement, and where its bytes stand.
+#[derive(Clone)]
 pub(super) struct Words<'a> {
     pub(super) text: &'a str,
     /// Byte of the source where it stands word for word, if it does.

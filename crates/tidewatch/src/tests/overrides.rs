@@ -52,7 +52,10 @@ fn missing_tables_are_made_and_parts_may_be_quoted() {
     let job = compile(SMALL, &["sink.quarantine.path=bad.ndjson", "features.\"a.b\"=count(*)"], &[]).unwrap();
     assert_eq!(job.sinks.last().map(|sink| sink.name.as_str()), Some("quarantine"));
     assert_eq!(job.quarantine.map(|sink| sink.0), Some(1));
-    assert_eq!(job.transform.features().expressions.last().map(|(name, _)| name.as_str()), Some("a.b"));
+    assert_eq!(
+        job.transform.branches()[0].features().expressions.last().map(|(name, _)| name.as_str()),
+        Some("a.b")
+    );
 }
 
 #[test]
@@ -111,7 +114,10 @@ fn a_variable_meets_names_without_regard_to_case_and_dashes() {
     let text = changed("[rules.quiet]", "[rules.Very-Quiet]");
     let reading = read(&text, &[], &[("TIDEWATCH__RULES__VERY_QUIET__MIN_EVENTS", "5")]);
     let config = reading.config.unwrap();
-    assert_eq!((config.rules[0].id.as_str(), config.rules[0].min_events), ("Very-Quiet", 5));
+    assert_eq!(
+        (config.branches[0].rules[0].id.as_str(), config.branches[0].rules[0].min_events),
+        ("Very-Quiet", 5)
+    );
     let other = [("TIDEWATCH_BIN", "x"), ("TIDEWATCH", "y")];
     assert!(compile(SMALL, &[], &other).is_ok(), "only names with two underscores are ours");
     assert!(compile(SMALL, &[], &[("TIDEWATCH__", "x")]).unwrap_err().contains("empty part"));

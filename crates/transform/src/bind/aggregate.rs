@@ -19,8 +19,8 @@ pub(crate) struct Collector {
     pub(crate) calls: Vec<AggregateCall>,
     /// A field for each call: what it is called and the type of its result.
     pub(crate) fields: Vec<Field>,
-    /// The columns that the calls read, each once, and how they are made.
-    pub(crate) inputs: Vec<(InputName, Arc<Compiled>)>,
+    /// The columns that the calls read.
+    pub(crate) inputs: Inputs,
     /// For each call in order the place of its filter, then of its argument, in `inputs`.
     pub(crate) input_places: Vec<usize>,
     /// Features that are bound already, by name.
@@ -29,6 +29,8 @@ pub(crate) struct Collector {
     pub(crate) lags: Vec<usize>,
     /// Aggregates of the program's own that features may use.
     pub(crate) own: Vec<Own>,
+    /// What holds for the records that come into the aggregates, if not all do.
+    pub(crate) only: Option<Condition>,
 }
 
 impl Collector {
@@ -71,17 +73,57 @@ impl Collector {
     fn add(&mut self, call: NewCall) -> usize {
         let mut intern = |input: Option<(InputName, Arc<Compiled>)>| -> Option<Arc<dyn Expression>> {
             let (name, compiled) = input?;
-            let place = self.inputs.iter().position(|(known, _)| *known == name).unwrap_or(self.inputs.len());
-            if place == self.inputs.len() {
-                self.inputs.push((name, compiled));
-            }
+            let place = self.inputs.place_of(name, compiled);
             self.input_places.push(place);
-            Some(Arc::clone(&self.inputs[place].1) as Arc<dyn Expression>)
+            Some(Arc::clone(&self.inputs.0[place].1) as Arc<dyn Expression>)
         };
         let (filter, argument) = (intern(call.filter), intern(call.argument));
         self.fields.push(Field::new(call.name, call.aggregate.data_type()));
         self.calls.push(AggregateCall { aggregate: call.aggregate, argument, filter });
         self.calls.len() - 1
+    }
+}
+
+/// The columns that aggregates read, each once, and how they are made.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs(pub(crate) Vec<(InputName, Arc<Compiled>)>);
+
+impl Inputs {
+    /// The place of a column, which is added unless it is there.
+    pub(crate) fn place_of(&mut self, name: InputName, compiled: Arc<Compiled>) -> usize {
+        let place = self.0.iter().position(|(known, _)| *known == name).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push((name, compiled));
+        }
+        place
+    }
+}
+
+/// A condition that is never NULL, and how it is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    pub(crate) bound: Bound,
+    pub(crate) text: String,
+}
+
+impl Condition {
+    /// The value where the condition holds, else NULL, so that it cannot fail there.
+    pub(crate) fn of(&self, bound: Bound) -> Result<Bound> {
+        let span = bound.span.clone();
+        match bound.data_type {
+            Some(data_type) if bound.node.fallible() => {
+                let absent = Bound::null(span.clone()).widened(data_type)?;
+                Bound::case(vec![(self.bound.clone(), bound)], absent, data_type, span)
+            }
+            _ => Ok(bound),
+        }
+    }
+
+    /// Both; the other cannot fail where this one does not hold.
+    fn and(&self, other: &Condition) -> Result<Condition> {
+        let (span, both) = (other.bound.span.clone(), vec![self.bound.clone(), other.bound.clone()]);
+        let text = format!("({}) AND ({})", self.text, other.text);
+        Ok(Condition { bound: Bound::junction(true, both, span)?, text })
     }
 }
 
@@ -126,7 +168,7 @@ impl AggregateSyntax<'_> {
 
 /// What goes into an aggregate: bound, and as it is written.
 #[derive(Default)]
-struct Inputs {
+struct CallInputs {
     argument: Option<(Bound, String)>,
     filter: Option<(Bound, String)>,
 }
@@ -164,7 +206,7 @@ impl Binder<'_> {
                 Aggregate { filtered, distinct, fraction, ..Aggregate::of(function, checked.transpose()?) }
             }
         };
-        let call = self.call_of(aggregate, Inputs { argument, filter })?;
+        let call = self.call_of(aggregate, CallInputs { argument, filter })?;
         let data_type = call.aggregate.data_type();
         let span = self.source.span(expression);
         let Place::Features(collector) = &mut self.place else { unreachable!("checked above") };
@@ -208,25 +250,44 @@ impl Binder<'_> {
         bind(&mut inner)
     }
 
-    fn call_of(&self, aggregate: Aggregate, inputs: Inputs) -> Result<NewCall> {
+    fn call_of(&self, aggregate: Aggregate, inputs: CallInputs) -> Result<NewCall> {
         let name = call_name(&aggregate, &inputs);
         let compile = |bound: Bound| Ok(Arc::new(Compiled::new(bound, self.schema)?));
-        let argument = match (inputs.argument, &inputs.filter, aggregate.argument) {
-            // A row that the filter leaves out does not fail because of the argument.
-            (Some((bound, _)), Some((filter, _)), Some(data_type)) if bound.node.fallible() => {
-                let span = bound.span.clone();
-                let absent = Bound::null(span.clone()).widened(data_type)?;
-                let bound = Bound::case(vec![(filter.clone(), bound)], absent, data_type, span)?;
-                Some((InputName::FilteredArgument(name.clone()), compile(bound)?))
+        let filter = inputs.filter.map(|(bound, text)| Condition { bound, text });
+        // A row that the filter leaves out does not fail because of the argument.
+        let argument = match (inputs.argument, self.guard(filter.as_ref())?) {
+            (Some((bound, _)), Some(guard)) if bound.node.fallible() => {
+                let name = self.only().map_or(name.clone(), |only| format!("{name} WHERE {}", only.text));
+                Some((InputName::FilteredArgument(name), compile(guard.of(bound)?)?))
             }
-            (Some((bound, text)), ..) => Some((InputName::Argument(text), compile(bound)?)),
-            (None, ..) => None,
+            (Some((bound, text)), _) => Some((InputName::Argument(text), compile(bound)?)),
+            (None, _) => None,
         };
-        let filter = match inputs.filter {
-            Some((bound, text)) => Some((InputName::Filter(text), compile(bound)?)),
+        let filter = match filter {
+            Some(filter) if filter.bound.node.fallible() => self.guard(Some(&filter))?,
+            filter => filter,
+        };
+        let filter = match filter {
+            Some(Condition { bound, text }) => Some((InputName::Filter(text), compile(bound)?)),
             None => None,
         };
         Ok(NewCall { name, aggregate, argument, filter })
+    }
+
+    /// What holds for all records that come into aggregates, if anything does.
+    fn only(&self) -> Option<&Condition> {
+        match &self.place {
+            Place::Features(collector) => collector.only.as_ref(),
+            Place::Row | Place::Aggregate => None,
+        }
+    }
+
+    /// What holds for the records that come into an aggregate with that filter, if anything does.
+    fn guard(&self, filter: Option<&Condition>) -> Result<Option<Condition>> {
+        match (self.only(), filter) {
+            (Some(only), Some(filter)) => only.and(filter).map(Some),
+            (only, filter) => Ok(only.or(filter).cloned()),
+        }
     }
 }
 
@@ -247,7 +308,7 @@ fn takes_distinct(syntax: &AggregateSyntax<'_>) -> Result<bool> {
 }
 
 /// All that tells a call from others.
-fn call_name(aggregate: &Aggregate, inputs: &Inputs) -> String {
+fn call_name(aggregate: &Aggregate, inputs: &CallInputs) -> String {
     let distinct = if aggregate.distinct { "DISTINCT " } else { "" };
     let argument = inputs.argument.as_ref().map_or("*", |(_, text)| text);
     let mut name = format!("{}({distinct}{argument}", aggregate.name());

@@ -12,7 +12,7 @@ mod literal;
 mod operator;
 mod window;
 
-pub(crate) use aggregate::{Collector, InputName};
+pub(crate) use aggregate::{Collector, Condition, InputName, Inputs};
 pub(crate) use arithmetic::arithmetic_bound;
 pub(crate) use bound::{Bound, common_type, conversion_help};
 pub(crate) use call::is_built_in;

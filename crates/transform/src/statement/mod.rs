@@ -1,4 +1,5 @@
-//! The statement that describes a whole job: `SELECT .. FROM HOP(..) WHERE .. GROUP BY .. HAVING ..`, taken apart.
+//! The statement that describes a whole job: `SELECT .. FROM HOP(..) WHERE .. GROUP BY .. HAVING ..`, or several of them
+//! with `UNION ALL` in between, taken apart.
 //!
 //! What stands where, and nothing more: each expression is a range of bytes of the text, so that whoever compiles
 //! it compiles what was written and an error points to its word. What a job cannot do is refused here.
@@ -14,7 +15,7 @@ use crate::source::Source;
 
 pub use windows::{ArgumentValue, WindowArgument, WindowCall, WindowFunction};
 
-/// A statement.
+/// A statement, or a `SELECT` of one that has several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The text that all ranges are of: what was written, with blanks where a table stood in front of a name.
@@ -96,19 +97,19 @@ pub struct Name {
     pub plain: bool,
 }
 
-/// Takes a statement apart.
+/// Takes a statement apart: one `SELECT`, or those between which there is `UNION ALL`, in order. All have the same text.
 ///
 /// # Errors
 /// If it is none, or asks for what a job cannot do.
-pub fn parse_statement(text: &str) -> Result<Statement, ExpressionError> {
+pub fn parse_statement(text: &str) -> Result<Vec<Statement>, ExpressionError> {
     let source = Source::new(text);
     let tokens = source.statement_tokens()?;
     let Some(blanked) = qualifiers::without_qualifiers(&source, text, &tokens) else {
-        return reader::Reader::new(&source, &tokens).statement();
+        return reader::Reader::new(&source, &tokens).statements();
     };
     let source = Source::new(&blanked);
     let tokens = source.statement_tokens()?;
-    reader::Reader::new(&source, &tokens).statement()
+    reader::Reader::new(&source, &tokens).statements()
 }
 
 #[cfg(test)]
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_part_is_the_bytes_that_were_written() {
-        let statement = parse_statement(SHORT).expect("a statement");
+        let statement = parse_statement(SHORT).expect("a statement").remove(0);
         let at = |span: &Range<usize>| &SHORT[span.clone()];
         let items: Vec<&str> = statement.items.iter().map(|item| at(&item.part.span)).collect();
         assert_eq!(items, ["user_id", "1 + sum(x) FILTER (WHERE y > 0)", "max(z)/count(*)"]);
@@ -141,7 +142,8 @@ mod tests {
     fn windows(from: &str) -> String {
         let text = format!("SELECT k FROM {from} GROUP BY k");
         match parse_statement(&text) {
-            Ok(Statement { windows, .. }) => {
+            Ok(mut statements) => {
+                let windows = statements.remove(0).windows;
                 let arguments =
                     windows.arguments.iter().map(|argument| format!(" {}={}", argument.name, argument.value));
                 let partition = windows.partition.iter().flatten().map(|name| format!(" by {}", name.text));
@@ -183,6 +185,29 @@ mod tests {
         assert_eq!(windows("SESSION(e PARTITION BY k, t, INTERVAL '5 minutes')"), session);
         assert_eq!(windows("COUNT(e, t, 10, 5)"), "Count e t size=10 slide=5");
         assert_eq!(windows("EACH(e, t)"), "Each e t");
+    }
+
+    #[test]
+    fn each_select_of_a_union_has_its_own_clauses_and_tables() {
+        let text = "SELECT a.k, count(*) AS n FROM EACH(e, t) a WHERE a.x > 1 GROUP BY k, user \
+            UNION ALL SELECT b.k, sum(x) FROM COUNT(e, t, 5) AS b GROUP BY b.k HAVING sum(x) > a.b;";
+        let statements = parse_statement(text).expect("a statement");
+        let [first, second] = statements.as_slice() else { panic!("two statements") };
+        let shown = |part: &Option<Part>| part.as_ref().map(|part| part.words.clone());
+        assert_eq!((shown(&first.condition), shown(&first.having)), (Some("x > 1".to_owned()), None));
+        assert_eq!(shown(&second.condition), None);
+        // What is no table of this part stays.
+        assert_eq!(shown(&second.having), Some("sum ( x ) > a . b".to_owned()));
+        assert_eq!((first.keys.len(), second.keys.len()), (2, 1));
+        assert_eq!((&first.text, first.text.len()), (&second.text, text.len()));
+        for (text, message) in [
+            ("SELECT k FROM EACH(e, t) GROUP BY k UNION SELECT k", "UNION without ALL is not supported"),
+            ("SELECT k FROM EACH(e, t) GROUP BY k UNION ALL k", "expected SELECT, found `k`"),
+            ("SELECT k FROM EACH(e, t) UNION ALL SELECT k", "expected GROUP, found `UNION`"),
+            ("(SELECT k FROM EACH(e, t) UNION ALL SELECT k)", "sub-queries are not supported"),
+        ] {
+            assert_eq!(parse_statement(text).expect_err(text).message, message);
+        }
     }
 
     #[test]

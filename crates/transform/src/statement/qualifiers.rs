@@ -1,5 +1,5 @@
 //! Names with the table in front of them: `w.window_start`, `events.user_id`. There is one stream, so the table says
-//! nothing; blanks take its place, and every other word stays where it was.
+//! nothing; blanks take its place, and every other word stays where it was. Each SELECT knows its own.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -10,23 +10,27 @@ use crate::source::Source;
 pub(super) fn without_qualifiers(source: &Source, text: &str, tokens: &[TokenWithSpan]) -> Option<String> {
     let tokens: Vec<&TokenWithSpan> =
         tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-    let tables = tables(&tokens);
     let mut blanked = String::new();
     let mut copied = 0;
-    for (at, three) in tokens.windows(3).enumerate() {
-        let [Token::Word(table), Token::Period, Token::Word(_)] =
-            [&three[0].token, &three[1].token, &three[2].token]
-        else {
-            continue;
-        };
-        let is_member = at > 0 && tokens[at - 1].token == Token::Period;
-        if is_member || !tables.contains(&table.value.as_str()) {
-            continue;
+    let is_union =
+        |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if is(word, Keyword::UNION));
+    for select in tokens.split(is_union) {
+        let tables = tables(select);
+        for (at, three) in select.windows(3).enumerate() {
+            let [Token::Word(table), Token::Period, Token::Word(_)] =
+                [&three[0].token, &three[1].token, &three[2].token]
+            else {
+                continue;
+            };
+            let is_member = at > 0 && select[at - 1].token == Token::Period;
+            if is_member || !tables.contains(&table.value.as_str()) {
+                continue;
+            }
+            let (start, end) = (source.range(three[0].span).start, source.range(three[1].span).end);
+            blanked.push_str(&text[copied..start]);
+            blanked.extend(std::iter::repeat_n(' ', end - start));
+            copied = end;
         }
-        let (start, end) = (source.range(three[0].span).start, source.range(three[1].span).end);
-        blanked.push_str(&text[copied..start]);
-        blanked.extend(std::iter::repeat_n(' ', end - start));
-        copied = end;
     }
     (copied > 0).then(|| blanked + &text[copied..])
 }

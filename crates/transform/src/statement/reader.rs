@@ -37,7 +37,7 @@ const REFUSED: [(Keyword, &str, &str); 22] = [
     (Keyword::LIMIT, "LIMIT is not supported", NO_END),
     (Keyword::OFFSET, "OFFSET is not supported", NO_END),
     (Keyword::FETCH, "FETCH is not supported", NO_END),
-    (Keyword::UNION, "UNION is not supported", ONE_SELECT),
+    (Keyword::UNION, "UNION without ALL is not supported", "write UNION ALL: no row of a stream is left out"),
     (Keyword::INTERSECT, "INTERSECT is not supported", ONE_SELECT),
     (Keyword::EXCEPT, "EXCEPT is not supported", ONE_SELECT),
     (Keyword::SELECT, "sub-queries are not supported", ONE_SELECT),
@@ -52,8 +52,8 @@ const REFUSED: [(Keyword, &str, &str); 22] = [
 
 const ONE_STREAM: &str = "a job reads one stream";
 const NO_END: &str = "a stream has no last row";
-const ONE_SELECT: &str = "a job is one SELECT";
-const HEADER: &str = "a job is one SELECT; its sources and sinks are TOML";
+const ONE_SELECT: &str = "a job is one SELECT, or several with UNION ALL in between";
+const HEADER: &str = "a job is a SELECT; its sources and sinks are TOML";
 
 /// It stands for a feature as aggregates do.
 const LAG: &str = "lag";
@@ -64,8 +64,23 @@ impl<'a> Reader<'a> {
         Reader { source, tokens: words.cloned().collect(), at: 0 }
     }
 
-    pub(super) fn statement(mut self) -> Result<Statement> {
+    pub(super) fn statements(mut self) -> Result<Vec<Statement>> {
         self.refuse_anywhere()?;
+        let mut statements = vec![self.statement()?];
+        while self.is_union_all(self.at) {
+            self.at += 2;
+            statements.push(self.statement()?);
+        }
+        if self.peek() == &Token::SemiColon {
+            self.at += 1;
+        }
+        if self.peek() != &Token::EOF {
+            return Err(self.unexpected("the end of the statement"));
+        }
+        Ok(statements)
+    }
+
+    fn statement(&mut self) -> Result<Statement> {
         let select = self.expect(Keyword::SELECT)?;
         if let Some(word) = self.word().filter(|word| is(word, Keyword::DISTINCT)) {
             let message = format!("SELECT {} is not supported", word.value.to_uppercase());
@@ -78,7 +93,7 @@ impl<'a> Reader<'a> {
         if self.peek() == &Token::Comma {
             return Err(self
                 .error("FROM has one stream")
-                .help("a job reads one stream, in one kind of windows"));
+                .help("a job reads one stream; UNION ALL has another kind of windows over it"));
         }
         // Another name of the windows, which `qualifiers` has taken off the columns.
         let named = self.accept(Keyword::AS).is_some();
@@ -90,12 +105,6 @@ impl<'a> Reader<'a> {
         group.end = self.expect(Keyword::BY)?.end;
         let keys = self.keys()?;
         let having = self.accept(Keyword::HAVING).map(|_| self.part()).transpose()?;
-        if self.peek() == &Token::SemiColon {
-            self.at += 1;
-        }
-        if self.peek() != &Token::EOF {
-            return Err(self.unexpected("the end of the statement"));
-        }
         let text = self.text(self.source.whole()).to_owned();
         Ok(Statement { text, select, items, windows, condition, group, keys, having })
     }
@@ -108,8 +117,9 @@ impl<'a> Reader<'a> {
             let followed_by = |keyword| matches!(next, Some(Token::Word(next)) if is(next, keyword));
             let refused = word.quote_style.is_none()
                 && match word.keyword {
-                    Keyword::SELECT => at > 0,
-                    Keyword::JOIN | Keyword::UNION => true,
+                    Keyword::SELECT => at > 0 && !at.checked_sub(2).is_some_and(|at| self.is_union_all(at)),
+                    Keyword::JOIN => true,
+                    Keyword::UNION => !self.is_union_all(at),
                     Keyword::OVER => next == Some(&Token::LParen),
                     Keyword::ORDER => followed_by(Keyword::BY),
                     Keyword::WITH => at == 0,
@@ -173,8 +183,12 @@ impl<'a> Reader<'a> {
 
     /// A name, which may be one that an expression reads otherwise, as `user`, or an expression.
     fn key(&mut self) -> Result<Part> {
-        let named = self.name_at(self.at);
-        if let (Some(name), Token::Comma | Token::EOF | Token::SemiColon) = (named, self.peek_second()) {
+        let ends = match self.peek_second() {
+            Token::Comma | Token::EOF | Token::SemiColon => true,
+            Token::Word(word) => is(word, Keyword::HAVING) || is(word, Keyword::UNION),
+            _ => false,
+        };
+        if let Some(name) = self.name_at(self.at).filter(|_| ends) {
             self.at += 1;
             return Ok(Part::of_name(name));
         }
@@ -190,6 +204,12 @@ impl<'a> Reader<'a> {
                 .help("a key that is constant, under [transform], is all events together"));
         }
         Ok(part)
+    }
+
+    /// Whether `UNION ALL` stands there.
+    fn is_union_all(&self, at: usize) -> bool {
+        let is_word = |at, keyword| matches!(self.token(at), Token::Word(word) if is(word, keyword));
+        is_word(at, Keyword::UNION) && is_word(at + 1, Keyword::ALL)
     }
 
     /// An expression, as far as it goes.
@@ -358,7 +378,7 @@ impl<'a> Reader<'a> {
 
     /// The next token is not what can stand there.
     pub(super) fn unexpected(&self, expected: &str) -> ExpressionError {
-        if let Some(word) = self.word()
+        if let Some(word) = self.word().filter(|_| !self.is_union_all(self.at))
             && let Some((_, message, help)) = REFUSED.iter().find(|(keyword, ..)| is(word, *keyword))
         {
             return self.error(*message).help(*help);

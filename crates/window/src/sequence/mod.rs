@@ -65,6 +65,9 @@ pub struct Judged {
     pub windowed: u64,
     /// Those that were, in order.
     pub late: Vec<LateRecord>,
+    /// Partition and offset of those that were not and came with their first bytes, if that was asked for:
+    /// [`Sequence::telling_held`].
+    pub held: Vec<(u32, u64)>,
 }
 
 /// The state of all windows of the keys of one worker, where the order of records matters.
@@ -87,6 +90,8 @@ pub struct Sequence {
     machine: Machine,
     runs: Runs,
     judged: Judged,
+    /// Whether it is to say which records it holds of those that it might not.
+    tells_held: bool,
     saving: Option<Saving>,
     batch: Batch,
 }
@@ -129,9 +134,16 @@ impl Sequence {
             machine,
             runs: Runs::default(),
             judged: Judged::default(),
+            tells_held: false,
             saving: None,
             batch: Batch::default(),
         }
+    }
+
+    /// The same, which also say of records that may be late, as their first bytes are there, which of them are not.
+    #[must_use]
+    pub fn telling_held(self) -> Self {
+        Sequence { tells_held: true, ..self }
     }
 
     /// Number of keys that have an open window or whose last one was complete just now.
@@ -232,6 +244,9 @@ impl Sequence {
             Machine::Sessions(sessions, _) => sessions.settle(&mut self.state),
             Machine::Counts(counts) => counts.settle(&mut self.state, emit),
             Machine::Triggered(_) => {}
+        }
+        if self.tells_held {
+            self.note_held(&batch);
         }
         for slot in &batch.slots {
             self.state.keys.release(*slot);
@@ -340,6 +355,17 @@ impl Sequence {
         let (seen, time) = (run.seen[record], run.times[record]);
         self.judged.windowed -= 1;
         self.judged.late.push(LateRecord { partition, offset, seen, time, raw });
+    }
+
+    /// Notes the released records whose first bytes no late record has taken along.
+    fn note_held(&mut self, batch: &Batch) {
+        for stretch in &batch.released.stretches {
+            let run = self.runs.run(stretch.run);
+            let records = stretch.start..stretch.start + stretch.rows;
+            let raw = run.raw.get(records.clone()).unwrap_or_default();
+            let held = records.zip(raw).filter(|(_, raw)| !raw.is_empty());
+            self.judged.held.extend(held.map(|(record, _)| (run.partition, run.offsets[record])));
+        }
     }
 
     /// Folds the records of a batch, run by run.
