@@ -54,6 +54,8 @@ impl Sleepers {
                 Aggregate::of(Function::Sum, 0),
                 Aggregate::of(Function::Max, 1),
                 Aggregate::of(Function::Last, 2),
+                Aggregate::of(Function::Count, 2).distinct(),
+                Aggregate::of(Function::Sum, 0).distinct(),
             ],
         };
         Sleepers { job, oracle, partitions, each }
@@ -106,7 +108,7 @@ impl Sleepers {
             writeln!(
                 text,
                 "{{\"user\":\"{key}\",\"window_start\":{time},\"window_end\":{time},\"rows\":1,\"total\":{v:?},\
-                 \"most\":{n},\"newest\":\"{s}\"}}"
+                 \"most\":{n},\"newest\":\"{s}\",\"texts\":1,\"different\":{v:?}}}"
             )
             .expect("a string");
         }

@@ -338,7 +338,7 @@ fn a_failed_row_is_in_quarantine_with_its_own_window_and_in_its_place() {
 }
 
 #[test]
-fn an_id_differs_by_window_and_by_sequence_and_not_by_when_it_is_due() {
+fn an_id_differs_by_window_and_by_sequence_and_where_a_record_caused_it_by_when_it_is_due() {
     let id = |span: Span| -> [Value; 2] {
         let spans = [Spans::Own(vec![span]), Spans::Own(vec![])];
         let rendered = renderer("nobody").render(&detected_in([&["ann"], &[]], spans, vec![hit(0, Some(0))]));
@@ -346,8 +346,9 @@ fn an_id_differs_by_window_and_by_sequence_and_not_by_when_it_is_due() {
         [alert["id"].take(), alert["data"]["episode"].take()]
     };
     let [first, episode] = id(span([1, 2], 5, false, 0));
-    assert_eq!(id(span([1, 2], 6, true, 0)), [first.clone(), episode.clone()]);
-    for other in [span([0, 2], 5, false, 0), span([1, 2], 5, false, 1)] {
+    assert_eq!(id(span([1, 2], 6, false, 0)), [first.clone(), episode.clone()]);
+    assert_ne!(id(span([1, 2], 5, true, 0))[0], id(span([1, 2], 6, true, 0))[0]);
+    for other in [span([0, 2], 5, false, 0), span([1, 2], 5, false, 1), span([1, 2], 5, true, 0)] {
         let [id, same] = id(other);
         assert_ne!(id, first);
         assert_eq!(same, episode, "an episode is named by the end of its first window");
