@@ -205,6 +205,7 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         lag_within = "2h"
         [features]
         events = "count(*)"
+        before = "lag(events)"
         [score]
         score = "events / 2"
         twice = "score * 2"
@@ -264,6 +265,7 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         .key_by(["user_id", "kind"])
         .window(tumbling(minutes(1)).lag_within(hours(2)))
         .aggregate("events", "count(*)")
+        .aggregate("before", "lag(events)")
         .score("score", "events / 2")
         .score("twice", "score * 2")
         .detect(rule("b").when("twice > 5"))
