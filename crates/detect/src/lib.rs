@@ -20,7 +20,7 @@
 //!     fn data_type(&self) -> DataType { DataType::Bigint }
 //!     fn columns(&self) -> Vec<usize> { vec![0] }
 //!     fn evaluate(&self, batch: &Batch) -> Evaluation {
-//!         Evaluation { column: batch.column(0).clone(), previous: Vec::new(), failures: Vec::new() }
+//!         Evaluation { column: batch.column(0).clone(), failures: Vec::new() }
 //!     }
 //! }
 //!
@@ -33,7 +33,7 @@
 //!     fn evaluate(&self, batch: &Batch) -> Evaluation {
 //!         let pauses = batch.column(3).as_primitive::<Int64Type>();
 //!         let column: BooleanArray = pauses.iter().map(|n| n.map(|n| n > 5)).collect();
-//!         Evaluation { column: Arc::new(column), previous: Vec::new(), failures: Vec::new() }
+//!         Evaluation { column: Arc::new(column), failures: Vec::new() }
 //!     }
 //! }
 //!
