@@ -83,10 +83,10 @@ fn what_branches_have_for_themselves_a_job_has_not_beside_them() {
     check(
         &text,
         r#"
-error[E0203]: a job with `[branch]` has its `[score]` in each branch
-  --> job.toml:32:2
+error[E0301]: a job with `[branch]` has its `[score]` in each branch
+  --> job.toml:33:2
    |
-32 | [score]
+33 | [score]
    |  ^^^^^ help: write `[branch.minutes.score]`"#,
     );
 }
