@@ -745,7 +745,7 @@ fn selects_that_do_not_go_together_are_refused_at_the_word() {
             "rules",
         ),
         ("[window]\nsize = \"5m\"\n", "a job with `[branch]` has its `[window]` in each branch", "window"),
-        ("format = \"alert\"\n", "sink `rows` writes alerts, but branch `1` has no rules", "sink.rows"),
+        ("format = \"alert\"\n", "sink `rows` writes alerts, but branch `1` has no rules", "rows"),
     ] {
         let found = refused_with(&header(more), &union);
         assert!(found.0.starts_with(message), "{more}{found:?}");
