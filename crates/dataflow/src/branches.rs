@@ -195,12 +195,12 @@ impl Branches {
 
     /// Takes note of what became of the records that were released.
     fn judge(&mut self) {
-        let judged: Vec<Judged> = self.kept.iter_mut().map(|kept| kept.windows.take_judged()).collect();
-        if let [judged] = judged.as_slice() {
+        if let [kept] = self.kept.as_mut_slice() {
+            let judged = kept.windows.take_judged();
             self.counts.windowed += judged.windowed;
-            self.reject(judged.late.clone());
-            return;
+            return self.reject(judged.late);
         }
+        let judged: Vec<Judged> = self.kept.iter_mut().map(|kept| kept.windows.take_judged()).collect();
         let held: BTreeSet<(u32, u64)> = judged.iter().flat_map(|judged| &judged.held).copied().collect();
         self.counts.windowed += held.len() as u64;
         // Without its first bytes it is held by windows that said so before.
