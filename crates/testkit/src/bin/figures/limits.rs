@@ -27,7 +27,7 @@ pub(crate) fn session(bench: &Bench, figures: &mut Figures) -> Result<(), Failur
         config: ("session.toml", include_str!("session.toml")),
         set: &[],
         limit: &["session", "120"],
-        ratio_max: 1.5,
+        ratio_max: 2.0,
     };
     compare(bench, figures, &sessions)
 }
@@ -39,7 +39,7 @@ pub(crate) fn count(bench: &Bench, figures: &mut Figures) -> Result<(), Failure>
     // not depend on who reads them, which a loop over the file does not know.
     let lanes = ("source.events.lanes", "1");
     let tumbling =
-        Pair { name: "windows of 100 events", config, set: &[lanes], limit: &["count"], ratio_max: 1.5 };
+        Pair { name: "windows of 100 events", config, set: &[lanes], limit: &["count"], ratio_max: 2.0 };
     compare(bench, figures, &tumbling)?;
     let sliding = Pair {
         name: "windows of 100 events, every 10",
@@ -57,7 +57,7 @@ pub(crate) fn features(bench: &Bench, figures: &mut Figures) -> Result<(), Failu
         config: ("features.toml", include_str!("features.toml")),
         set: &[],
         limit: &["features"],
-        ratio_max: 2.0,
+        ratio_max: 2.5,
     };
     compare(bench, figures, &features)
 }
