@@ -60,6 +60,8 @@ fi
 [[ -r $1 ]] || fail "cannot read the host file $1"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/children.bash
+source "$root/scripts/children.bash"
 folder=${TIDEWATCH_DIR:-$root}
 program=${TIDEWATCH_BIN:-tidewatch}
 # A machine that is gone must not be waited for until the network gives up.
@@ -153,16 +155,12 @@ for i in "${!logins[@]}"; do
 done
 
 worst=0
-timer=
+deadline=
 left=("${pids[@]}")
 while [[ ${#left[@]} -gt 0 ]]; do
-  code=0
-  ended=
-  wait -n -p ended "${left[@]}" $timer || code=$?
-  # A signal to this script interrupts the wait: nobody has ended then.
-  [[ -n ${ended:-} ]] || continue
-  if [[ $ended == "$timer" ]]; then
-    timer=
+  first_ended "$deadline" "${left[@]}"
+  if [[ -z $ended ]]; then
+    deadline=
     forward KILL
     continue
   fi
@@ -172,13 +170,11 @@ while [[ ${#left[@]} -gt 0 ]]; do
   # One that was told to follow before it could listen has not failed.
   [[ $worst -eq 0 || $code -lt 128 ]] || code=0
   [[ $code -le $worst ]] || worst=$code
-  if [[ $code -ne 0 && ${#left[@]} -gt 0 && -z $timer ]]; then
+  if [[ $code -ne 0 && ${#left[@]} -gt 0 && -z $deadline ]]; then
     echo "run-hosts.sh: a process ended with $code, the others follow" >&2
-    # It does not come back, so they must not wait for it; the timer is for those that cannot drain.
+    # It does not come back, so they must not wait for it; the deadline is for those that cannot drain.
     forward TERM
-    sleep 15 >/dev/null 2>&1 &
-    timer=$!
+    deadline=$((SECONDS + 15))
   fi
 done
-[[ -z $timer ]] || kill "$timer" 2>/dev/null || true
 exit "$worst"

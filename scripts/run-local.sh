@@ -59,6 +59,8 @@ fi
 # A job whose port was taken in between ends with an error, and can be started again.
 # shellcheck source=scripts/ports.bash
 source "$root/scripts/ports.bash"
+# shellcheck source=scripts/children.bash
+source "$root/scripts/children.bash"
 hosts=$(mktemp)
 trap 'rm -f "$hosts"' EXIT
 port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
@@ -93,15 +95,12 @@ done
 [[ $draining -eq 0 ]] || forward TERM
 
 worst=0
-timer=
+deadline=
 left=("${pids[@]}")
 while [[ ${#left[@]} -gt 0 ]]; do
-  code=0
-  wait -n -p ended "${left[@]}" $timer || code=$?
-  # A signal to this script interrupts the wait: nobody has ended then.
-  [[ -n ${ended:-} ]] || continue
-  if [[ $ended == "$timer" ]]; then
-    timer=
+  first_ended "$deadline" "${left[@]}"
+  if [[ -z $ended ]]; then
+    deadline=
     kill -KILL "${left[@]}" 2>/dev/null || true
     continue
   fi
@@ -109,17 +108,15 @@ while [[ ${#left[@]} -gt 0 ]]; do
   for pid in "${left[@]}"; do [[ $pid -eq $ended ]] || remaining+=("$pid"); done
   left=("${remaining[@]}")
   [[ $code -le $worst ]] || worst=$code
-  [[ ${#left[@]} -gt 0 && -z $timer ]] || continue
+  [[ ${#left[@]} -gt 0 && -z $deadline ]] || continue
   if [[ $code -ne 0 ]]; then
     echo "run-local.sh: a process ended with $code, the others follow" >&2
-    # It does not come back, so they must not wait for it; the timer is for those that cannot drain.
+    # It does not come back, so they must not wait for it; the deadline is for those that cannot drain.
     forward TERM
-    sleep 8 >/dev/null 2>&1 &
+    deadline=$((SECONDS + 8))
   else
     # They end together. One whose worker died on the last steps would wait for the others for ever.
-    sleep 60 >/dev/null 2>&1 &
+    deadline=$((SECONDS + 60))
   fi
-  timer=$!
 done
-[[ -z $timer ]] || kill "$timer" 2>/dev/null || true
 exit "$worst"
