@@ -9,7 +9,7 @@ use checkpoint::Stage;
 use event::{
     Counts, Decoded, Epoch, Place, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark,
 };
-use ingest::{Idleness, Lag, Partition, PartitionWatermark, Poll, Position, Waker};
+use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
 
@@ -23,6 +23,7 @@ use crate::plant::Plant;
 use crate::route::{Router, pick};
 use crate::sleep::Sleep;
 use crate::standing::{Heard, Standing};
+use crate::vitals::ReadPartition;
 use crate::worker::Here;
 
 /// What a poll came to.
@@ -159,9 +160,15 @@ impl Intake {
         self.passed_end || self.finished || self.children.is_some() || self.partition.has_passed_end()
     }
 
-    /// How far it is behind the end of what there is.
-    pub(crate) fn lag(&self) -> Option<Lag> {
-        self.partition.lag()
+    /// How it is, for people.
+    pub(crate) fn vitals(&self) -> ReadPartition {
+        let watermark = self.watermark.watermark();
+        ReadPartition {
+            partition: self.member.info.id.clone(),
+            watermark: (watermark != Watermark::NONE).then_some(watermark.0),
+            asleep: self.sleep.sleeps(),
+            lag: self.partition.lag(),
+        }
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -33,6 +33,8 @@ use crate::worker::{Here, Probes};
 const BEHIND: Duration = Duration::from_micros(100);
 /// How long a worker with nothing to read sleeps; a waker may end it.
 const IDLE: Duration = Duration::from_millis(5);
+/// How often it is said how the partitions are.
+const MEASURED_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of records that are carried along to be shown (see [`Turn`]) beyond which no more is read before the
 /// sinks have taken some: they weigh ten times as much as records in columns.
 const SHOWN_BYTES: usize = 16 << 20;
@@ -101,6 +103,7 @@ pub(crate) fn read<'scope>(
         heard: reader.heard,
         last_tick: here.world.now(),
         last_cut: here.world.now(),
+        measured: None,
         behind: BEHIND,
         taken: 0,
         pulse: here.control.vitals().pulse(),
@@ -164,6 +167,8 @@ struct Reading {
     heard: Rc<Heard>,
     last_tick: Instant,
     last_cut: Instant,
+    /// When it was last said how the partitions are.
+    measured: Option<Instant>,
     /// How long to wait for the sinks next.
     behind: Duration,
     /// Ticks that the sinks have taken.
@@ -273,6 +278,7 @@ impl Reading {
         let since = self.since(self.last_tick);
         let tick = self.here.job.flow.tick;
         let polled = std::mem::take(&mut self.polled);
+        self.measure();
         self.tend_nursery()?;
         if self.is_over() {
             if self.is_undecided() {
@@ -301,6 +307,16 @@ impl Reading {
             true => Next::Now,
             false => Next::After(pause.unwrap_or(IDLE).clamp(BEHIND, IDLE)),
         })
+    }
+
+    /// Says now and then how the partitions are.
+    fn measure(&mut self) {
+        let now = self.here.world.now();
+        if self.measured.is_none_or(|before| now.saturating_duration_since(before) >= MEASURED_EVERY) {
+            self.measured = Some(now);
+            let read = self.intakes.iter().filter(|intake| !intake.is_finished());
+            self.here.control.vitals().reads(self.here.worker, read.map(Intake::vitals).collect());
+        }
     }
 
     /// Whether nothing is to be read any more.

@@ -175,7 +175,7 @@ pub trait Partition: Send {
 }
 
 /// How far a partition is behind the end of what there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lag {
     /// Records that wait, if they are counted.
     pub records: Option<u64>,
