@@ -23,6 +23,9 @@ use testkit::random::Random;
 use transform::{BranchSpec, Transform, TransformSpec};
 use window::{WindowSpec, Windowing};
 
+#[cfg(feature = "archive")]
+#[path = "simulation/archive.rs"]
+mod archive;
 #[path = "simulation/sleep.rs"]
 mod sleep;
 
@@ -155,6 +158,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
         late: Some(SinkId(2)),
+        archive: None,
         state: None,
         identity: vec![("size".to_owned(), size)],
         flow: Flow::default(),

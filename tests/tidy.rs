@@ -7,7 +7,7 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("event", &[]),
     ("ingest", &["event"]),
     ("transform", &["event"]),
@@ -15,8 +15,9 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("detect", &["event"]),
     ("alert", &["event"]),
     ("checkpoint", &["event"]),
-    ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint"]),
-    ("tidewatch", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"]),
+    ("archive", &["event", "ingest", "alert", "checkpoint"]),
+    ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive"]),
+    ("tidewatch", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive", "dataflow"]),
     ("testkit", &["event"]),
 ];
 

@@ -11,8 +11,8 @@ use super::*;
 
 const SLEEP_SEEDS: u64 = 240;
 
-struct Sleepers {
-    job: Job,
+pub(super) struct Sleepers {
+    pub(super) job: Job,
     oracle: oracle::Job,
     partitions: Vec<(Vec<u8>, Vec<Placed>)>,
     /// Whether every record is a row, in their order, instead of windows that keys share.
@@ -22,7 +22,7 @@ struct Sleepers {
 
 /// Partitions that come and go.
 #[derive(Default, Clone)]
-struct Births {
+pub(super) struct Births {
     /// From which each goes on.
     parents: Vec<Vec<u32>>,
     newcomers: Vec<u32>,
@@ -31,7 +31,7 @@ struct Births {
 impl Births {
     /// A family: 2 splits into 3 and 4, 1 and 3 merge into 5; some are there from the beginning, some come while the
     /// job runs, and so does a stranger.
-    fn new(seed: u64) -> Births {
+    pub(super) fn new(seed: u64) -> Births {
         let parents = [vec![], vec![], vec![], vec![2], vec![2], vec![1, 3], vec![]].to_vec();
         let newcomers = [vec![3, 4, 5, 6], vec![5, 6], vec![6], vec![]];
         Births { parents, newcomers: newcomers[seed as usize / 2 % 4].clone() }
@@ -39,7 +39,7 @@ impl Births {
 }
 
 impl Sleepers {
-    fn new(seed: u64, births: Births) -> Sleepers {
+    pub(super) fn new(seed: u64, births: Births) -> Sleepers {
         let mut random = Random::new(seed ^ 0x51EE_B000);
         let (size, slide) = shape(&mut random);
         let (size, slide) = (size * 1_000_000, slide * 1_000_000);
@@ -137,7 +137,7 @@ impl Sleepers {
 }
 
 /// Whether rows are put out when they are due, before their commit: after a crash the same come again, and no others.
-fn is_at_once(seed: u64) -> bool {
+pub(super) fn is_at_once(seed: u64) -> bool {
     seed % 2 == 1
 }
 
@@ -157,9 +157,21 @@ fn records_of(lines: &[Placed]) -> Vec<Record> {
 
 /// Runs a seed; what is wrong with it is its finding.
 fn run_sleepers(seed: u64, births: &Births, plant: Option<Plant>, verbose: bool) -> Run {
+    let job = Sleepers::new(seed, births.clone()).job;
+    run_job(seed, job, births, plant, verbose)
+}
+
+/// The same for a job that archives what it reads.
+#[cfg(feature = "archive")]
+pub(super) fn run_sleepers_archiving(seed: u64, births: &Births) -> Run {
+    let job = Sleepers::new(seed, births.clone()).job;
+    run_job(seed, Job { archive: Some("/archive".to_owned()), ..job }, births, None, false)
+}
+
+fn run_job(seed: u64, job: Job, births: &Births, plant: Option<Plant>, verbose: bool) -> Run {
     let sleepers = Sleepers::new(seed, births.clone());
     let case = Case {
-        job: Arc::new(Sleepers::new(seed, births.clone()).job),
+        job: Arc::new(job),
         inputs: sleepers.inputs(),
         rows: Vec::new(),
         quarantine: Vec::new(),

@@ -26,6 +26,8 @@ pub enum Kind {
     Outbox = 3,
     /// The position of a partition.
     Position = 4,
+    /// The files of an archive.
+    Archive = 5,
 }
 
 /// Bytes that are not what they should be.

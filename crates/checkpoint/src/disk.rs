@@ -47,6 +47,19 @@ pub trait Disk: Debug + Send + Sync {
     /// If it could not be removed.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Names of the folders in a folder, in no order; none where there is no such folder.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    fn folders(&self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// Gives a durable blob another name, durably, in a folder that is made if need be. Its old name is gone then, and
+    /// to ask for the same once more changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` if it has neither name; else if it is not known to have the new one for good.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
     /// Makes what was removed from a folder stay removed. Until then a blob may be there again after a crash.
     ///
     /// # Errors
@@ -109,6 +122,12 @@ pub trait Files: Debug + Send + Sync {
     /// # Errors
     /// As the system says.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Names of the directories in a directory.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>>;
 }
 
 /// The file system of this machine.
@@ -175,6 +194,17 @@ impl Files for LocalFiles {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect()
+    }
+
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
     }
 }
 
@@ -255,6 +285,31 @@ impl<F: Files> Disk for LocalDisk<F> {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         match self.files.remove(&self.dir.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn folders(&self, folder: &str) -> io::Result<Vec<String>> {
+        match self.files.folders(&self.dir.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (self.dir.join(from), self.dir.join(to));
+        let folder = self.folder(&to);
+        self.files.create_dir(&folder)?;
+        match self.files.link(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // Done before, unless it is nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(self.files.length(&to)?),
+            linked => linked?,
+        }
+        // Only then may the old name go: one of the two outlives any crash.
+        self.files.sync_dir(&folder)?;
+        match self.files.remove(&from) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Store, StoreError};
+use crate::{Disk, LocalDisk, LocalFiles, Store, StoreError};
 
 const SCHEME: &str = "s3://";
 
@@ -104,6 +105,18 @@ impl Location {
         }
     }
 
+    /// Opens what lies there as bare blobs in `folders`, which are made in a directory that has none. Asks a server
+    /// nothing yet.
+    ///
+    /// # Errors
+    /// As [`Location::open`].
+    pub fn disk(&self, folders: &[&str]) -> std::io::Result<Arc<dyn Disk>> {
+        match self {
+            Location::Dir(dir) => Ok(Arc::new(LocalDisk::open(dir, folders, LocalFiles)?)),
+            Location::S3(bucket) => bucket_disk(bucket),
+        }
+    }
+
     /// Opens the store that is there to look at it, and makes nothing. `None` where no checkpoint ever was: in a
     /// directory that no store has used, or a bucket that holds none.
     ///
@@ -137,14 +150,17 @@ impl fmt::Display for Location {
     }
 }
 
-#[cfg(feature = "s3")]
 fn open_bucket(bucket: &Bucket) -> std::io::Result<Store> {
-    let disk = crate::S3Disk::open(bucket)?;
-    Ok(Store::on(std::sync::Arc::new(disk), Location::S3(bucket.clone()).path()))
+    Ok(Store::on(bucket_disk(bucket)?, Location::S3(bucket.clone()).path()))
+}
+
+#[cfg(feature = "s3")]
+fn bucket_disk(bucket: &Bucket) -> std::io::Result<Arc<dyn Disk>> {
+    Ok(Arc::new(crate::S3Disk::open(bucket)?))
 }
 
 #[cfg(not(feature = "s3"))]
-fn open_bucket(_bucket: &Bucket) -> std::io::Result<Store> {
+fn bucket_disk(_bucket: &Bucket) -> std::io::Result<Arc<dyn Disk>> {
     let words =
         "this program was built without `s3`; build it with `--features s3`, or with `--features full`";
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, words))

@@ -184,6 +184,23 @@ impl Disk for S3Disk {
         Ok(names.map(str::to_owned).collect())
     }
 
+    fn folders(&self, folder: &str) -> io::Result<Vec<String>> {
+        let path = self.path(folder)?;
+        let listed = self.ask(async || self.store.list_with_delimiter(Some(&path)).await)?;
+        let names = listed.common_prefixes.iter().filter_map(|prefix| prefix.parts().next_back());
+        Ok(names.map(|name| name.as_ref().to_owned()).collect())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (old, new) = (self.path(from)?, self.path(to)?);
+        match self.ask(async || self.store.copy(&old, &new).await) {
+            // Done before, unless it is nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(self.length(to)?),
+            copied => copied?,
+        }
+        self.remove(from)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.path(name)?;
         match self.ask(async || self.store.delete(&path).await) {

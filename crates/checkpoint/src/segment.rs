@@ -15,6 +15,8 @@ pub enum Operator {
     Outbox,
     /// Keyed windows of a further branch, counted from 1.
     Branch(u16),
+    /// The names of files of records that an archive is to show.
+    Archive,
 }
 
 impl Operator {
@@ -31,7 +33,7 @@ impl Operator {
     pub fn branch(self) -> Option<usize> {
         match self {
             Operator::Window => Some(0),
-            Operator::Outbox => None,
+            Operator::Outbox | Operator::Archive => None,
             Operator::Branch(branch) => Some(usize::from(branch)),
         }
     }

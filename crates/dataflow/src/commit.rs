@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use archive::{Archive, Archived, StagedFile};
 use bytes::Bytes;
 use checkpoint::{
     Frame, Kind, Manifest, Operator, Retained, Segment, SegmentBuilder, SinkState, SourceState, Store,
@@ -93,6 +94,7 @@ pub(crate) struct Committing {
     world: World,
     plan: Plan,
     store: Store,
+    archive: Option<Archive>,
     /// The checkpoints that are kept, once the first of this run was committed. Read on this lane: a worker
     /// that waits for a store that is away would be taken for one that hangs.
     retained: Option<Retained>,
@@ -108,13 +110,13 @@ impl Committing {
     pub(crate) fn new(
         here: &Here,
         plan: Plan,
-        store: Store,
+        (store, archive): (Store, Option<Archive>),
         sinks: Vec<(usize, OpenSink)>,
         states: Vec<SinkState>,
         syncs: Vec<Lane<Order>>,
     ) -> Self {
         let (job, world) = (Arc::clone(&here.job), here.world.clone());
-        Committing { job, world, plan, store, retained: None, sinks, states, syncs }
+        Committing { job, world, plan, store, archive, retained: None, sinks, states, syncs }
     }
 
     /// Takes the next step that a checkpoint needs.
@@ -125,8 +127,14 @@ impl Committing {
                 return Ok(Step::Last);
             }
             self.sync_live()?;
-            let outbox = self.write_outbox(checkpoint.cut.number, &checkpoint.outbox)?;
-            checkpoint.segments.extend(outbox);
+            let number = checkpoint.cut.number;
+            let outbox = self.write_outbox(number, &checkpoint.outbox)?;
+            let archived = self.write_archived(number, &checkpoint.cut.archived).inspect_err(|_| {
+                // Written again by the next attempt.
+                outbox.iter().for_each(|segment| self.store.discard(segment));
+            })?;
+            checkpoint.segments.extend(outbox.into_iter().chain(archived));
+
             checkpoint.manifest = Some(self.describe(checkpoint));
             if self.world.has(Plant::OutputBeforeCommit) {
                 self.deliver(checkpoint)?;
@@ -175,6 +183,9 @@ impl Committing {
 
     fn deliver(&mut self, checkpoint: &mut Checkpoint) -> Result<(), RunError> {
         let (number, twice) = (checkpoint.cut.number, self.world.has(Plant::DeliverTwice));
+        if let Some(archive) = &self.archive {
+            archive.show(number, &checkpoint.cut.archived)?;
+        }
         for (index, open) in self.sinks.iter_mut().skip(checkpoint.delivered) {
             open.sink.deliver(number, &checkpoint.outbox[*index])?;
             if twice {
@@ -198,6 +209,20 @@ impl Committing {
             ));
         }
         Ok(())
+    }
+
+    /// Writes which files of the archive belong to a checkpoint: also if there are none, so that the checkpoint says that
+    /// there is an archive.
+    fn write_archived(&self, number: u32, files: &[StagedFile]) -> Result<Option<Segment>, StoreError> {
+        let Some(address) = self.job.archive.clone().filter(|_| self.archive.is_some()) else { return Ok(None) };
+        let name = format!("{number:010}-archive-{:016x}", self.world.nonce());
+        let mut builder = SegmentBuilder::new(Operator::Archive, Writer { worker: 0, peers: self.plan.peers });
+        let frame = Frame::new(Kind::Archive, &Archived { address, files: files.to_vec() }, Vec::new())
+            .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
+        builder.push(0, frame);
+        let (segment, pieces) = builder.finish(name);
+        self.store.write_segment(&segment, &pieces)?;
+        Ok(Some(segment))
     }
 
     /// Writes what sinks are to be given, under a name that no attempt before had.

@@ -10,6 +10,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alert::{Mode, Sink, SinkError};
+use archive::{Archive, StagedFile};
 use checkpoint::{Segment, SinkState, SourceState, Store};
 use event::{Counts, OutputRow, SinkId, Watermark};
 use timely::dataflow::operators::Capability;
@@ -31,6 +32,8 @@ pub(crate) struct Cut {
     pub(crate) held: Vec<OutputRow>,
     /// Lines that became due in the interval, by sink.
     pub(crate) outbox: Vec<Vec<u8>>,
+    /// The files that its records are in.
+    pub(crate) archived: Vec<StagedFile>,
     pub(crate) finished: bool,
 }
 
@@ -90,7 +93,7 @@ impl Delivery {
     pub(crate) fn start(
         here: &Here,
         plan: Plan,
-        store: Option<Store>,
+        store: Option<(Store, Option<Archive>)>,
         sinks: Vec<OpenSink>,
         activate: Activate,
     ) -> Self {
@@ -108,8 +111,8 @@ impl Delivery {
             syncs.extend(sink.orders.clone());
             live.push(Some(sink));
         }
-        let committer = store.map(|store| {
-            let work = Committing::new(here, plan, store, durable, states, syncs);
+        let committer = store.map(|(store, archive)| {
+            let work = Committing::new(here, plan, (store, archive), durable, states, syncs);
             Committer::start(here, work, activate, Arc::clone(&failure))
         });
         let sink_bytes = here.job.flow.sink_bytes;

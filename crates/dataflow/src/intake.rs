@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use archive::{Block, Line, Origin};
 use checkpoint::Stage;
 
 use event::{
@@ -13,6 +14,7 @@ use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
 
+use crate::archiving;
 use crate::branch::Shares;
 use crate::custody::Slot;
 use crate::job::RunError;
@@ -41,6 +43,8 @@ pub(crate) struct Turn {
     pub(crate) turned: bool,
     /// Whether it is not read before others have gone on.
     pub(crate) waits: bool,
+    /// What was read, for the archive.
+    pub(crate) block: Option<Block>,
 }
 
 /// A partition where it is to be read on.
@@ -92,6 +96,10 @@ pub(crate) struct Intake {
     shares: Shares,
     /// Where it notes which records are in hand.
     slot: Option<Arc<Slot>>,
+    /// Who it is in the archive, if there is one.
+    origin: Option<Arc<Origin>>,
+    /// To what the watermark was lifted since the last record that the archive has.
+    lifted: Option<Watermark>,
 }
 
 impl Intake {
@@ -104,7 +112,11 @@ impl Intake {
         let shards = here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
         let (caution, slot) = here.control.custody().of_partition(ordinal, &member.info.id);
         partition.set_caution(caution);
+        let origin = archiving::origin(&member, here);
+        let begins = watermark.watermark();
         Intake {
+            origin,
+            lifted: (begins > Watermark::NONE).then_some(begins),
             ordinal,
             member,
             parents,
@@ -303,7 +315,7 @@ impl Intake {
         let Some((position, decoded)) = self.found.take() else {
             // One that joins, or comes to its end, has nothing to send yet.
             self.sleep.is_awake(epoch.interval(), self.watermark.watermark());
-            self.watermark.raise(reached);
+            self.lift(reached);
             here.world.woke(self.ordinal, self.partition.position().offset, self.watermark.watermark());
             return Turn { polled: true, ..Turn::default() };
         };
@@ -314,15 +326,24 @@ impl Intake {
             slot.watch()
         });
         self.sleep.is_awake(epoch.interval(), self.watermark.watermark());
-        self.watermark.raise(reached);
+        self.lift(reached);
         here.world.woke(self.ordinal, position.offset, self.watermark.watermark());
         let turn = self.take_in(decoded, here);
         self.share.iter_mut().for_each(|share| share.spend(turn.counts.read));
         turn
     }
 
+    /// Lifts the watermark by what no record says.
+    fn lift(&mut self, to: Watermark) {
+        self.watermark.raise(to);
+        self.lifted = Some(self.watermark.watermark());
+    }
+
     fn take_in(&mut self, decoded: Decoded, here: &Here) -> Turn {
-        let Decoded { records, rejected } = decoded;
+        let Decoded { mut records, rejected } = decoded;
+        if let Some(to) = self.partition.lifted() {
+            self.lift(to);
+        }
         let transformed = self.transform.apply(&records.batch);
         let read = (records.times.len() + rejected.len()) as u64;
         let failed = transformed.failures.len() as u64;
@@ -335,6 +356,11 @@ impl Intake {
         turn.counts.accepted = read - transformed.filtered - turn.counts.quarantined;
 
         let marked = Marked::of(&records, &transformed.failures);
+        let lines = self.origin.as_ref().map(|_| {
+            let (failures, kept) = (&transformed.failures, transformed.kept.as_deref());
+            let (records, rejected, watermark) = (&records, &rejected, &self.watermark);
+            archiving::Reading { records, rejected, failures, kept, marked: &marked, watermark }.lines()
+        });
         turn.rejected = self.reject(&records, rejected, &transformed.failures, &marked);
         let shown = turn.rejected.iter().map(|row| row.raw.len() + row.detail.len() + size_of::<Rejected>());
         turn.shown_bytes = shown.sum();
@@ -362,6 +388,7 @@ impl Intake {
         if let Some(raw) = behind.as_ref().and_then(|columns| columns.raw.as_ref()) {
             turn.shown_bytes += raw.iter().map(|raw| raw.len() + size_of::<Rejected>()).sum::<usize>();
         }
+        turn.block = lines.and_then(|lines| self.block(&mut records, lines));
         for columns in [Some(ahead), behind].into_iter().flatten() {
             let columns = self.covered(columns, &mut turn.counts);
             for (to, columns) in self.router.deal(columns) {
@@ -371,6 +398,12 @@ impl Intake {
             }
         }
         turn
+    }
+
+    /// What the archive gets of records that nobody needs any more.
+    fn block(&mut self, records: &mut Records, lines: Vec<Line>) -> Option<Block> {
+        let origin = self.origin.clone().filter(|_| !lines.is_empty())?;
+        Some(Block { origin, bytes: std::mem::take(&mut records.bytes), lines, lifted: self.lifted.take() })
     }
 
     /// The records that some window covers. The others are left out, as if by a filter.
@@ -399,6 +432,7 @@ impl Intake {
             reason: Reason::Expression,
             detail: failure.detail.clone(),
             raw: records.raw(failure.row).to_vec(),
+            place: 0..0,
         });
         let mut all: Vec<RejectedRecord> = rejected.into_iter().chain(of_failures).collect();
         all.sort_by_key(|record| record.offset);
@@ -417,7 +451,7 @@ impl Intake {
 }
 
 /// The records that move the watermark: all but those in quarantine.
-struct Marked {
+pub(crate) struct Marked {
     /// The others without the failed ones; `None` if none failed.
     without: Option<Without>,
 }
@@ -442,11 +476,11 @@ impl Marked {
         Marked { without: Some(Without { rows, times, punctuations }) }
     }
 
-    fn times<'a>(&'a self, records: &'a Records) -> &'a [i64] {
+    pub(crate) fn times<'a>(&'a self, records: &'a Records) -> &'a [i64] {
         self.without.as_ref().map_or(&records.times, |without| &without.times)
     }
 
-    fn punctuations<'a>(&'a self, records: &'a Records) -> &'a [i64] {
+    pub(crate) fn punctuations<'a>(&'a self, records: &'a Records) -> &'a [i64] {
         self.without.as_ref().map_or(&records.punctuations, |without| &without.punctuations)
     }
 
@@ -466,7 +500,7 @@ impl Marked {
     }
 
     /// How many marked records stand before a row.
-    fn count_before(&self, row: usize) -> usize {
+    pub(crate) fn count_before(&self, row: usize) -> usize {
         let rows = self.without.as_ref().map(|without| &without.rows);
         rows.map_or(row, |rows| rows.partition_point(|r| (*r as usize) < row))
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use alert::{SinkError, SinkSpec};
+use archive::ArchiveError;
 use checkpoint::{Location, Manifest, StoreError};
 use event::{Counts, SinkId, Watermark};
 use ingest::{DecodeSpec, IngestError, SourceSpec, WatermarkSpec};
@@ -46,6 +47,8 @@ pub struct Job {
     pub quarantine: Option<SinkId>,
     /// The sink of late records, if there is one; it may be the same.
     pub late: Option<SinkId>,
+    /// Where what is read is archived: a directory, or `s3://BUCKET/PREFIX`. Only of a job that keeps state.
+    pub archive: Option<String>,
     /// Where the job's state is kept; without it a job keeps none.
     pub state: Option<StateSpec>,
     /// What may not change under a state: names and canonical values.
@@ -274,6 +277,9 @@ pub enum RunError {
     /// State cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The archive cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The state belongs to another job.
     #[error("the state in {dir} was made with {name} = {found}, the job now has {wanted}")]
     Identity {
@@ -338,6 +344,7 @@ impl RunError {
     pub(crate) fn is_full(&self) -> bool {
         match self {
             RunError::Store(error) => error.is_full(),
+            RunError::Archive(error) => error.is_full(),
             RunError::Sink(SinkError::Io { source, .. }) => checkpoint::is_full(source),
             _ => false,
         }
@@ -349,6 +356,7 @@ impl RunError {
             RunError::Source(error) => error.is_refusal(),
             RunError::Sink(error) => error.is_refusal(),
             RunError::Store(error) => error.is_refusal(),
+            RunError::Archive(error) => error.is_refusal(),
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
             | RunError::NoCheckpoint(_)

@@ -19,6 +19,7 @@
 //! assert!(Flow::default().ticks > 0);
 //! ```
 
+mod archiving;
 mod branch;
 mod branches;
 mod columns;

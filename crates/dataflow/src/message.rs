@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use archive::StagedFile;
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
 use event::{Counts, OutputRow, Rejected, Rows, key_hash};
@@ -196,6 +197,8 @@ pub(crate) enum Part {
     Sources(Vec<(u32, SourceState)>),
     /// A segment that was written.
     Segment(Segment),
+    /// Files of the archive that were staged.
+    Archived(Vec<StagedFile>),
 }
 
 #[cfg(test)]

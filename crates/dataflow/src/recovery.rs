@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alert::{Deliverer, Delivery, SinkSpec};
+use archive::{Archive, ArchiveError, Archived};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
 use ingest::{PartitionWatermark, Position, WatermarkSpec};
@@ -19,6 +20,8 @@ use crate::world::World;
 #[derive(Debug, Clone)]
 pub(crate) struct Recovery {
     pub(crate) store: Option<Store>,
+    /// Where what is read is archived.
+    pub(crate) archive: Option<Archive>,
     /// The checkpoint that the job goes on from.
     pub(crate) manifest: Option<Arc<Manifest>>,
     /// The newest checkpoint that there is.
@@ -32,7 +35,7 @@ pub(crate) struct Recovery {
 pub(crate) fn recover(job: &Job, from: Beginning, world: &World) -> Result<Recovery, RunError> {
     let world = world.clone();
     let Some(state) = &job.state else {
-        return Ok(Recovery { store: None, manifest: None, newest: None, generation: 0, world });
+        return Ok(Recovery { store: None, archive: None, manifest: None, newest: None, generation: 0, world });
     };
     if let Some(source) = job.sources.iter().find(|source| !source.kind.is_repeatable()) {
         return Err(RunError::NotRepeatable(source.name.clone()));
@@ -53,7 +56,8 @@ pub(crate) fn recover(job: &Job, from: Beginning, world: &World) -> Result<Recov
         (Some(manifest), Some(newest)) if newest == manifest.number => manifest.generation + 1,
         (_, newest) => next_generation(&store, newest)?,
     };
-    Ok(Recovery { store: Some(store), manifest, newest, generation, world })
+    let archive = job.archive.as_deref().map(|address| world.open_archive(address)).transpose()?;
+    Ok(Recovery { store: Some(store), archive, manifest, newest, generation, world })
 }
 
 /// The number of the newest checkpoint, if there is any.
@@ -265,8 +269,14 @@ impl Recovery {
         };
         // All is read before the fence: what cannot be read must not be found out when it has given something up.
         let survey = store.survey()?;
+        let leftovers = self.archive.as_ref().map(Archive::leftovers).transpose()?;
         store.commit(&manifest)?;
         store.sweep(&survey)?;
+        if let (Some(archive), Some(leftovers)) = (&self.archive, leftovers) {
+            // Nothing between the two was kept.
+            let given_up = manifest.follows.map_or(0, |follows| follows + 1)..manifest.number;
+            archive.sweep(&leftovers, given_up)?;
+        }
         self.newest = Some(manifest.number);
         self.manifest = Some(Arc::new(manifest));
         Ok(())
@@ -287,6 +297,33 @@ impl Recovery {
     /// The watermark that the windows had applied.
     pub(crate) fn watermark(&self) -> Watermark {
         self.manifest.as_ref().map_or(Watermark::NONE, |manifest| manifest.watermark)
+    }
+
+    /// Shows what the last checkpoints have archived.
+    ///
+    /// # Errors
+    /// If the archive refuses, or has files although no checkpoint knows of it.
+    pub(crate) fn show_archived(&self) -> Result<(), RunError> {
+        let (Some(store), false) = (&self.store, self.archive.is_none() && self.manifest.is_none()) else {
+            return Ok(());
+        };
+        let mut known = false;
+        for manifest in self.last_manifests()? {
+            let segments = manifest.segments.iter().filter(|segment| segment.operator == Operator::Archive);
+            for (segment, (offset, chunk)) in segments.flat_map(|segment| segment.live().map(move |c| (segment, c))) {
+                let (archived, _): (Archived, _) =
+                    store.read_chunk(manifest.number, segment, offset, &chunk, Kind::Archive)?;
+                // Where it was then: what was committed is shown there even if the job archives no more.
+                self.world.open_archive(&archived.address)?.show(manifest.number, &archived.files)?;
+                known = true;
+            }
+        }
+        match &self.archive {
+            Some(archive) if !known && !archive.is_empty()? => {
+                Err(ArchiveError::NotEmpty { place: archive.place().clone() }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the job's sinks, each as far as it got.
@@ -408,7 +445,7 @@ mod tests {
         assert_eq!(next_generation(&store, Some(last.number)).unwrap(), next);
         let manifest = Some(Arc::new(last.clone()));
         let recovery =
-            Recovery { store: Some(store), manifest, newest: None, generation: 9, world: World::Real };
+            Recovery { store: Some(store), archive: None, manifest, newest: None, generation: 9, world: World::Real };
         let found = recovery.last_manifests().unwrap();
         assert_eq!(found.iter().map(|manifest| manifest.number).collect::<Vec<_>>(), history);
     }

@@ -235,6 +235,7 @@ pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, 
 fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
     let mut recovery = recover(job, job.state.as_ref().map(|state| state.from).unwrap_or_default(), world)?;
     let sinks = recovery.open_sinks(job)?;
+    recovery.show_archived()?;
     if let Some(summary) = recovery.finished() {
         return Ok(Lead::Finished(summary));
     }
@@ -249,6 +250,7 @@ fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunE
     let writer = Writer {
         sinks,
         store: recovery.store.clone(),
+        archive: recovery.archive.clone(),
         plan: Plan { generation: recovery.generation, peers: peers as u32 },
         global: Global::new(first_standings(&members, peers), recovery.watermark()),
         counts: counts.unwrap_or_default(),
@@ -393,7 +395,8 @@ impl Start {
             _ => None,
         };
         let (nursery, paces) = (Nursery::new(waiting, scout), self.paces.clone());
-        Ok(Reader { intakes, nursery, paces, finished, heard })
+        let archive = self.recovery.archive.clone();
+        Ok(Reader { intakes, nursery, paces, finished, heard, archive })
     }
 
     /// Opens a partition where it is to be read on.

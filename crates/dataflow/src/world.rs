@@ -14,8 +14,11 @@ use alert::{
     Deliverer, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_after_at_once, resume_at_once,
     resume_exactly_once,
 };
+use archive::{Archive, ArchiveError};
 use checkpoint::{Location, Store, StoreError};
 use event::Watermark;
+#[cfg(feature = "archive")]
+use ingest::SourceKind;
 use ingest::{DecodeSpec, End, IngestError, Partition, PartitionInfo, Position, SourceSpec};
 use timely::scheduling::Activator;
 
@@ -182,7 +185,11 @@ impl World {
     /// All partitions of a source.
     pub(crate) fn partitions(&self, spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
         match self {
-            World::Real => ingest::partitions(spec),
+            World::Real => match &spec.kind {
+                #[cfg(feature = "archive")]
+                SourceKind::Archive { address, of } => archive::partitions(address, of.as_deref()),
+                _ => ingest::partitions(spec),
+            },
             #[cfg(feature = "simulation")]
             World::Simulated(host) => Ok(host.partitions()),
         }
@@ -227,7 +234,13 @@ impl World {
         counts: Watermark,
     ) -> Result<Box<dyn Partition>, IngestError> {
         match self {
-            World::Real => ingest::open(spec, decode, partition, Some(position)),
+            World::Real => match &spec.kind {
+                #[cfg(feature = "archive")]
+                SourceKind::Archive { address, of } => {
+                    archive::open(address, of.as_deref(), decode, partition, position)
+                }
+                _ => ingest::open(spec, decode, partition, Some(position)),
+            },
             #[cfg(feature = "simulation")]
             World::Simulated(host) => Ok(host.open_partition(decode, partition.number, position, counts)),
         }
@@ -242,6 +255,15 @@ impl World {
         }
     }
 
+    /// Opens an archive to be written.
+    pub(crate) fn open_archive(&self, address: &str) -> Result<Archive, ArchiveError> {
+        match self {
+            World::Real => Archive::open(address),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => Ok(host.open_archive(address)),
+        }
+    }
+
     /// Opens a sink, after what the checkpoints say of it.
     pub(crate) fn open_sink(
         &self,
@@ -249,6 +271,14 @@ impl World {
         deliverer: &Deliverer,
         before: &Before,
     ) -> Result<Box<dyn Sink>, SinkError> {
+        #[cfg(feature = "archive")]
+        if let (World::Real, alert::SinkKind::Archive { address }) = (self, &spec.kind) {
+            let deliveries = match before {
+                Before::Deliveries(deliveries) => Some(deliveries.as_slice()),
+                Before::Nothing | Before::AtOnce(_) => None,
+            };
+            return archive::open_sink(&spec.name, address, deliveries);
+        }
         match self {
             World::Real => match (before, spec.mode) {
                 (Before::Nothing, _) => open_fresh(spec, deliverer),

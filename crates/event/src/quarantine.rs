@@ -87,6 +87,8 @@ pub struct Rejected {
 impl Rejected {
     /// Bytes of a record that its quarantine row keeps.
     pub const RAW_BYTES_MAX: usize = 1024;
+    /// What is said of a record that is not read any more.
+    pub const POISON: &'static str = "the record ended the program three times";
 
     /// The bytes of a record that its quarantine row keeps. A character that the end would cut in two is left
     /// out: it would look like bad UTF-8.

@@ -1,5 +1,7 @@
 //! Records of one partition as `ingest` hands them on: decoded to columns, or rejected.
 
+use std::ops::Range;
+
 use crate::{Batch, Reason, Rejected};
 
 /// Records of one partition, in offset order, decoded into the columns that the job needs.
@@ -50,6 +52,8 @@ pub struct RejectedRecord {
     pub detail: String,
     /// Its first bytes.
     pub raw: Vec<u8>,
+    /// Where all of it lies in the bytes of the records that were decoded in the same call.
+    pub place: Range<usize>,
 }
 
 /// What decoding a piece of a partition gave.

@@ -18,6 +18,20 @@ pub enum IngestError {
         /// The path as the config has it.
         path: PathBuf,
     },
+    /// An archive does not have what is asked for.
+    #[error("the archive {place}: {words}")]
+    Archive {
+        /// Its address.
+        place: String,
+        /// What is wrong.
+        words: String,
+    },
+    /// The program was built without archives.
+    #[error("the archive {place} cannot be read: this program was built without the feature `archive`")]
+    NoArchives {
+        /// Its address.
+        place: String,
+    },
     /// The operating system refused to open or read it.
     #[error("cannot read {name}: {source}")]
     Read {

@@ -6,6 +6,7 @@
 //! - [`workload`]: builds the generator, the reference and the limit of `tests/workload/`.
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
+//! - [`duckdb`]: another program that reads Parquet files.
 //! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
@@ -24,6 +25,7 @@
 //! ```
 
 pub mod arrival;
+pub mod duckdb;
 pub mod hosts;
 pub mod job;
 pub mod lanes;

@@ -108,6 +108,14 @@ pub enum SinkError {
         /// What it said.
         source: io::Error,
     },
+    /// An archive is not what it should be.
+    #[error("sink `{sink}`: {words}")]
+    Archive {
+        /// Name of the sink.
+        sink: String,
+        /// What is wrong.
+        words: String,
+    },
     /// The file of a secret cannot be read.
     #[error("sink `{sink}`: cannot read the secret in `{}`", path.display())]
     SecretFile {
@@ -253,6 +261,7 @@ impl SinkError {
     pub fn is_refusal(&self) -> bool {
         match self {
             SinkError::NotEmpty { .. }
+            | SinkError::Archive { .. }
             | SinkError::Shorter { .. }
             | SinkError::Different { .. }
             | SinkError::Longer { .. }
@@ -303,6 +312,7 @@ impl SinkError {
             SinkError::Shorter { .. } | SinkError::Different { .. } => Some(
                 "restore the file as the job left it, or begin anew with `--from-scratch` and another path",
             ),
+            SinkError::Archive { .. } => Some("set another `dir`, or remove the folder of the sink in it"),
             SinkError::Gap { .. } => {
                 Some("the state is damaged; start the job afresh with another `state.dir`")
             }

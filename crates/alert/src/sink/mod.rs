@@ -74,6 +74,11 @@ pub enum SinkKind {
         /// The table.
         table: Table,
     },
+    /// Parquet files. Opened by whoever knows archives, not here; only for [`Mode::ExactlyOnce`].
+    Archive {
+        /// A directory, or `s3://BUCKET/PREFIX`.
+        address: String,
+    },
 }
 
 impl SinkKind {
@@ -86,6 +91,7 @@ impl SinkKind {
             SinkKind::File { path } => plain(path).display().to_string(),
             SinkKind::Sqlite { path, table } => format!("{} {table}", plain(path).display()),
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
+            SinkKind::Archive { address } => format!("archive {address}"),
         }
     }
 }
@@ -277,6 +283,7 @@ fn open_database(
         }
         #[cfg(not(feature = "postgres"))]
         SinkKind::Postgres { .. } => Err(not_built("postgres")),
+        SinkKind::Archive { .. } => Err(not_built("archive")),
         _ => Err(not_built("sqlite")),
     }
 }

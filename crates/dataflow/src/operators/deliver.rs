@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use archive::{Archive, StagedFile};
 use checkpoint::{Segment, SourceState, Store};
 use event::{Counts, Due, Epoch, OutputRow, Reason, Watermark};
 use timely::container::CapacityContainerBuilder;
@@ -31,6 +32,7 @@ const WRITER: u64 = 0;
 pub(crate) struct Writer {
     pub(crate) sinks: Vec<OpenSink>,
     pub(crate) store: Option<Store>,
+    pub(crate) archive: Option<Archive>,
     pub(crate) plan: Plan,
     /// How far all workers are.
     pub(crate) global: Global,
@@ -150,7 +152,13 @@ struct Writing {
 
 impl Writing {
     fn new(here: &Here, writer: Writer, activate: Box<dyn Fn() + Send + Sync>) -> Self {
-        let delivery = Delivery::start(here, writer.plan, writer.store, writer.sinks, Arc::from(activate));
+        let delivery = Delivery::start(
+            here,
+            writer.plan,
+            writer.store.map(|store| (store, writer.archive)),
+            writer.sinks,
+            Arc::from(activate),
+        );
         let mut writing = Writing {
             delivery,
             reached: writer.global.place().into(),
@@ -293,6 +301,7 @@ impl Writing {
             watermark: self.watermark(),
             counts: self.counts,
             held,
+            archived: Vec::new(),
             outbox: self.delivery.take_outbox(),
             finished,
         }
@@ -305,19 +314,21 @@ impl Writing {
             if parts.is_some_and(|reached| reached.interval() <= number) && !early {
                 return;
             }
-            let (cut, committed) = entry.remove();
-            let segments = self.collect(number);
+            let (mut cut, committed) = entry.remove();
+            let (segments, archived) = self.collect(number);
+            cut.archived = archived;
             self.committing.insert(number, committed);
             self.delivery.commit(cut, segments, self.sources.values().cloned().collect());
         }
     }
 
-    /// The segments of an interval; notes where its partitions are.
-    fn collect(&mut self, number: u32) -> Vec<Segment> {
-        let mut segments = Vec::new();
+    /// The segments of an interval, and the files that its records are in; notes where its partitions are.
+    fn collect(&mut self, number: u32) -> (Vec<Segment>, Vec<StagedFile>) {
+        let (mut segments, mut archived) = (Vec::new(), Vec::new());
         for part in self.parts.remove(&number).unwrap_or_default() {
             match part {
                 Part::Segment(segment) => segments.push(segment),
+                Part::Archived(files) => archived.extend(files),
                 Part::Sources(states) => {
                     for (ordinal, state) in states {
                         self.sources.insert(ordinal, state);
@@ -326,7 +337,8 @@ impl Writing {
             }
         }
         segments.sort_by(|a, b| a.name.cmp(&b.name));
-        segments
+        archived.sort_by(|a, b| a.name.cmp(&b.name));
+        (segments, archived)
     }
 
     /// Whether all is delivered and committed. Then the totals are final.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alert::Mode;
+use archive::Archive;
 use checkpoint::{SourceState, Stage};
 use event::{Counts, Epoch, Watermark};
 use ingest::Waker;
@@ -19,6 +20,7 @@ use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::Activator;
 
 use super::{Output, wake};
+use crate::archiving::Archiver;
 use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
@@ -53,6 +55,8 @@ pub(crate) struct Reader {
     pub(crate) finished: Watermark,
     /// What this worker has heard of all.
     pub(crate) heard: Rc<Heard>,
+    /// Where what is read is archived.
+    pub(crate) archive: Option<Archive>,
 }
 
 /// Its outputs.
@@ -79,6 +83,8 @@ pub(crate) fn read<'scope>(
     let waker = Arc::new(scope.worker().sync_activator_for(address.to_vec()));
 
     let waker: Waker = Arc::new(move || wake(&waker));
+    let staged = Arc::clone(&waker);
+    let archiver = reader.archive.map(|archive| Archiver::start(archive, here, move || staged())).transpose();
     let mut intakes = reader.intakes;
     intakes.iter_mut().for_each(|intake| intake.set_waker(Arc::clone(&waker)));
     let reading = Reading {
@@ -102,6 +108,10 @@ pub(crate) fn read<'scope>(
         shown_bytes: 0,
         ahead: VecDeque::new(),
         heard: reader.heard,
+        archiver: archiver.unwrap_or_else(|error| {
+            here.outcome.fail(error);
+            None
+        }),
         last_tick: here.world.now(),
         last_cut: here.world.now(),
         measured: None,
@@ -124,7 +134,7 @@ pub(crate) fn read<'scope>(
             if let Some(active) = &mut reading {
                 active.activate(&mut capabilities);
             }
-            if capabilities.is_empty() {
+            if capabilities.is_empty() && reading.as_ref().is_none_or(|reading| !reading.is_archiving()) {
                 // Its pulse goes with it: nobody waits for it any more.
                 reading = None;
             }
@@ -166,6 +176,8 @@ struct Reading {
     /// Ticks that the sinks have not taken yet, with the bytes of records to be shown in each.
     ahead: VecDeque<(Epoch, usize)>,
     heard: Rc<Heard>,
+    /// Has what is read archived.
+    archiver: Option<Archiver>,
     last_tick: Instant,
     last_cut: Instant,
     /// When it was last said how the partitions are.
@@ -190,15 +202,41 @@ enum Next {
 impl Reading {
     fn activate(&mut self, capabilities: &mut Capabilities) {
         self.pulse.beat();
-        match self.run(capabilities) {
+        let next = self.hand_on_archived().and_then(|()| match capabilities.is_empty() {
+            // All is read, and not all of it archived.
+            true => Ok(if self.is_archiving() { Next::After(IDLE) } else { Next::Never }),
+            false => self.run(capabilities),
+        });
+        match next {
             Ok(Next::Now) => self.activator.activate(),
             Ok(Next::After(delay)) => self.here.world.activate_after(&self.activator, delay),
-            Ok(Next::Never) => capabilities.clear(),
+            Ok(Next::Never) => {
+                capabilities.clear();
+                if self.is_archiving() {
+                    // Its pulse goes on until that is done.
+                    self.here.world.activate_after(&self.activator, IDLE);
+                }
+            }
             Err(error) => {
                 self.here.outcome.fail(error);
                 capabilities.clear();
+                self.archiver = None;
             }
         }
+    }
+
+    /// Whether files of the archive are not durable yet that a cut waits for.
+    fn is_archiving(&self) -> bool {
+        self.archiver.as_ref().is_some_and(Archiver::is_busy)
+    }
+
+    /// Hands on which files of the archive have become durable.
+    fn hand_on_archived(&mut self) -> Result<(), RunError> {
+        let Some(archiver) = &mut self.archiver else { return Ok(()) };
+        while let Some((files, capability)) = archiver.staged()? {
+            self.parts.activate().session(&capability).give(Part::Archived(files));
+        }
+        Ok(())
     }
 
     fn run(&mut self, capabilities: &mut Capabilities) -> Result<Next, RunError> {
@@ -222,6 +260,9 @@ impl Reading {
             return Ok(self.look_again());
         }
         self.pulse.waits_at(None);
+        if self.archiver.as_ref().is_some_and(Archiver::is_behind) {
+            return Ok(self.look_again());
+        }
         self.behind = BEHIND;
         if self.turn < self.intakes.len() {
             self.poll(capabilities)?;
@@ -242,13 +283,16 @@ impl Reading {
 
     /// Polls the partition whose turn it is, and sends what it gave.
     fn poll(&mut self, capabilities: &Capabilities) -> Result<(), RunError> {
-        let Turn { parcels, counts, rejected, shown_bytes, polled, turned, waits } =
+        let Turn { parcels, counts, rejected, shown_bytes, polled, turned, waits, block } =
             self.intakes[self.turn].poll(&self.here, self.epoch, &self.heard)?;
         self.shown_bytes += shown_bytes;
         self.polled |= polled;
         self.moved |= polled | turned;
         if waits {
             self.heard.wait(&self.activator);
+        }
+        if let (Some(archiver), Some(block)) = (&self.archiver, block) {
+            archiver.take(self.epoch.interval(), block);
         }
         self.counts += counts;
         self.rejected.extend(rejected.into_iter().map(Item::Rejected));
@@ -450,6 +494,9 @@ impl Reading {
             states.push(source_state(intake, interval, &self.here)?);
         }
         self.parts.activate().session(&capabilities[3]).give(Part::Sources(states));
+        if let Some(archiver) = &mut self.archiver {
+            archiver.cut(interval, capabilities[3].clone());
+        }
         self.last_cut = self.here.world.now();
         if !last {
             let next = self.epoch.next_interval();

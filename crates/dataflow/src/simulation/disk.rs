@@ -103,6 +103,15 @@ impl SimulatedDisk {
         file.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// The files below a directory, by their names there.
+    pub(crate) fn below(&self, dir: &str) -> Vec<(String, Vec<u8>)> {
+        let below = self.names.iter().filter_map(|(path, file)| {
+            let name = path.strip_prefix(dir).ok()?.to_string_lossy().into_owned();
+            Some((name, self.files.get(file)?.data.clone()))
+        });
+        below.collect()
+    }
+
     /// Whether nothing but manifests was removed from the directory since it was synced.
     fn only_removed(&self, dir: &Path) -> bool {
         let mut changes = self.pending.iter().filter(|(path, _)| path.parent() == Some(dir)).peekable();
@@ -305,5 +314,16 @@ impl Files for SimulatedFiles {
             |file: &u64| self.host.has(Plant::SkipLook) && disk.files[file].host > self.host.number;
         let below = disk.names.iter().filter(|(path, file)| path.parent() == Some(dir) && !is_blind(file));
         Ok(below.filter_map(|(path, _)| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let disk = lock(&self.host.outside.disk);
+        let below = disk.names.keys().filter_map(|path| path.strip_prefix(dir).ok());
+        let mut names: Vec<String> = below
+            .filter(|below| below.components().count() > 1)
+            .filter_map(|below| Some(below.components().next()?.as_os_str().to_string_lossy().into_owned()))
+            .collect();
+        names.dedup();
+        Ok(names)
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use alert::{Deliverer, Delivery, Sink, SinkError, SinkSpec};
+use archive::Archive;
 use checkpoint::{LocalDisk, Store, StoreError};
 use event::Watermark;
 use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position};
@@ -334,6 +335,11 @@ impl Host {
         self.opening.store(false, Ordering::Relaxed);
         let disk = disk.map_err(failed)?;
         Ok(Store::on(Arc::new(disk), dir.to_owned()))
+    }
+
+    pub(crate) fn open_archive(self: &Arc<Self>, dir: &str) -> Archive {
+        let disk = LocalDisk::existing(Path::new(dir), SimulatedFiles { host: Arc::clone(self) });
+        Archive::on(Arc::new(disk), dir.into())
     }
 
     pub(crate) fn open_sink(

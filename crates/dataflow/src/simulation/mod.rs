@@ -99,6 +99,8 @@ pub struct Run {
     pub wakings: Vec<Vec<(u64, i64)>>,
     /// Words that the job has said.
     pub said: Vec<String>,
+    /// The visible files of its archive, which is `/archive`, by their names below its `events`.
+    pub archived: Vec<(String, Vec<u8>)>,
 }
 
 /// Looks at what readers of each sink have seen, and says what is wrong with it.

@@ -116,6 +116,7 @@ impl<'a> Scheduler<'a> {
         self.run.operations = lock(&self.outside.disk).operations;
         self.run.wakings = lock(&self.outside.wakings).all();
         self.run.generations = self.hosts;
+        self.run.archived = lock(&self.outside.disk).below("/archive/events");
         self.run.said = lock(&self.outside.said).clone();
         self.run.trace = self.trace.hash();
         self.run.lines = self.trace.into_lines();

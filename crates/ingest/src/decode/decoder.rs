@@ -84,12 +84,14 @@ impl Decoder {
         };
         self.caution.tell(piece.offset(), piece.end());
         lines.decode(&mut self.records, self.spec.record_bytes_max, records_max);
-        let Lines { at, times, offsets, mut starts, punctuations, rejected, .. } = lines;
+        let Lines { at, times, offsets, mut starts, punctuations, mut rejected, .. } = lines;
         self.rows_expected = times.len() + times.len() / 16;
         let batch = self.finish(&times);
         let base = piece.base;
         let (bytes, first, rest) = piece.split(at);
         starts.iter_mut().for_each(|start| *start -= first as u32);
+        let places = rejected.iter_mut().map(|record| &mut record.place);
+        places.for_each(|place| *place = place.start - first..place.end - first);
         let base = base + first as u64;
         let records = Records { batch, times, offsets, punctuations, bytes, base, starts };
         (Decoded { records, rejected }, rest)
@@ -195,7 +197,7 @@ impl Lines<'_> {
             Treatment::LeaveOut => {
                 let end = self.bounds.end().unwrap_or_else(|| line_end(self.bytes, line));
                 self.bounds.step();
-                let detail = "the record ended the program three times".to_owned();
+                let detail = Rejected::POISON.to_owned();
                 self.reject(records, offset, line, end, Failure { reason: Reason::Poison, detail });
                 self.at = (end + 1).min(self.bytes.len());
                 Heed::LeftOut
@@ -224,6 +226,7 @@ impl Lines<'_> {
             reason: failure.reason,
             detail: failure.detail,
             raw: Rejected::head(raw).to_vec(),
+            place: line..end,
         });
     }
 }

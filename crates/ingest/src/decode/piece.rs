@@ -44,6 +44,14 @@ impl Messages {
         self.bytes.push(b'\n');
     }
 
+    /// Adds one record as a decoder had it before, byte for byte: blanks at its ends are a part of it, as they are of a
+    /// line.
+    pub fn push_again(&mut self, record: &[u8], offset: u64) {
+        self.bytes.extend_from_slice(record);
+        self.messages.push(Message { end: self.bytes.len(), offset });
+        self.bytes.push(b'\n');
+    }
+
     /// Bytes that were gathered.
     pub fn bytes(&self) -> usize {
         self.bytes.len()

@@ -11,7 +11,7 @@ mod stdin;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use event::Decoded;
+use event::{Decoded, Watermark};
 use serde::{Deserialize, Serialize};
 
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
@@ -73,6 +73,13 @@ pub enum SourceKind {
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// The records that a job has archived, as that job read them. Opened by whoever knows archives, not by [`open`].
+    Archive {
+        /// A directory, or `s3://BUCKET/PREFIX`.
+        address: String,
+        /// The name that the source had in that job; without, it had only one.
+        of: Option<String>,
+    },
 }
 
 impl SourceKind {
@@ -82,7 +89,10 @@ impl SourceKind {
     /// Whether partitions may come while the job runs, and those that are there go.
     pub fn grows(&self) -> bool {
         match self {
-            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+            SourceKind::File { .. }
+            | SourceKind::Stdin
+            | SourceKind::Generate(_)
+            | SourceKind::Archive { .. } => false,
         }
     }
 
@@ -151,6 +161,12 @@ pub trait Partition: Send {
     /// ever says so does it; it may call without need.
     fn set_waker(&mut self, waker: Waker);
 
+    /// To what the watermark is lifted just before the records that the last poll gave, by a decision that was taken
+    /// before: only an archive knows of any. To be asked once, before they are marked.
+    fn lifted(&mut self) -> Option<Watermark> {
+        None
+    }
+
     /// Has records left out or read alone from now on. Only what can be read again has a use for it.
     fn set_caution(&mut self, caution: Caution);
 
@@ -201,7 +217,10 @@ pub trait Discovery: Send {
 /// If a setting makes no sense.
 pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
-        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => Ok(None),
+        SourceKind::File { .. }
+        | SourceKind::Stdin
+        | SourceKind::Generate(_)
+        | SourceKind::Archive { .. } => Ok(None),
     }
 }
 
@@ -223,6 +242,7 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
             }])
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
+        SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
     }
 }
 
@@ -241,6 +261,7 @@ pub fn open(
         SourceKind::File { path, lanes } => {
             Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder)?))
         }
+        SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
         }

@@ -26,6 +26,11 @@ pub(super) enum Origin {
         /// Hash of the settings that make the events what they are.
         settings: u64,
     },
+    /// An archived partition.
+    Archive {
+        /// Offset behind its last record, as the archive was at the job's first start.
+        end: u64,
+    },
 }
 
 /// A file as it was at the job's first start.
@@ -45,5 +50,18 @@ impl Position {
     /// A place in standard input, or in anything else that is one run of bytes.
     pub fn stdin(offset: u64) -> Self {
         Position { offset, origin: Origin::Stdin }
+    }
+
+    /// A place in a partition of an archive, whose records are read up to `end`.
+    pub fn archived(offset: u64, end: u64) -> Self {
+        Position { offset, origin: Origin::Archive { end } }
+    }
+
+    /// Where the archived partition ends in which this is a place; `None` if it is one in anything else.
+    pub fn archive_end(&self) -> Option<u64> {
+        match self.origin {
+            Origin::Archive { end } => Some(end),
+            _ => None,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use archive::Archived;
 use checkpoint::{Kind, Location, Manifest, Operator, Segment, Store, StoreError};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -360,6 +361,7 @@ fn read(
             store.read_chunk::<ChunkHead>(number, segment, offset, chunk, Kind::State).map(drop)
         }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),
+        Operator::Archive => store.read_chunk::<Archived>(number, segment, offset, chunk, Kind::Archive).map(drop),
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! The sections are read by hand rather than by serde: serde stops at the first mistake.
 
+pub mod archive;
 pub mod branch;
 pub mod detection;
 pub mod diagnostic;
@@ -35,6 +36,7 @@ use std::path::Path;
 
 use crate::sql;
 
+pub use archive::Archive;
 pub use branch::Branch;
 pub use detection::{Named, Rule, Transform};
 pub use diagnostic::{Code, Diagnostic};
@@ -85,6 +87,8 @@ pub struct Config {
     pub supervise: Supervise,
     /// `[state]`
     pub state: Option<State>,
+    /// `[archive]`
+    pub archive: Option<Archive>,
 }
 
 /// What a configuration is read from.
@@ -202,6 +206,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
+    let archive = archive::read_archive(&mut root, reader, has_state);
     let has_columns = branches.iter().any(|branch| branch.columns.is_some());
     let (sinks, rejects) = sink::read_sinks(&mut root, reader, has_state, has_columns);
     root.finish(reader);
@@ -219,5 +224,6 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         mesh,
         supervise,
         state,
+        archive,
     }
 }

@@ -139,6 +139,12 @@ fn read_mode(section: &mut Section, reader: &mut Reader, target: &Target, state:
         (true, _) => (Mode::ExactlyOnce, "\"exactly_once\""),
     };
     let mode = section.or(reader, "mode", default, one_of(MODES));
+    if mode == Mode::AtOnce && matches!(target, Target::Archive { .. }) {
+        let message = "an archive takes rows with checkpoints only";
+        let help = if state { "take `mode` out" } else { "add `[state]` with `dir = \"DIR\"`" };
+        let place = section.place().clone();
+        reader.report(Diagnostic::new(Code::Conflict, place, message).with_help(help));
+    }
     if mode == Mode::ExactlyOnce
         && default.0 == Mode::AtOnce
         && let Some(entry) = section.entry("mode")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ingest::{End, Start};
 
+use super::archive::read_address;
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
 use super::place::Place;
@@ -47,6 +48,15 @@ pub enum SourceKind {
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
+    /// `"archive"`: the records that a job has kept with `[archive]`, as that job read them: with the same partitions,
+    /// offsets and watermarks, and so with the same alerts. Read to what is visible when the job is first started.
+    Archive {
+        /// `dir`: the archive's directory, or `"s3://BUCKET/PREFIX"`, as that job has it.
+        address: String,
+        /// Name of the source in that job. Needed if it had several; each is then replayed by a source of its own, in the
+        /// same order.
+        of: Option<String>,
+    },
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -77,9 +87,15 @@ enum Kind {
     File,
     Stdin,
     Generate,
+    Archive,
 }
 
-const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdin", Kind::Stdin),
+    ("generate", Kind::Generate),
+    ("archive", Kind::Archive),
+];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -90,9 +106,13 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
         let kind = read_kind(&mut section, reader);
         let (start, end) = match kind {
             // Where they begin and end is a part of what they are.
-            None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
-                (Start::Earliest, End::Latest)
-            }
+            None
+            | Some(
+                SourceKind::File { .. }
+                | SourceKind::Stdin
+                | SourceKind::Generate(_)
+                | SourceKind::Archive { .. },
+            ) => (Start::Earliest, End::Latest),
         };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
@@ -140,6 +160,13 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             Some(SourceKind::File { path: PathBuf::from(path.unwrap_or_default()), lanes })
         }
         Kind::Stdin => Some(SourceKind::Stdin),
+        Kind::Archive => {
+            let address = section.required(reader, "dir", "add `dir = \"DIR\"`", |sources, node| {
+                read_address(filled_string(sources, node)?, node)
+            });
+            let of = section.optional(reader, "of", filled_string);
+            Some(SourceKind::Archive { address: address.unwrap_or_default(), of })
+        }
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
     }
 }

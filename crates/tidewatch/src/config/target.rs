@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alert::{Secret, Table};
 
+use super::archive::read_address;
 use super::diagnostic::{Code, Diagnostic};
 use super::secret::secret;
 use super::section::{Reader, Section};
@@ -36,6 +37,12 @@ pub enum Target {
         /// The table.
         table: TableOptions,
     },
+    /// `"archive"`: Parquet files by date, in a directory or a bucket; several sinks, and `[archive]`, may share it. Needs
+    /// `[state]`: only `mode = "exactly_once"`.
+    Archive {
+        /// `dir`: the directory, or `"s3://BUCKET/PREFIX"`.
+        address: String,
+    },
 }
 
 /// What all databases have.
@@ -54,10 +61,16 @@ enum Kind {
     Stdout,
     Sqlite,
     Postgres,
+    Archive,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("file", Kind::File), ("stdout", Kind::Stdout), ("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdout", Kind::Stdout),
+    ("sqlite", Kind::Sqlite),
+    ("postgres", Kind::Postgres),
+    ("archive", Kind::Archive),
+];
 
 const URL_HELP: &str = "write `url = { env = \"DATABASE_URL\" }`, a `postgres://user@host/database`";
 
@@ -77,6 +90,12 @@ pub(super) fn read_target(name: &str, section: &mut Section, reader: &mut Reader
         Kind::File => section
             .required(reader, "path", "add `path = \"FILE\"`", filled_string)
             .map(|path| Target::File(PathBuf::from(path))),
+        Kind::Archive => {
+            let address = section.required(reader, "dir", "add `dir = \"DIR\"`", |sources, node| {
+                read_address(filled_string(sources, node)?, node)
+            });
+            Some(Target::Archive { address: address? })
+        }
         Kind::Sqlite => {
             let path = section.required(reader, "path", "add `path = \"FILE\"`", filled_string);
             let table = read_table(name, section, reader);

@@ -23,6 +23,9 @@ pub(super) fn identity(
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
         source::SourceKind::Stdin => format!("{} stdin", source.name),
+        source::SourceKind::Archive { of, .. } => {
+            format!("{} archive {}", source.name, of.as_deref().unwrap_or_default())
+        }
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
     });
     // Only where there are any, so that other jobs are what they were.

@@ -108,6 +108,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
         sinks,
         quarantine,
         late,
+        archive: config.archive.as_ref().map(|archive| archive.address.clone()),
         state: config.state.as_ref().map(|state| StateSpec {
             location: state.location.clone(),
             checkpoint_every: state.checkpoint_every,
@@ -197,6 +198,9 @@ fn source_spec(source: &source::Source) -> ingest::SourceSpec {
         SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
+        SourceKind::Archive { address, of } => {
+            ingest::SourceKind::Archive { address: address.clone(), of: of.clone() }
+        }
     };
     ingest::SourceSpec {
         name: source.name.clone(),

@@ -170,6 +170,7 @@ fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec 
         Target::Postgres { url, ca, table: options } => {
             SinkKind::Postgres { url: url.clone(), ca: ca.clone(), table: table(options) }
         }
+        Target::Archive { address } => SinkKind::Archive { address: address.clone() },
     };
     let mode = match mode {
         Mode::ExactlyOnce => alert::Mode::ExactlyOnce,
@@ -190,7 +191,8 @@ impl<'a> Output<'a> {
     /// `None` for what several can write.
     fn of(target: &'a Target) -> Option<Self> {
         match target {
-            Target::Stdout => None,
+            // Sinks of one archive have folders of their own.
+            Target::Stdout | Target::Archive { .. } => None,
             // Lines of several writers may mix in it.
             Target::File(path) if is_device_or_pipe(path) => None,
             Target::File(path) => Some(Output::File(path)),

@@ -1,0 +1,62 @@
+//! Which records an archive has of each partition, and where: what the footers of its files say.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::block::Origin;
+use crate::file::{self, RowGroup};
+use crate::{Archive, ArchiveError};
+
+/// What is visible of an archive.
+pub(crate) struct Catalog {
+    pub(crate) archive: Archive,
+    /// The row groups of each partition, by their first offset.
+    pub(crate) partitions: BTreeMap<Origin, Vec<Place>>,
+}
+
+/// A row group and its file.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) file: Arc<str>,
+    pub(crate) index: usize,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) rows: u64,
+}
+
+/// Catalogs that some partition still reads by: all partitions of a process are opened with one.
+static KNOWN: Mutex<BTreeMap<String, Weak<Catalog>>> = Mutex::new(BTreeMap::new());
+
+impl Catalog {
+    /// What is visible now of the archive at an address.
+    ///
+    /// # Errors
+    /// If it cannot be listed, or a file cannot be read.
+    pub(crate) fn read(address: &str) -> Result<Arc<Self>, ArchiveError> {
+        let archive = Archive::look_at(address)?;
+        let mut partitions: BTreeMap<Origin, Vec<Place>> = BTreeMap::new();
+        for name in archive.visible()? {
+            let file: Arc<str> = name.as_str().into();
+            for RowGroup { origin, index, first, last, rows } in file::row_groups(&archive, &name)? {
+                let place = Place { file: Arc::clone(&file), index, first, last, rows };
+                partitions.entry(origin).or_default().push(place);
+            }
+        }
+        partitions.values_mut().for_each(|places| places.sort_by_key(|place| place.first));
+        Ok(Arc::new(Catalog { archive, partitions }))
+    }
+
+    /// The same, or what it was when a partition was opened that is still read.
+    ///
+    /// # Errors
+    /// As [`Catalog::read`].
+    pub(crate) fn shared(address: &str) -> Result<Arc<Self>, ArchiveError> {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(catalog) = known.get(address).and_then(Weak::upgrade) {
+            return Ok(catalog);
+        }
+        let catalog = Self::read(address)?;
+        known.insert(address.to_owned(), Arc::downgrade(&catalog));
+        Ok(catalog)
+    }
+}

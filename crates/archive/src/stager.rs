@@ -1,0 +1,119 @@
+//! Collects what a worker reads and stages it: a file for each date, whenever enough has come, and at a cut.
+//!
+//! Bytes wait in memory until a file is full ([`Stager::BYTES`]) or the interval ends, so no file is ever open, whatever
+//! the dates are. In a file each partition has row groups of its own, so that whoever reads one reads nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::block::{Block, Line, Origin};
+use crate::date::{self, Day};
+use crate::{Archive, ArchiveError, StagedFile};
+
+/// Records that belong into one row group, in offset order.
+pub(crate) type Group<'a> = (&'a Origin, Vec<(&'a Block, &'a Line, bool)>);
+
+/// What one worker has read, on its way into files.
+#[derive(Debug)]
+pub struct Stager {
+    archive: Archive,
+    worker: u32,
+    nonce: u64,
+    /// Files so far, those that could not be written included.
+    count: u64,
+    blocks: Vec<Block>,
+    bytes: usize,
+    staged: Vec<StagedFile>,
+}
+
+impl Stager {
+    /// Bytes of records after which files are written.
+    pub const BYTES: usize = 32 << 20;
+
+    /// Stages the records of one worker. `nonce` differs from run to run: names of a dead run are never used again.
+    ///
+    /// # Errors
+    /// If the program was built without archives.
+    pub fn new(archive: Archive, worker: u32, nonce: u64) -> Result<Self, ArchiveError> {
+        if cfg!(not(feature = "parquet")) {
+            return Err(ArchiveError::NotBuilt);
+        }
+        let (blocks, staged) = (Vec::new(), Vec::new());
+        Ok(Stager { archive, worker, nonce, count: 0, blocks, bytes: 0, staged })
+    }
+
+    /// Takes what was read.
+    pub fn take(&mut self, block: Block) {
+        self.bytes += block.bytes.len();
+        self.blocks.push(block);
+    }
+
+    /// Whether files should be written without waiting for the cut.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= Self::BYTES
+    }
+
+    /// Writes what was taken since the last time, durably. Called again after a failure it writes all of it again, under
+    /// other names.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub fn stage(&mut self, interval: u32) -> Result<(), ArchiveError> {
+        if self.blocks.is_empty() {
+            return Ok(());
+        }
+        let mut written: Vec<StagedFile> = Vec::new();
+        for (day, groups) in by_day(&self.blocks) {
+            let name = StagedFile::name(interval, self.worker, self.nonce, self.count);
+            self.count += 1;
+            let staged = write(&groups).and_then(|(bytes, rows)| {
+                let file = StagedFile::new(name, date::text(day), rows, &bytes);
+                self.archive.stage(&file, &bytes.into())?;
+                Ok(file)
+            });
+            match staged {
+                Ok(file) => written.push(file),
+                Err(error) => {
+                    written.iter().for_each(|file| self.archive.discard(file));
+                    return Err(error);
+                }
+            }
+        }
+        self.staged.append(&mut written);
+        self.blocks.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// The files that were staged since the last call.
+    pub fn staged(&mut self) -> Vec<StagedFile> {
+        std::mem::take(&mut self.staged)
+    }
+}
+
+/// Sorts records by day and partition; those of a partition keep their order.
+fn by_day(blocks: &[Block]) -> BTreeMap<Day, Vec<Group<'_>>> {
+    let mut days: BTreeMap<Day, BTreeMap<&Arc<Origin>, Vec<_>>> = BTreeMap::new();
+    for block in blocks {
+        let mut is_first = block.lifted.is_some();
+        for line in &block.lines {
+            let group = days.entry(date::day(line)).or_default().entry(&block.origin).or_default();
+            group.push((block, line, std::mem::take(&mut is_first)));
+        }
+    }
+    let days = days.into_iter().map(|(day, of_day)| {
+        let groups = of_day.into_iter().map(|(origin, lines)| (&**origin, lines));
+        (day, groups.collect())
+    });
+    days.collect()
+}
+
+#[cfg(feature = "parquet")]
+fn write(groups: &[Group<'_>]) -> Result<(Vec<u8>, u64), ArchiveError> {
+    crate::file::write(groups)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn write(_groups: &[Group<'_>]) -> Result<(Vec<u8>, u64), ArchiveError> {
+    Err(ArchiveError::NotBuilt)
+}

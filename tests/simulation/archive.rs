@@ -1,0 +1,74 @@
+//! Archives of jobs whose partitions sleep, wake, come and go, through crashes: read again by a real run, they give what
+//! the simulated one gave.
+
+use dataflow::{Cluster, Control};
+use ingest::SourceSpec;
+
+use super::sleep::{Births, Sleepers, is_at_once, run_sleepers_archiving};
+use super::*;
+
+const ARCHIVE_SEEDS: u64 = 24;
+
+/// Runs a job on an archive, without a state, and gives what its sinks got.
+fn replay(job: Job, archive: &std::path::Path, folder: &std::path::Path) -> Vec<Vec<u8>> {
+    let kind = SourceKind::Archive { address: archive.display().to_string(), of: None };
+    let sources = vec![SourceSpec { kind, ..job.sources[0].clone() }];
+    let paths: Vec<_> = job.sinks.iter().map(|sink| folder.join(&sink.name)).collect();
+    let sinks = job.sinks.iter().zip(&paths).map(|(sink, path)| SinkSpec {
+        name: sink.name.clone(),
+        kind: SinkKind::File { path: path.clone() },
+        mode: Mode::AtOnce,
+    });
+    let sinks = sinks.collect();
+    let job = Arc::new(Job { sources, sinks, state: None, archive: None, idle_after: None, ..job });
+    let cluster = Cluster { workers: 2, process: 0, hosts: Vec::new() };
+    let port = dataflow::listen(&job, &cluster).expect("nobody to listen to");
+    let summary = dataflow::run(job, cluster, port, Arc::new(Control::default())).expect("a good end");
+    assert!(summary.finished);
+    paths.iter().map(|path| std::fs::read(path).unwrap_or_default()).collect()
+}
+
+/// What is wrong with the replay of a seed.
+fn check(seed: u64, births: &Births) -> Option<String> {
+    let run = run_sleepers_archiving(seed, births);
+    if run.finding.is_some() {
+        return run.finding;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("archive");
+    for (name, bytes) in &run.archived {
+        let path = archive.join("events").join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, bytes).expect("write");
+    }
+    let job = Sleepers::new(seed, births.clone()).job;
+    let found = replay(job, &archive, folder.path());
+    let names = ["rows", "alerts", "quarantine"];
+    let same = names.iter().zip(found.iter().zip(&run.outputs)).try_for_each(|(name, (found, expected))| {
+        prefix(name, found, expected)?;
+        prefix(name, expected, found)
+    });
+    same.err().map(|words| format!("the replay differs: {words}"))
+}
+
+fn check_all(births: impl Fn(u64) -> Births + Sync) {
+    let found = on_all_cores(ARCHIVE_SEEDS, |half| {
+        // Of those whose outputs are written once.
+        let seed = 2 * half;
+        assert!(!is_at_once(seed));
+        check(seed, &births(seed))
+    });
+    if let Some((half, finding)) = found {
+        panic!("seed {}: {finding}", 2 * half);
+    }
+}
+
+#[test]
+fn a_replay_of_partitions_that_slept_gives_what_the_live_run_gave() {
+    check_all(|_| Births::default());
+}
+
+#[test]
+fn a_replay_of_partitions_that_came_and_went_gives_what_the_live_run_gave() {
+    check_all(Births::new);
+}
