@@ -505,6 +505,7 @@ fn planted() -> Option<Plant> {
             .iter()
             .chain(&Plant::OF_SLEEP)
             .chain(&Plant::OF_BIRTHS)
+            .chain(&Plant::OF_ARCHIVE)
             .find(|plant| format!("{plant:?}") == name)
             .unwrap_or_else(|| {
                 panic!("no plant is called {name}; there are {:?}", Plant::ALL);

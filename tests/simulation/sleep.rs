@@ -163,9 +163,9 @@ fn run_sleepers(seed: u64, births: &Births, plant: Option<Plant>, verbose: bool)
 
 /// The same for a job that archives what it reads.
 #[cfg(feature = "archive")]
-pub(super) fn run_sleepers_archiving(seed: u64, births: &Births) -> Run {
+pub(super) fn run_sleepers_archiving(seed: u64, births: &Births, plant: Option<Plant>) -> Run {
     let job = Sleepers::new(seed, births.clone()).job;
-    run_job(seed, Job { archive: Some("/archive".to_owned()), ..job }, births, None, false)
+    run_job(seed, Job { archive: Some("/archive".to_owned()), ..job }, births, plant, false)
 }
 
 fn run_job(seed: u64, job: Job, births: &Births, plant: Option<Plant>, verbose: bool) -> Run {

@@ -14,6 +14,21 @@
 //! events/date=2026-11-28/NAME.parquet  what a commit has made visible; the date is that of the event
 //! rows/sink=NAME/date=2026-11-28/NUMBER.parquet  what a sink was given with a checkpoint ([`open_sink`])
 //! ```
+//!
+//! ```
+//! use archive::{Block, Line, Outcome};
+//! use event::Watermark;
+//! # use archive::Origin;
+//! # let origin = Origin { source: "events".into(), number: 0, series: 0, partition: "file#0".into() };
+//!
+//! let line = |offset, start| {
+//!     let (end, seen, time, outcome) = (None, Watermark::NONE, Some(0), Outcome::Accepted);
+//!     Line { offset, start, end, seen, time, outcome }
+//! };
+//! let (bytes, lines) = (b"{}\n{\"ts\":0}\n".to_vec(), vec![line(0, 0), line(3, 3)]);
+//! let block = Block { origin: origin.into(), bytes, lines, lifted: None };
+//! assert_eq!(block.record(&block.lines[1]), b"{\"ts\":0}");
+//! ```
 
 mod block;
 #[cfg(feature = "parquet")]

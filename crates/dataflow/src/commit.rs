@@ -136,6 +136,9 @@ impl Committing {
             checkpoint.segments.extend(outbox.into_iter().chain(archived));
 
             checkpoint.manifest = Some(self.describe(checkpoint));
+            if let Some(archive) = self.archive.as_ref().filter(|_| self.world.has(Plant::ShowEarly)) {
+                archive.show(number, &checkpoint.cut.archived)?;
+            }
             if self.world.has(Plant::OutputBeforeCommit) {
                 self.deliver(checkpoint)?;
             }

@@ -388,6 +388,9 @@ impl Intake {
         if let Some(raw) = behind.as_ref().and_then(|columns| columns.raw.as_ref()) {
             turn.shown_bytes += raw.iter().map(|raw| raw.len() + size_of::<Rejected>()).sum::<usize>();
         }
+        if here.world.has(Plant::ForgetLift) {
+            self.lifted = None;
+        }
         turn.block = lines.and_then(|lines| self.block(&mut records, lines));
         for columns in [Some(ahead), behind].into_iter().flatten() {
             let columns = self.covered(columns, &mut turn.counts);

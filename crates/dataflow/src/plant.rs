@@ -67,6 +67,12 @@ pub enum Plant {
     FreeParentEarly,
     /// A partition that is found joins before the others have come to the end that they had.
     JoinEarly,
+    /// The archive does not know that a decision has lifted a watermark.
+    ForgetLift,
+    /// Files of the archive that a checkpoint names are not shown by the next start.
+    ForgetToShow,
+    /// Files of the archive are shown before their checkpoint is committed.
+    ShowEarly,
 }
 
 #[cfg(feature = "simulation")]
@@ -76,6 +82,9 @@ impl Plant {
 
     /// Those that only partitions that come and go bring to light.
     pub const OF_BIRTHS: [Plant; 3] = [Plant::OpenChildEarly, Plant::FreeParentEarly, Plant::JoinEarly];
+
+    /// Those that only an archive brings to light.
+    pub const OF_ARCHIVE: [Plant; 3] = [Plant::ForgetLift, Plant::ForgetToShow, Plant::ShowEarly];
 
     /// All others.
     pub const ALL: [Plant; 23] = [

@@ -313,9 +313,12 @@ impl Recovery {
             for (segment, (offset, chunk)) in segments.flat_map(|segment| segment.live().map(move |c| (segment, c))) {
                 let (archived, _): (Archived, _) =
                     store.read_chunk(manifest.number, segment, offset, &chunk, Kind::Archive)?;
+                known = true;
+                if self.world.has(Plant::ForgetToShow) {
+                    continue;
+                }
                 // Where it was then: what was committed is shown there even if the job archives no more.
                 self.world.open_archive(&archived.address)?.show(manifest.number, &archived.files)?;
-                known = true;
             }
         }
         match &self.archive {
