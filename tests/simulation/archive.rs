@@ -34,6 +34,11 @@ fn check(seed: u64, births: &Births, plant: Option<Plant>) -> Option<String> {
     if run.finding.is_some() {
         return run.finding;
     }
+    compare(&run, Sleepers::new(seed, births.clone()).job)
+}
+
+/// How the replay of what a run has archived differs from what that has put out, if it does.
+fn compare(run: &Run, job: Job) -> Option<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let archive = folder.path().join("archive");
     for (name, bytes) in &run.archived {
@@ -41,7 +46,6 @@ fn check(seed: u64, births: &Births, plant: Option<Plant>) -> Option<String> {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, bytes).expect("write");
     }
-    let job = Sleepers::new(seed, births.clone()).job;
     let found = replay(job, &archive, folder.path());
     let names = ["rows", "alerts", "quarantine"];
     let same = names.iter().zip(found.iter().zip(&run.outputs)).try_for_each(|(name, (found, expected))| {
@@ -77,5 +81,31 @@ fn the_default_seeds_find_every_mistake_that_is_planted_in_the_archive() {
         let found = find(Births::new, Some(plant));
         println!("{plant:?}: {found:?}");
         assert!(found.is_some(), "{ARCHIVE_SEEDS} seeds do not find {plant:?}");
+    }
+}
+
+#[test]
+fn every_operation_of_a_run_that_archives_may_fail_once_and_its_replay_is_the_same() {
+    let with_archive = || {
+        let mut case = Case::new(1);
+        let job = Arc::into_inner(case.job).expect("nobody else has it");
+        case.job = Arc::new(Job { archive: Some("/archive".to_owned()), ..job });
+        case
+    };
+    let case = with_archive();
+    let whole = watch(&quiet(1, &case), &case);
+    assert_eq!(whole.finding, None);
+    assert!(whole.archived.len() > 5, "{} files", whole.archived.len());
+    for full in [false, true] {
+        let failed = on_all_cores(whole.operations, |operation| {
+            let scenario = Scenario { fails_at: Some((operation + 1, full)), ..quiet(1, &case) };
+            let run = watch(&scenario, &case);
+            let differs = || {
+                let job = Arc::into_inner(with_archive().job).expect("nobody else has it");
+                compare(&run, job)
+            };
+            run.finding.clone().or_else(differs).map(|finding| format!("full: {full}: {finding}"))
+        });
+        assert_eq!(failed, None, "operation and what is wrong");
     }
 }

@@ -43,6 +43,8 @@ mod place;
 #[cfg(feature = "parquet")]
 mod sink;
 mod stager;
+#[cfg(all(test, feature = "parquet"))]
+mod tests;
 
 pub use block::{Block, Line, Origin, Outcome};
 pub use error::ArchiveError;
