@@ -99,7 +99,8 @@ fn live(folder: &Path, input: &Input, rate: u64) -> Job {
 /// The same job on what was archived.
 fn replay(folder: &Path, archive: &str) -> Job {
     std::fs::create_dir_all(folder).expect("a folder");
-    let config = std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
+    let config =
+        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
     let (head, rest) = config.split_once("[source.events]").expect("a source");
     let (_, tail) = rest.split_once("[event]").expect("what follows");
     let path = folder.join("replay.toml");
@@ -194,8 +195,11 @@ fn however_a_job_is_killed_its_archive_has_each_record_once_and_its_replay_gives
     holds_all(&duckdb, &archive, &input);
 
     let report = job.report();
-    let outcomes = duckdb.ask(&format!("SELECT outcome, count(*) AS n FROM {} GROUP BY outcome", files(&archive)));
-    let of = |outcome: &str| outcomes.iter().filter(|row| row["outcome"] == outcome).map(|row| count(row, "n")).sum();
+    let outcomes =
+        duckdb.ask(&format!("SELECT outcome, count(*) AS n FROM {} GROUP BY outcome", files(&archive)));
+    let of = |outcome: &str| {
+        outcomes.iter().filter(|row| row["outcome"] == outcome).map(|row| count(row, "n")).sum()
+    };
     assert_eq!((count(&report, "accepted"), count(&report, "filtered")), (of("accepted"), of("filtered")));
     assert_eq!(count(&report, "quarantined"), of("malformed") + of("type") + of("missing"));
     let days = duckdb.ask(&format!("SELECT count(DISTINCT date) AS days FROM {}", files(&archive)));
@@ -253,7 +257,8 @@ fn alerts_and_quarantine_rows_go_to_an_archive_once_however_the_job_is_killed() 
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
     let out = folder.path().join("live");
-    let config = std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
+    let config =
+        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
     let archive = out.join("archive");
     std::fs::create_dir_all(&out).expect("a folder");
     let sink = format!("type = \"archive\"\ndir = \"{}\"", archive.display());
@@ -281,14 +286,18 @@ fn alerts_and_quarantine_rows_go_to_an_archive_once_however_the_job_is_killed() 
         duckdb.ask(&sql)
     };
     let alerts = rows("alerts");
-    let lines: String = alerts.iter().map(|row| format!("{}\n", row["row"].as_str().expect("a row"))).collect();
+    let lines: String =
+        alerts.iter().map(|row| format!("{}\n", row["row"].as_str().expect("a row"))).collect();
     assert!(lines.into_bytes() == input.alerts, "other alerts than the oracle");
     let midnight = 1_700_006_400_000;
     for row in &alerts {
         let day = if row["due"].as_i64() < Some(midnight) { "2023-11-14" } else { "2023-11-15" };
         assert_eq!(row["day"], day);
     }
-    assert_eq!(rows("quarantine").len() as u64, count(&job(FAST).report(), "quarantined") + count(&job(FAST).report(), "late"));
+    assert_eq!(
+        rows("quarantine").len() as u64,
+        count(&job(FAST).report(), "quarantined") + count(&job(FAST).report(), "late")
+    );
     holds_all(&duckdb, &archive, &input);
 }
 

@@ -17,7 +17,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("checkpoint", &["event"]),
     ("archive", &["event", "ingest", "alert", "checkpoint"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive"]),
-    ("tidewatch", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive", "dataflow"]),
+    (
+        "tidewatch",
+        &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive", "dataflow"],
+    ),
     ("testkit", &["event"]),
 ];
 

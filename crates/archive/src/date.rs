@@ -37,7 +37,14 @@ mod tests {
 
     #[test]
     fn a_record_is_filed_by_its_time_or_by_what_came_before_it() {
-        let line = |time, seen| Line { offset: 0, start: 0, end: None, seen: Watermark(seen), time, outcome: Outcome::Accepted };
+        let line = |time, seen| Line {
+            offset: 0,
+            start: 0,
+            end: None,
+            seen: Watermark(seen),
+            time,
+            outcome: Outcome::Accepted,
+        };
         let (none, midnight) = (Watermark::NONE.0, 1_700_006_400_000_000);
         assert_eq!(text(day(&line(Some(midnight), none))), "2023-11-15");
         assert_eq!(text(day(&line(Some(midnight - 1), none))), "2023-11-14");

@@ -11,13 +11,17 @@ pub enum ArchiveError {
     #[error(transparent)]
     Place(#[from] StoreError),
     /// A fresh job beside the archive of another, or of an earlier one.
-    #[error("the archive in {place} already has files, but the job starts afresh; give it another `archive.dir`, or remove them")]
+    #[error(
+        "the archive in {place} already has files, but the job starts afresh; give it another `archive.dir`, or remove them"
+    )]
     NotEmpty {
         /// Where it is.
         place: PathBuf,
     },
     /// A file was staged that is not as long as it was.
-    #[error("{path} should have {wanted} bytes; the archive has lost records that checkpoint {number} has read")]
+    #[error(
+        "{path} should have {wanted} bytes; the archive has lost records that checkpoint {number} has read"
+    )]
     Lost {
         /// Which file.
         path: PathBuf,

@@ -16,7 +16,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::{Buf, Bytes};
 use event::Watermark;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -27,7 +29,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
 use crate::block::Origin;
-use crate::stager::Group;
+use crate::stager::{Entry, Group};
 use crate::{Archive, ArchiveError};
 
 /// Bytes at the end of a file that are read first: as a rule the whole footer.
@@ -97,8 +99,7 @@ fn properties() -> WriterProperties {
 /// Makes a file of records: its bytes, and how many there are. Each group becomes row groups of its own.
 pub(crate) fn write(groups: &[Group<'_>]) -> Result<(Vec<u8>, u64), ArchiveError> {
     let make = || -> ParquetResult<(Vec<u8>, u64)> {
-        let options =
-            ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema(), options)?;
         let mut rows = 0;
         for (origin, lines) in groups {
@@ -108,19 +109,23 @@ pub(crate) fn write(groups: &[Group<'_>]) -> Result<(Vec<u8>, u64), ArchiveError
         }
         Ok((writer.into_inner()?, rows))
     };
-    make().map_err(|error| ArchiveError::File { path: "a file of the archive".into(), words: error.to_string() })
+    make().map_err(|error| ArchiveError::File {
+        path: "a file of the archive".into(),
+        words: error.to_string(),
+    })
 }
 
-fn batch(origin: &Origin, lines: &[(&crate::Block, &crate::Line, bool)]) -> ParquetResult<RecordBatch> {
-    let rows = lines.len();
+fn batch(origin: &Origin, entries: &[Entry<'_>]) -> ParquetResult<RecordBatch> {
+    let rows = entries.len();
     let known = |watermark: Watermark| (watermark > Watermark::NONE).then_some(watermark.0);
-    let times = |of: &dyn Fn(&(&crate::Block, &crate::Line, bool)) -> Option<i64>| {
-        let times: TimestampMicrosecondArray = lines.iter().map(of).collect();
+    let times = |of: &dyn Fn(&Entry<'_>) -> Option<i64>| {
+        let times: TimestampMicrosecondArray = entries.iter().map(of).collect();
         Arc::new(times.with_timezone("UTC")) as ArrayRef
     };
-    let word = |word: &str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(word, rows))) as ArrayRef;
+    let word =
+        |word: &str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(word, rows))) as ArrayRef;
     let number = |number: u32| Arc::new(Int32Array::from_value(number.cast_signed(), rows)) as ArrayRef;
-    let records: Vec<&[u8]> = lines.iter().map(|(block, line, _)| block.record(line)).collect();
+    let records: Vec<&[u8]> = entries.iter().map(|entry| entry.block.record(entry.line)).collect();
     let weight = records.iter().map(|record| record.len()).sum();
     let (mut texts, mut bytes) = (StringBuilder::with_capacity(rows, weight), BinaryBuilder::new());
     for record in records {
@@ -135,17 +140,17 @@ fn batch(origin: &Origin, lines: &[(&crate::Block, &crate::Line, bool)]) -> Parq
             }
         }
     }
-    let offsets = lines.iter().map(|(_, line, _)| line.offset.cast_signed());
+    let offsets = entries.iter().map(|entry| entry.line.offset.cast_signed());
     let columns: Vec<ArrayRef> = vec![
         word(&origin.source),
         word(&origin.partition),
         number(origin.number),
         number(origin.series),
         Arc::new(Int64Array::from_iter_values(offsets)),
-        times(&|(_, line, _)| line.time),
-        times(&|(_, line, _)| known(line.seen)),
-        times(&|(block, _, is_lifted)| block.lifted.filter(|_| *is_lifted).and_then(known)),
-        Arc::new(StringArray::from_iter_values(lines.iter().map(|(_, line, _)| line.outcome.word()))),
+        times(&|entry| entry.line.time),
+        times(&|entry| known(entry.line.seen)),
+        times(&|entry| entry.lifted.and_then(known)),
+        Arc::new(StringArray::from_iter_values(entries.iter().map(|entry| entry.line.outcome.word()))),
         Arc::new(texts.finish()),
         Arc::new(bytes.finish()),
     ];
@@ -224,7 +229,9 @@ impl ChunkReader for Part {
         let range = from.and_then(|from| Some(from..from.checked_add(length)?));
         match range.filter(|range| range.end <= self.bytes.len()) {
             Some(range) => Ok(self.bytes.slice(range)),
-            None => Err(ParquetError::EOF(format!("bytes {start} to {} are not there", start + length as u64))),
+            None => {
+                Err(ParquetError::EOF(format!("bytes {start} to {} are not there", start + length as u64)))
+            }
         }
     }
 }
@@ -322,4 +329,3 @@ fn records(batch: &RecordBatch) -> Option<Records> {
         bytes: batch.column_by_name("bytes")?.as_binary_opt::<i32>()?.clone(),
     })
 }
-

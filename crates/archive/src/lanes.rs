@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use event::{Decoded, Reason, Rejected, RejectedRecord, Watermark};
-use ingest::{Caution, DecodeSpec, Decoder, IngestError, Lag, Messages, Partition, PartitionInfo, Piece, Poll, Position, Waker};
+use ingest::{
+    Caution, DecodeSpec, Decoder, IngestError, Lag, Messages, Partition, PartitionInfo, Piece, Poll,
+    Position, Waker,
+};
 
 use crate::block::Origin;
 use crate::catalog::{Catalog, Place};
@@ -47,7 +50,9 @@ fn choose(catalog: &Catalog, address: &str, source: Option<&str>) -> Result<Stri
     match (source, sources.as_slice()) {
         (_, []) => wrong("it has no records".to_owned()),
         (None, [only]) => Ok((*only).to_owned()),
-        (None, several) => wrong(format!("it has the sources {}; say with `of` which one", several.join(", "))),
+        (None, several) => {
+            wrong(format!("it has the sources {}; say with `of` which one", several.join(", ")))
+        }
         (Some(source), all) if all.contains(&source) => Ok(source.to_owned()),
         (Some(source), all) => wrong(format!("it has no source `{source}`, but {}", all.join(", "))),
     }
@@ -73,13 +78,16 @@ pub fn open(
     partition: &PartitionInfo,
     position: &Position,
 ) -> Result<Box<dyn Partition>, IngestError> {
-    let Some(end) = position.archive_end() else { return Err(IngestError::Kind { name: address.to_owned() }) };
+    let Some(end) = position.archive_end() else {
+        return Err(IngestError::Kind { name: address.to_owned() });
+    };
     let catalog = Catalog::shared(address).map_err(|error| failed(address, error))?;
     let chosen = choose(&catalog, address, source)?;
     let is_meant = |origin: &&Origin| {
         origin.source == chosen && origin.number == partition.number && origin.partition == partition.id
     };
-    let places = catalog.partitions.iter().find(|(origin, _)| is_meant(origin)).map(|(_, places)| places.clone());
+    let places =
+        catalog.partitions.iter().find(|(origin, _)| is_meant(origin)).map(|(_, places)| places.clone());
     let mut places = places.unwrap_or_default();
     if end > places.iter().map(|place| place.last + 1).max().unwrap_or_default() {
         let words = format!("records of {} that it had are gone", partition.id);
@@ -92,7 +100,18 @@ pub fn open(
     let decoder = Decoder::new(decode.clone());
     let (next, piece, lifted) = (Vec::new(), None, None);
     let address = address.to_owned();
-    Ok(Box::new(ArchivedPartition { address, catalog, places, from, end, loaded: Vec::new(), next, piece, lifted, decoder }))
+    Ok(Box::new(ArchivedPartition {
+        address,
+        catalog,
+        places,
+        from,
+        end,
+        loaded: Vec::new(),
+        next,
+        piece,
+        lifted,
+        decoder,
+    }))
 }
 
 /// A partition of an archive.
@@ -218,7 +237,8 @@ impl Partition for ArchivedPartition {
             Some(records.offset(row))
         };
         let of_group = || self.places.last().map(|place| place.first.max(self.from));
-        let offset = self.piece.as_ref().map(Piece::offset).or_else(next).or_else(of_group).unwrap_or(self.end);
+        let offset =
+            self.piece.as_ref().map(Piece::offset).or_else(next).or_else(of_group).unwrap_or(self.end);
         Position::archived(offset, self.end)
     }
 

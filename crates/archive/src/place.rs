@@ -117,7 +117,9 @@ impl Archive {
         };
         let disk = match (&location, folders) {
             // Not even the directory.
-            (Location::Dir(dir), []) => Arc::new(checkpoint::LocalDisk::existing(dir, checkpoint::LocalFiles)),
+            (Location::Dir(dir), []) => {
+                Arc::new(checkpoint::LocalDisk::existing(dir, checkpoint::LocalFiles))
+            }
             _ => location.disk(folders).map_err(failed)?,
         };
         Ok(Archive { disk, place: location.path(), shown })
@@ -259,7 +261,8 @@ impl Archive {
         for name in names {
             self.disk.remove(name).map_err(self.failed("remove", name))?;
         }
-        let folders: BTreeSet<&str> = names.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
+        let folders: BTreeSet<&str> =
+            names.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
         let settle = |folder: &&str| self.disk.settle(folder).map_err(self.failed("make durable", folder));
         folders.iter().try_for_each(settle)
     }

@@ -23,7 +23,11 @@ use crate::{Archive, ArchiveError, StagedFile};
 ///
 /// # Errors
 /// If the archive has files although the sink is new, or files of checkpoints that are given up (refusals); if it fails.
-pub fn open_sink(name: &str, address: &str, deliveries: Option<&[Delivery]>) -> Result<Box<dyn Sink>, SinkError> {
+pub fn open_sink(
+    name: &str,
+    address: &str,
+    deliveries: Option<&[Delivery]>,
+) -> Result<Box<dyn Sink>, SinkError> {
     let failed = |error| failed(name, error);
     let archive = Archive::open_rows(address, name).map_err(failed)?;
     let mut sink = Rows { name: name.to_owned(), archive, length: 0 };
@@ -48,7 +52,9 @@ pub fn open_sink(name: &str, address: &str, deliveries: Option<&[Delivery]>) -> 
 fn failed(sink: &str, error: ArchiveError) -> SinkError {
     let sink = sink.to_owned();
     match error {
-        ArchiveError::Place(StoreError::Io { action, path, source }) => SinkError::Io { sink, action, path, source },
+        ArchiveError::Place(StoreError::Io { action, path, source }) => {
+            SinkError::Io { sink, action, path, source }
+        }
         error => SinkError::Archive { sink, words: error.to_string() },
     }
 }
@@ -154,7 +160,8 @@ fn write(number: u32, rows: &[Row<'_>]) -> ParquetResult<Vec<u8>> {
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = columns.into_iter().map(|(_, (_, values))| values).collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-    let options = ArrowWriterOptions::new().with_properties(crate::file::plain()).with_skip_arrow_metadata(true);
+    let options =
+        ArrowWriterOptions::new().with_properties(crate::file::plain()).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
     writer.write(&batch)?;
     writer.into_inner()
@@ -173,7 +180,8 @@ mod tests {
             found.iter_mut().for_each(|name| *name = name.replace("rows/sink=alerts/", ""));
             found
         };
-        let bytes = b"{\"user\":\"a\",\"window_end\":1700006399999}\n{\"window_end\":1700006400000}\n{}\n".to_vec();
+        let bytes =
+            b"{\"user\":\"a\",\"window_end\":1700006399999}\n{\"window_end\":1700006400000}\n{}\n".to_vec();
         let delivery = |number| Delivery { number, start: 0, bytes: bytes.clone() };
         let mut sink = open_sink("alerts", &address, None).unwrap();
         sink.deliver(4, &bytes).unwrap();

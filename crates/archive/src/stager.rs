@@ -6,12 +6,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use event::Watermark;
+
 use crate::block::{Block, Line, Origin};
 use crate::date::{self, Day};
 use crate::{Archive, ArchiveError, StagedFile};
 
 /// Records that belong into one row group, in offset order.
-pub(crate) type Group<'a> = (&'a Origin, Vec<(&'a Block, &'a Line, bool)>);
+pub(crate) type Group<'a> = (&'a Origin, Vec<Entry<'a>>);
+
+/// A record on its way into a file.
+pub(crate) struct Entry<'a> {
+    pub(crate) block: &'a Block,
+    pub(crate) line: &'a Line,
+    /// To what the watermark was lifted just before it.
+    pub(crate) lifted: Option<Watermark>,
+}
 
 /// What one worker has read, on its way into files.
 #[derive(Debug)]
@@ -95,10 +105,10 @@ impl Stager {
 fn by_day(blocks: &[Block]) -> BTreeMap<Day, Vec<Group<'_>>> {
     let mut days: BTreeMap<Day, BTreeMap<&Arc<Origin>, Vec<_>>> = BTreeMap::new();
     for block in blocks {
-        let mut is_first = block.lifted.is_some();
+        let mut lifted = block.lifted;
         for line in &block.lines {
             let group = days.entry(date::day(line)).or_default().entry(&block.origin).or_default();
-            group.push((block, line, std::mem::take(&mut is_first)));
+            group.push(Entry { block, line, lifted: lifted.take() });
         }
     }
     let days = days.into_iter().map(|(day, of_day)| {

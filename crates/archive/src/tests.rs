@@ -14,13 +14,19 @@ fn decode() -> DecodeSpec {
 }
 
 /// A block of records, each with its time, what became of it, and its text.
-fn block(origin: &Arc<Origin>, first: u64, records: &[(Option<i64>, Outcome, &[u8])], lifted: Option<i64>) -> Block {
+fn block(
+    origin: &Arc<Origin>,
+    first: u64,
+    records: &[(Option<i64>, Outcome, &[u8])],
+    lifted: Option<i64>,
+) -> Block {
     let (mut bytes, mut lines) = (Vec::new(), Vec::new());
     for (number, (time, outcome, record)) in records.iter().enumerate() {
         let start = bytes.len();
         bytes.extend_from_slice(record);
         bytes.push(b'\n');
-        let (seen, end) = (Watermark(first as i64), outcome.eq(&Outcome::Accepted).then_some(bytes.len() - 1));
+        let (seen, end) =
+            (Watermark(first as i64), outcome.eq(&Outcome::Accepted).then_some(bytes.len() - 1));
         lines.push(Line { offset: first + number as u64, start, end, seen, time: *time, outcome: *outcome });
     }
     Block { origin: Arc::clone(origin), bytes, lines, lifted: lifted.map(Watermark) }
@@ -73,9 +79,11 @@ fn a_partition_comes_back_in_its_order_from_any_position_whatever_the_dates() {
         records.push((None, Outcome::Quarantined(Reason::Poison), b"{\"ts\":1}\r"));
         records.push((None, Outcome::Quarantined(Reason::Malformed), b"\xff no text"));
         let lifted = (interval > 0).then_some(first as i64);
-        expected.extend(part.iter().enumerate().map(|(n, text)| {
-            (first + n as u64, text.clone(), lifted.filter(|_| n == 0))
-        }));
+        expected.extend(
+            part.iter()
+                .enumerate()
+                .map(|(n, text)| (first + n as u64, text.clone(), lifted.filter(|_| n == 0))),
+        );
         expected.push((first + 20, "poison {\"ts\":1}".to_owned(), None));
         expected.push((first + 21, "malformed \u{fffd} no text".to_owned(), None));
         stager.take(block(&own, first, &records, lifted));

@@ -120,13 +120,19 @@ impl Archiver {
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.cuts.is_empty() => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(RunError::Died("the thread that writes the archive died".into())),
+            Err(TryRecvError::Disconnected) => {
+                Err(RunError::Died("the thread that writes the archive died".into()))
+            }
         }
     }
 }
 
 /// Does what is ordered. At a cut: the files that hold the interval.
-fn obey(stager: &mut Stager, order: &mut Order, taken: &AtomicUsize) -> Result<Option<Vec<StagedFile>>, RunError> {
+fn obey(
+    stager: &mut Stager,
+    order: &mut Order,
+    taken: &AtomicUsize,
+) -> Result<Option<Vec<StagedFile>>, RunError> {
     match order {
         Order::Take(interval, block) => {
             if let Some(block) = block.take() {

@@ -217,9 +217,12 @@ impl Committing {
     /// Writes which files of the archive belong to a checkpoint: also if there are none, so that the checkpoint says that
     /// there is an archive.
     fn write_archived(&self, number: u32, files: &[StagedFile]) -> Result<Option<Segment>, StoreError> {
-        let Some(address) = self.job.archive.clone().filter(|_| self.archive.is_some()) else { return Ok(None) };
+        let Some(address) = self.job.archive.clone().filter(|_| self.archive.is_some()) else {
+            return Ok(None);
+        };
         let name = format!("{number:010}-archive-{:016x}", self.world.nonce());
-        let mut builder = SegmentBuilder::new(Operator::Archive, Writer { worker: 0, peers: self.plan.peers });
+        let mut builder =
+            SegmentBuilder::new(Operator::Archive, Writer { worker: 0, peers: self.plan.peers });
         let frame = Frame::new(Kind::Archive, &Archived { address, files: files.to_vec() }, Vec::new())
             .map_err(|source| StoreError::Damaged { path: name.clone().into(), source })?;
         builder.push(0, frame);

@@ -35,7 +35,14 @@ pub(crate) struct Recovery {
 pub(crate) fn recover(job: &Job, from: Beginning, world: &World) -> Result<Recovery, RunError> {
     let world = world.clone();
     let Some(state) = &job.state else {
-        return Ok(Recovery { store: None, archive: None, manifest: None, newest: None, generation: 0, world });
+        return Ok(Recovery {
+            store: None,
+            archive: None,
+            manifest: None,
+            newest: None,
+            generation: 0,
+            world,
+        });
     };
     if let Some(source) = job.sources.iter().find(|source| !source.kind.is_repeatable()) {
         return Err(RunError::NotRepeatable(source.name.clone()));
@@ -310,7 +317,9 @@ impl Recovery {
         let mut known = false;
         for manifest in self.last_manifests()? {
             let segments = manifest.segments.iter().filter(|segment| segment.operator == Operator::Archive);
-            for (segment, (offset, chunk)) in segments.flat_map(|segment| segment.live().map(move |c| (segment, c))) {
+            for (segment, (offset, chunk)) in
+                segments.flat_map(|segment| segment.live().map(move |c| (segment, c)))
+            {
                 let (archived, _): (Archived, _) =
                     store.read_chunk(manifest.number, segment, offset, &chunk, Kind::Archive)?;
                 known = true;
@@ -447,8 +456,14 @@ mod tests {
         let last = manifests.last().unwrap();
         assert_eq!(next_generation(&store, Some(last.number)).unwrap(), next);
         let manifest = Some(Arc::new(last.clone()));
-        let recovery =
-            Recovery { store: Some(store), archive: None, manifest, newest: None, generation: 9, world: World::Real };
+        let recovery = Recovery {
+            store: Some(store),
+            archive: None,
+            manifest,
+            newest: None,
+            generation: 9,
+            world: World::Real,
+        };
         let found = recovery.last_manifests().unwrap();
         assert_eq!(found.iter().map(|manifest| manifest.number).collect::<Vec<_>>(), history);
     }

@@ -361,7 +361,9 @@ fn read(
             store.read_chunk::<ChunkHead>(number, segment, offset, chunk, Kind::State).map(drop)
         }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),
-        Operator::Archive => store.read_chunk::<Archived>(number, segment, offset, chunk, Kind::Archive).map(drop),
+        Operator::Archive => {
+            store.read_chunk::<Archived>(number, segment, offset, chunk, Kind::Archive).map(drop)
+        }
     }
 }
 

@@ -39,7 +39,9 @@ pub(super) fn read_address(text: String, node: &Node) -> Read<String> {
     let built = |feature: &str, is_built: bool| match is_built {
         true => Ok(()),
         false => {
-            let help = format!("build it with `--features {feature}`, or with `--features full` for all that there is");
+            let help = format!(
+                "build it with `--features {feature}`, or with `--features full` for all that there is"
+            );
             Err(bad_value(node, format!("this program was built without `{feature}`")).with_help(help))
         }
     };

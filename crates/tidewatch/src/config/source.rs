@@ -90,12 +90,8 @@ enum Kind {
     Archive,
 }
 
-const KINDS: &[(&str, Kind)] = &[
-    ("file", Kind::File),
-    ("stdin", Kind::Stdin),
-    ("generate", Kind::Generate),
-    ("archive", Kind::Archive),
-];
+const KINDS: &[(&str, Kind)] =
+    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("archive", Kind::Archive)];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
