@@ -7,9 +7,10 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("event", &[]),
-    ("ingest", &["event"]),
+    ("journal", &[]),
+    ("ingest", &["event", "journal"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),
