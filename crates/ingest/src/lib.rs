@@ -30,11 +30,11 @@ mod idleness;
 mod source;
 mod watermark;
 
-pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Piece, TimeSpec, TimeUnit, Witness};
+pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Messages, Piece, TimeSpec, TimeUnit, Witness};
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    GenerateSpec, Incident, IncidentKind, Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec,
-    Waker, open, partitions, truth, write_events, write_truth,
+    Discovery, End, GenerateSpec, Incident, IncidentKind, Lag, Partition, PartitionInfo, Poll, Position,
+    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

@@ -8,48 +8,10 @@ use event::{Batch, Decoded, Reason, Records, Rejected, RejectedRecord, Schema};
 use super::caution::{Caution, Treatment};
 use super::column::Column;
 use super::fault::Faults;
-use super::misfit::Failure;
+use super::misfit::{Failure, Misfit};
+use super::piece::{Bounds, Piece};
 use super::record::{RecordReader, blank_end};
 use super::spec::DecodeSpec;
-
-/// Bytes of a partition, with where they stand in it.
-///
-/// Ends at the end of a line, or of the partition. If its last line has no end and is longer than
-/// `record_bytes_max`, it is the head of a line that is too long: one record, rejected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    bytes: Vec<u8>,
-    base: u64,
-    start: usize,
-}
-
-impl Piece {
-    /// Bytes of which the first stands at `base`.
-    pub fn new(bytes: Vec<u8>, base: u64) -> Self {
-        Piece { bytes, base, start: 0 }
-    }
-
-    /// The same without the first `count` bytes.
-    pub fn without_first(mut self, count: usize) -> Self {
-        self.start = (self.start + count).min(self.bytes.len());
-        self
-    }
-
-    /// Offset of the first line that is not decoded yet.
-    pub fn offset(&self) -> u64 {
-        self.base + self.start as u64
-    }
-
-    /// Offset behind its last byte.
-    fn end(&self) -> u64 {
-        self.base + self.bytes.len() as u64
-    }
-
-    /// Number of bytes that are not decoded yet.
-    pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-}
 
 /// Decodes newline-delimited JSON. Keeps what it learned about the order of names, and dictionaries, from
 /// call to call; what comes out does not depend on that.
@@ -96,7 +58,8 @@ impl Decoder {
         &self.caution
     }
 
-    /// Decodes at most `records_max` records, rejected ones included, from the start of the piece.
+    /// Decodes at most `records_max` records, rejected ones included, from the start of the piece. Each message of a
+    /// stream is one.
     ///
     /// Returns them and what is left of the piece, if anything is. Blank lines are no records. The bytes of
     /// a piece that is decoded wholly at once become those of the records without a copy.
@@ -106,8 +69,11 @@ impl Decoder {
             column.begin(room);
         }
         let mut lines = Lines {
-            piece: &piece,
+            bytes: &piece.bytes,
+            bounds: piece.bounds(),
             at: piece.start,
+            starts: Vec::new(),
+            end: piece.end(),
             times: Vec::with_capacity(room),
             offsets: Vec::with_capacity(room),
             punctuations: Vec::new(),
@@ -118,11 +84,15 @@ impl Decoder {
         };
         self.caution.tell(piece.offset(), piece.end());
         lines.decode(&mut self.records, self.spec.record_bytes_max, records_max);
-        let Lines { at, times, offsets, punctuations, rejected, .. } = lines;
+        let Lines { at, times, offsets, mut starts, punctuations, rejected, .. } = lines;
         self.rows_expected = times.len() + times.len() / 16;
         let batch = self.finish(&times);
-        let (bytes, base, rest) = split(piece, at);
-        (Decoded { records: Records { batch, times, offsets, punctuations, bytes, base }, rejected }, rest)
+        let base = piece.base;
+        let (bytes, first, rest) = piece.split(at);
+        starts.iter_mut().for_each(|start| *start -= first as u32);
+        let base = base + first as u64;
+        let records = Records { batch, times, offsets, punctuations, bytes, base, starts };
+        (Decoded { records, rejected }, rest)
     }
 
     /// Takes the rows out of the columns.
@@ -137,24 +107,15 @@ impl Decoder {
     }
 }
 
-/// Parts a piece at `at` into what was decoded and the rest.
-fn split(piece: Piece, at: usize) -> (Vec<u8>, u64, Option<Piece>) {
-    let Piece { bytes, base, start } = piece;
-    if at < bytes.len() {
-        let decoded = bytes[start..at].to_vec();
-        return (decoded, base + start as u64, Some(Piece { bytes, base, start: at }));
-    }
-    if start > bytes.len() / 2 {
-        // Rather copy a little than carry along bytes that were decoded before.
-        return (bytes[start..].to_vec(), base + start as u64, None);
-    }
-    (bytes, base, None)
-}
-
 /// One call's way through a piece.
 struct Lines<'a> {
-    piece: &'a Piece,
+    bytes: &'a [u8],
+    bounds: Bounds<'a>,
     at: usize,
+    /// Where rows start, if their offsets do not say so.
+    starts: Vec<u32>,
+    /// Offset behind the last record.
+    end: u64,
     times: Vec<i64>,
     offsets: Vec<u64>,
     punctuations: Vec<i64>,
@@ -167,11 +128,12 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn decode(&mut self, records: &mut RecordReader, record_bytes_max: usize, mut records_max: usize) {
-        let bytes = &self.piece.bytes[..];
+        let bytes = self.bytes;
         while self.at < bytes.len() && self.times.len() + self.rejected.len() < records_max {
             let line = self.at;
-            if self.piece.base + line as u64 >= self.special {
-                match self.heed(records, line) {
+            let offset = self.bounds.offset(line);
+            if offset >= self.special {
+                match self.heed(records, line, offset) {
                     Heed::Read => {}
                     Heed::ReadAlone => records_max = 1,
                     Heed::Stop => break,
@@ -187,28 +149,35 @@ impl Lines<'_> {
                     Err(failure) => (line_end(bytes, start), Err(failure)),
                 },
             };
+            let (end, outcome) = match self.bounds.end() {
+                Some(bound) if end != bound => (bound, outcome.and(Err(more_than_one(end - line)))),
+                _ => (end, outcome),
+            };
+            self.bounds.step();
             self.at = (end + 1).min(bytes.len());
             if end - line > record_bytes_max && without_return(&bytes[line..end]).len() > record_bytes_max {
                 let detail = format!("the line is longer than {record_bytes_max} bytes");
-                self.reject(records, line, end, Failure { reason: Reason::TooLong, detail });
+                self.reject(records, offset, line, end, Failure { reason: Reason::TooLong, detail });
                 continue;
             }
             match outcome {
                 Ok(Some(time)) => {
                     self.times.push(time);
-                    self.offsets.push(self.piece.base + line as u64);
+                    self.offsets.push(offset);
+                    if self.bounds.are_messages() {
+                        self.starts.push(line as u32);
+                    }
                     self.punctuations.extend(records.punctuation());
                 }
                 Ok(None) => {}
-                Err(failure) => self.reject(records, line, end, *failure),
+                Err(failure) => self.reject(records, offset, line, end, *failure),
             }
         }
     }
 
     /// What caution asks for before the record of a line is read.
     #[cold]
-    fn heed(&mut self, records: &mut RecordReader, line: usize) -> Heed {
-        let offset = self.piece.base + line as u64;
+    fn heed(&mut self, records: &mut RecordReader, line: usize, offset: u64) -> Heed {
         let treatment = self.caution.treatment(offset);
         if treatment == Treatment::ReadAlone && self.times.len() + self.rejected.len() > 0 {
             return Heed::Stop;
@@ -216,7 +185,7 @@ impl Lines<'_> {
         self.special = self.caution.next(offset + 1);
         match treatment {
             Treatment::Read => {
-                self.caution.tell(offset, self.piece.end());
+                self.caution.tell(offset, self.end);
                 Heed::Read
             }
             Treatment::ReadAlone => {
@@ -224,10 +193,11 @@ impl Lines<'_> {
                 Heed::ReadAlone
             }
             Treatment::LeaveOut => {
-                let end = line_end(&self.piece.bytes, line);
+                let end = self.bounds.end().unwrap_or_else(|| line_end(self.bytes, line));
+                self.bounds.step();
                 let detail = "the record ended the program three times".to_owned();
-                self.reject(records, line, end, Failure { reason: Reason::Poison, detail });
-                self.at = (end + 1).min(self.piece.bytes.len());
+                self.reject(records, offset, line, end, Failure { reason: Reason::Poison, detail });
+                self.at = (end + 1).min(self.bytes.len());
                 Heed::LeftOut
             }
         }
@@ -236,21 +206,21 @@ impl Lines<'_> {
     /// The first byte of a line that is neither blank nor the mark at the start of the file.
     #[inline]
     fn first_byte(&self, line: usize) -> usize {
-        let bytes = &self.piece.bytes[..];
-        let is_marked = self.piece.base + line as u64 == 0 && bytes.starts_with(Decoder::BYTE_ORDER_MARK);
+        let bytes = self.bytes;
+        let is_marked = self.bounds.offset(line) == 0 && bytes.starts_with(Decoder::BYTE_ORDER_MARK);
         blank_end(bytes, line + if is_marked { Decoder::BYTE_ORDER_MARK.len() } else { 0 })
     }
 
     #[cold]
-    fn reject(&mut self, records: &mut RecordReader, line: usize, end: usize, failure: Failure) {
+    fn reject(&mut self, records: &mut RecordReader, offset: u64, line: usize, end: usize, failure: Failure) {
         let rows = self.times.len();
         for column in &mut records.columns {
             column.roll_back(rows);
         }
-        let raw = without_return(&self.piece.bytes[line..end]);
+        let raw = without_return(&self.bytes[line..end]);
         self.rejected.push(RejectedRecord {
             before: rows,
-            offset: self.piece.base + line as u64,
+            offset,
             reason: failure.reason,
             detail: failure.detail,
             raw: Rejected::head(raw).to_vec(),
@@ -270,6 +240,12 @@ enum Heed {
 /// Where the line ends that goes on at `at`: at its newline or behind the last byte.
 fn line_end(bytes: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |newline| at + newline)
+}
+
+/// What a message is that goes on behind its record.
+#[cold]
+fn more_than_one(at: usize) -> Box<Failure> {
+    Failure::of_record(Misfit::Malformed("more than one object"), at)
 }
 
 /// A line without the carriage return before its newline.

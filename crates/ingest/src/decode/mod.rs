@@ -15,6 +15,7 @@ mod dictionary;
 mod fault;
 mod misfit;
 mod number;
+mod piece;
 mod plan;
 mod record;
 mod skip;
@@ -24,5 +25,6 @@ mod text;
 mod time;
 
 pub use caution::{Caution, Witness};
-pub use decoder::{Decoder, Piece};
+pub use decoder::Decoder;
+pub use piece::{Messages, Piece};
 pub use spec::{DecodeSpec, FieldSpec, TimeSpec, TimeUnit};
