@@ -17,10 +17,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use testkit::job::{Job, json_lines};
 use testkit::lanes;
-use nix::sys::signal::Signal;
 use testkit::process::eventually;
 use testkit::random::{Random, seed};
 

@@ -274,6 +274,12 @@ pub enum RunError {
     /// State needs sources that can be read again.
     #[error("source `{0}` cannot be read again, so the job cannot keep state; remove [state]")]
     NotRepeatable(String),
+    /// A partition that only the first process can read falls to another one.
+    #[error(
+        "source `{0}` can be read by the first process alone, and its partition falls to another one; \
+         let it come first in the config, or give each process more workers"
+    )]
+    OnlyFirstProcess(String),
     /// A snapshot does not fit.
     #[error("the state does not fit the job: {0}")]
     Snapshot(String),
@@ -331,6 +337,7 @@ impl RunError {
             RunError::Store(error) => error.is_refusal(),
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
+            | RunError::OnlyFirstProcess(_)
             | RunError::Snapshot(_)
             | RunError::MeshRefused(_)
             | RunError::TooManyKeys { .. } => true,

@@ -383,6 +383,9 @@ impl Start {
         let own = self.partitions.iter().enumerate().skip(here.worker).step_by(here.peers);
         own.map(|(ordinal, (source, _, info))| {
             let spec = &self.job.sources[*source];
+            if spec.kind.is_of_first_process() && here.worker >= here.threads {
+                return Err(RunError::OnlyFirstProcess(spec.name.clone()));
+            }
             let (position, watermark, asleep) = self.recovery.partition(info, self.job.watermark)?;
             let partition = here.world.open_partition(spec, &self.job.decode, info, &position)?;
             let pace = self.paces[*source].clone();

@@ -63,6 +63,11 @@ impl JournalError {
         JournalError::Damaged { path: path.to_owned(), at: at as u64, what }
     }
 
+    /// Whether what is there cannot be used, as opposed to a disk that fails or a process that is still ending.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, JournalError::Damaged { .. } | JournalError::NotHeld { .. })
+    }
+
     /// Whether there was no space, which may come back.
     pub(crate) fn is_no_space(&self) -> bool {
         matches!(self, JournalError::Io { source, .. } if matches!(

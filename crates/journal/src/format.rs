@@ -111,8 +111,8 @@ impl FrameHeader {
     pub(crate) fn read(identity: u64, bytes: &[u8]) -> Option<FrameHeader> {
         let bytes = bytes.get(..FRAME_HEADER_BYTES)?;
         let offset = u64_at(bytes, 16)?;
-        let is_whole = bytes[..4] == *FRAME_MAGIC
-            && u32_at(bytes, 12)? == head_checksum(identity, &bytes[..12], offset);
+        let is_whole =
+            bytes[..4] == *FRAME_MAGIC && u32_at(bytes, 12)? == head_checksum(identity, &bytes[..12], offset);
         let (line_bytes, ids) = (u32_at(bytes, 4)? as usize, u32_at(bytes, 8)? as usize);
         is_whole.then_some(FrameHeader { offset, line_bytes, ids })
     }

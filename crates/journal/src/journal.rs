@@ -107,7 +107,8 @@ impl Journal {
     /// # Errors
     /// If the directory cannot be used or is used by another process, or if what is there is damaged.
     pub fn open(spec: &Spec) -> Result<Journal, JournalError> {
-        let Recovered { identity, segments, end, file, recent, memories, cut, lock } = recovery::recover(spec)?;
+        let Recovered { identity, segments, end, file, recent, memories, cut, lock } =
+            recovery::recover(spec)?;
         let state = Mutex::new(State { segments, end, stopped: None, waker: None });
         let shared = Arc::new(Shared { dir: spec.dir.clone(), identity, state });
         let committer = Committer::new(spec, Arc::clone(&shared), file, recent, memories);

@@ -95,7 +95,8 @@ impl Reader {
             None => Open { base, file: File::open(&path).map_err(failed)?, at: HEADER_BYTES as u64 },
         };
         loop {
-            let damaged = || JournalError::damaged(&path, open.at as usize, "this is no frame that was written");
+            let damaged =
+                || JournalError::damaged(&path, open.at as usize, "this is no frame that was written");
             let mut head = [0; FRAME_HEADER_BYTES];
             open.file.read_exact_at(&mut head, open.at).map_err(failed)?;
             let header = FrameHeader::read(self.shared.identity, &head).ok_or_else(damaged)?;

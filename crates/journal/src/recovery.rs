@@ -5,12 +5,17 @@ use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::disk;
 use crate::error::JournalError;
 use crate::format::{Frame, HEADER_BYTES, holds_a_frame, read_ids, read_segment_header, segment_header};
 use crate::journal::{Segment, Spec};
 use crate::recent::Recent;
+
+/// How long to wait for a process that was killed and has not let go yet.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The end of a journal that a crash had torn, and that was cut off. Nobody was told that it is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +61,8 @@ pub(crate) fn recover(spec: &Spec) -> Result<Recovered, JournalError> {
     let Some(last) = found.segments.last().copied() else {
         return begin(spec, &found, lock);
     };
-    let mut recovery = Recovery { dir, identity: None, recent: Recent::new(spec.ids_max), end: None, cut: None };
+    let mut recovery =
+        Recovery { dir, identity: None, recent: Recent::new(spec.ids_max), end: None, cut: None };
     let mut memories = VecDeque::new();
     for base in found.memories {
         // Its segment is still there: it was not removed in time, and has all of them.
@@ -88,10 +94,16 @@ fn lock(dir: &Path) -> Result<File, JournalError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(JournalError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(JournalError::Io { what: "lock", path, source }),
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if asked.elapsed() < ENDING => thread::sleep(ENDING / 50),
+            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => {
+                return Err(JournalError::Io { what: "lock", path, source });
+            }
+        }
     }
 }
 

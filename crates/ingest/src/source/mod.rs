@@ -5,6 +5,7 @@
 
 mod file;
 mod generate;
+mod http;
 mod position;
 mod stdin;
 
@@ -15,6 +16,7 @@ use event::Decoded;
 use serde::{Deserialize, Serialize};
 
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
+pub use http::{Dedup, HttpLimits, HttpSpec, HttpTls, Token};
 pub use position::Position;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
@@ -73,6 +75,9 @@ pub enum SourceKind {
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// What clients post. Never written anywhere: it holds secrets.
+    #[serde(skip)]
+    Http(Box<HttpSpec>),
 }
 
 impl SourceKind {
@@ -83,12 +88,17 @@ impl SourceKind {
     pub fn is_repeatable(&self) -> bool {
         !matches!(self, SourceKind::Stdin)
     }
+
+    /// Whether its partitions are on the first process's machine: what clients post to it lies on its disk.
+    pub fn is_of_first_process(&self) -> bool {
+        matches!(self, SourceKind::Http(_))
+    }
 }
 
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin` or `generate#lane`: as quarantine rows name it.
+    /// `FILE#lane`, `stdin`, `generate#lane` or `http:SOURCE`: as quarantine rows name it.
     pub id: String,
     /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
     /// else comes and goes.
@@ -194,7 +204,9 @@ pub trait Discovery: Send {
 /// If a setting makes no sense.
 pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
-        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => Ok(None),
+        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
+            Ok(None)
+        }
     }
 }
 
@@ -216,7 +228,17 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
             }])
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
+        #[cfg(feature = "http")]
+        SourceKind::Http(_) => Ok(http::partitions(spec)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => Err(not_built(spec, "http")),
     }
+}
+
+/// A source that this build cannot read.
+#[cfg(not(feature = "http"))]
+fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
+    IngestError::NotBuilt { name: spec.name.clone(), feature }
 }
 
 /// Opens a partition, to be read from `resume` on.
@@ -241,5 +263,9 @@ pub fn open(
         SourceKind::Generate(generate) => {
             Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder)?))
         }
+        #[cfg(feature = "http")]
+        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder)?)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => Err(not_built(spec, "http")),
     }
 }

@@ -26,6 +26,13 @@ pub(super) enum Origin {
         /// Hash of the settings that make the events what they are.
         settings: u64,
     },
+    /// A journal of what was posted.
+    Journal {
+        /// The number that no other journal has; `None` before it was first opened: then from its first line on.
+        identity: Option<u64>,
+        /// Where it ends for this job, if it does.
+        end: Option<u64>,
+    },
 }
 
 /// A file as it was at the job's first start.

@@ -8,7 +8,7 @@ use alert::Secret;
 use super::diagnostic::{Code, Diagnostic};
 use super::section::{Reader, Section};
 use super::tree::Value;
-use super::value::{bad_value, filled_string};
+use super::value::{bad_value, filled_string, wrong_type};
 
 /// Why a value cannot be, in words that do not say it.
 type Check = fn(&str) -> Result<(), String>;
@@ -29,7 +29,44 @@ pub(super) fn secret(
             Ok(Secret::Text(text))
         });
     };
-    let mut from = section.section(reader, key)?;
+    let from = section.section(reader, key)?;
+    named_secret(from, reader, key, help, check)
+}
+
+/// Reads `KEY = [{ env = "VARIABLE" }, { file = "FILE" }]`: secrets, none of which stands in the config.
+pub(super) fn secrets(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Vec<Secret> {
+    let path = section.path_of(key);
+    let Some(entry) = section.entry(key) else { return Vec::new() };
+    let nodes = match &entry.node.value {
+        Value::Array(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(&entry.node),
+    };
+    let mut secrets = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Value::Table(table) = &node.value else {
+            reader.report(wrong_type(node, "a list of `{ env = .. }` or `{ file = .. }`").with_help(help));
+            continue;
+        };
+        let from = Section::new(table, path.clone(), format!("`{path}`"), node.place.clone());
+        secrets.extend(named_secret(from, reader, key, help, check));
+    }
+    secrets
+}
+
+/// Reads `{ env = "VARIABLE" }` or `{ file = "FILE" }`.
+fn named_secret(
+    mut from: Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
     let place = from.place().clone();
     let environment = reader.environment;
     let variable = from.optional(reader, "env", |sources, node| {

@@ -7,6 +7,7 @@ use ingest::{End, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
+use super::http::{Http, read_http};
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::tree::Value;
@@ -47,6 +48,8 @@ pub enum SourceKind {
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
+    /// `"http"`: events that clients post.
+    Http(Box<Http>),
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -77,9 +80,11 @@ enum Kind {
     File,
     Stdin,
     Generate,
+    Http,
 }
 
-const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+const KINDS: &[(&str, Kind)] =
+    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("http", Kind::Http)];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -93,6 +98,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
                 (Start::Earliest, End::Latest)
             }
+            Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
         };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
@@ -141,6 +147,7 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         }
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
+        Kind::Http => read_http(section, reader).map(|http| SourceKind::Http(Box::new(http))),
     }
 }
 
@@ -174,10 +181,21 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
     }
 }
 
+/// Where a journal begins and ends: of neither its end nor a time in it is known where it is.
+fn read_http_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
+    let (start, end) = read_bounds(section, reader);
+    let entry = section.entries().iter().find(|entry| entry.name == "start");
+    if let (Start::Latest | Start::At(_), Some(entry)) = (start, entry) {
+        let message = "a journal is read from its first line on";
+        let diagnostic = Diagnostic::new(Code::BadValue, entry.node.place.clone(), message);
+        reader.report(diagnostic.with_help("`start` of `http` is \"earliest\" or \"checkpoint\""));
+    }
+    (start, end)
+}
+
 const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
 
 /// Where a stream begins and ends.
-#[allow(dead_code, reason = "no source of this build is a stream")]
 fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
     let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
         let text = match &node.value {
