@@ -16,14 +16,9 @@ impl Lines {
         self.ends.push((self.bytes.len(), id));
     }
 
-    /// Number of lines.
-    pub fn count(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Bytes of all lines with their newlines.
-    pub fn byte_count(&self) -> usize {
-        self.bytes.len()
+    /// All lines, each with its newline.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Each line with its newline and its id.

@@ -7,6 +7,7 @@
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
 //! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
+//! - [`http`]: a client that posts what it is told.
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -25,6 +26,7 @@
 
 pub mod arrival;
 pub mod hosts;
+pub mod http;
 pub mod job;
 pub mod lanes;
 pub mod left_out;
