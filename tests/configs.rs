@@ -42,6 +42,8 @@ fn every_config_runs_to_its_end() {
                 generate(10_000, 200, 1, &[], &input);
                 job.on(&input).with_alerts().with_state()
             }
+            // Somebody has to post: tests/http.rs does.
+            "podcast-http.toml" => continue,
             other => panic!("tests/configs.rs does not know how to run configs/{other}"),
         };
         job.run();

@@ -4,12 +4,14 @@ use std::io;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 use zstd::stream::raw::{DParameter, Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
 use super::problem::Problem;
@@ -21,6 +23,10 @@ const BUDGET_BYTES: usize = 256 << 20;
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes that are decompressed at a time.
 const STEP_BYTES: usize = 64 << 10;
+
+/// How long, and how much, of a body is read on that was refused.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
 
 /// What all bodies in hand may take.
 #[derive(Debug, Clone)]
@@ -164,10 +170,25 @@ fn problem(error: &io::Error) -> Problem {
     }
 }
 
+/// Reads on for a moment without looking: a client that is in the middle of sending would not hear a refusal, if what it
+/// has sent were left unread.
+pub(super) async fn linger(body: &mut Body) {
+    let rest = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let count = frame.data_ref().map_or(0, |bytes| bytes.len());
+            let Some(rest) = left.checked_sub(count) else { return };
+            left = rest;
+        }
+    };
+    // Either way it was long enough.
+    let _ = timeout(LINGER, rest).await;
+}
+
 /// Reads a body to its end. The claim is to be kept as long as anything that is made of it.
 pub(super) async fn read(
     headers: &HeaderMap,
-    mut body: Body,
+    body: &mut Body,
     limits: &HttpLimits,
     budget: &Budget,
 ) -> Result<(Vec<u8>, Claim), Problem> {

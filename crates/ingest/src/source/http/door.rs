@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use journal::{Appended, Appender, Refused};
@@ -57,15 +58,24 @@ impl Door {
         *self.drain.borrow()
     }
 
-    async fn take_in(&self, request: Request) -> Result<Appended, Problem> {
+    async fn answer(&self, request: Request) -> Result<Appended, Problem> {
+        let (head, mut body) = request.into_parts();
+        let taken = self.take_in(&head.headers, &mut body).await;
+        let is_waiting = head.headers.contains_key(EXPECT);
+        if taken.as_ref().is_err_and(|problem| problem.status.is_client_error()) && !is_waiting {
+            body::linger(&mut body).await;
+        }
+        taken
+    }
+
+    async fn take_in(&self, headers: &HeaderMap, body: &mut Body) -> Result<Appended, Problem> {
         if self.is_draining() {
             return Err(Problem::draining());
         }
-        let (head, body) = request.into_parts();
-        self.admit(&head.headers)?;
-        let format = Format::of(&head.headers)?;
+        self.admit(headers)?;
+        let format = Format::of(headers)?;
         let mut drain = self.drain.clone();
-        let read = timeout(self.limits.timeout, body::read(&head.headers, body, &self.limits, &self.budget));
+        let read = timeout(self.limits.timeout, body::read(headers, body, &self.limits, &self.budget));
         let (bytes, claim) = tokio::select! {
             read = read => read.map_err(|_| slow(self.limits.timeout))??,
             // Whoever is in the middle of sending may take long.
@@ -141,7 +151,7 @@ fn refusal(refused: &Refused) -> Problem {
 }
 
 async fn post_events(State(door): State<Arc<Door>>, request: Request) -> Response {
-    match door.take_in(request).await {
+    match door.answer(request).await {
         Ok(Appended { appended, duplicates }) => {
             json(format!("{{\"accepted\":{appended},\"deduplicated\":{duplicates}}}"))
         }

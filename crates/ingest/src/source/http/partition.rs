@@ -79,9 +79,9 @@ impl Posted {
         if known.is_none() && source.start == Start::Checkpoint {
             return Err(IngestError::NoCheckpoint { name: source.name.clone() });
         }
-        // A job that ends takes nothing in: the end that is found before its first checkpoint does not move.
-        let end_now = (source.end == End::Latest).then(|| journal.end());
-        let (offset, end) = known.unwrap_or((journal.first(), end_now));
+        let (offset, end) = known.unwrap_or((journal.first(), None));
+        // A job that ends takes nothing in: an end that is found before a checkpoint says it does not move.
+        let end = (source.end == End::Latest).then(|| end.unwrap_or(journal.end()));
         let reader = journal.read_from(offset).map_err(|error| unusable(source, error))?;
         let (source, spec) = (source.clone(), spec.clone());
         Ok(Posted {
