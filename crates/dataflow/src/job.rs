@@ -280,6 +280,11 @@ pub enum RunError {
          let it come first in the config, or give each process more workers"
     )]
     OnlyFirstProcess(String),
+    /// A source is to go on from a checkpoint only, and there is none.
+    #[error(
+        "source `{0}` begins at a checkpoint only, and the state has none; set `start` to \"earliest\", \"latest\" or a time"
+    )]
+    NoCheckpoint(String),
     /// A snapshot does not fit.
     #[error("the state does not fit the job: {0}")]
     Snapshot(String),
@@ -338,6 +343,7 @@ impl RunError {
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
             | RunError::OnlyFirstProcess(_)
+            | RunError::NoCheckpoint(_)
             | RunError::Snapshot(_)
             | RunError::MeshRefused(_)
             | RunError::TooManyKeys { .. } => true,

@@ -130,12 +130,6 @@ pub enum IngestError {
         /// Its directory.
         dir: PathBuf,
     },
-    /// A source that only goes on from a checkpoint, and there is none.
-    #[error("source `{name}` is to go on from a checkpoint, and there is none")]
-    NoCheckpoint {
-        /// The source in the config.
-        name: String,
-    },
     /// A setting that makes no sense.
     #[error("{setting} of {name} must be {must}")]
     Invalid {
@@ -175,7 +169,6 @@ impl IngestError {
             Self::OtherJournal { .. } => {
                 Some("put the directory back, or start afresh with an empty state directory and output")
             }
-            Self::NoCheckpoint { .. } => Some("set `start` to \"earliest\" or \"latest\""),
             #[cfg(feature = "http")]
             Self::Journal { source, .. } if source.is_refusal() => Some(
                 "put the directory back as it was, or move it away and start afresh with an empty state directory \

@@ -201,9 +201,6 @@ fn a_journal_that_is_gone_or_another_is_refused() {
     std::fs::remove_dir_all(&http.dir).expect("remove");
     let error = try_open(&source(&http), Some(&position)).err().expect("another journal");
     assert!(matches!(error, IngestError::OtherJournal { .. }) && error.is_refusal(), "{error}");
-    let waits = SourceSpec { start: Start::Checkpoint, ..source(&http) };
-    let error = try_open(&waits, None).err().expect("no checkpoint");
-    assert!(matches!(error, IngestError::NoCheckpoint { .. }) && error.is_refusal(), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use journal::{Journal, Reader, Spec};
 use super::server::Server;
 use super::spec::HttpSpec;
 use crate::source::position::{Origin, Position};
-use crate::source::{End, Lag, Partition, PartitionInfo, Poll, SourceSpec, Start, Waker};
+use crate::source::{End, Lag, Partition, PartitionInfo, Poll, SourceSpec, Waker};
 use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Bytes that are decoded at a time at most, unless one line has more.
@@ -76,9 +76,6 @@ impl Posted {
             }
             Some(_) => return Err(IngestError::Kind { name: source.name.clone() }),
         };
-        if known.is_none() && source.start == Start::Checkpoint {
-            return Err(IngestError::NoCheckpoint { name: source.name.clone() });
-        }
         let (offset, end) = known.unwrap_or((journal.first(), None));
         // A job that ends takes nothing in: an end that is found before a checkpoint says it does not move.
         let end = (source.end == End::Latest).then(|| end.unwrap_or(journal.end()));
