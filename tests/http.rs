@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use testkit::http::{Answer, Client, connect, free_address, request};
 use testkit::job::Job;
 use testkit::podcast::Podcast;
-use testkit::process::{Finished, Invocation, Running, eventually};
+use testkit::process::{Finished, Invocation, Running, children, eventually, send};
 use testkit::random::{Random, seed};
 use testkit::workload::{generate, repository};
 
@@ -191,7 +191,11 @@ fn however_often_it_is_killed_each_event_that_was_acknowledged_is_counted_once()
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path(), 60_000);
     let address = free_address();
-    let job = job(&folder.path().join("out"), address);
+    let out = folder.path().join("out");
+    // Small enough that files of the journal are removed meanwhile.
+    let job = job(&out, address)
+        .set("source.events.journal_bytes", "\"16MiB\"")
+        .set("source.events.decompressed_bytes", "\"1MiB\"");
     let kills: u64 = std::env::var("TIDEWATCH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let mut random = Random::new(seed(81));
     let rest = Duration::from_millis(5 * kills);
@@ -225,6 +229,8 @@ fn however_often_it_is_killed_each_event_that_was_acknowledged_is_counted_once()
     let sent = clients.accepted.load(Ordering::Relaxed) + clients.deduplicated.load(Ordering::Relaxed);
     assert_eq!(sent, 60_000, "each event was acknowledged once");
     eprintln!("{} were there when they came again", clients.deduplicated.load(Ordering::Relaxed));
+    let first = out.join("journal").join(format!("{:020}.log", 0));
+    assert!(!first.exists(), "what lies before the checkpoints is gone");
 }
 
 #[test]
@@ -241,6 +247,28 @@ fn the_first_of_several_processes_listens_and_all_of_them_count() {
     finish(&job);
     assert!(job.alerts() == input.alerts, "other alerts than the oracle");
     assert_eq!(job.report()["read"], 20_000);
+}
+
+#[test]
+fn a_source_that_falls_to_another_process_than_the_first_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The second source of two, where each process has one worker.
+    let config = std::fs::read_to_string(repository().join("configs/podcast-http.toml")).expect("a config");
+    let other = config.replacen("[source.events]", "[source.a]\ntype = \"generate\"\n\n[source.events]", 1);
+    let path = folder.path().join("two.toml");
+    std::fs::write(&path, other).expect("write");
+    let two = Job::new(PROGRAM, &path, folder.path().join("two"))
+        .with_alerts()
+        .with_state()
+        .set("source.events.listen", free_address())
+        .set("source.events.dir", folder.path().join("journal").display())
+        .processes(2);
+    let finished = two.invocation().run();
+    let words = "source `events` can be read by the first process alone";
+    assert!(finished.code() != Some(0) && finished.stderr.contains(words), "{}", finished.stderr);
+    let running = two.workers(2).invocation().start();
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
 }
 
 #[test]
@@ -426,8 +454,10 @@ fn a_disk_without_space_has_clients_come_again_later_and_the_job_goes_on() {
     assert!(clients.busy.load(Ordering::Relaxed) >= 2, "nobody was told to come again");
     let health = Client::new(address).send(&request("GET", "/v1/health", &[], b"")).expect("an answer");
     assert_eq!(health.status, 200);
-    running.signal(Signal::SIGTERM);
-    drop(running);
+    // The job is the child of the one that traces it.
+    let jobs = children(running.id());
+    jobs.iter().for_each(|job| send(*job, Signal::SIGTERM));
+    running.wait(SOON).expect_code(0);
     finish(&job);
     assert!(job.alerts() == input.alerts, "other alerts than the oracle");
     assert_eq!(job.report()["read"], 20_000);

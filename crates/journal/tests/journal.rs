@@ -234,6 +234,23 @@ fn a_full_journal_refuses_until_it_is_trimmed_and_then_goes_on() {
 }
 
 #[test]
+fn lines_that_were_refused_are_new_when_they_come_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(&spec(folder.path(), 1000)).expect("open");
+    let line = "x".repeat(200);
+    let full = (0..1000u128).find(|id| append(&journal, lines(&[(&line, Some(*id))])).is_err());
+    let full = full.expect("it is full at last");
+    // A request of which some lines are known, and one is not.
+    let request = lines(&[(&line, Some(0)), (&line, Some(full)), (&line, Some(1))]);
+    assert_eq!(append(&journal, request.clone()), Err(Refused::Full));
+    let known = append(&journal, lines(&[(&line, Some(0))])).expect("it needs no room");
+    assert_eq!((known.appended, known.duplicates), (0, 1));
+    journal.trim(journal.end());
+    let again = append(&journal, request).expect("appended");
+    assert_eq!((again.appended, again.duplicates), (1, 2));
+}
+
+#[test]
 fn ids_outlive_the_lines_that_they_came_with() {
     let folder = tempfile::tempdir().expect("a folder");
     let line = "x".repeat(200);
