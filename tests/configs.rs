@@ -22,7 +22,8 @@ fn configs() -> Vec<PathBuf> {
 
 #[test]
 fn every_config_passes_its_check_without_a_word_of_warning() {
-    for config in configs() {
+    let is_built = |config: &PathBuf| cfg!(feature = "http") || !config.ends_with("podcast-http.toml");
+    for config in configs().into_iter().filter(is_built) {
         let finished = Invocation::new(PROGRAM).arg("check").arg(&config).run().expect_code(0);
         assert!(!finished.stderr.contains("warning"), "{}:\n{}", config.display(), finished.stderr);
     }

@@ -257,16 +257,18 @@ fn a_source_that_falls_to_another_process_than_the_first_is_refused() {
     let other = config.replacen("[source.events]", "[source.a]\ntype = \"generate\"\n\n[source.events]", 1);
     let path = folder.path().join("two.toml");
     std::fs::write(&path, other).expect("write");
+    let address = free_address();
     let two = Job::new(PROGRAM, &path, folder.path().join("two"))
         .with_alerts()
         .with_state()
-        .set("source.events.listen", free_address())
+        .set("source.events.listen", address)
         .set("source.events.dir", folder.path().join("journal").display())
         .processes(2);
     let finished = two.invocation().run();
     let words = "source `events` can be read by the first process alone";
     assert!(finished.code() != Some(0) && finished.stderr.contains(words), "{}", finished.stderr);
     let running = two.workers(2).invocation().start();
+    listens(address);
     running.signal(Signal::SIGTERM);
     running.wait(SOON).expect_code(0);
 }

@@ -90,7 +90,7 @@ mod tests {
         let mut recent = Recent::new(2);
         recent.add(1);
         let before = recent.next();
-        [2, 3, 4].map(|id| recent.add(id));
+        [2, 3, 4].iter().for_each(|id| assert!(recent.add(*id)));
         recent.take_back(before);
         recent.settle();
         assert_eq!([1, 2].map(|id| recent.add(id)), [false, true]);

@@ -95,7 +95,7 @@ impl Client {
         // Who refuses a body does not read it to its end.
         let sent = stream.write_all(bytes);
         let answer = read_answer(&stream);
-        let answer = answer.or_else(|error| Err(sent.err().unwrap_or(error)))?;
+        let answer = answer.map_err(|error| sent.err().unwrap_or(error))?;
         if answer.header("connection") != Some("close") {
             self.stream = Some(stream);
         }

@@ -78,6 +78,7 @@ impl Http {
 
 /// `None` if what must be there is not.
 pub(super) fn read_http(section: &mut Section, reader: &mut Reader) -> Option<Http> {
+    check_built(section, reader);
     let listen = section.required(reader, "listen", "add `listen = \"127.0.0.1:8080\"`", |sources, node| {
         let text = filled_string(sources, node)?;
         text.parse::<SocketAddr>().map_err(|_| {
@@ -124,6 +125,16 @@ pub(super) fn read_http(section: &mut Section, reader: &mut Reader) -> Option<Ht
         reader.report(Diagnostic::new(Code::Conflict, section.place().clone(), message).with_help(help));
     }
     dir.filter(|_| listen.is_some()).map(|_| http)
+}
+
+fn check_built(section: &Section, reader: &mut Reader) {
+    let entry = section.entries().iter().find(|entry| entry.name == "type");
+    if let Some(entry) = entry.filter(|_| !cfg!(feature = "http")) {
+        let message = "this program was built without `http`";
+        let help = "build it with `--features http`, or with `--features full` for all that there is";
+        let place = entry.node.place.clone();
+        reader.report(Diagnostic::new(Code::BadValue, place, message).with_help(help));
+    }
 }
 
 /// Whom other machines reach has to know who they are, unless somebody says that this is as it should be.
