@@ -10,7 +10,8 @@ use testkit::workload::repository;
 const LAYERS: [(&str, &[&str]); 11] = [
     ("event", &[]),
     ("journal", &[]),
-    ("ingest", &["event", "journal"]),
+    ("serve", &[]),
+    ("ingest", &["event", "journal", "serve"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),

@@ -14,7 +14,7 @@ use transform::Transform;
 use crate::branch::Branch;
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
-use crate::question::{Desk, Finding, Unanswered};
+use crate::question::{Desk, Finding, TooMany};
 use crate::vitals::{HeldState, Vitals};
 
 /// A job, compiled: everything that the workers need, the same on each of them.
@@ -165,13 +165,19 @@ impl Control {
         &self.vitals
     }
 
-    /// What is known of a key by now, and what the rules say of it. The key is encoded as the job encodes it. To be asked
-    /// of process 0, by any thread but the workers; blocks until there is an answer.
+    /// Asks what is known of a key by now, and what the rules say of it. The key is encoded as the job encodes it. To be
+    /// asked of process 0; `take` gets the answer on a worker's thread, unless the job is over or does not go on. Gives
+    /// the question's number.
     ///
     /// # Errors
-    /// If there is none within `limit`: the job is over, does not go on, or has too many questions.
-    pub fn ask(&self, key: &[u8], limit: Duration) -> Result<Finding, Unanswered> {
-        self.desk.ask(key, limit)
+    /// If too many questions wait.
+    pub fn ask(&self, key: &[u8], take: impl FnOnce(Finding) + Send + 'static) -> Result<u64, TooMany> {
+        self.desk.ask(key, Box::new(take))
+    }
+
+    /// Says that nobody waits for the answer to that question any more.
+    pub fn forget(&self, question: u64) {
+        self.desk.forget(question);
     }
 
     pub(crate) fn desk(&self) -> &Desk {

@@ -1,7 +1,6 @@
 //! What stops a source. A record that does not fit is not among it: that is a value.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why a source cannot be read, or not be read on.
@@ -93,27 +92,14 @@ pub enum IngestError {
         /// What brings it.
         feature: &'static str,
     },
-    /// A file that a setting names cannot be used.
-    #[error("cannot use {}, `{setting}` of source `{name}`: {words}", path.display())]
-    Unusable {
-        /// Which setting.
-        setting: &'static str,
+    /// Nobody can be listened to.
+    #[cfg(feature = "http")]
+    #[error("source `{name}` {source}")]
+    Serve {
         /// The source in the config.
         name: String,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        words: String,
-    },
-    /// Nobody can be listened to at an address.
-    #[error("source `{name}` cannot listen at {address}: {source}")]
-    Listen {
-        /// The source in the config.
-        name: String,
-        /// Where.
-        address: SocketAddr,
-        /// What the operating system says.
-        source: io::Error,
+        /// Why.
+        source: serve::ServeError,
     },
     /// The journal of a source cannot be read or written.
     #[cfg(feature = "http")]
@@ -148,7 +134,9 @@ impl IngestError {
         match self {
             #[cfg(feature = "http")]
             Self::Journal { source, .. } => source.is_refusal(),
-            Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } | Self::Listen { .. } => false,
+            #[cfg(feature = "http")]
+            Self::Serve { source, .. } => source.is_refusal(),
+            Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } => false,
             _ => true,
         }
     }

@@ -16,7 +16,7 @@ use event::Decoded;
 use serde::{Deserialize, Serialize};
 
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
-pub use http::{Dedup, HttpLimits, HttpSpec, HttpTls, Token};
+pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use position::Position;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};

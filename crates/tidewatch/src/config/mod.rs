@@ -84,6 +84,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// `[supervise]`
     pub supervise: Supervise,
+    /// `[http]`
+    pub http: Option<http::Endpoint>,
     /// `[state]`
     pub state: Option<State>,
 }
@@ -200,6 +202,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let branches = branch::read_branches(&mut root, reader);
     let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
+    let http = http::read_endpoint(&mut root, reader);
     let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
@@ -219,6 +222,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         rejects,
         mesh,
         supervise,
+        http,
         state,
     }
 }

@@ -18,7 +18,9 @@ use transform::{BranchSpec, Transform, TransformSpec, own_name_error};
 
 use crate::config::event::NullKey;
 use crate::config::sink::{LATE, QUARANTINE};
-use crate::config::{Branch, Code, Config, Diagnostic, Quarantine, Reading, WindowShape, source};
+use crate::config::{
+    Branch, Code, Config, Diagnostic, Place, Quarantine, Reading, Window, WindowShape, source,
+};
 use branch::Shared;
 use expressions::Compiler;
 use identity::identity;
@@ -233,6 +235,30 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     branch::check_names(config, compiler);
     output::check_outputs(config, compiler);
     branch::check_windows(config, compiler);
+    check_endpoint(config, compiler);
+}
+
+/// Whoever asks what the rules say of a key needs rules, and windows that can be looked into.
+fn check_endpoint(config: &Config, compiler: &mut Compiler) {
+    let Some(endpoint) = &config.http else { return };
+    let is_in_order = |branch: &Branch| {
+        let in_order = |(window, _): &(Window, Place)| {
+            !matches!(window.shape, WindowShape::Shared(_)) || window.firing.early.is_some()
+        };
+        branch.window.as_ref().is_some_and(in_order)
+    };
+    let (message, help) = if config.branches.iter().any(is_in_order) {
+        (
+            "verdicts are of windows that keys share",
+            "set `window.type` to \"sliding\", \"tumbling\" or \"cumulate\"",
+        )
+    } else if config.branches.iter().all(|branch| branch.rules.is_empty()) {
+        ("verdicts are what rules say, and the job has none", "add `[rules.ID]`, or take `[http]` out")
+    } else {
+        return;
+    };
+    let diagnostic = Diagnostic::new(Code::Conflict, endpoint.place.clone(), message);
+    compiler.report(diagnostic.with_help(help));
 }
 
 fn check_stdin(config: &Config, compiler: &mut Compiler) {

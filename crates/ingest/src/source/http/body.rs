@@ -11,10 +11,10 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt;
+use serve::Problem;
 use tokio::time::timeout;
 use zstd::stream::raw::{DParameter, Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
-use super::problem::Problem;
 use super::spec::HttpLimits;
 
 /// Bytes of bodies that are in hand at a time, for all clients.

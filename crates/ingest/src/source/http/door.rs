@@ -7,43 +7,34 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap};
+use axum::http::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use journal::{Appended, Appender, Refused};
-use ring::digest::{SHA256, digest};
-use tokio::sync::{oneshot, watch};
+use serve::{Drain, Problem, Tokens};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::body::{self, Budget};
 use super::events::Format;
-use super::problem::Problem;
-use super::spec::{HttpLimits, HttpSpec, Token};
-use crate::IngestError;
+use super::spec::{HttpLimits, HttpSpec};
 
 /// All that requests share.
 pub(super) struct Door {
-    /// SHA-256 of each token.
-    tokens: Vec<[u8; 32]>,
+    tokens: Tokens,
     limits: HttpLimits,
     /// Paths of an event's id.
     fields: Vec<Vec<String>>,
     appender: Appender,
     budget: Budget,
     /// Whether the job is told to stop.
-    drain: watch::Receiver<bool>,
+    drain: Drain,
 }
 
 impl Door {
-    pub(super) fn new(
-        name: &str,
-        spec: &HttpSpec,
-        appender: Appender,
-        drain: watch::Receiver<bool>,
-    ) -> Result<Door, IngestError> {
-        let tokens = spec.tokens.iter().map(|token| hash(name, token)).collect::<Result<_, _>>()?;
+    pub(super) fn new(spec: &HttpSpec, tokens: Tokens, appender: Appender, drain: Drain) -> Door {
         let fields = spec.dedup.as_ref().map(|dedup| dedup.fields.clone()).unwrap_or_default();
-        Ok(Door { tokens, limits: spec.limits, fields, appender, budget: Budget::new(), drain })
+        Door { tokens, limits: spec.limits, fields, appender, budget: Budget::new(), drain }
     }
 
     /// What answers requests.
@@ -72,7 +63,7 @@ impl Door {
         if self.is_draining() {
             return Err(Problem::draining());
         }
-        self.admit(headers)?;
+        self.tokens.admit(headers)?;
         let format = Format::of(headers)?;
         let mut drain = self.drain.clone();
         let read = timeout(self.limits.timeout, body::read(headers, body, &self.limits, &self.budget));
@@ -98,36 +89,6 @@ impl Door {
             )),
         }
     }
-
-    /// Whether a client may post events. Compares hashes, which gives no hint of what was right.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        if self.tokens.is_empty() {
-            return Ok(());
-        }
-        let shown = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).and_then(|value| {
-            let (scheme, token) = value.split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-        });
-        let shown = shown.map(|token| digest(&SHA256, token));
-        let is_known = shown.is_some_and(|shown| self.tokens.iter().any(|token| token == shown.as_ref()));
-        let words = "a token is needed: `Authorization: Bearer TOKEN`";
-        if is_known { Ok(()) } else { Err(Problem::new(StatusCode::UNAUTHORIZED, words)) }
-    }
-}
-
-fn hash(name: &str, token: &Token) -> Result<[u8; 32], IngestError> {
-    let text = match token {
-        Token::Text(text) => text.clone(),
-        Token::File(path) => std::fs::read_to_string(path).map_err(|error| IngestError::Unusable {
-            setting: "tokens",
-            name: name.to_owned(),
-            path: path.clone(),
-            words: error.to_string(),
-        })?,
-    };
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, text.trim().as_bytes()).as_ref());
-    Ok(hash)
 }
 
 fn slow(limit: Duration) -> Problem {

@@ -12,9 +12,9 @@ use journal::Lines;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serve::Problem;
 
 use super::id::id_of;
-use super::problem::Problem;
 
 /// What begins the name of a header that holds an attribute of a CloudEvent.
 const ATTRIBUTE: &str = "ce-";

@@ -18,14 +18,8 @@ mod events;
 mod id;
 #[cfg(feature = "http")]
 mod partition;
-#[cfg(feature = "http")]
-mod problem;
-#[cfg(feature = "http")]
-mod server;
 mod spec;
-#[cfg(feature = "http")]
-mod tls;
 
 #[cfg(feature = "http")]
 pub(super) use partition::{Posted, partitions};
-pub use spec::{Dedup, HttpLimits, HttpSpec, HttpTls, Token};
+pub use spec::{Dedup, HttpLimits, HttpSpec};

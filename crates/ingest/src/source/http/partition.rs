@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use journal::{Journal, Reader, Spec};
+use serve::Server;
 
-use super::server::Server;
+use super::door::Door;
 use super::spec::HttpSpec;
 use crate::source::position::{Origin, Position};
 use crate::source::{End, Lag, Partition, PartitionInfo, Poll, SourceSpec, Waker};
@@ -95,6 +96,15 @@ impl Posted {
         })
     }
 
+    /// Takes events in from now on.
+    fn listen(&self) -> Result<Server, IngestError> {
+        let (spec, appender) = (self.spec.clone(), self.journal.appender());
+        Server::start(&self.spec.serve, move |tokens, drain| {
+            Door::new(&spec, tokens, appender, drain).routes()
+        })
+        .map_err(|error| IngestError::Serve { name: self.source.name.clone(), source: error })
+    }
+
     fn offset(&self) -> u64 {
         self.piece.as_ref().map_or(self.reader.offset(), Piece::offset)
     }
@@ -124,7 +134,7 @@ impl Posted {
 impl Partition for Posted {
     fn poll(&mut self, records_max: usize) -> Result<Poll, IngestError> {
         if self.server.is_none() && self.end.is_none() {
-            self.server = Some(Server::start(&self.source.name, &self.spec, self.journal.appender())?);
+            self.server = Some(self.listen()?);
         }
         let Some(piece) = self.next_piece()? else {
             self.trim_what_was_read();

@@ -6,24 +6,29 @@ use axum::response::{IntoResponse, Response};
 
 /// A refusal. Nothing of the request was taken in, unless `words` say that this is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) status: StatusCode,
-    pub(super) words: String,
+pub struct Problem {
+    /// What is wrong, in a number.
+    pub status: StatusCode,
+    /// The same in words.
+    pub words: String,
 }
 
 impl Problem {
     /// Seconds after which to come again.
     const RETRY_AFTER_S: u32 = 1;
 
-    pub(super) fn new(status: StatusCode, words: impl Into<String>) -> Self {
+    /// A refusal with these words.
+    pub fn new(status: StatusCode, words: impl Into<String>) -> Self {
         Problem { status, words: words.into() }
     }
 
-    pub(super) fn bad(words: impl Into<String>) -> Self {
+    /// The request itself is wrong.
+    pub fn bad(words: impl Into<String>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, words)
     }
 
-    pub(super) fn draining() -> Self {
+    /// The job is told to stop.
+    pub fn draining() -> Self {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the job is told to stop")
     }
 }

@@ -8,14 +8,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use super::spec::HttpTls;
-use crate::IngestError;
+use crate::{Certificate, ServeError};
 
 /// Loads certificate and key; TLS 1.2 and 1.3, with ring.
-pub(super) fn acceptor(name: &str, tls: &HttpTls) -> Result<TlsAcceptor, IngestError> {
-    let unusable = |setting: &'static str, path: &Path, words: String| IngestError::Unusable {
+pub(crate) fn acceptor(tls: &Certificate) -> Result<TlsAcceptor, ServeError> {
+    let unusable = |setting: &'static str, path: &Path, words: String| ServeError::Unusable {
         setting,
-        name: name.to_owned(),
         path: path.to_owned(),
         words,
     };

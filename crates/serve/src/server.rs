@@ -13,7 +13,6 @@ use axum::http::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use journal::Appender;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
@@ -21,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::door::Door;
-use super::spec::HttpSpec;
-use super::tls;
-use crate::IngestError;
+use crate::{ServeError, ServeSpec, Tokens, tls};
+
+/// Whether a server is told to stop.
+pub type Drain = watch::Receiver<bool>;
 
 /// Bytes of the head of a request.
 const HEAD_BYTES: usize = 64 << 10;
@@ -37,26 +36,33 @@ const DRAIN: Duration = Duration::from_secs(2);
 const STALE: u32 = 4;
 
 /// A server at work. Dropped, it takes in nothing more, answers those that are in hand, and ends.
-pub(super) struct Server {
+pub struct Server {
     drain: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Listens from now on.
-    pub(super) fn start(name: &str, spec: &HttpSpec, appender: Appender) -> Result<Server, IngestError> {
-        let failed = |source| IngestError::Listen { name: name.to_owned(), address: spec.listen, source };
+    /// Listens from now on. `routes` gives what answers requests, from what clients have to show, and whether the server
+    /// is told to stop.
+    ///
+    /// # Errors
+    /// If the address is taken, or the certificate is no good.
+    pub fn start(
+        spec: &ServeSpec,
+        routes: impl FnOnce(Tokens, Drain) -> Router,
+    ) -> Result<Server, ServeError> {
+        let failed = |source| ServeError::Listen { address: spec.listen, source };
         let (drain, draining) = watch::channel(false);
-        let acceptor = spec.tls.as_ref().map(|tls| tls::acceptor(name, tls)).transpose()?;
-        let routes = Door::new(name, spec, appender, draining.clone())?.routes();
+        let acceptor = spec.tls.as_ref().map(|tls| tls::acceptor(tls)).transpose()?;
+        let routes = routes(Tokens::read(&spec.tokens)?, draining.clone());
         let listener = TcpListener::bind(spec.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let listening = Listening {
             acceptor,
             routes,
-            timeout: spec.limits.timeout,
-            places: Arc::new(Semaphore::new(spec.limits.connections)),
+            timeout: spec.timeout,
+            places: Arc::new(Semaphore::new(spec.connections)),
             drain: draining,
         };
         let listener = {
@@ -85,7 +91,7 @@ struct Listening {
     timeout: Duration,
     /// For connections.
     places: Arc<Semaphore>,
-    drain: watch::Receiver<bool>,
+    drain: Drain,
 }
 
 impl Listening {
@@ -136,7 +142,7 @@ impl Listening {
 }
 
 /// Answers the requests of a connection. How it ends is the client's business, who has its answers or not.
-async fn talk<S>(stream: S, routes: Router, limit: Duration, mut drain: watch::Receiver<bool>)
+async fn talk<S>(stream: S, routes: Router, limit: Duration, mut drain: Drain)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
