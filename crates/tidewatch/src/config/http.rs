@@ -10,6 +10,7 @@ use ingest::{Dedup, HttpLimits, HttpSpec, HttpTls, Token};
 use super::diagnostic::{Code, Diagnostic};
 use super::event::parse_path;
 use super::section::{Reader, Section};
+use super::source::{Source, SourceKind};
 use super::tree::Value;
 use super::value::{bad_value, boolean, bytes, duration, filled_string, integer, strings};
 
@@ -125,6 +126,25 @@ pub(super) fn read_http(section: &mut Section, reader: &mut Reader) -> Option<Ht
         reader.report(Diagnostic::new(Code::Conflict, section.place().clone(), message).with_help(help));
     }
     dir.filter(|_| listen.is_some()).map(|_| http)
+}
+
+/// A port and a journal belong to one source.
+pub(super) fn check_shared(sources: &[Source], reader: &mut Reader) {
+    let posted = |source: &Source| match &source.kind {
+        SourceKind::Http(http) => Some((source.name.clone(), source.place.clone(), http.clone())),
+        _ => None,
+    };
+    let all: Vec<_> = sources.iter().filter_map(posted).collect();
+    for (number, (name, place, http)) in all.iter().enumerate() {
+        for (other, _, before) in &all[..number] {
+            let shared = [("listen", http.listen == before.listen), ("dir", http.dir == before.dir)];
+            for (key, _) in shared.iter().filter(|(_, is_shared)| *is_shared) {
+                let message = format!("source `{name}` has the `{key}` of source `{other}`");
+                let diagnostic = Diagnostic::new(Code::Conflict, place.clone(), message);
+                reader.report(diagnostic.with_help(format!("give each its own `{key}`")));
+            }
+        }
+    }
 }
 
 fn check_built(section: &Section, reader: &mut Reader) {
