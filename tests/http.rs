@@ -174,7 +174,7 @@ fn take(queue: &Mutex<Queue>) -> Option<Option<usize>> {
 
 /// A batch as lines or, each other one, as an array.
 fn body_of(number: usize, lines: &[u8]) -> (&'static str, Vec<u8>) {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         return ("application/x-ndjson", lines.to_vec());
     }
     let text = String::from_utf8(lines.to_vec()).expect("text");

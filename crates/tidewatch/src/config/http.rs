@@ -13,6 +13,7 @@ use super::diagnostic::{Code, Diagnostic};
 use super::event::parse_path;
 use super::place::Place;
 use super::section::{Reader, Section};
+use super::source::{Source, SourceKind};
 use super::tree::Value;
 use super::value::{bad_value, boolean, bytes, duration, filled_string, integer, strings};
 
@@ -138,6 +139,25 @@ pub(super) fn read_endpoint(root: &mut Section, reader: &mut Reader) -> Option<E
     let place = section.place().clone();
     section.finish(reader);
     Some(Endpoint { place, serve: ServeSpec { listen: listen?, tls, tokens, connections, timeout } })
+}
+
+/// A port and a journal belong to one source.
+pub(super) fn check_shared(sources: &[Source], reader: &mut Reader) {
+    let posted = |source: &Source| match &source.kind {
+        SourceKind::Http(http) => Some((source.name.clone(), source.place.clone(), http.clone())),
+        _ => None,
+    };
+    let all: Vec<_> = sources.iter().filter_map(posted).collect();
+    for (number, (name, place, http)) in all.iter().enumerate() {
+        for (other, _, before) in &all[..number] {
+            let shared = [("listen", http.listen == before.listen), ("dir", http.dir == before.dir)];
+            for (key, _) in shared.iter().filter(|(_, is_shared)| *is_shared) {
+                let message = format!("source `{name}` has the `{key}` of source `{other}`");
+                let diagnostic = Diagnostic::new(Code::Conflict, place.clone(), message);
+                reader.report(diagnostic.with_help(format!("give each its own `{key}`")));
+            }
+        }
+    }
 }
 
 fn check_built(section: &Section, reader: &mut Reader) {

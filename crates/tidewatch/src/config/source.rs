@@ -7,7 +7,7 @@ use ingest::{End, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
-use super::http::{Http, read_http};
+use super::http::{Http, check_shared, read_http};
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::tree::Value;
@@ -115,6 +115,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             None => section.give_up(reader),
         }
     }
+    check_shared(&sources, reader);
     if sources.is_empty() && reader.findings.diagnostics.is_empty() {
         reader.report(Diagnostic {
             code: Code::MissingKey,

@@ -8,6 +8,24 @@ fn posted(more: &str) -> String {
     changed("type = \"file\"\npath = \"events.ndjson\"", &format!("{POSTED}\n{more}"))
 }
 
+#[test]
+fn two_sources_with_one_port_or_one_journal_are_refused() {
+    let second = |listen: &str, dir: &str| {
+        let more = format!("\n[source.more]\ntype = \"http\"\nlisten = \"{listen}\"\ndir = \"{dir}\"\n");
+        compile(&posted(&more), &[], &[]).map(|_| ()).err().unwrap_or_default()
+    };
+    let shares =
+        |error: &str, key: &str| error.contains(&format!("source `more` has the `{key}` of source `events`"));
+    let (port, journal, neither) = (
+        second("127.0.0.1:8080", "other"),
+        second("127.0.0.1:8081", "journal"),
+        second("127.0.0.1:8081", "other"),
+    );
+    assert!(shares(&port, "listen") && !shares(&port, "dir"), "{port}");
+    assert!(shares(&journal, "dir") && !shares(&journal, "listen"), "{journal}");
+    assert!(!neither.contains("source `more` has"), "{neither}");
+}
+
 #[cfg(not(feature = "http"))]
 #[test]
 fn a_program_without_the_feature_says_which_one_brings_it() {

@@ -215,3 +215,34 @@ pub(super) async fn read(
     let Bounded { bytes, claim, .. } = inflate.finish().map_err(|error| problem(&error))?;
     Ok((bytes, claim))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_in_hand_share_one_budget_and_give_it_back() {
+        let budget = Budget::new();
+        let (mut one, mut other) = (budget.claim(), budget.claim());
+        assert!(one.take(BUDGET_BYTES - 10) && other.take(10));
+        assert!(!other.take(1) && !one.take(1));
+        drop(one);
+        assert!(other.take(BUDGET_BYTES - 10) && !other.take(1), "what was refused was not taken");
+        drop(other);
+        assert!(budget.claim().take(BUDGET_BYTES));
+    }
+
+    #[test]
+    fn a_body_for_which_there_is_no_budget_is_to_come_again_later() {
+        let budget = Budget::new();
+        let mut all = budget.claim();
+        assert!(all.take(BUDGET_BYTES - 7));
+        let mut bounded = Bounded { bytes: Vec::new(), bytes_max: 100, claim: budget.claim() };
+        assert!(bounded.write_all(b"abc").is_ok());
+        let refused = bounded.write_all(b"d").map_err(|error| problem(&error).status);
+        assert_eq!(refused, Err(StatusCode::TOO_MANY_REQUESTS));
+        drop(all);
+        let refused = bounded.write_all(&[b'x'; 200]).map_err(|error| problem(&error).status);
+        assert_eq!(refused, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+}

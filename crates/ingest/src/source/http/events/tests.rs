@@ -1,3 +1,7 @@
+//! Bodies in, lines out, or a refusal as a whole.
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
@@ -99,5 +103,54 @@ fn a_cloud_event_whose_attributes_are_headers_becomes_the_same_envelope() {
 fn other_media_are_refused() {
     for media in ["application/xml", "", "application/x-www-form-urlencoded", "application/vnd.x+json"] {
         assert_eq!(lines(&[(TYPE, media)], "{}"), Err(415), "{media}");
+    }
+}
+
+/// Bodies that nearly are what they say.
+fn bodies() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just("[".to_owned()),
+        Just("]".to_owned()),
+        Just("{\"id\":".to_owned()),
+        Just("\"a\"".to_owned()),
+        Just("}".to_owned()),
+        Just(",".to_owned()),
+        Just("\n".to_owned()),
+        Just("\r".to_owned()),
+        Just("\u{feff}".to_owned()),
+        Just("7e999".to_owned()),
+        Just("{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\"}".to_owned()),
+        "[ -~]{0,3}",
+    ];
+    let words = prop::collection::vec(word, 0..12).prop_map(|words| words.concat().into_bytes());
+    prop_oneof![words, prop::collection::vec(any::<u8>(), 0..40)]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_is_refused_or_becomes_lines_that_are_lines(
+        body in bodies(),
+        media in prop::sample::select(vec![
+            "application/x-ndjson",
+            "application/json",
+            "application/cloudevents+json",
+            "application/cloudevents-batch+json",
+        ]),
+        attribute in prop::option::of("[ -~]{0,8}"),
+    ) {
+        let mut said = vec![(TYPE, media)];
+        said.extend(attribute.as_deref().map(|value| ("ce-specversion", value)));
+        let Ok(format) = Format::of(&headers(&said)) else { return Ok(()) };
+        let fields = [vec!["id".to_owned()]];
+        let Ok(lines) = format.lines(&body, &fields) else { return Ok(()) };
+        let bytes = lines.bytes();
+        prop_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+        for line in bytes.split(|byte| *byte == b'\n').rev().skip(1) {
+            prop_assert!(first_byte(line).is_some(), "no line is blank");
+            // What was understood to find it is whole.
+            if format != Format::Lines {
+                prop_assert!(serde_json::from_slice::<&RawValue>(line).is_ok());
+            }
+        }
     }
 }
