@@ -2,7 +2,8 @@
 //! in turn once too much waits for it.
 //!
 //! Whatever failed is written again from memory, under another name; nothing whose sync failed is believed.
-//! Only a job that is told to stop gives up, after a while. Any other failure ends the run at once.
+//! Only a job that is told to stop gives up, after a while. Any other failure ends the run at once. A sink whose
+//! receiver is away waits in the same way, and says so itself ([`alert::SinkError::Later`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,12 +83,13 @@ impl Patience {
         }
     }
 
-    /// What follows a failure: another attempt if there is no space.
+    /// What follows a failure: another attempt if there is no space, or a sink asks for one.
     ///
     /// # Errors
     /// The same, if it is to end the run.
     pub(crate) fn after(&mut self, error: RunError) -> Result<After, RunError> {
-        if !error.is_full() {
+        let later = error.later();
+        if !error.is_full() && later.is_none() {
             return Err(error);
         }
         if self.control.is_draining() {
@@ -96,6 +98,9 @@ impl Patience {
             if now.saturating_duration_since(since) >= PATIENCE {
                 return Err(error);
             }
+        }
+        if let Some(delay) = later {
+            return Ok(After::Again(delay));
         }
         if !std::mem::replace(&mut self.waits, true) && self.space.note(true) {
             self.world.say(&format!(

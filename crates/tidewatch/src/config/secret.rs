@@ -13,6 +13,36 @@ use super::value::{bad_value, filled_string};
 /// Why a value cannot be, in words that do not say it.
 type Check = fn(&str) -> Result<(), String>;
 
+/// The secret of [`whole_secret`], if it is there.
+pub(super) fn optional_secret(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
+    section.entries().iter().any(|entry| entry.name == key).then(|| ())?;
+    whole_secret(section, reader, key, help, check)
+}
+
+/// Reads what [`secret`] reads, where no part of the value may be shown by `check --print`.
+pub(super) fn whole_secret(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
+    let recorded = reader.findings.settings.len();
+    let secret = secret(section, reader, key, help, check);
+    if let Some(Secret::Text(_)) = secret {
+        let path = section.path_of(key);
+        let of_key = reader.findings.settings[recorded..].iter_mut().filter(|setting| setting.path == path);
+        of_key.for_each(|setting| setting.value = "\"********\"".to_owned());
+    }
+    secret
+}
+
 /// Reads `KEY = { env = "VARIABLE" }`, `KEY = { file = "FILE" }` or `KEY = "VALUE"`. A file is not read here.
 pub(super) fn secret(
     section: &mut Section,
