@@ -122,18 +122,18 @@ fn words(finished: Finished, code: i32, words: &[&str]) -> Finished {
 #[test]
 fn a_receiver_that_fails_in_every_way_has_each_row_after_any_number_of_kills() {
     let folder = tempfile::tempdir().expect("a folder");
-    let input = input(folder.path(), 60_000);
+    let input = input(folder.path(), 24_000);
     let kills: u64 = std::env::var("TIDEWATCH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let mut random = Random::new(seed(83));
     let mut fate = Random::new(seed(84));
     let mut moody = move |_: &Request| match fate.below(100) {
-        0..3 => Reply::status(500),
-        3..6 => Reply::Say(429, vec![("retry-after", "0".to_owned())], "slowly"),
-        6..7 => Reply::Hang(Duration::from_millis(400)),
-        7..10 => Reply::Break,
-        10..13 => Reply::TakeAndBreak,
-        13..15 => Reply::status(408),
-        15..17 => Reply::Say(200, vec![], "thank you"),
+        0 => Reply::status(500),
+        1 => Reply::Say(429, vec![("retry-after", "0".to_owned())], "slowly"),
+        2 if fate.chance(0.2) => Reply::Hang(Duration::from_millis(400)),
+        3 => Reply::Break,
+        4..6 => Reply::TakeAndBreak,
+        6 => Reply::status(408),
+        7..10 => Reply::Say(200, vec![], "thank you"),
         _ => Reply::Take,
     };
     let rows = Receiver::start(moody.clone());
@@ -143,7 +143,7 @@ fn a_receiver_that_fails_in_every_way_has_each_row_after_any_number_of_kills() {
         .set("sink.batches.batch", 7)
         .set("sink.objects.path", folder.path().join("objects.ndjson").display());
     // The last kill finds it at work like the first.
-    let slow = batched.clone().set("source.events.rate", 60_000 / kills.max(1));
+    let slow = batched.clone().set("source.events.rate", 24_000 / kills.max(1));
     for kill in 0..kills {
         let running = slow.clone().workers(1 + random.below(3) as usize).invocation().start();
         std::thread::sleep(Duration::from_millis(400 + random.below(1_200)));
@@ -165,10 +165,9 @@ fn a_receiver_that_fails_in_every_way_has_each_row_after_any_number_of_kills() {
     assert!(events == json_lines(&objects), "the batches hold other alerts than the file");
     assert!(batches.taken()[0].header("content-type").starts_with("application/cloudevents-batch+json"));
 
-    // Once more: there is nothing to do; the last checkpoint put nothing out.
-    let before = rows.requests().len();
+    // Once more: nobody knows that the receiver has what the last checkpoint put out, so that comes again.
     batched.workers(2).run();
-    assert_eq!(rows.requests().len(), before);
+    expect_rows(&rows, &input.rows);
 }
 
 #[test]

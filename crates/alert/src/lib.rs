@@ -69,7 +69,7 @@ pub use sink::check_url;
 #[cfg(feature = "webhook")]
 pub use sink::{check_receiver, check_signing_secret};
 pub use sink::{
-    CircuitSpec, Deliverer, Delivery, Mode, Reach, Receiver, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh,
-    resume_after_at_once, resume_at_once, resume_exactly_once,
+    CircuitSpec, Deliverer, Delivery, Mode, Quarantined, Reach, Receiver, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh,
+    read_quarantine, read_quarantine_file, resume_after_at_once, resume_at_once, resume_exactly_once,
 };
 pub use summary::{Summary, SummaryError};

@@ -238,6 +238,14 @@ pub enum SinkError {
         /// What it said.
         words: String,
     },
+    /// What a sink was given cannot be read back.
+    #[error("sink `{sink}`: {what} keeps nothing that could be read back")]
+    NotKept {
+        /// Name of the sink.
+        sink: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// The receiver of a webhook is away, or is given time. Not a failure: the same again goes on.
     #[error("sink `{sink}`: {receiver} takes no rows now: {words}")]
     Later {
@@ -292,6 +300,7 @@ impl SinkError {
             | SinkError::Foreign { .. }
             | SinkError::Fenced { .. }
             | SinkError::GivenUp { .. }
+            | SinkError::NotKept { .. }
             | SinkError::Refused { .. } => true,
             SinkError::BrokenPipe { .. }
             | SinkError::Device { .. }
@@ -358,6 +367,9 @@ impl SinkError {
             SinkError::Unavailable { .. } | SinkError::Later { .. } => {
                 Some("nothing is lost: the same command delivers what is missing")
             }
+            SinkError::NotKept { .. } => Some(
+                "a file or a table does; rows that were kept elsewhere can be given with `--rows FILE`",
+            ),
             SinkError::GivenUp { .. } => Some(
                 "nothing is lost: the same command sends it again; to go on without such rows set \
                  `undelivered = \"FILE\"`",

@@ -9,6 +9,7 @@
 mod database;
 mod error;
 mod file;
+mod kept;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod ledger;
 #[cfg(feature = "postgres")]
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 pub use error::SinkError;
 use file::FileSink;
+pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
 pub use receiver::{CircuitSpec, Reach, Receiver};

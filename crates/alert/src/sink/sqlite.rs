@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
-use super::SinkError;
+use super::{Quarantined, SinkError};
 use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
@@ -110,6 +110,26 @@ impl Database for Sqlite {
         }
         transaction.commit().map_err(failure)
     }
+}
+
+/// All quarantine rows of a table, in the order in which they came.
+pub(super) fn quarantine(path: &Path, table: &str) -> Result<Vec<Quarantined>, Failure> {
+    // Not to be made: what was never written is not there. Whoever reads such a log also writes beside it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(Path::new(".").join(path), flags).map_err(failure)?;
+    connection.busy_timeout(BUSY).map_err(failure)?;
+    let query = format!("SELECT reason, detail, \"partition\", \"offset\", raw FROM \"{table}\" ORDER BY rowid");
+    let mut statement = connection.prepare(&query).map_err(failure)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Quarantined {
+            reason: row.get(0)?,
+            detail: row.get(1)?,
+            partition: row.get(2)?,
+            offset: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+            raw: row.get(4)?,
+        })
+    });
+    rows.map_err(failure)?.collect::<Result<_, _>>().map_err(failure)
 }
 
 fn columns_of(connection: &Connection, table: &str) -> Result<Found, rusqlite::Error> {

@@ -3,6 +3,7 @@
 //! A source is cut into partitions before anything is read ([`partitions`]); each is read by one worker
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
+mod again;
 mod file;
 mod generate;
 mod position;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use event::Decoded;
 use serde::{Deserialize, Serialize};
 
+pub use again::read_again;
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use position::Position;
 

@@ -46,4 +46,12 @@ impl Position {
     pub fn stdin(offset: u64) -> Self {
         Position { offset, origin: Origin::Stdin }
     }
+
+    /// The place of that offset in the same bytes; `None` where more than an offset is needed to go there.
+    pub(super) fn at(&self, offset: u64) -> Option<Self> {
+        match self.origin {
+            Origin::File(_) => Some(Position { offset, origin: self.origin.clone() }),
+            Origin::Stdin | Origin::Generate { .. } => None,
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod ctl;
 mod eval;
 mod generate;
 mod load;
+mod quarantine;
 mod run;
 
 use std::io::{self, IsTerminal, Write};
@@ -94,6 +95,8 @@ enum Verb {
     Checkpoints(checkpoints::CheckpointsArguments),
     /// Ask a job that runs: status, rescale, drain
     Ctl(ctl::CtlArguments),
+    /// Look at what a job could not use, and have it again: list, replay
+    Quarantine(quarantine::QuarantineArguments),
     /// Evaluate SQL expressions over records, and print their values
     Eval(eval::EvalArguments),
     /// Print what a shell needs to complete this command line
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(bench.with_sets(sets), &style),
         Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
         Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
+        Verb::Quarantine(verbs) => quarantine::run(&verbs.with_sets(sets), &style),
         Verb::Eval(eval) => eval::run(&eval, &style),
         Verb::Completions(completions) => completions::run(&completions),
     };

@@ -18,7 +18,7 @@ use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
 use super::table::{Column, Kind, LEDGER, quoted_list};
-use super::{Secret, SinkError};
+use super::{Quarantined, Secret, SinkError};
 pub use connection::check_url;
 use connection::{Connection, parse, within};
 
@@ -111,6 +111,28 @@ impl Database for Postgres {
                     Err(failure)
                 }
             }
+        })
+    }
+}
+
+impl Postgres {
+    /// All quarantine rows of the table, in the order of partition and offset: a table has none of its own.
+    pub(super) fn quarantine(&mut self) -> Result<Vec<Quarantined>, Failure> {
+        self.run(async |connection, place| {
+            let query = format!(
+                "SELECT reason, detail, \"partition\", \"offset\", raw FROM \"{}\" \
+                 ORDER BY \"partition\" COLLATE \"C\", \"offset\"",
+                place.table.name
+            );
+            let rows = within(connection.client.query(&query, &[])).await?;
+            let row = |row: &tokio_postgres::Row| Quarantined {
+                reason: row.get(0),
+                detail: row.get(1),
+                partition: row.get(2),
+                offset: row.get::<_, Option<i64>>(3).map(i64::cast_unsigned),
+                raw: row.get(4),
+            };
+            Ok(rows.iter().map(row).collect())
         })
     }
 }
