@@ -141,16 +141,21 @@ impl Kept {
         let late = apart.then_some("late");
         ["quarantine"].into_iter().chain(late).fold(job, |job, name| {
             let sink = |key: &str| format!("sink.{name}.{key}");
+            let table = format!("{name}_{}", if apart { "apart" } else { "together" });
             match self {
                 Kept::File if name == "late" => {
                     let path = job.quarantine_path().with_extension("late");
                     job.set(&sink("path"), path.display())
                 }
                 Kept::File => job.with_quarantine(),
-                Kept::Sqlite(path) => job.set(&sink("type"), "sqlite").set(&sink("path"), path.display()),
+                Kept::Sqlite(path) => {
+                    let job = job.set(&sink("type"), "sqlite").set(&sink("path"), path.display());
+                    job.set(&sink("table"), table)
+                }
                 #[cfg(feature = "postgres")]
                 Kept::Postgres(database) => {
-                    job.set(&sink("type"), "postgres").set(&sink("url"), format!("\"{}\"", database.url()))
+                    let job = job.set(&sink("type"), "postgres").set(&sink("table"), table);
+                    job.set(&sink("url"), format!("\"{}\"", database.url()))
                 }
             }
         })

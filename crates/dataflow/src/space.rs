@@ -8,6 +8,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use alert::SinkError;
+
 use crate::job::{Control, RunError};
 use crate::worker::Here;
 use crate::world::{After, World};
@@ -37,6 +39,27 @@ pub fn once_there_is_space<T>(
                     std::thread::sleep(delay);
                 }
             }
+        }
+    }
+}
+
+/// Gives a sink what it is to have, and again while its receiver is away. What there is no space for is not waited for.
+///
+/// # Errors
+/// The last one, if it is another, or the job was told to stop and has waited long enough.
+pub(crate) fn once_it_is_taken(
+    control: &Arc<Control>,
+    mut give: impl FnMut() -> Result<(), SinkError>,
+) -> Result<(), RunError> {
+    let mut patience = Patience::with(&Arc::default(), control, &World::Real);
+    loop {
+        match give().map_err(RunError::from) {
+            Err(error) if error.later().is_some() => {
+                if let After::Again(delay) = patience.after(error)? {
+                    std::thread::sleep(delay);
+                }
+            }
+            given => return given,
         }
     }
 }

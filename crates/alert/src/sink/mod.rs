@@ -134,6 +134,14 @@ pub enum Mode {
 
 /// An open sink.
 pub trait Sink: Send {
+    /// Completes what the last checkpoints put out, where opening has not: to be called before anything else is.
+    ///
+    /// # Errors
+    /// As for [`Sink::write`]; to try again is to call it again.
+    fn settle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Writes whole lines, each with its `\n`, through to the operating system.
     ///
     /// # Errors
@@ -199,7 +207,8 @@ pub fn open_fresh(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink
     }
 }
 
-/// Opens a sink again, completes what the last checkpoints put out, and makes it durable.
+/// Opens a sink again, completes what the last checkpoints put out, and makes it durable; what may take long is left to
+/// [`Sink::settle`].
 ///
 /// `deliveries` are what the last checkpoints put out, oldest first, each starting where the one before
 /// ends; at least one, unless nothing was ever put out. A file must hold everything before the first, and

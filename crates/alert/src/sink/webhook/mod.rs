@@ -25,12 +25,10 @@ use undelivered::Undelivered;
 
 use super::receiver::Receiver;
 use super::table::Shape;
-use super::{Deliverer, Delivery, Opening, Sink, SinkError, SinkSpec, say};
+use super::{Deliverer, Mode, Opening, Sink, SinkError, SinkSpec, say};
 
 /// How long it is at most until whoever delivers may decide to stop.
 const LATER: Duration = Duration::from_millis(500);
-/// How long an open tries to deliver what is owed before it says that the receiver is away.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why an address of a receiver cannot be, in words that do not show it.
 ///
@@ -48,7 +46,7 @@ pub fn check_signing_secret(secret: &str) -> Result<(), String> {
     signature::Signer::new(secret).map(|_| ())
 }
 
-/// Opens a webhook, and sends again what the last checkpoint put out.
+/// Opens a webhook. What the last checkpoint put out is sent again when it is told to settle.
 pub(super) fn open(
     spec: &SinkSpec,
     deliverer: &Deliverer,
@@ -58,18 +56,23 @@ pub(super) fn open(
 ) -> Result<Box<dyn Sink>, SinkError> {
     let mut sink = WebhookSink::new(spec, deliverer, receiver, shape)?;
     sink.is_placed = !matches!(opening, Opening::AtOnce);
-    if let Opening::Resume(deliveries) = opening {
-        sink.resume(deliveries)?;
+    // Those before were taken, or the last one would not have been put out.
+    if let Opening::Resume([.., last]) = opening {
+        sink.length = last.start;
+        sink.owed = Some(last.bytes.clone());
     }
     Ok(Box::new(sink))
 }
 
 struct WebhookSink {
     name: String,
+    mode: Mode,
     receiver: Receiver,
     framing: Framing,
     client: Client,
     circuit: Circuit,
+    /// What the last checkpoint put out, as long as it is not settled.
+    owed: Option<Vec<u8>>,
     /// Bytes of all lines so far.
     length: u64,
     /// Whether `length` is the same in every run, so that a row's place can be a part of its id.
@@ -91,6 +94,7 @@ impl WebhookSink {
     ) -> Result<Self, SinkError> {
         Ok(WebhookSink {
             name: spec.name.clone(),
+            mode: spec.mode,
             framing: Framing {
                 job: deliverer.job.clone(),
                 sink: spec.name.clone(),
@@ -100,27 +104,13 @@ impl WebhookSink {
             client: Client::new(&spec.name, receiver)?,
             circuit: Circuit::new(receiver.circuit),
             receiver: receiver.clone(),
+            owed: None,
             length: 0,
             is_placed: true,
             done: 0,
             singly: 0,
             refused_since: None,
         })
-    }
-
-    /// Sends the last delivery, all of it: those before were taken, or it would not have been put out.
-    fn resume(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError> {
-        let Some(last) = deliveries.last() else { return Ok(()) };
-        self.length = last.start;
-        let begun = Instant::now();
-        loop {
-            match self.send(&last.bytes) {
-                Err(SinkError::Later { after, .. }) if begun.elapsed() + after < OPEN_WITHIN => {
-                    std::thread::sleep(after);
-                }
-                sent => return sent,
-            }
-        }
     }
 
     /// Sends lines, from behind those that were sent in an attempt before.
@@ -246,7 +236,19 @@ fn chance() -> f64 {
 }
 
 impl Sink for WebhookSink {
+    fn settle(&mut self) -> Result<(), SinkError> {
+        let Some(owed) = self.owed.take() else { return Ok(()) };
+        let sent = self.send(&owed);
+        match sent {
+            // From here on a place is the same in every run only where lines come from checkpoints.
+            Ok(()) => self.is_placed = self.mode == Mode::ExactlyOnce,
+            Err(_) => self.owed = Some(owed),
+        }
+        sent
+    }
+
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        self.settle()?;
         self.send(lines)
     }
 
