@@ -100,8 +100,11 @@ fn world(folder: &Path) -> World {
         lines.push((what, bytes));
     }
     let input = folder.join("events.ndjson");
-    std::fs::write(&input, lines.iter().flat_map(|(_, line)| [line, b"\n".as_slice()].concat()).collect::<Vec<_>>())
-        .expect("write");
+    std::fs::write(
+        &input,
+        lines.iter().flat_map(|(_, line)| [line, b"\n".as_slice()].concat()).collect::<Vec<_>>(),
+    )
+    .expect("write");
     let config = folder.join("sums.toml");
     std::fs::write(&config, CONFIG).expect("write");
     World { config, input, folder: folder.to_owned(), lines }
@@ -183,7 +186,9 @@ fn words(said: &str, words: &[&str]) {
 fn ci_builds_what_it_tests() {
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!ci, "CI must run these tests with `--features tidewatch/full`");
-    testkit::left_out::announce("tests of quarantine in PostgreSQL, which `--features tidewatch/full` brings");
+    testkit::left_out::announce(
+        "tests of quarantine in PostgreSQL, which `--features tidewatch/full` brings",
+    );
 }
 
 #[test]
@@ -211,7 +216,8 @@ fn every_sink_that_keeps_rows_lists_them_and_gives_each_record_back_as_it_was() 
 
             let again = job.about(&["quarantine", "replay"]).run().expect_code(0);
             assert!(again.stdout == world.text(&NOT_USED), "{name}: other bytes than in the source");
-            let late = job.about(&["quarantine", "replay"]).args(["--reason", "late", "-q"]).run().expect_code(0);
+            let late =
+                job.about(&["quarantine", "replay"]).args(["--reason", "late", "-q"]).run().expect_code(0);
             assert!(late.stdout == world.text(&[Line::Late]) && late.stderr.is_empty(), "{name}");
         }
     }
@@ -239,7 +245,10 @@ fn a_table_of_rows_ends_with_the_counts_and_shows_no_more_than_was_asked_for() {
     let from: Value = serde_json::from_slice(&from.stdout).expect("JSON");
     let rows = from["rows"].as_array().expect("rows");
     let at = |row: &Value| row["offset"].as_u64().expect("an offset");
-    assert!(!rows.is_empty() && rows.iter().all(|row| row["partition"] == partition.as_str() && at(row) >= 2_000_000));
+    assert!(
+        !rows.is_empty()
+            && rows.iter().all(|row| row["partition"] == partition.as_str() && at(row) >= 2_000_000)
+    );
     let unknown = job.about(&["quarantine", "list"]).args(["--reason", "lat"]).run().expect_code(2);
     words(&unknown.stderr, &["the reasons are malformed"]);
 }
@@ -265,7 +274,8 @@ fn after_the_config_is_corrected_a_replay_brings_each_record_into_an_output_once
 
     // As it was, the config takes none of them; corrected, those that it was corrected for.
     let check = |job: &Job, code: i32| -> Value {
-        let checked = job.about(&["quarantine", "replay", "--format", "json"]).arg("--check").run().expect_code(code);
+        let checked =
+            job.about(&["quarantine", "replay", "--format", "json"]).arg("--check").run().expect_code(code);
         serde_json::from_slice(&checked.stdout).expect("JSON")
     };
     let fixed = world.count(&[Line::Fraction, Line::LongFraction]);
@@ -289,8 +299,10 @@ fn after_the_config_is_corrected_a_replay_brings_each_record_into_an_output_once
         .with_state()
         .with_quarantine();
     second.clone().workers(2).run();
-    let expected: f64 =
-        (0..LINES).filter(|n| matches!(line(*n), Line::Fraction | Line::LongFraction)).map(|n| n as f64 + 0.5).sum();
+    let expected: f64 = (0..LINES)
+        .filter(|n| matches!(line(*n), Line::Fraction | Line::LongFraction))
+        .map(|n| n as f64 + 0.5)
+        .sum();
     assert_eq!(totals(&second), (fixed, expected));
     assert!(second.quarantine().is_empty());
 

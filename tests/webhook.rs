@@ -51,7 +51,9 @@ fn job(folder: &Path, input: &Input, receiver: &Receiver) -> Job {
     let job = Job::reference(PROGRAM, folder, &input.file)
         .set("source.events.lanes", LANES)
         .set("state.checkpoint_every", "\"100ms\"");
-    hook(job, "hook", &receiver.url("/rows")).set("sink.hook.format", "plain").set("sink.hook.columns", COLUMNS)
+    hook(job, "hook", &receiver.url("/rows"))
+        .set("sink.hook.format", "plain")
+        .set("sink.hook.columns", COLUMNS)
 }
 
 /// The job with one more sink, whose circuit and pauses are as short as a test wants them.
@@ -82,7 +84,8 @@ fn verify(request: &Request) {
     let signature = format!("v1,{}", STANDARD.encode(hmac(&key, &signed)));
     assert_eq!(request.header("webhook-signature"), signature);
     assert_eq!(request.header("idempotency-key"), id);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     let sent: u64 = timestamp.parse().expect("a second");
     assert!(now.abs_diff(sent) < 300, "a receiver would take it for an old one");
 }
@@ -107,7 +110,8 @@ fn once(receiver: &Receiver) -> Vec<(String, Vec<u8>)> {
 
 /// Whether the receiver has exactly these rows, each as one request.
 fn expect_rows(receiver: &Receiver, rows: &str) {
-    let found: Vec<u8> = once(receiver).into_iter().flat_map(|(_, body)| [body, b"\n".to_vec()].concat()).collect();
+    let found: Vec<u8> =
+        once(receiver).into_iter().flat_map(|(_, body)| [body, b"\n".to_vec()].concat()).collect();
     assert!(found == rows.as_bytes(), "{} bytes, the oracle has {}", found.len(), rows.len());
 }
 
@@ -180,7 +184,11 @@ fn an_alert_is_posted_as_one_cloud_event_under_its_own_id() {
         .set("sink.hook.token", "t0ken")
         .set("sink.objects.path", folder.path().join("objects.ndjson").display());
     let finished = job.run();
-    assert!(!finished.stderr.contains("hunter2") && !finished.stderr.contains("t0ken"), "{}", finished.stderr);
+    assert!(
+        !finished.stderr.contains("hunter2") && !finished.stderr.contains("t0ken"),
+        "{}",
+        finished.stderr
+    );
     let objects = std::fs::read_to_string(folder.path().join("objects.ndjson")).expect("alerts");
     let requests = receiver.requests();
     let bodies: Vec<&str> =
@@ -217,7 +225,8 @@ fn while_a_receiver_is_away_the_circuit_is_open_and_afterwards_nothing_is_missin
     // Five failures, and a probe after about two seconds.
     assert!((5..=8).contains(&asked), "{asked} requests in {:?}", began.elapsed());
     receiver.answer(|_| Reply::Take);
-    let finished = words(running.wait(SOON), 0, &["takes no rows: HTTP 503", "closed for today", "takes rows again"]);
+    let finished =
+        words(running.wait(SOON), 0, &["takes no rows: HTTP 503", "closed for today", "takes rows again"]);
     assert_eq!(finished.stderr.matches("takes no rows").count(), 1, "{}", finished.stderr);
     expect_rows(&receiver, &input.rows);
 }
@@ -261,12 +270,11 @@ fn a_row_that_the_receiver_will_not_have_goes_to_a_file_and_the_others_are_deliv
     let without = input.rows.replace(&format!("{poison}\n"), "");
     for batch in [1, 10] {
         let refuses = refuses.clone();
-        let receiver = Receiver::start(move |request| {
-            match String::from_utf8_lossy(&request.body).contains(&refuses) {
+        let receiver =
+            Receiver::start(move |request| match String::from_utf8_lossy(&request.body).contains(&refuses) {
                 true => Reply::Say(422, vec![], "no such user"),
                 false => Reply::Take,
-            }
-        });
+            });
         let out = folder.path().join(format!("out{batch}"));
         let undelivered = out.join("undelivered.ndjson");
         let finished = job(&out, &input, &receiver)

@@ -35,6 +35,6 @@ pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
     GenerateSpec, Incident, IncidentKind, Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec,
-    Waker, open, partitions, read_again, truth, write_events, write_truth,
+    Waker, open, partitions, probe, read_again, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

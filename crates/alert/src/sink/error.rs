@@ -367,9 +367,9 @@ impl SinkError {
             SinkError::Unavailable { .. } | SinkError::Later { .. } => {
                 Some("nothing is lost: the same command delivers what is missing")
             }
-            SinkError::NotKept { .. } => Some(
-                "a file or a table does; rows that were kept elsewhere can be given with `--rows FILE`",
-            ),
+            SinkError::NotKept { .. } => {
+                Some("a file or a table does; rows that were kept elsewhere can be given with `--rows FILE`")
+            }
             SinkError::GivenUp { .. } => Some(
                 "nothing is lost: the same command sends it again; to go on without such rows set \
                  `undelivered = \"FILE\"`",

@@ -70,12 +70,8 @@ fn error_of(failure: Failure, sink: String, database: String) -> SinkError {
 /// # Errors
 /// If it cannot be read, is no plain file, or a line is no quarantine row.
 pub fn read_quarantine_file(sink: &str, path: &Path) -> Result<Vec<Quarantined>, SinkError> {
-    let failed = |action, source| SinkError::Io {
-        sink: sink.to_owned(),
-        action,
-        path: path.to_owned(),
-        source,
-    };
+    let failed =
+        |action, source| SinkError::Io { sink: sink.to_owned(), action, path: path.to_owned(), source };
     // Looked at before it is opened: to read a pipe would steal from its reader.
     let metadata = path.metadata().map_err(|source| failed("open", source))?;
     if !metadata.is_file() {

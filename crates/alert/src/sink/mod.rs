@@ -14,6 +14,7 @@ mod kept;
 mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod probe;
 mod receiver;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
@@ -40,6 +41,7 @@ use file::FileSink;
 pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
+pub use probe::probe;
 pub use receiver::{CircuitSpec, Reach, Receiver};
 pub use secret::Secret;
 use stdout::StdoutSink;

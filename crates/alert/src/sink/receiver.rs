@@ -85,7 +85,8 @@ mod tests {
         for listed in ["hooks.example.com", "HOOKS.example.com.", "a.example.org", "a.b.example.org"] {
             assert!(reach.lists(listed), "{listed}");
         }
-        for other in ["example.com", "x.hooks.example.com", "example.org", ".example.org", "evilexample.org"] {
+        for other in ["example.com", "x.hooks.example.com", "example.org", ".example.org", "evilexample.org"]
+        {
             assert!(!reach.lists(other), "{other}");
         }
         assert!(reach.names("hooks.example.com") && !reach.names("a.example.org"));

@@ -145,8 +145,12 @@ mod tests {
         }));
         for lane in 0..2 {
             let here = |at: &u64| (at >> 20) % 2 == lane;
-            let wanted: Vec<(usize, u64)> =
-                begins.iter().copied().enumerate().filter(|(n, at)| n % 7 == 2 && *n < 30_000 && here(at)).collect();
+            let wanted: Vec<(usize, u64)> = begins
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(n, at)| n % 7 == 2 && *n < 30_000 && here(at))
+                .collect();
             let offsets: Vec<u64> = wanted.iter().map(|(_, at)| *at).collect();
             let expected: Vec<_> =
                 wanted.iter().map(|(n, at)| (*at, Some(lines[*n].trim_end().to_owned()))).collect();

@@ -7,6 +7,7 @@ mod again;
 mod file;
 mod generate;
 mod position;
+mod probe;
 mod stdin;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use again::read_again;
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use position::Position;
+pub use probe::probe;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
 

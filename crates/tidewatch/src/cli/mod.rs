@@ -11,6 +11,7 @@ mod ctl;
 mod eval;
 mod generate;
 mod load;
+mod online;
 mod quarantine;
 mod run;
 
@@ -85,7 +86,7 @@ impl Style {
 enum Verb {
     /// Run a job until its input ends or it is told to stop
     Run(run::RunArguments),
-    /// Check a config without opening anything
+    /// Check a config without opening anything; with --online try what it names
     Check(check::CheckArguments),
     /// Write podcast events that are made up, and what is wrong in them
     Gen(generate::GenerateArguments),

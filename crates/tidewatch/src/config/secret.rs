@@ -21,7 +21,7 @@ pub(super) fn optional_secret(
     help: &str,
     check: Check,
 ) -> Option<Secret> {
-    section.entries().iter().any(|entry| entry.name == key).then(|| ())?;
+    section.entries().iter().any(|entry| entry.name == key).then_some(())?;
     whole_secret(section, reader, key, help, check)
 }
 
@@ -82,8 +82,8 @@ pub(super) fn secret(
     variable.map(Secret::Text).or(file.map(|path| Secret::File(PathBuf::from(path))))
 }
 
-/// The same text with a star for each character of a password: of `://user:PASSWORD@`, and of
-/// `password=PASSWORD`. Nothing moves, so that what is underlined stays under its word.
+/// The same text with a star for each character of a password: of `://user:PASSWORD@`, of `password=PASSWORD`, and of
+/// `secret = "SECRET"` and `token = "TOKEN"`. Nothing moves, so that what is underlined stays under its word.
 pub(super) fn hidden(text: &str) -> String {
     let mut out: Vec<char> = text.chars().collect();
     let find = |out: &[char], from: usize, pattern: &str| {
@@ -115,7 +115,35 @@ pub(super) fn hidden(text: &str) -> String {
         out[start..end].fill('*');
         at = start;
     }
+    ["secret", "token"].iter().for_each(|key| hide_value(&mut out, key));
     out.into_iter().collect()
+}
+
+/// Stars the text that a key is set to, as in `key = "TEXT"` and `sink.x.key=TEXT`.
+fn hide_value(out: &mut [char], key: &str) {
+    let key: Vec<char> = key.chars().collect();
+    for at in 0..out.len() {
+        let is_key = out[at..].starts_with(&key) && (at == 0 || !out[at - 1].is_alphanumeric());
+        let is_blank = |c: &&char| **c == ' ';
+        let mut next = at + key.len();
+        if !is_key {
+            continue;
+        }
+        next += out[next..].iter().take_while(is_blank).count();
+        if out.get(next) != Some(&'=') {
+            continue;
+        }
+        next += 1;
+        next += out[next..].iter().take_while(is_blank).count();
+        let quote = out.get(next).copied().filter(|c| matches!(c, '"' | '\''));
+        next += usize::from(quote.is_some());
+        // A table names a variable or a file, which is no secret.
+        if out.get(next) != Some(&'{') {
+            let ends = |c: &char| quote.map_or(c.is_whitespace(), |quote| *c == quote);
+            let end = out[next..].iter().position(ends).map_or(out.len(), |end| next + end);
+            out[next..end].fill('*');
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,5 +158,9 @@ mod tests {
         check("postgres://h/d?user=u&password=pw&x=1", "postgres://h/d?user=u&password=**&x=1");
         check("x://u@h and y://v:p@h", "x://u@h and y://v:*@h");
         check("size = \"10m\"", "size = \"10m\"");
+        check(r#"secret = "whsec_a b" # x"#, r#"secret = "*********" # x"#);
+        check("--set sink.hook.token=t0ken next", "--set sink.hook.token=***** next");
+        check(r#"secret = { env = "NAME" }"#, r#"secret = { env = "NAME" }"#);
+        check("a secret of the token", "a secret of the token");
     }
 }

@@ -23,8 +23,12 @@ pub(super) fn read_receiver(section: &mut Section, reader: &mut Reader) -> Optio
     let token = optional_secret(section, reader, "token", SECRET_HELP, |_| Ok(()));
     let batch = section.or(reader, "batch", (1, "1"), integer(1..=1000));
     let timeout = (Duration::from_secs(10), "\"10s\"");
-    let timeout =
-        section.or(reader, "timeout", timeout, duration(Duration::from_millis(10)..=Duration::from_secs(600)));
+    let timeout = section.or(
+        reader,
+        "timeout",
+        timeout,
+        duration(Duration::from_millis(10)..=Duration::from_secs(600)),
+    );
     let reach = read_reach(section, reader);
     let redirects = section.or(reader, "redirects", (0, "0"), integer(0..=5));
     let failures = section.or(reader, "circuit_failures", (5, "5"), integer(1..=1000));

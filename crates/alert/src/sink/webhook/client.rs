@@ -8,9 +8,10 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::Probe;
 use jiff::fmt::rfc2822;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Response, StatusCode, Url, redirect};
 use tokio::runtime::Runtime;
@@ -118,6 +119,18 @@ impl Client {
             // Not reached: the last hop is refused.
             Answer::Refused { status: None, words: "too many redirects".to_owned(), asked: None }
         })
+    }
+
+    /// Asks the receiver for nothing (`HEAD`, without a path that could be its secret, a signature or a token): any
+    /// answer shows that its name leads somewhere and that it speaks TLS with a certificate that is believed.
+    pub(super) fn probe(&self) -> Probe {
+        let answer = self.runtime.block_on(self.client.head(self.describe()).send());
+        let clock = answer.as_ref().ok().and_then(|response| second(text_of(response.headers(), DATE)?));
+        let outcome = match answer {
+            Ok(response) => Ok(format!("it answers, with HTTP {}", response.status().as_u16())),
+            Err(error) => Err(words_of(&error)),
+        };
+        Probe { clock, ..Probe::new(format!("connect to {}", self.describe()), outcome) }
     }
 
     async fn send(&self, url: Url, request: &Request) -> Result<Response, reqwest::Error> {
@@ -240,14 +253,21 @@ fn shown(body: &[u8]) -> String {
 
 /// The pause that an answer asks for: seconds, or a date, which is held against the answer's own.
 fn asked(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let after = text(RETRY_AFTER)?.trim();
+    let after = text_of(headers, RETRY_AFTER)?.trim();
     if let Ok(seconds) = after.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let second = |text: &str| Some(rfc2822::parse(text.trim()).ok()?.timestamp().as_second());
-    let pause = second(after)?.saturating_sub(second(text(DATE)?)?);
+    let pause = second(after)?.saturating_sub(second(text_of(headers, DATE)?)?);
     Some(Duration::from_secs(u64::try_from(pause).unwrap_or(0)))
+}
+
+fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The second since 1970 of a date in a header.
+fn second(date: &str) -> Option<i64> {
+    Some(rfc2822::parse(date.trim()).ok()?.timestamp().as_second())
 }
 
 /// What a request means that got no answer.
@@ -292,11 +312,7 @@ mod tests {
             assert_eq!(asked(&headers), expected.map(Duration::from_secs), "{after}");
         };
         check("120", None, Some(120));
-        check(
-            "Sun, 06 Nov 1994 08:50:37 GMT",
-            Some("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(60),
-        );
+        check("Sun, 06 Nov 1994 08:50:37 GMT", Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(60));
         check("Sun, 06 Nov 1994 08:48:37 GMT", Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
         check("Sun, 06 Nov 1994 08:50:37 GMT", None, None);
         check("soon", None, None);

@@ -16,6 +16,7 @@ mod undelivered;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
+use event::Probe;
 use serde_json::value::RawValue;
 
 use circuit::{Change, Circuit};
@@ -44,6 +45,15 @@ pub fn check_receiver(url: &str) -> Result<(), String> {
 /// If it is empty, or begins with `whsec_` and is no base64 behind it.
 pub fn check_signing_secret(secret: &str) -> Result<(), String> {
     signature::Signer::new(secret).map(|_| ())
+}
+
+/// What there is to be found out before a job posts: whether the receiver is there, and what time it is there. No row
+/// is sent, nor is anything that a receiver could take for one.
+pub(super) fn probe(sink: &str, receiver: &Receiver) -> Vec<Probe> {
+    match Client::new(sink, receiver) {
+        Ok(client) => vec![client.probe()],
+        Err(error) => vec![Probe::new("read the config", Err(error.to_string()))],
+    }
 }
 
 /// Opens a webhook. What the last checkpoint put out is sent again when it is told to settle.

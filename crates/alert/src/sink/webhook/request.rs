@@ -68,7 +68,13 @@ impl Framing {
             [id] => id.clone(),
             ids => format!("{:032x}", xxh3_128(ids.concat().as_bytes())),
         };
-        Ok(Request { id, content_type: self.content_type(), body: self.body(&rows), length, rows: rows.len() })
+        Ok(Request {
+            id,
+            content_type: self.content_type(),
+            body: self.body(&rows),
+            length,
+            rows: rows.len(),
+        })
     }
 
     /// The id of a row: that of the alert; of another row a hash of job, sink, place and line.

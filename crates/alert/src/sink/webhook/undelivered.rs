@@ -30,12 +30,8 @@ impl Undelivered<'_> {
     /// # Errors
     /// If it could not be written.
     pub(super) fn append(&self, sink: &str, path: &Path) -> Result<(), SinkError> {
-        let failed = |action, source| SinkError::Io {
-            sink: sink.to_owned(),
-            action,
-            path: path.to_owned(),
-            source,
-        };
+        let failed =
+            |action, source| SinkError::Io { sink: sink.to_owned(), action, path: path.to_owned(), source };
         let mut line = serde_json::to_vec(self).map_err(|error| failed("write to", error.into()))?;
         line.push(b'\n');
         let file = OpenOptions::new().append(true).create(true).open(path);

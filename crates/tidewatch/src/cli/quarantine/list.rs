@@ -22,7 +22,11 @@ pub(super) struct ListArguments {
     limit: usize,
 }
 
-pub(super) fn run(arguments: &ListArguments, rows: &[Quarantined], style: &Style) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    arguments: &ListArguments,
+    rows: &[Quarantined],
+    style: &Style,
+) -> anyhow::Result<ExitCode> {
     let counts = count_by_reason(rows.iter().map(|row| row.reason.as_str()));
     let shown = &rows[..arguments.limit.min(rows.len())];
     if style.format == OutputFormat::Json {

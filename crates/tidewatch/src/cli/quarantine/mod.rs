@@ -80,7 +80,9 @@ pub(super) fn run(arguments: &QuarantineArguments, style: &Style) -> anyhow::Res
     let rows = match which.rows(&job) {
         Ok(Some(rows)) => rows,
         Ok(None) => {
-            say("error: the config has no [sink.quarantine] and no [sink.late]: what did not fit was only counted");
+            say(
+                "error: the config has no [sink.quarantine] and no [sink.late]: what did not fit was only counted",
+            );
             say("hint: add `[sink.quarantine]` with `path = \"FILE\"`, and run the job afresh");
             return Ok(ExitCode::from(REFUSED));
         }

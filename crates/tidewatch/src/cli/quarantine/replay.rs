@@ -17,6 +17,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use dataflow::Job;
 use event::Rejected;
+use ingest::{IngestError, PartitionInfo, SourceSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -52,12 +53,6 @@ struct Position {
     offset: u64,
 }
 
-/// A record that is to be had again.
-struct Sought {
-    number: u64,
-    row: Quarantined,
-}
-
 pub(super) fn run(
     arguments: &ReplayArguments,
     job: &Job,
@@ -65,14 +60,11 @@ pub(super) fn run(
     style: &Style,
 ) -> anyhow::Result<ExitCode> {
     let before = before(&arguments.except)?;
-    let (mut sought, of_features) = positions(rows, &before);
-    let mut found: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-    let mut lost: Vec<(Position, String)> = Vec::new();
-    let order = look_up(job, &mut sought, &mut found, &mut lost)?;
-    let records: Vec<(&Position, &[u8])> = order
-        .iter()
-        .filter_map(|(number, position)| Some((position, found.get(number)?.as_slice())))
-        .collect();
+    let (sought, of_features) = sought(rows, &before);
+    let Found { mut records, lost } = find(job, sought);
+    records.sort_by(|a, b| {
+        (a.source, a.position.offset, &a.position).cmp(&(b.source, b.position.offset, &b.position))
+    });
     let code = match arguments.check {
         true => check(job, &records, style)?,
         false => write(&arguments.into, &records, style)?,
@@ -89,10 +81,7 @@ fn say_lost(lost: &[(Position, String)]) -> bool {
         say(&format!("warning: the record at {partition}@{offset} could not be had: {why}"));
     }
     if !lost.is_empty() {
-        say(&format!(
-            "error: {} records could not be had; they are not among those that were",
-            lost.len()
-        ));
+        say(&format!("error: {} records could not be had; they are not among those that were", lost.len()));
     }
     !lost.is_empty()
 }
@@ -116,9 +105,12 @@ fn positions_of(file: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Rows by partition and offset.
+type Sought = BTreeMap<String, BTreeMap<u64, Quarantined>>;
+
 /// The records of these rows, each once however often a sink has it, and how many rows have none.
-fn positions(rows: Vec<Quarantined>, before: &BTreeSet<Position>) -> (BTreeMap<Position, Sought>, u64) {
-    let (mut sought, mut of_features) = (BTreeMap::new(), 0);
+fn sought(rows: Vec<Quarantined>, before: &BTreeSet<Position>) -> (Sought, u64) {
+    let (mut sought, mut of_features) = (Sought::new(), 0);
     for row in rows {
         let (Some(partition), Some(offset)) = (row.partition.clone(), row.offset) else {
             of_features += 1;
@@ -126,72 +118,78 @@ fn positions(rows: Vec<Quarantined>, before: &BTreeSet<Position>) -> (BTreeMap<P
         };
         let position = Position { partition, offset };
         if !before.contains(&position) {
-            let number = sought.len() as u64;
-            sought.entry(position).or_insert(Sought { number, row });
+            sought.entry(position.partition).or_default().entry(offset).or_insert(row);
         }
     }
     (sought, of_features)
 }
 
-/// Finds the records, in their sources or in their rows. Returns their order: source, offset, as they were read.
-fn look_up(
-    job: &Job,
-    sought: &mut BTreeMap<Position, Sought>,
-    found: &mut BTreeMap<u64, Vec<u8>>,
-    lost: &mut Vec<(Position, String)>,
-) -> anyhow::Result<Vec<(u64, Position)>> {
-    let mut by_partition: BTreeMap<String, Vec<(u64, Sought)>> = BTreeMap::new();
-    for (Position { partition, offset }, record) in std::mem::take(sought) {
-        by_partition.entry(partition).or_default().push((offset, record));
-    }
-    let mut order: Vec<(usize, u64, u64, Position)> = Vec::new();
-    for (at, source) in job.sources.iter().enumerate() {
-        let infos = match ingest::partitions(source) {
-            Ok(infos) => infos,
-            Err(error) => {
-                say(&format!("warning: the source `{}` cannot be read: {error}", source.name));
-                continue;
-            }
-        };
-        for (number, info) in (0..).zip(&infos) {
-            let Some(records) = by_partition.remove(&info.id) else { continue };
-            let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
-            let mut again: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-            let mut give = |offset, record: Option<&[u8]>| {
-                again.extend(record.map(|record| (offset, record.to_vec())));
-            };
-            let read = match source.kind.is_repeatable() {
-                true => ingest::read_again(source, number, info, &offsets, &mut give),
-                false => Err(ingest::IngestError::NotRepeatable),
-            };
-            let failure = read.err().map(|error| error.to_string());
-            for (offset, record) in records {
-                let position = Position { partition: info.id.clone(), offset };
-                match settle(again.remove(&offset), &record.row, failure.as_deref()) {
-                    Ok(bytes) => {
-                        found.insert(record.number, bytes);
-                        order.push((at, offset, record.number, position));
-                    }
-                    Err(why) => lost.push((position, why)),
-                }
+/// A record that was had again.
+struct Record {
+    /// Number of its source in the config; behind all of them if it is in none.
+    source: usize,
+    position: Position,
+    bytes: Vec<u8>,
+}
+
+/// What was had, and what could not be, and why.
+#[derive(Default)]
+struct Found {
+    records: Vec<Record>,
+    lost: Vec<(Position, String)>,
+}
+
+/// Finds the records, in their sources or in their rows.
+fn find(job: &Job, mut sought: Sought) -> Found {
+    let mut found = Found::default();
+    for (number, source) in job.sources.iter().enumerate() {
+        let infos = ingest::partitions(source).unwrap_or_else(|error| {
+            say(&format!("warning: the source `{}` cannot be read: {error}", source.name));
+            Vec::new()
+        });
+        for (partition, info) in (0..).zip(&infos) {
+            let Some(rows) = sought.remove(&info.id) else { continue };
+            let (mut again, failure) = read_again(source, partition, info, &rows);
+            for (offset, row) in rows {
+                let settled = settle(again.remove(&offset), &row, failure.as_deref());
+                found.add(number, Position { partition: info.id.clone(), offset }, settled);
             }
         }
     }
-    // Of partitions that no source has any more: rows that show the whole record will do.
-    for (partition, records) in by_partition {
-        for (offset, record) in records {
-            let position = Position { partition: partition.clone(), offset };
-            match settle(None, &record.row, Some("no source of the config has this partition")) {
-                Ok(bytes) => {
-                    found.insert(record.number, bytes);
-                    order.push((job.sources.len(), offset, record.number, position));
-                }
-                Err(why) => lost.push((position, why)),
-            }
+    for (partition, rows) in sought {
+        for (offset, row) in rows {
+            let settled = settle(None, &row, Some("no source of the config has this partition"));
+            found.add(job.sources.len(), Position { partition: partition.clone(), offset }, settled);
         }
     }
-    order.sort_by(|a, b| (a.0, a.1, &a.3).cmp(&(b.0, b.1, &b.3)));
-    Ok(order.into_iter().map(|(_, _, number, position)| (number, position)).collect())
+    found
+}
+
+/// What a partition has where the records of these rows begin, and why it has no more.
+fn read_again(
+    source: &SourceSpec,
+    partition: u32,
+    info: &PartitionInfo,
+    rows: &BTreeMap<u64, Quarantined>,
+) -> (BTreeMap<u64, Vec<u8>>, Option<String>) {
+    let offsets: Vec<u64> = rows.keys().copied().collect();
+    let mut again = BTreeMap::new();
+    let mut give =
+        |offset, record: Option<&[u8]>| again.extend(record.map(|record| (offset, record.to_vec())));
+    let read = match source.kind.is_repeatable() {
+        true => ingest::read_again(source, partition, info, &offsets, &mut give),
+        false => Err(IngestError::NotRepeatable),
+    };
+    (again, read.err().map(|error| error.to_string()))
+}
+
+impl Found {
+    fn add(&mut self, source: usize, position: Position, settled: Result<Vec<u8>, String>) {
+        match settled {
+            Ok(bytes) => self.records.push(Record { source, position, bytes }),
+            Err(why) => self.lost.push((position, why)),
+        }
+    }
 }
 
 /// The record of a row: what its source has there, if that is still the same one, else what the row shows, if
@@ -218,11 +216,11 @@ fn settle(read: Option<Vec<u8>>, row: &Quarantined, failure: Option<&str>) -> Re
 }
 
 /// Says what the config as it is now would make of the records.
-fn check(job: &Job, records: &[(&Position, &[u8])], style: &Style) -> anyhow::Result<ExitCode> {
+fn check(job: &Job, records: &[Record], style: &Style) -> anyhow::Result<ExitCode> {
     let mut judge = Judge::new(job);
     let (mut accepted, mut filtered, mut rejected) = (0u64, 0u64, Vec::new());
-    for (position, record) in records {
-        match judge.judge(record, position.offset) {
+    for Record { position, bytes, .. } in records {
+        match judge.judge(bytes, position.offset) {
             Verdict::Accepted => accepted += 1,
             Verdict::Filtered => filtered += 1,
             Verdict::Rejected(reason, detail) => rejected.push((position, reason.code(), detail)),
@@ -248,7 +246,11 @@ fn check(job: &Job, records: &[(&Position, &[u8])], style: &Style) -> anyhow::Re
     } else {
         let mut text = String::new();
         for (Position { partition, offset }, reason, detail) in rejected.iter().take(NAMED_MAX) {
-            text.push_str(&format!("{reason:<14} {}@{offset}  {}\n", one_line(partition, 200), one_line(detail, 80)));
+            text.push_str(&format!(
+                "{reason:<14} {}@{offset}  {}\n",
+                one_line(partition, 200),
+                one_line(detail, 80)
+            ));
         }
         text.push_str(&format!("{:<14} {accepted}\n{:<14} {filtered}\n", "accepted", "filtered"));
         counts.iter().for_each(|(reason, count)| text.push_str(&format!("{reason:<14} {count}\n")));
@@ -258,7 +260,7 @@ fn check(job: &Job, records: &[(&Position, &[u8])], style: &Style) -> anyhow::Re
 }
 
 /// Writes the records, and beside a file their positions.
-fn write(into: &Path, records: &[(&Position, &[u8])], style: &Style) -> anyhow::Result<ExitCode> {
+fn write(into: &Path, records: &[Record], style: &Style) -> anyhow::Result<ExitCode> {
     if into.as_os_str() == "-" || is_device_or_pipe(into) {
         let written = match into.as_os_str() == "-" {
             true => write_records(io::stdout().lock(), records),
@@ -285,10 +287,10 @@ fn write(into: &Path, records: &[(&Position, &[u8])], style: &Style) -> anyhow::
 
 /// A file that has records has all of them, and their positions beside it: those come first, under their name,
 /// and the records get theirs at the end.
-fn write_file(into: &Path, records: &[(&Position, &[u8])]) -> io::Result<()> {
+fn write_file(into: &Path, records: &[Record]) -> io::Result<()> {
     let mut positions = Vec::new();
-    for (position, _) in records {
-        serde_json::to_writer(&mut positions, position)?;
+    for record in records {
+        serde_json::to_writer(&mut positions, &record.position)?;
         positions.push(b'\n');
     }
     in_one_piece(&positions_of(into), |file| file.write_all(&positions))?;
@@ -306,10 +308,10 @@ fn in_one_piece(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> 
     std::fs::rename(&part, path)
 }
 
-fn write_records(to: impl Write, records: &[(&Position, &[u8])]) -> io::Result<()> {
+fn write_records(to: impl Write, records: &[Record]) -> io::Result<()> {
     let mut to = BufWriter::new(to);
-    for (_, record) in records {
-        to.write_all(record)?;
+    for record in records {
+        to.write_all(&record.bytes)?;
         to.write_all(b"\n")?;
     }
     to.flush()
@@ -349,10 +351,10 @@ mod tests {
     #[test]
     fn a_record_is_sought_once_however_often_its_row_came_and_not_if_it_was_had_before() {
         let rows = vec![row("a"), row("a"), Quarantined { offset: Some(9), ..row("b") }];
-        let (sought, _) = positions(rows.clone(), &BTreeSet::new());
-        assert_eq!(sought.len(), 2);
+        let (found, _) = sought(rows.clone(), &BTreeSet::new());
+        assert_eq!(found["f#0"].keys().collect::<Vec<_>>(), [&0, &9]);
         let had = BTreeSet::from([Position { partition: "f#0".into(), offset: 9 }]);
-        let (sought, of_features) = positions(rows, &had);
-        assert_eq!((sought.len(), of_features), (1, 0));
+        let (found, of_features) = sought(rows, &had);
+        assert_eq!((found["f#0"].len(), of_features), (1, 0));
     }
 }
