@@ -35,11 +35,10 @@ pub(super) fn whole_secret(
 ) -> Option<Secret> {
     let recorded = reader.findings.settings.len();
     let secret = secret(section, reader, key, help, check);
-    if let Some(Secret::Text(_)) = secret {
-        let path = section.path_of(key);
-        let of_key = reader.findings.settings[recorded..].iter_mut().filter(|setting| setting.path == path);
-        of_key.for_each(|setting| setting.value = "\"********\"".to_owned());
-    }
+    // Good or bad; where it comes from has a name of its own there.
+    let path = section.path_of(key);
+    let of_key = reader.findings.settings[recorded..].iter_mut().filter(|setting| setting.path == path);
+    of_key.for_each(|setting| setting.value = "\"********\"".to_owned());
     secret
 }
 
@@ -82,8 +81,8 @@ pub(super) fn secret(
     variable.map(Secret::Text).or(file.map(|path| Secret::File(PathBuf::from(path))))
 }
 
-/// The same text with a star for each character of a password: of `://user:PASSWORD@`, of `password=PASSWORD`, and of
-/// `secret = "SECRET"` and `token = "TOKEN"`. Nothing moves, so that what is underlined stays under its word.
+/// The same text with a star for each character of a password: of `://user:PASSWORD@`, of `password=PASSWORD`, of
+/// `secret = "SECRET"` and `token = "TOKEN"`, and of `https://host/PATH`. Nothing moves, so that what is underlined stays under its word.
 pub(super) fn hidden(text: &str) -> String {
     let mut out: Vec<char> = text.chars().collect();
     let find = |out: &[char], from: usize, pattern: &str| {
@@ -107,6 +106,11 @@ pub(super) fn hidden(text: &str) -> String {
         {
             out[start + colon + 1..host].fill('*');
         }
+        // Who knows the path of a webhook may post to it.
+        let is_web = ["http://", "https://"].iter().any(|scheme| ends_with(&out[..start], scheme));
+        if let Some(path) = out[start..end].iter().position(|c| *c == '/').filter(|_| is_web) {
+            out[start + path + 1..end].fill('*');
+        }
         at = start;
     }
     at = 0;
@@ -117,6 +121,10 @@ pub(super) fn hidden(text: &str) -> String {
     }
     ["secret", "token"].iter().for_each(|key| hide_value(&mut out, key));
     out.into_iter().collect()
+}
+
+fn ends_with(text: &[char], end: &str) -> bool {
+    text.iter().rev().copied().take(end.len()).eq(end.chars().rev())
 }
 
 /// Stars the text that a key is set to, as in `key = "TEXT"` and `sink.x.key=TEXT`.
@@ -161,6 +169,8 @@ mod tests {
         check(r#"secret = "whsec_a b" # x"#, r#"secret = "*********" # x"#);
         check("--set sink.hook.token=t0ken next", "--set sink.hook.token=***** next");
         check(r#"secret = { env = "NAME" }"#, r#"secret = { env = "NAME" }"#);
+        check("https://h:8/a/b?c 'http://h' 'http://i/'", "https://h:8/***** 'http://h' 'http://i/'");
+        check("s3://bucket/path", "s3://bucket/path");
         check("a secret of the token", "a secret of the token");
     }
 }

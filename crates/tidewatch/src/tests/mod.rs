@@ -9,6 +9,7 @@ mod sinks;
 mod state;
 mod time;
 mod typos;
+mod webhook;
 
 use std::path::Path;
 
