@@ -124,7 +124,7 @@ impl Client {
     /// Asks the receiver for nothing (`HEAD`, without a path that could be its secret, a signature or a token): any
     /// answer shows that its name leads somewhere and that it speaks TLS with a certificate that is believed.
     pub(super) fn probe(&self) -> Probe {
-        let answer = self.runtime.block_on(self.client.head(self.describe()).send());
+        let answer = self.runtime.block_on(async { self.client.head(self.describe()).send().await });
         let clock = answer.as_ref().ok().and_then(|response| second(text_of(response.headers(), DATE)?));
         let outcome = match answer {
             Ok(response) => Ok(format!("it answers, with HTTP {}", response.status().as_u16())),
