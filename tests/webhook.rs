@@ -396,6 +396,29 @@ fn at_once_rows_come_again_after_a_kill_under_the_same_ids() {
 }
 
 #[test]
+fn a_change_of_mode_between_two_runs_loses_no_row() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 20_000);
+    for (first, second) in [("exactly_once", "at_once"), ("at_once", "exactly_once")] {
+        let receiver = Receiver::start(|_| Reply::Take);
+        let job = job(&folder.path().join(first), &input, &receiver);
+        let before = job.clone().set("sink.hook.mode", first).set("source.events.rate", 8_000);
+        let running = before.invocation().start();
+        eventually("some rows", SOON, || (receiver.taken().len() > 100).then_some(()));
+        running.signal(Signal::SIGTERM);
+        running.wait(SOON).expect_code(0);
+        let after = job.set("sink.hook.mode", second);
+        // One that is killed again before it has settled what is owed.
+        let running = after.invocation().start();
+        std::thread::sleep(Duration::from_millis(150));
+        running.kill();
+        after.run();
+        assert!(receiver.taken().len() >= input.rows.lines().count());
+        expect_rows(&receiver, &input.rows);
+    }
+}
+
+#[test]
 fn quarantine_rows_can_be_posted_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path(), 20_000);

@@ -23,10 +23,10 @@ fn serve(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("versions of TLS")
         .with_no_client_auth()
         .with_single_cert(vec![certificate.cert.der().clone()], key)
-        .unwrap();
+        .expect("a certificate with its key");
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().ok()?;
         let connection = ServerConnection::new(Arc::new(config)).ok()?;

@@ -269,8 +269,8 @@ pub fn resume_after_at_once(
 /// How a database or a webhook is opened.
 #[derive(Clone, Copy)]
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "webhook")),
-    expect(dead_code, reason = "there is neither")
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "there is no database")
 )]
 enum Opening<'a> {
     /// For rows that come when they are due.
