@@ -355,6 +355,14 @@ impl RunError {
         }
     }
 
+    /// How long to wait before the same is tried again, if a sink asks for that.
+    pub(crate) fn later(&self) -> Option<std::time::Duration> {
+        match self {
+            RunError::Sink(error) => error.later(),
+            _ => None,
+        }
+    }
+
     /// Whether config, state or output is refused, as opposed to a run that failed.
     pub fn is_refusal(&self) -> bool {
         match self {

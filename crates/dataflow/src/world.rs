@@ -11,7 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alert::{
-    Deliverer, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_after_at_once, resume_at_once,
+    Deliverer, Mode, Sink, SinkError, SinkKind, SinkSpec, open_fresh, resume_after_at_once, resume_at_once,
     resume_exactly_once,
 };
 use checkpoint::{Location, Store, StoreError};
@@ -262,8 +262,15 @@ impl World {
                 }
                 (Before::Deliveries(deliveries), Mode::AtOnce) => {
                     // Before its mode was changed it got its lines from checkpoints: the last are completed.
-                    drop(resume_exactly_once(spec, deliverer, deliveries)?);
-                    resume_at_once(spec, deliverer)
+                    let completed = resume_exactly_once(spec, deliverer, deliveries)?;
+                    match spec.kind {
+                        // It is still to settle them.
+                        SinkKind::Webhook { .. } => Ok(completed),
+                        _ => {
+                            drop(completed);
+                            resume_at_once(spec, deliverer)
+                        }
+                    }
                 }
                 (Before::AtOnce(_), Mode::AtOnce) => resume_at_once(spec, deliverer),
                 (Before::AtOnce(last), Mode::ExactlyOnce) => resume_after_at_once(spec, deliverer, *last),

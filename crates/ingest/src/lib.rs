@@ -35,7 +35,7 @@ pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
     Dedup, Discovery, End, GenerateSpec, HttpLimits, HttpSpec, Incident, IncidentKind, Lag, Partition,
-    PartitionInfo, Poll, Position, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth,
-    write_events, write_truth,
+    PartitionInfo, Poll, Position, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, probe,
+    read_again, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

@@ -8,6 +8,7 @@
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
 //! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
 //! - [`http`]: a client that posts what it is told.
+//! - [`receiver`]: a receiver of webhooks, which answers well or badly.
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -35,6 +36,7 @@ pub mod podcast;
 pub mod postgres;
 pub mod process;
 pub mod random;
+pub mod receiver;
 pub mod s3;
 pub mod served;
 pub mod ssh;

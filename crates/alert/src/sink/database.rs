@@ -3,12 +3,11 @@
 //! A delivery is one transaction: the record of what was delivered is compared and set, and the rows are
 //! inserted. So it does not matter whether a broken connection had committed: the same again finds out.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Delivered, Mismatch};
 use super::table::Table;
-use super::{Deliverer, Delivery, Opening, Sink, SinkError, SinkSpec};
+use super::{Deliverer, Delivery, Opening, Sink, SinkError, SinkSpec, say};
 
 /// The first pause before a database that is away is tried again; each next one is twice as long,
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -222,11 +221,6 @@ fn ahead_of(error: SinkError, last: u32) -> SinkError {
         SinkError::Ahead { sink, database, has, .. } => SinkError::Ahead { sink, database, has, last },
         other => other,
     }
-}
-
-/// A job that stands still must not be silent about it. When nobody listens there is nobody to tell.
-fn say(words: &str) {
-    let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 impl<D: Database> Sink for DatabaseSink<D> {

@@ -238,6 +238,38 @@ pub enum SinkError {
         /// What it said.
         words: String,
     },
+    /// What a sink was given cannot be read back.
+    #[error("sink `{sink}`: {what} keeps nothing that could be read back")]
+    NotKept {
+        /// Name of the sink.
+        sink: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The receiver of a webhook is away, or is given time. Not a failure: the same again goes on.
+    #[error("sink `{sink}`: {receiver} takes no rows now: {words}")]
+    Later {
+        /// Name of the sink.
+        sink: String,
+        /// The receiver.
+        receiver: String,
+        /// How long to wait before it is asked for again; never long, so that somebody can stop.
+        after: Duration,
+        /// What was said last.
+        words: String,
+    },
+    /// The receiver of a webhook will not have a row, and there is no file for those.
+    #[error("sink `{sink}`: {receiver} refuses the row {row}: {words}")]
+    GivenUp {
+        /// Name of the sink.
+        sink: String,
+        /// The receiver.
+        receiver: String,
+        /// The id of the row.
+        row: String,
+        /// What was said last.
+        words: String,
+    },
     /// A line is not what the table has columns for.
     #[error("sink `{sink}`: a row does not fit its table: {words}")]
     Row {
@@ -267,13 +299,24 @@ impl SinkError {
             | SinkError::Ahead { .. }
             | SinkError::Foreign { .. }
             | SinkError::Fenced { .. }
+            | SinkError::GivenUp { .. }
+            | SinkError::NotKept { .. }
             | SinkError::Refused { .. } => true,
             SinkError::BrokenPipe { .. }
             | SinkError::Device { .. }
             | SinkError::Io { .. }
             | SinkError::Unavailable { .. }
+            | SinkError::Later { .. }
             | SinkError::Database { .. }
             | SinkError::Row { .. } => false,
+        }
+    }
+
+    /// How long to wait before the same is tried again, if that is all there is to do.
+    pub fn later(&self) -> Option<Duration> {
+        match self {
+            SinkError::Later { after, .. } => Some(*after),
+            _ => None,
         }
     }
 
@@ -321,9 +364,16 @@ impl SinkError {
                  another table and `state.dir`",
             ),
             SinkError::Fenced { .. } => Some("nothing is lost: the later run delivers; stop this one"),
-            SinkError::Unavailable { .. } => {
+            SinkError::Unavailable { .. } | SinkError::Later { .. } => {
                 Some("nothing is lost: the same command delivers what is missing")
             }
+            SinkError::NotKept { .. } => {
+                Some("a file or a table does; rows that were kept elsewhere can be given with `--rows FILE`")
+            }
+            SinkError::GivenUp { .. } => Some(
+                "nothing is lost: the same command sends it again; to go on without such rows set \
+                 `undelivered = \"FILE\"`",
+            ),
             SinkError::Refused { .. } => Some("see that the database is there and lets this user in"),
             SinkError::Longer { .. }
             | SinkError::BrokenPipe { .. }

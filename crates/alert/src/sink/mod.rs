@@ -9,10 +9,13 @@
 mod database;
 mod error;
 mod file;
+mod kept;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod probe;
+mod receiver;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
 mod secret;
@@ -24,6 +27,10 @@ mod stdout;
     expect(dead_code, reason = "the config knows tables, and nobody makes one")
 )]
 mod table;
+#[cfg(any(feature = "postgres", feature = "webhook"))]
+mod tls;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
@@ -31,11 +38,16 @@ use std::time::Duration;
 
 pub use error::SinkError;
 use file::FileSink;
+pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
+pub use probe::probe;
+pub use receiver::{CircuitSpec, Reach, Receiver};
 pub use secret::Secret;
 use stdout::StdoutSink;
 pub use table::{Shape, Table};
+#[cfg(feature = "webhook")]
+pub use webhook::{check_receiver, check_signing_secret};
 
 /// A sink as the config asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +86,13 @@ pub enum SinkKind {
         /// The table.
         table: Table,
     },
+    /// An HTTP endpoint that rows are posted to.
+    Webhook {
+        /// Who that is.
+        receiver: Box<Receiver>,
+        /// What the rows are.
+        shape: Shape,
+    },
 }
 
 impl SinkKind {
@@ -86,6 +105,8 @@ impl SinkKind {
             SinkKind::File { path } => plain(path).display().to_string(),
             SinkKind::Sqlite { path, table } => format!("{} {table}", plain(path).display()),
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
+            // A receiver may move, and its address be a secret.
+            SinkKind::Webhook { .. } => "webhook".to_owned(),
         }
     }
 }
@@ -115,6 +136,14 @@ pub enum Mode {
 
 /// An open sink.
 pub trait Sink: Send {
+    /// Completes what the last checkpoints put out, where opening has not: to be called before anything else is.
+    ///
+    /// # Errors
+    /// As for [`Sink::write`]; to try again is to call it again.
+    fn settle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Writes whole lines, each with its `\n`, through to the operating system.
     ///
     /// # Errors
@@ -175,12 +204,13 @@ pub fn open_fresh(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink
         (SinkKind::Stdout, _) => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         (SinkKind::File { path }, _) => Ok(Box::new(FileSink::open_fresh(&spec.name, path)?)),
         // Rows have names: a row that is there already is no harm.
-        (_, Mode::AtOnce) => open_database(spec, deliverer, Opening::AtOnce),
-        (_, Mode::ExactlyOnce) => open_database(spec, deliverer, Opening::Fresh),
+        (_, Mode::AtOnce) => open_other(spec, deliverer, Opening::AtOnce),
+        (_, Mode::ExactlyOnce) => open_other(spec, deliverer, Opening::Fresh),
     }
 }
 
-/// Opens a sink again, completes what the last checkpoints put out, and makes it durable.
+/// Opens a sink again, completes what the last checkpoints put out, and makes it durable; what may take long is left to
+/// [`Sink::settle`].
 ///
 /// `deliveries` are what the last checkpoints put out, oldest first, each starting where the one before
 /// ends; at least one, unless nothing was ever put out. A file must hold everything before the first, and
@@ -202,7 +232,7 @@ pub fn resume_exactly_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume(&spec.name, path, deliveries)?)),
-        _ => open_database(spec, deliverer, Opening::Resume(deliveries)),
+        _ => open_other(spec, deliverer, Opening::Resume(deliveries)),
     }
 }
 
@@ -214,7 +244,7 @@ pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn 
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_at_once(&spec.name, path)?)),
-        _ => open_database(spec, deliverer, Opening::AtOnce),
+        _ => open_other(spec, deliverer, Opening::AtOnce),
     }
 }
 
@@ -232,11 +262,11 @@ pub fn resume_after_at_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_after_at_once(&spec.name, path)?)),
-        _ => open_database(spec, deliverer, Opening::AfterAtOnce(last)),
+        _ => open_other(spec, deliverer, Opening::AfterAtOnce(last)),
     }
 }
 
-/// How a database is opened.
+/// How a database or a webhook is opened.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
@@ -254,10 +284,10 @@ enum Opening<'a> {
 }
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    expect(unused_variables, reason = "there is no database")
+    not(any(feature = "sqlite", feature = "postgres", feature = "webhook")),
+    expect(unused_variables, reason = "there is neither a database nor a webhook")
 )]
-fn open_database(
+fn open_other(
     spec: &SinkSpec,
     deliverer: &Deliverer,
     opening: Opening<'_>,
@@ -277,6 +307,10 @@ fn open_database(
         }
         #[cfg(not(feature = "postgres"))]
         SinkKind::Postgres { .. } => Err(not_built("postgres")),
+        #[cfg(feature = "webhook")]
+        SinkKind::Webhook { receiver, shape } => webhook::open(spec, deliverer, receiver, shape, opening),
+        #[cfg(not(feature = "webhook"))]
+        SinkKind::Webhook { .. } => Err(not_built("webhook")),
         _ => Err(not_built("sqlite")),
     }
 }
@@ -290,6 +324,12 @@ fn not_written(sink: String, path: PathBuf, on_disk: bool, source: io::Error) ->
         ErrorKind::StorageFull if !on_disk => SinkError::Device { sink, path, source },
         _ => SinkError::Io { sink, action: "write to", path, source },
     }
+}
+
+/// A job that stands still must not be silent about it. When nobody listens there is nobody to tell.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "webhook"))]
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
 }
 
 /// How long to wait for a reader that is slow, when its pipe was set not to block.

@@ -3,10 +3,12 @@
 //! A source is cut into partitions before anything is read ([`partitions`]); each is read by one worker
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
+mod again;
 mod file;
 mod generate;
 mod http;
 mod position;
+mod probe;
 mod stdin;
 
 use std::path::PathBuf;
@@ -15,9 +17,11 @@ use std::sync::Arc;
 use event::Decoded;
 use serde::{Deserialize, Serialize};
 
+pub use again::read_again;
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use position::Position;
+pub use probe::probe;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
 

@@ -53,4 +53,9 @@ impl Position {
     pub fn stdin(offset: u64) -> Self {
         Position { offset, origin: Origin::Stdin }
     }
+
+    /// The place of that offset in the same bytes; `None` where more than an offset is needed to go there.
+    pub(super) fn at(&self, offset: u64) -> Option<Self> {
+        matches!(self.origin, Origin::File(_)).then(|| Position { offset, origin: self.origin.clone() })
+    }
 }

@@ -393,6 +393,9 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
         SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {
             Some((path.as_path(), format!("the output of sink `{}`", sink.name)))
         }
+        SinkKind::Webhook { receiver, .. } => {
+            Some((receiver.undelivered.as_deref()?, format!("what sink `{}` could not deliver", sink.name)))
+        }
         SinkKind::Stdout | SinkKind::Postgres { .. } => None,
     });
     let mut files = sources.chain(sinks).chain([(config, "the config".to_owned())]);

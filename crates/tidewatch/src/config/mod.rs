@@ -30,6 +30,7 @@ mod target;
 pub mod time;
 pub mod tree;
 pub mod value;
+mod webhook;
 pub mod window;
 
 use std::path::Path;

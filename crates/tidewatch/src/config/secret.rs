@@ -13,6 +13,35 @@ use super::value::{bad_value, filled_string, wrong_type};
 /// Why a value cannot be, in words that do not say it.
 type Check = fn(&str) -> Result<(), String>;
 
+/// The secret of [`whole_secret`], if it is there.
+pub(super) fn optional_secret(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
+    section.entries().iter().any(|entry| entry.name == key).then_some(())?;
+    whole_secret(section, reader, key, help, check)
+}
+
+/// Reads what [`secret`] reads, where no part of the value may be shown by `check --print`.
+pub(super) fn whole_secret(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
+    let recorded = reader.findings.settings.len();
+    let secret = secret(section, reader, key, help, check);
+    // Good or bad; where it comes from has a name of its own there.
+    let path = section.path_of(key);
+    let of_key = reader.findings.settings[recorded..].iter_mut().filter(|setting| setting.path == path);
+    of_key.for_each(|setting| setting.value = "\"********\"".to_owned());
+    secret
+}
+
 /// Reads `KEY = { env = "VARIABLE" }`, `KEY = { file = "FILE" }` or `KEY = "VALUE"`. A file is not read here.
 pub(super) fn secret(
     section: &mut Section,
@@ -89,8 +118,8 @@ fn named_secret(
     variable.map(Secret::Text).or(file.map(|path| Secret::File(PathBuf::from(path))))
 }
 
-/// The same text with a star for each character of a password: of `://user:PASSWORD@`, and of
-/// `password=PASSWORD`. Nothing moves, so that what is underlined stays under its word.
+/// The same text with a star for each character of a password: of `://user:PASSWORD@`, of `password=PASSWORD`, of
+/// `secret = "SECRET"` and `token = "TOKEN"`, and of `https://host/PATH`. Nothing moves, so that what is underlined stays under its word.
 pub(super) fn hidden(text: &str) -> String {
     let mut out: Vec<char> = text.chars().collect();
     let find = |out: &[char], from: usize, pattern: &str| {
@@ -114,6 +143,11 @@ pub(super) fn hidden(text: &str) -> String {
         {
             out[start + colon + 1..host].fill('*');
         }
+        // Who knows the path of a webhook may post to it.
+        let is_web = ["http://", "https://"].iter().any(|scheme| ends_with(&out[..start], scheme));
+        if let Some(path) = out[start..end].iter().position(|c| *c == '/').filter(|_| is_web) {
+            out[start + path + 1..end].fill('*');
+        }
         at = start;
     }
     at = 0;
@@ -122,7 +156,39 @@ pub(super) fn hidden(text: &str) -> String {
         out[start..end].fill('*');
         at = start;
     }
+    ["secret", "token"].iter().for_each(|key| hide_value(&mut out, key));
     out.into_iter().collect()
+}
+
+fn ends_with(text: &[char], end: &str) -> bool {
+    text.iter().rev().copied().take(end.len()).eq(end.chars().rev())
+}
+
+/// Stars the text that a key is set to, as in `key = "TEXT"` and `sink.x.key=TEXT`.
+fn hide_value(out: &mut [char], key: &str) {
+    let key: Vec<char> = key.chars().collect();
+    for at in 0..out.len() {
+        let is_key = out[at..].starts_with(&key) && (at == 0 || !out[at - 1].is_alphanumeric());
+        let is_blank = |c: &&char| **c == ' ';
+        let mut next = at + key.len();
+        if !is_key {
+            continue;
+        }
+        next += out[next..].iter().take_while(is_blank).count();
+        if out.get(next) != Some(&'=') {
+            continue;
+        }
+        next += 1;
+        next += out[next..].iter().take_while(is_blank).count();
+        let quote = out.get(next).copied().filter(|c| matches!(c, '"' | '\''));
+        next += usize::from(quote.is_some());
+        // A table names a variable or a file, which is no secret.
+        if out.get(next) != Some(&'{') {
+            let ends = |c: &char| quote.map_or(c.is_whitespace(), |quote| *c == quote);
+            let end = out[next..].iter().position(ends).map_or(out.len(), |end| next + end);
+            out[next..end].fill('*');
+        }
+    }
 }
 
 #[cfg(test)]
@@ -137,5 +203,11 @@ mod tests {
         check("postgres://h/d?user=u&password=pw&x=1", "postgres://h/d?user=u&password=**&x=1");
         check("x://u@h and y://v:p@h", "x://u@h and y://v:*@h");
         check("size = \"10m\"", "size = \"10m\"");
+        check(r#"secret = "whsec_a b" # x"#, r#"secret = "*********" # x"#);
+        check("--set sink.hook.token=t0ken next", "--set sink.hook.token=***** next");
+        check(r#"secret = { env = "NAME" }"#, r#"secret = { env = "NAME" }"#);
+        check("https://h:8/a/b?c 'http://h' 'http://i/'", "https://h:8/***** 'http://h' 'http://i/'");
+        check("s3://bucket/path", "s3://bucket/path");
+        check("a secret of the token", "a secret of the token");
     }
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alert::{Secret, Table};
+use alert::{Receiver, Secret, Table};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::secret::secret;
 use super::section::{Reader, Section};
 use super::value::{bad_value, duration, filled_string, one_of};
+use super::webhook::read_receiver;
 
 /// `type` of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Target {
         /// The table.
         table: TableOptions,
     },
+    /// `"webhook"`: an HTTP endpoint that rows are posted to.
+    Webhook(Box<Receiver>),
 }
 
 /// What all databases have.
@@ -54,10 +57,16 @@ enum Kind {
     Stdout,
     Sqlite,
     Postgres,
+    Webhook,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("file", Kind::File), ("stdout", Kind::Stdout), ("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdout", Kind::Stdout),
+    ("sqlite", Kind::Sqlite),
+    ("postgres", Kind::Postgres),
+    ("webhook", Kind::Webhook),
+];
 
 const URL_HELP: &str = "write `url = { env = \"DATABASE_URL\" }`, a `postgres://user@host/database`";
 
@@ -88,6 +97,7 @@ pub(super) fn read_target(name: &str, section: &mut Section, reader: &mut Reader
             let table = read_table(name, section, reader);
             Some(Target::Postgres { url: url?, ca, table: table? })
         }
+        Kind::Webhook => read_receiver(section, reader).map(|receiver| Target::Webhook(Box::new(receiver))),
     }
 }
 
@@ -119,6 +129,7 @@ fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
     let feature = match kind {
         Kind::Sqlite if !cfg!(feature = "sqlite") => "sqlite",
         Kind::Postgres if !cfg!(feature = "postgres") => "postgres",
+        Kind::Webhook if !cfg!(feature = "webhook") => "webhook",
         _ => return,
     };
     if let Some(entry) = section.entry("type") {

@@ -154,11 +154,11 @@ pub(super) fn quarantine_spec(name: &str, quarantine: &Quarantine) -> SinkSpec {
     sink_spec(name, &quarantine.target, quarantine.mode, Shape::Quarantine)
 }
 
-/// `shape` is that of its table, if it is one.
+/// `shape` is that of its rows.
 fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec {
     let table = |TableOptions { name, retry_for }: &TableOptions| Table {
         name: name.clone(),
-        shape,
+        shape: shape.clone(),
         retry_for: *retry_for,
     };
     let kind = match target {
@@ -170,6 +170,7 @@ fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec 
         Target::Postgres { url, ca, table: options } => {
             SinkKind::Postgres { url: url.clone(), ca: ca.clone(), table: table(options) }
         }
+        Target::Webhook(receiver) => SinkKind::Webhook { receiver: receiver.clone(), shape },
     };
     let mode = match mode {
         Mode::ExactlyOnce => alert::Mode::ExactlyOnce,
@@ -196,6 +197,7 @@ impl<'a> Output<'a> {
             Target::File(path) => Some(Output::File(path)),
             Target::Sqlite { path, table } => Some(Output::Sqlite(path, &table.name)),
             Target::Postgres { url, table, .. } => Some(Output::Postgres(url, &table.name)),
+            Target::Webhook(receiver) => receiver.undelivered.as_deref().map(Output::File),
         }
     }
 

@@ -10,6 +10,7 @@ mod sinks;
 mod state;
 mod time;
 mod typos;
+mod webhook;
 
 use std::path::Path;
 
