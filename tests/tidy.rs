@@ -7,16 +7,20 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("event", &[]),
-    ("ingest", &["event"]),
+    ("kafka", &["event"]),
+    ("ingest", &["event", "kafka"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),
-    ("alert", &["event"]),
+    ("alert", &["event", "kafka"]),
     ("checkpoint", &["event"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint"]),
-    ("tidewatch", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"]),
+    (
+        "tidewatch",
+        &["event", "kafka", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"],
+    ),
     ("testkit", &["event"]),
 ];
 

@@ -30,7 +30,9 @@ mod own;
 mod quarantine;
 mod records;
 mod rows;
+mod secret;
 mod time;
+mod topic;
 
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
@@ -46,4 +48,6 @@ pub use own::{Add, Argument, Output, Own, OwnAggregate, OwnState};
 pub use quarantine::{Reason, Rejected};
 pub use records::{Decoded, Records, RejectedRecord};
 pub use rows::{Outcome, Rows, Span, Spans};
+pub use secret::Secret;
 pub use time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Watermark, Window};
+pub use topic::Topic;

@@ -138,6 +138,19 @@ pub enum SinkError {
         /// The database.
         database: String,
     },
+    /// A fresh job beside a topic that it was given lines before.
+    #[error(
+        "sink `{sink}`: topic `{topic}` was given lines of this job before, says group `{group}`, but it starts \
+         afresh"
+    )]
+    TopicNotEmpty {
+        /// Name of the sink.
+        sink: String,
+        /// The topic.
+        topic: String,
+        /// The group that keeps what was delivered.
+        group: String,
+    },
     /// The table was made by somebody else.
     #[error("sink `{sink}`: table `{table}` of {database} has another shape: {difference}")]
     TableShape {
@@ -262,6 +275,7 @@ impl SinkError {
             | SinkError::SecretFile { .. }
             | SinkError::NotBuilt { .. }
             | SinkError::TableNotEmpty { .. }
+            | SinkError::TopicNotEmpty { .. }
             | SinkError::TableShape { .. }
             | SinkError::Behind { .. }
             | SinkError::Ahead { .. }
@@ -314,6 +328,10 @@ impl SinkError {
             SinkError::TableNotEmpty { .. } => Some(
                 "set another table or name of the job, or empty the table and delete its row of \
                  `tidewatch_delivered`; to go on with a job give its `state.dir`",
+            ),
+            SinkError::TopicNotEmpty { .. } => Some(
+                "set another topic and `transactional_id`, or delete the group, after which lines may come twice; \
+                 to go on with a job give its `state.dir`",
             ),
             SinkError::TableShape { .. } => Some("set another table, which is then made"),
             SinkError::Behind { .. } | SinkError::Ahead { .. } | SinkError::Foreign { .. } => Some(

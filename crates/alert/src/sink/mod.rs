@@ -5,23 +5,26 @@
 //! (`resume_exactly_once`). One file per kind of sink; what databases share is in `database`, `ledger`,
 //! `table` and `rows`.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod database;
 mod error;
 mod file;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
+#[cfg(feature = "postgres")]
 mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stdout;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
-    expect(dead_code, reason = "the config knows tables, and nobody makes one")
+    allow(dead_code, reason = "the config knows tables, and nobody makes one")
 )]
 mod table;
 
@@ -29,11 +32,13 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+pub use event::Secret;
+use event::Topic;
+
 pub use error::SinkError;
 use file::FileSink;
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
-pub use secret::Secret;
 use stdout::StdoutSink;
 pub use table::{Shape, Table};
 
@@ -74,6 +79,18 @@ pub enum SinkKind {
         /// The table.
         table: Table,
     },
+    /// A topic of Apache Kafka.
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// The id of its transactions, and of the group that keeps what was delivered; without one
+        /// `tidewatch-JOB-SINK`.
+        transactional_id: Option<String>,
+        /// What the messages are.
+        shape: Shape,
+        /// How long brokers that are away are waited for.
+        retry_for: Duration,
+    },
 }
 
 impl SinkKind {
@@ -86,6 +103,7 @@ impl SinkKind {
             SinkKind::File { path } => plain(path).display().to_string(),
             SinkKind::Sqlite { path, table } => format!("{} {table}", plain(path).display()),
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
+            SinkKind::Kafka { topic, .. } => format!("kafka topic {}", topic.name),
         }
     }
 }
@@ -239,7 +257,7 @@ pub fn resume_after_at_once(
 /// How a database is opened.
 #[derive(Clone, Copy)]
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "kafka")),
     expect(dead_code, reason = "there is no database")
 )]
 enum Opening<'a> {
@@ -254,7 +272,7 @@ enum Opening<'a> {
 }
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "kafka")),
     expect(unused_variables, reason = "there is no database")
 )]
 fn open_database(
@@ -275,6 +293,18 @@ fn open_database(
             let database = postgres::Postgres::new(place.clone(), url, ca.as_deref())?;
             database::open(database, place, opening)
         }
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka { topic, transactional_id, shape, retry_for } => {
+            let table = Table { name: topic.name.clone(), shape: shape.clone(), retry_for: *retry_for };
+            let place = database::Place::new(spec, deliverer, &table);
+            let id = transactional_id
+                .clone()
+                .unwrap_or_else(|| format!("tidewatch-{}-{}", deliverer.job, spec.name));
+            let id = (spec.mode == Mode::ExactlyOnce).then_some(id);
+            database::open(kafka::Kafka::new(place.clone(), topic, id), place, opening)
+        }
+        #[cfg(not(feature = "kafka"))]
+        SinkKind::Kafka { .. } => Err(not_built("kafka")),
         #[cfg(not(feature = "postgres"))]
         SinkKind::Postgres { .. } => Err(not_built("postgres")),
         _ => Err(not_built("sqlite")),

@@ -5,13 +5,15 @@
 
 mod file;
 mod generate;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod position;
 mod stdin;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use event::Decoded;
+use event::{Decoded, Topic};
 use serde::{Deserialize, Serialize};
 
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
@@ -20,7 +22,7 @@ pub use position::Position;
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
 
 /// A source of the job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceSpec {
     /// Its name in the config.
     pub name: String,
@@ -60,7 +62,7 @@ pub enum End {
 }
 
 /// What a source reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SourceKind {
     /// A finite file of newline-delimited JSON, cut into lanes.
     File {
@@ -73,6 +75,23 @@ pub enum SourceKind {
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// A topic of Apache Kafka: its partitions, each message one record.
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// Which of its messages.
+        isolation: Isolation,
+    },
+}
+
+/// Which messages of a topic are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Those of transactions that were committed, and those without one.
+    #[default]
+    ReadCommitted,
+    /// All, those of transactions that were given up too.
+    ReadUncommitted,
 }
 
 impl SourceKind {
@@ -195,6 +214,13 @@ pub trait Discovery: Send {
 pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
         SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => Ok(None),
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } if spec.end == End::Never => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+            Ok(Some(Box::new(kafka::Lookup::while_running(&reading, spec.start)?)))
+        }
+        // What comes later was not there when the job was first started.
+        SourceKind::Kafka { .. } => Ok(None),
     }
 }
 
@@ -216,6 +242,12 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
             }])
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } => {
+            kafka::partitions(&kafka::Reading::of(&spec.name, topic, *isolation), spec.start)
+        }
+        #[cfg(not(feature = "kafka"))]
+        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
     }
 }
 
@@ -241,5 +273,18 @@ pub fn open(
         SourceKind::Generate(generate) => {
             Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder)?))
         }
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+            Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder)?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
     }
+}
+
+/// The error of a source that this program was built without.
+#[cfg(not(feature = "kafka"))]
+fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
+    IngestError::NotBuilt { name: format!("source `{}`", spec.name), feature }
 }

@@ -29,7 +29,18 @@ pub(super) fn secret(
             Ok(Secret::Text(text))
         });
     };
-    let mut from = section.section(reader, key)?;
+    let from = section.section(reader, key)?;
+    secret_of_table(from, reader, key, help, check)
+}
+
+/// Reads the table `{ env = "VARIABLE" }` or `{ file = "FILE" }` under `key`.
+pub(super) fn secret_of_table(
+    mut from: Section,
+    reader: &mut Reader,
+    key: &str,
+    help: &str,
+    check: Check,
+) -> Option<Secret> {
     let place = from.place().clone();
     let environment = reader.environment;
     let variable = from.optional(reader, "env", |sources, node| {

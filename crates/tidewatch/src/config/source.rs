@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingest::{End, Start};
+use event::Topic;
+use ingest::{End, Isolation, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
+use super::kafka::read_topic;
 use super::place::Place;
 use super::section::{Reader, Section};
+use super::target::not_built;
 use super::tree::Value;
 use super::value::{bad_value, duration, filled_string, integer, number, one_of, string};
 
@@ -47,6 +50,14 @@ pub enum SourceKind {
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
+    /// `"kafka"`: a topic of Apache Kafka, each message one record of JSON.
+    Kafka {
+        /// `brokers`, `topic` and `options`: where it is, and how to get in.
+        topic: Topic,
+        /// `isolation`: `"read_committed"` reads only what transactions have committed and what was written without
+        /// one, `"read_uncommitted"` everything. Default: `"read_committed"`.
+        isolation: Isolation,
+    },
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -77,9 +88,13 @@ enum Kind {
     File,
     Stdin,
     Generate,
+    Kafka,
 }
 
-const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+const KINDS: &[(&str, Kind)] =
+    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("kafka", Kind::Kafka)];
+const ISOLATIONS: &[(&str, Isolation)] =
+    &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -93,6 +108,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
                 (Start::Earliest, End::Latest)
             }
+            Some(SourceKind::Kafka { .. }) => read_bounds(&mut section, reader),
         };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
@@ -133,6 +149,7 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             one_of(KINDS),
         )?,
     };
+    check_built(kind, section, reader);
     match kind {
         Kind::File => {
             let path = section.required(reader, "path", "add `path = \"FILE\"`", filled_string);
@@ -141,6 +158,23 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         }
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
+        Kind::Kafka => {
+            let topic = read_topic(section, reader);
+            let default = (Isolation::ReadCommitted, "\"read_committed\"");
+            let isolation = section.or(reader, "isolation", default, one_of(ISOLATIONS));
+            topic.map(|topic| SourceKind::Kafka { topic, isolation })
+        }
+    }
+}
+
+/// A connector that is heavy to build is a feature of cargo.
+fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
+    let feature = match kind {
+        Kind::Kafka if !cfg!(feature = "kafka") => "kafka",
+        _ => return,
+    };
+    if let Some(entry) = section.entry("type") {
+        reader.report(not_built(feature, entry.node.place.clone()));
     }
 }
 
@@ -177,7 +211,6 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
 const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
 
 /// Where a stream begins and ends.
-#[allow(dead_code, reason = "no source of this build is a stream")]
 fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
     let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
         let text = match &node.value {

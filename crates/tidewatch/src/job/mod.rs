@@ -197,6 +197,9 @@ fn source_spec(source: &source::Source) -> ingest::SourceSpec {
         SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
+        SourceKind::Kafka { topic, isolation } => {
+            ingest::SourceKind::Kafka { topic: topic.clone(), isolation: *isolation }
+        }
     };
     ingest::SourceSpec {
         name: source.name.clone(),
