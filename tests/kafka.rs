@@ -147,13 +147,18 @@ fn a_broker_that_is_killed_and_started_again_delays_a_job_and_changes_nothing() 
     let expected = input(&broker, "events");
     broker.create("alerts", 1);
     let folder = tempfile::tempdir().expect("a folder");
-    let job = job(&broker, folder.path(), "events", "alerts").set("source.events.rate", 8_000).workers(2);
+    let job = job(&broker, folder.path(), "events", "alerts").set("source.events.rate", 4_000).workers(2);
+    // Away before it begins to read, and in the middle of it.
+    broker.pause();
     let mut running = job.invocation().start();
+    std::thread::sleep(Duration::from_secs(7));
+    broker.resume();
+    let delivered = || (!committed(&broker, "alerts").is_empty()).then_some(());
     for _ in 0..2 {
-        std::thread::sleep(Duration::from_millis(1_700));
+        eventually("a delivery", SOON, delivered);
         assert!(running.is_running());
         broker.pause();
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(3));
         broker.resume();
     }
     let finished = running.wait(SOON).expect_code(0);
@@ -173,7 +178,7 @@ fn a_run_that_was_thought_dead_delivers_nothing_once_another_has_taken_over() {
     broker.create("alerts-zombie", 1);
     let folder = tempfile::tempdir().expect("a folder");
     let job = job(&broker, folder.path(), "events-zombie", "alerts-zombie");
-    let paced = job.clone().set("source.events.rate", 8_000);
+    let paced = job.clone().set("source.events.rate", 2_000);
     let older = paced.invocation().arg("--no-supervise").start();
     eventually("a first delivery", SOON, || (!committed(&broker, "alerts-zombie").is_empty()).then_some(()));
     older.signal(Signal::SIGSTOP);
@@ -181,6 +186,13 @@ fn a_run_that_was_thought_dead_delivers_nothing_once_another_has_taken_over() {
     older.signal(Signal::SIGCONT);
     older.wait(SOON).expect_code(1);
     assert!(committed(&broker, "alerts-zombie") == expected.alerts, "other alerts than the oracle");
+}
+
+/// Whether the newest checkpoint holds so many records.
+fn has_read(job: &Job, count: u64) -> Option<()> {
+    let listed = job.about(&["checkpoints", "list"]).args(["--format", "json"]).run();
+    let listed: Value = serde_json::from_slice(&listed.stdout).ok()?;
+    (listed.as_array()?.last()?["counts"]["read"] == count).then_some(())
 }
 
 const LINE: &str = r#"{"user_id":"u","event_type":"exit","ts":1700000000000,"duration_s":0.0}"#;
@@ -265,10 +277,7 @@ fn a_job_that_starts_at_the_latest_message_or_a_time_reads_from_there_also_after
     broker.write("events-start", 0, vec![Some(LINE.as_bytes()); 2]);
     broker.write("events-start", 1, vec![Some(LINE.as_bytes()); 3]);
     let running = job.invocation().start();
-    let read = || job.ask(&["ctl", "status"])["read"].as_u64().filter(|read| *read == 5);
-    eventually("five records", SOON, || {
-        job.about(&["ctl", "status"]).run().code().filter(|c| *c == 0).and_then(|_| read())
-    });
+    eventually("five records", SOON, || has_read(&job, 5));
     running.signal(Signal::SIGTERM);
     running.wait(SOON).expect_code(0);
     assert_eq!(job.report()["read"], 5);
@@ -292,6 +301,29 @@ fn a_job_that_starts_at_a_time_reads_what_brokers_took_in_since() {
         job.run();
         assert_eq!(job.report()["read"], read, "{start}");
     }
+}
+
+#[test]
+fn a_partition_that_comes_while_a_job_runs_is_read_from_its_beginning_also_by_the_next_start() {
+    let Some(broker) = broker() else { return };
+    broker.create("events-grown", 1);
+    broker.create("alerts-grown", 1);
+    broker.write("events-grown", 0, vec![Some(LINE.as_bytes()); 4]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = job(&broker, folder.path(), "events-grown", "alerts-grown").set("source.events.end", "never");
+    let job = job.workers(2);
+    let running = job.invocation().start();
+    eventually("the first partition", SOON, || has_read(&job, 4));
+    broker.grow("events-grown", 3);
+    broker.write("events-grown", 2, vec![Some(LINE.as_bytes()); 3]);
+    eventually("a partition that came", SOON, || has_read(&job, 7));
+    running.kill();
+    broker.write("events-grown", 1, vec![Some(LINE.as_bytes()); 2]);
+    let running = job.invocation().start();
+    eventually("what came meanwhile", SOON, || has_read(&job, 9));
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+    assert_eq!(job.report()["read"], 9);
 }
 
 #[test]
@@ -331,10 +363,7 @@ fn a_topic_that_is_not_there_a_wrong_password_and_a_fresh_state_beside_old_lines
         &["sink `alerts`", "no-alerts", "refuses"],
     );
     at("c", "events-refused", "alerts-refused").run();
-    refused(
-        at("d", "events-refused", "alerts-refused").invocation().run(),
-        &["starts afresh", "hint: "],
-    );
+    refused(at("d", "events-refused", "alerts-refused").invocation().run(), &["starts afresh", "hint: "]);
 
     let secure = secured(at("e", "events-refused", "alerts-refused"), &broker, "wrong");
     refused(secure, &["source `events`", "refuses", "uthentication"]);

@@ -102,6 +102,7 @@ impl SourceKind {
     pub fn grows(&self) -> bool {
         match self {
             SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+            SourceKind::Kafka { .. } => true,
         }
     }
 

@@ -212,7 +212,10 @@ impl Database for Kafka {
 
     fn prepare(&mut self) -> Result<(), Failure> {
         let output = self.output()?;
-        output.find_topic(STEP_WITHIN).map_err(|error| self.failure(&error))
+        output.find_topic(STEP_WITHIN).map_err(|error| match output.refusal() {
+            Some(words) => Failure::Refused(words),
+            None => self.failure(&error),
+        })
     }
 
     /// Others may write to a topic; whether it has lines of the job is in the record.

@@ -1,6 +1,6 @@
 //! The producer of a sink: lines into messages, alone or in transactions.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use event::Topic;
@@ -113,8 +113,15 @@ impl Output {
 
     /// The words of an error, and what was said of the connections.
     pub(super) fn words(&self, error: &KafkaError) -> String {
-        let said = self.producer.context().said.lock().unwrap_or_else(PoisonError::into_inner).take();
-        said.map_or_else(|| kafka::words(error), |said| format!("{}: {said}", kafka::words(error)))
+        match self.producer.context().said().take() {
+            Some(said) => format!("{}: {}", kafka::words(error), said.words),
+            None => kafka::words(error),
+        }
+    }
+
+    /// What a broker said that does not let us in.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.producer.context().said().take_if(|said| said.is_refusal).map(|said| said.words)
     }
 }
 
@@ -122,10 +129,20 @@ impl Output {
 #[derive(Default)]
 pub(super) struct Reports {
     failed: Mutex<Option<KafkaError>>,
-    said: Mutex<Option<String>>,
+    said: Mutex<Option<Said>>,
+}
+
+/// What was said last, a refusal rather than that nobody is there.
+struct Said {
+    words: String,
+    is_refusal: bool,
 }
 
 impl Reports {
+    fn said(&self) -> MutexGuard<'_, Option<Said>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self) {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -136,8 +153,12 @@ impl Reports {
 }
 
 impl ClientContext for Reports {
-    fn error(&self, _error: KafkaError, reason: &str) {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    fn error(&self, error: KafkaError, reason: &str) {
+        let is_refusal = kafka::meaning(&error) == kafka::Meaning::Refused;
+        let mut said = self.said();
+        if is_refusal || said.as_ref().is_none_or(|said| !said.is_refusal) {
+            *said = Some(Said { words: reason.to_owned(), is_refusal });
+        }
     }
 }
 
@@ -156,7 +177,7 @@ impl ProducerContext for Reports {
             let bytes = message.payload_len();
             if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
                 let words = format!("a line of {bytes} bytes is longer than the topic takes");
-                *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+                *self.said() = Some(Said { words, is_refusal: false });
             }
         }
     }

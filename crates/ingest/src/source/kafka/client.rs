@@ -40,6 +40,7 @@ pub(super) type Queue = PartitionQueue<Watching>;
 pub(super) struct Client {
     consumer: Arc<BaseConsumer<Watching>>,
     topic: String,
+    cluster: String,
     ends: Mutex<Sender<Arc<Seen>>>,
     stop: Arc<AtomicBool>,
 }
@@ -110,7 +111,7 @@ impl Client {
     }
 
     fn open(reading: &Reading) -> Result<Self, IngestError> {
-        let partitions = lookup::count(reading)?;
+        let (partitions, cluster) = lookup::identify(reading)?;
         let queue = (QUEUES_KIB / partitions.max(1)).max(QUEUE_KIB_MIN).to_string();
         let settings = reading.settings(&[
             // The library asks for one where partitions are assigned; nothing is ever committed to it.
@@ -137,7 +138,12 @@ impl Client {
             .name(format!("kafka-{}", reading.source))
             .spawn(move || serve(&served, &topic, &asked, &stopped))
             .map_err(|source| IngestError::Read { name: reading.name(), source })?;
-        Ok(Client { consumer, topic: reading.topic.name.clone(), ends: Mutex::new(ends), stop })
+        Ok(Client { consumer, topic: reading.topic.name.clone(), cluster, ends: Mutex::new(ends), stop })
+    }
+
+    /// What the cluster calls itself.
+    pub(super) fn cluster(&self) -> &str {
+        &self.cluster
     }
 
     /// Has a partition read from that offset on.

@@ -28,9 +28,10 @@ pub(in crate::source) fn partitions(
     Lookup::open(reading, start)?.look()
 }
 
-/// How many partitions the topic has.
-pub(super) fn count(reading: &Reading) -> Result<usize, IngestError> {
-    Ok(Lookup::open(reading, Start::Earliest)?.numbers()?.len())
+/// How many partitions the topic has, and what its cluster calls itself.
+pub(super) fn identify(reading: &Reading) -> Result<(usize, String), IngestError> {
+    let mut lookup = Lookup::open(reading, Start::Earliest)?;
+    Ok((lookup.numbers()?.len(), lookup.cluster()?))
 }
 
 /// Asks brokers about a topic.

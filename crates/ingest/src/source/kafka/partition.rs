@@ -67,18 +67,15 @@ impl KafkaPartition {
         resume: Option<&Position>,
         decoder: Decoder,
     ) -> Result<Self, IngestError> {
-        let Origin::Kafka { cluster: found, .. } = &info.start.origin else {
-            return Err(IngestError::Kind { name: reading.name() });
-        };
         let from = resume.unwrap_or(&info.start);
         let Position { offset, origin: Origin::Kafka { cluster, end: first_end } } = from else {
             return Err(IngestError::Kind { name: reading.name() });
         };
-        if cluster != found {
-            let (name, wanted, found) = (reading.name(), cluster.clone(), found.clone());
+        let client = Client::shared(reading)?;
+        if cluster != client.cluster() {
+            let (name, wanted, found) = (reading.name(), cluster.clone(), client.cluster().to_owned());
             return Err(IngestError::Setting { setting: "the id of the cluster", name, wanted, found });
         }
-        let client = Client::shared(reading)?;
         let (queue, seen) = client
             .assign(info.number, *offset)
             .map_err(|error| IngestError::Away { name: reading.name(), words: kafka::words(&error) })?;
