@@ -129,6 +129,21 @@ impl Renderer {
         rendered
     }
 
+    /// What was detected as alert objects, one for each hit of a rule, in their order, for whoever asks before the window
+    /// closes.
+    pub fn objects(&self, detected: &Detected) -> Vec<Vec<u8>> {
+        let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
+        let page = Page::new(detected, &columns);
+        let mut scratch = Vec::new();
+        let ruled = detected.hits.iter().filter(|hit| hit.verdict.is_some());
+        let objects = ruled.map(|hit| {
+            let mut object = Vec::new();
+            self.object.append(&page, hit, &mut scratch, &mut object);
+            object
+        });
+        objects.collect()
+    }
+
     /// For each output the values of its columns, a row for each hit; and the rows of the detected batch for
     /// which one of them failed, ascending.
     fn evaluate(&self, detected: &Detected) -> (Vec<Vec<ArrayRef>>, Vec<RowFailure>) {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use event::{Counts, Place, Reason, Rejected, Rows, Watermark};
+use event::{Counts, Memory, Place, Reason, Rejected, Rows, Watermark};
 use serde_bytes::ByteBuf;
 use window::{Arrival, Arrivals, Judged, Keyed, LateRecord, Recall, Run, Windows};
 
@@ -40,6 +40,20 @@ enum Fate {
     /// Windows that take records in order will say.
     Open,
     Held,
+}
+
+impl Kept {
+    /// The row of a key as it is by now, with what was recalled for it.
+    pub(crate) fn peek(&self, key: &[u8], hash: u64) -> Option<Rows> {
+        let rows = self.windows.peek(key, hash)?;
+        Some(match &self.recall {
+            Some(recall) => {
+                let dues = [rows.spans.of(0).due];
+                Rows { previous: recall.recall(&rows.keys, &dues), ..rows }
+            }
+            None => rows,
+        })
+    }
 }
 
 impl Branches {

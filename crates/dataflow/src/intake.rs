@@ -277,7 +277,8 @@ impl Intake {
             }
             Poll::Closed(children) => {
                 let source = self.member.source;
-                self.children = Some(children.into_iter().map(|child| ordinal(source, child)).collect());
+                let children = children.into_iter().map(|child| ordinal(source, child));
+                self.children = Some(children.filter(|child| here.is_to_be_read(source, *child)).collect());
                 self.share.iter().for_each(Share::leave);
                 Turn { polled: true, ..Turn::default() }
             }

@@ -14,6 +14,7 @@ use transform::Transform;
 use crate::branch::Branch;
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
+use crate::question::{Desk, Finding, Unanswered};
 use crate::vitals::{HeldState, Vitals};
 
 /// A job, compiled: everything that the workers need, the same on each of them.
@@ -122,6 +123,7 @@ pub struct Control {
     watermark: AtomicI64,
     vitals: Vitals,
     custody: OnceLock<Custody>,
+    desk: Desk,
     whole_process: AtomicBool,
 }
 
@@ -161,6 +163,19 @@ impl Control {
     /// Signs of life of this process.
     pub fn vitals(&self) -> &Vitals {
         &self.vitals
+    }
+
+    /// What is known of a key by now, and what the rules say of it. The key is encoded as the job encodes it. To be asked
+    /// of process 0, by any thread but the workers; blocks until there is an answer.
+    ///
+    /// # Errors
+    /// If there is none within `limit`: the job is over, does not go on, or has too many questions.
+    pub fn ask(&self, key: &[u8], limit: Duration) -> Result<Finding, Unanswered> {
+        self.desk.ask(key, limit)
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     pub(crate) fn custody(&self) -> &Custody {

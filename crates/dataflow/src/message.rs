@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
 use crate::columns::{Reader, Writer};
+use crate::question::{Answer, Question};
 use crate::standing::Standing;
 
 /// Records of one partition on their way to one worker.
@@ -174,6 +175,8 @@ pub(crate) struct Mark {
     pub(crate) cut: bool,
     /// Whether the worker was asked to drain: then all are.
     pub(crate) drain: bool,
+    /// What somebody wants to know of keys of that worker.
+    pub(crate) questions: Vec<Question>,
 }
 
 /// What goes to the one writer of sinks and keeper of counts.
@@ -182,6 +185,8 @@ pub(crate) enum Item {
     Row(OutputRow),
     Rejected(Rejected),
     Counts(Counts),
+    /// For whoever has asked.
+    Answer(Answer),
 }
 
 /// A part of a checkpoint, once it is durable.

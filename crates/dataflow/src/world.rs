@@ -197,10 +197,15 @@ impl World {
         }
     }
 
+    /// Whether partitions of a source that come while the job runs are read.
+    pub(crate) fn takes_in_newcomers(&self, spec: &SourceSpec) -> bool {
+        self.grows(spec) && (spec.end == End::Never || !matches!(self, World::Real))
+    }
+
     /// Whether more partitions of a source may come than are read.
     pub(crate) fn awaits_more(&self, spec: &SourceSpec) -> bool {
         match self {
-            World::Real => spec.kind.grows() && spec.end == End::Never,
+            World::Real => self.takes_in_newcomers(spec),
             #[cfg(feature = "simulation")]
             World::Simulated(host) => host.awaits_more(),
         }

@@ -126,6 +126,17 @@ impl Broker {
                 NewTopic::new(topic, i32::try_from(partitions).expect("few"), TopicReplication::Fixed(1));
             let made = admin.create_topics([&new], &AdminOptions::new()).await.expect("an answer");
             made.into_iter().for_each(|made| drop(made.expect("a topic")));
+            // The broker knows it a moment later.
+            let begun = Instant::now();
+            loop {
+                let metadata = admin.inner().fetch_metadata(Some(topic), LIMIT).expect("metadata");
+                let found = &metadata.topics()[0];
+                if found.error().is_none() && found.partitions().len() == partitions {
+                    break;
+                }
+                assert!(begun.elapsed() < LIMIT, "{topic} is not there");
+                std::thread::sleep(Duration::from_millis(20));
+            }
         });
     }
 

@@ -73,6 +73,14 @@ impl Keyed {
         }
     }
 
+    /// The row of a key as it is by now: [`Windows::peek`]. Windows in which the order of records matters have none.
+    pub fn peek(&self, key: &[u8], hash: u64) -> Option<Rows> {
+        match self {
+            Keyed::Sliced(windows) => windows.peek(key, hash),
+            Keyed::InOrder(_) => None,
+        }
+    }
+
     /// Number of keys of which some window is open.
     pub fn keys(&self) -> usize {
         match self {

@@ -159,6 +159,21 @@ impl Keys {
         self.find_or_insert_one(key, hash)
     }
 
+    /// The slot of a key, if it has one.
+    pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
+        let mask = self.buckets.len() - 1;
+        let mut bucket = self.bucket_of(hash);
+        while self.buckets[bucket] != EMPTY {
+            let held = self.buckets[bucket];
+            let slot = (held as u32) - 1;
+            if held >> 32 == hash >> 32 && self.holds(slot, key) {
+                return Some(slot);
+            }
+            bucket = (bucket + 1) & mask;
+        }
+        None
+    }
+
     /// One more than the largest slot in use so far.
     pub(crate) fn slots(&self) -> usize {
         self.entries.len()

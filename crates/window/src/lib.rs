@@ -39,6 +39,7 @@ mod keyed;
 mod keys;
 mod late;
 mod packed;
+mod peek;
 mod quiet;
 mod recall;
 mod restore;

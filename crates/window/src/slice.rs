@@ -118,6 +118,12 @@ impl Slice {
         self.saved.touch(rows);
     }
 
+    /// Whether a key has a row.
+    pub(crate) fn has(&self, slot: u32) -> bool {
+        // In blocks without a way out of the middle, which the processor does several at a time.
+        self.slots.chunks(256).any(|block| block.iter().fold(false, |found, other| found | (*other == slot)))
+    }
+
     /// Drops the index: no more records are expected, though they still may come.
     pub(crate) fn seal(&mut self) {
         self.index = Index::default();
@@ -132,6 +138,11 @@ impl Slice {
     pub(crate) fn chosen(&self, layout: &Layout, slots: &[u32]) -> Slice {
         let stride = layout.stride();
         let (mut numbers, mut words, mut spills) = (Vec::new(), Vec::new(), Spills::new());
+        if let [slot] = slots
+            && !self.has(*slot)
+        {
+            return Slice::default();
+        }
         for (row, slot) in (0..).zip(self.slots.iter()) {
             let Ok(number) = slots.binary_search(slot) else { continue };
             let place = numbers.len() as u32;

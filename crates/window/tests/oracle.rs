@@ -472,6 +472,37 @@ proptest! {
         }
         prop_assert_eq!(rows.len(), expected.len());
     }
+
+    #[test]
+    fn a_look_at_a_key_shows_the_oldest_open_window_that_holds_its_newest_record(case in case(), part in 0usize..40) {
+        let mut records = case.partitions[0].clone();
+        records.sort_by_key(|record| record.time);
+        let (first, rest) = records.split_at(part.min(records.len()));
+        let closed = first.last().map_or(i64::MIN, |record| record.time - 3);
+        let mut windows = Windows::new(case.spec.clone(), aggregates());
+        feed(&mut windows, 0, first, &(0..first.len()).collect::<Vec<_>>(), None);
+        windows.advance(Watermark(closed), &mut |_| {});
+        feed(&mut windows, 0, rest, &(first.len()..records.len()).collect::<Vec<_>>(), None);
+        for key in 0u8..6 {
+            let bytes = vec![key; 1 + usize::from(key) % 30];
+            let found = windows.peek(&bytes, key_hash(&bytes));
+            let own = || records.iter().zip(0..).filter(|(record, _)| record.key == key);
+            let newest = own().map(|(record, _)| record.time).max();
+            let open = |(_, end): &(i64, i64)| end - 1 > closed;
+            let windows = newest.map(|newest| windows_of(&case.spec, newest)).unwrap_or_default();
+            let expected = windows.into_iter().filter(open).min_by_key(|(start, end)| (*end, *start));
+            let expected = expected.map(|(start, end)| {
+                let held = own().filter(|(record, _)| (start..end).contains(&record.time));
+                let held: Vec<_> = held.map(|(record, offset)| (record.time, 0, offset, record)).collect();
+                (start, end, naive_row(&held))
+            });
+            let found = found.map(|rows| {
+                let window = rows.spans.of(0).window;
+                (window.start, window.end, texts_of(&rows, 0))
+            });
+            prop_assert_eq!(found, expected);
+        }
+    }
 }
 
 #[test]

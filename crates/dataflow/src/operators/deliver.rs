@@ -220,6 +220,7 @@ impl Writing {
             match item {
                 Item::Row(row) => self.hold(row),
                 Item::Counts(counts) => self.counts += counts,
+                Item::Answer(answer) => self.here.control.desk().answer(answer),
                 Item::Rejected(rejected) => {
                     let is_late = rejected.reason == Reason::Late;
                     let job = &self.here.job;

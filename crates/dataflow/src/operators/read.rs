@@ -3,7 +3,7 @@
 //! One partition at a time, a tick after each round; stops while the sinks are too far behind. What a
 //! record means is decided in `ingest` and `transform`; this decides when to read.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ use crate::message::{Item, Mark, Parcel, Part};
 use crate::nursery::Nursery;
 use crate::pace::{Pace, Share};
 use crate::plant::Plant;
+use crate::question::Question;
 use crate::standing::{Births, Heard, Standing};
 use crate::vitals::Pulse;
 use crate::worker::{Here, Probes};
@@ -288,6 +289,7 @@ impl Reading {
             return Ok(Next::Never);
         }
         self.turn = 0;
+        self.moved |= self.here.worker == 0 && self.here.control.desk().is_asked();
         if self.moved && since < tick {
             return Ok(if polled { Next::Now } else { Next::After(tick - since) });
         }
@@ -373,9 +375,10 @@ impl Reading {
         standing.add_births(self.said.clone());
         let drain = self.here.control.is_draining();
         let from = self.here.worker as u32;
+        let mut questions = self.questions();
         let marks = (0..self.here.peers as u32).map(|to| {
-            let standing = standing.clone();
-            Mark { to, from, standing, cut, drain }
+            let (standing, questions) = (standing.clone(), questions.remove(&to).unwrap_or_default());
+            Mark { to, from, standing, cut, drain, questions }
         });
         self.marks.activate().session(&capabilities[1]).give_iterator(marks);
         let counts = std::mem::take(&mut self.counts);
@@ -386,6 +389,15 @@ impl Reading {
         self.moved = false;
         self.last_tick = self.here.world.now();
         self.ahead.push_back((self.epoch, std::mem::take(&mut self.shown_bytes)));
+    }
+
+    /// What somebody wants to know, by the worker that does: the first one takes it along.
+    fn questions(&self) -> BTreeMap<u32, Vec<Question>> {
+        if self.here.worker > 0 {
+            return BTreeMap::new();
+        }
+        let shards = self.here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
+        self.here.control.desk().take(shards, self.here.peers)
     }
 
     fn advance(&mut self, capabilities: &mut Capabilities, to: Epoch) {

@@ -26,6 +26,7 @@ use crate::fault::Faults;
 use crate::job::RunError;
 use crate::message::{Features, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
+use crate::question::Question;
 use crate::snapshot::SnapshotWriter;
 use crate::standing::{Global, Heard};
 use crate::vitals::HeldState;
@@ -87,6 +88,7 @@ pub(crate) fn window<'scope>(
         activator: scope.activator_for(address),
         waiting: BTreeMap::new(),
         ticks: BTreeMap::new(),
+        questions: Vec::new(),
         slot: here.control.custody().of_windows(),
         faults: Faults::of_environment(),
         cut: None,
@@ -145,6 +147,8 @@ struct Windowing {
     /// Parcels of later intervals.
     waiting: BTreeMap<Epoch, Vec<Parcel>>,
     ticks: BTreeMap<Epoch, Tick>,
+    /// What somebody wants to know of keys, once the windows that are due are closed.
+    questions: Vec<Question>,
     /// Where they note which records are in hand.
     slot: Option<Arc<Slot>>,
     faults: Faults,
@@ -236,7 +240,9 @@ impl Windowing {
     /// done: many rows are emitted in several activations, so that those who take them keep up.
     fn apply(&mut self, epoch: Epoch) -> bool {
         let Some(tick) = self.ticks.get_mut(&epoch) else { return true };
-        let marks = std::mem::take(&mut tick.marks);
+        let mut marks = std::mem::take(&mut tick.marks);
+        let questions = marks.iter_mut().flat_map(|mark| std::mem::take(&mut mark.questions));
+        self.questions.extend(questions);
         let cut = marks.iter().any(|mark| mark.cut);
         if marks.iter().any(|mark| mark.drain) {
             self.here.control.drain();
@@ -259,6 +265,11 @@ impl Windowing {
             return false;
         }
         drop(session);
+        if !self.questions.is_empty() {
+            let (kept, job) = (self.branches.kept(), &self.here.job);
+            let answers = self.questions.drain(..).map(|question| Item::Answer(question.look(kept, job)));
+            self.items.activate().session(items).give_iterator(answers);
+        }
         let (counts, late) = self.branches.take_counts();
         if counts != Counts::default() {
             let late = late.into_iter().map(Item::Rejected);

@@ -4,7 +4,7 @@ use alert::Secret;
 use event::Topic;
 
 use super::diagnostic::{Code, Diagnostic};
-use super::secret::secret_of_table;
+use super::secret::{is_secret, secret_of_table};
 use super::section::{Reader, Section, as_section};
 use super::tree::{Entry, Value};
 use super::value::{bad_value, filled_string, strings, wrong_type};
@@ -84,11 +84,6 @@ fn read_option(entry: &Entry, path: String, reader: &mut Reader) -> Option<Secre
     }
     reader.record(path, &entry.node);
     Some(Secret::Text(text))
-}
-
-/// Whether an option is a password, a key, or holds one.
-fn is_secret(name: &str) -> bool {
-    ["password", "secret", "key.pem", "jaas.config"].iter().any(|end| name.ends_with(end))
 }
 
 /// Names of options have points; one that is not quoted is a table of tables.

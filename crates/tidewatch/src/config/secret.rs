@@ -1,6 +1,7 @@
 //! Values that must not be shown: read from the environment, a file, or, where there is no other way, the
 //! config itself; and hidden wherever a line of the config is shown.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use alert::Secret;
@@ -64,7 +65,7 @@ pub(super) fn secret_of_table(
 }
 
 /// The same text with a star for each character of a password: of `://user:PASSWORD@`, and of
-/// `password=PASSWORD`. Nothing moves, so that what is underlined stays under its word.
+/// the values of settings that are secrets. Nothing moves, so that what is underlined stays under its word.
 pub(super) fn hidden(text: &str) -> String {
     let mut out: Vec<char> = text.chars().collect();
     let find = |out: &[char], from: usize, pattern: &str| {
@@ -90,13 +91,47 @@ pub(super) fn hidden(text: &str) -> String {
         }
         at = start;
     }
-    at = 0;
-    while let Some(start) = find(&out, at, "password=") {
-        let end = end_of(&out, start, &['"', '\'', '`', '&']);
-        out[start..end].fill('*');
-        at = start;
+    for name in SECRETS {
+        at = 0;
+        while let Some(end) = find(&out, at, name) {
+            at = end;
+            if let Some(value) = value_after(&out, end) {
+                out[value].fill('*');
+            }
+        }
     }
     out.into_iter().collect()
+}
+
+/// Where the value stands that follows a name: `NAME=VALUE`, `"..NAME" = "VALUE"`. A table says only where the value is.
+fn value_after(text: &[char], name: usize) -> Option<Range<usize>> {
+    let is_quote = |at: usize| text.get(at).is_some_and(|c| matches!(c, '"' | '\'' | '`'));
+    let blank_end = |at: usize| at + text[at..].iter().take_while(|c| **c == ' ').count();
+    let equals = blank_end(if is_quote(name) { name + 1 } else { name });
+    if text.get(equals) != Some(&'=') {
+        return None;
+    }
+    let start = blank_end(equals + 1);
+    let (start, length) = match text.get(start)? {
+        '{' => return None,
+        quote if is_quote(start) => {
+            let inside = &text[start + 1..];
+            (start + 1, inside.iter().position(|c| c == quote || *c == '\n'))
+        }
+        _ => {
+            let ends = |c: &char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '&');
+            (start, text[start..].iter().position(ends))
+        }
+    };
+    Some(start..length.map_or(text.len(), |length| start + length))
+}
+
+/// How the names of settings end whose values are secrets.
+const SECRETS: [&str; 4] = ["password", "secret", "key.pem", "jaas.config"];
+
+/// Whether the value of a setting of that name is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    SECRETS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -110,6 +145,10 @@ mod tests {
         check("postgres://u:a@b/c:é@h,i/d", "postgres://u:*******@h,i/d");
         check("postgres://h/d?user=u&password=pw&x=1", "postgres://h/d?user=u&password=**&x=1");
         check("x://u@h and y://v:p@h", "x://u@h and y://v:*@h");
+        check(r#"{ "sasl.password" = "a b&", x = "y" }"#, r#"{ "sasl.password" = "****", x = "y" }"#);
+        check(r#"a."ssl.key.password"=pw"#, r#"a."ssl.key.password"=**"#);
+        check(r#""sasl.password" = { env = "PW" }"#, r#""sasl.password" = { env = "PW" }"#);
+        check("password = 'open", "password = '****");
         check("size = \"10m\"", "size = \"10m\"");
     }
 }

@@ -8,6 +8,7 @@ mod overrides;
 mod sinks;
 mod state;
 mod time;
+mod topics;
 mod typos;
 
 use std::path::Path;

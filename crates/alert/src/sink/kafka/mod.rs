@@ -212,10 +212,9 @@ impl Database for Kafka {
 
     fn prepare(&mut self) -> Result<(), Failure> {
         let output = self.output()?;
-        output.find_topic(STEP_WITHIN).map_err(|error| match output.refusal() {
-            Some(words) => Failure::Refused(words),
-            None => self.failure(&error),
-        })
+        let Err(error) = output.find_topic(STEP_WITHIN) else { return Ok(()) };
+        let refusal = output.refusal();
+        Err(refusal.map_or_else(|| self.failure(&error), Failure::Refused))
     }
 
     /// Others may write to a topic; whether it has lines of the job is in the record.

@@ -1,0 +1,136 @@
+//! Questions to a running job: what is known of a key by now, and what the rules say of it.
+//!
+//! Whoever asks is on another thread ([`Control::ask`](crate::Control::ask)); worker 0 takes the questions along with its
+//! marks, each to the worker of the key's shard, which looks into its open windows when it applies the mark. What it
+//! finds goes back to worker 0 by way of everything else that is put out. So the answer is as new as the watermark, with
+//! any number of workers and processes, and nothing is locked.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use event::{Shard, Window, key_hash};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::branches::Kept;
+use crate::job::Job;
+
+/// Questions that wait at most; whoever asks one more is sent away.
+const QUESTIONS_MAX: usize = 4096;
+
+/// What somebody wants to know of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Question {
+    number: u64,
+    /// The key, encoded.
+    key: ByteBuf,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Of each branch the open window of the key that holds most of it, and how many records that holds; none of branches
+    /// that have no record of it.
+    pub windows: Vec<(Window, u64)>,
+    /// The alerts that there would be if nothing more came, as objects of JSON.
+    pub alerts: Vec<ByteBuf>,
+    /// Rows for which an expression failed, so that no rule could judge them: why.
+    pub failures: Vec<String>,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    number: u64,
+    finding: Finding,
+}
+
+/// Questions and whoever waits for their answers.
+#[derive(Debug, Default)]
+pub(crate) struct Desk(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    asked: Vec<Question>,
+    waiting: BTreeMap<u64, Sender<Finding>>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// There are too many questions.
+    #[error("too many questions at once")]
+    TooMany,
+    /// Nobody has answered in time.
+    #[error("the job has not answered in time")]
+    TimeOut,
+}
+
+impl Desk {
+    /// Asks, and waits for the answer.
+    pub(crate) fn ask(&self, key: &[u8], limit: Duration) -> Result<Finding, Unanswered> {
+        let (number, answer) = self.put(key).ok_or(Unanswered::TooMany)?;
+        let found = answer.recv_timeout(limit).map_err(|_| Unanswered::TimeOut);
+        self.open().waiting.remove(&number);
+        found
+    }
+
+    fn put(&self, key: &[u8]) -> Option<(u64, Receiver<Finding>)> {
+        let mut open = self.open();
+        if open.waiting.len() >= QUESTIONS_MAX {
+            return None;
+        }
+        let (sender, answer) = channel();
+        let number = open.next;
+        open.next += 1;
+        open.asked.push(Question { number, key: ByteBuf::from(key) });
+        open.waiting.insert(number, sender);
+        Some((number, answer))
+    }
+
+    /// Whether questions wait to be taken.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.open().asked.is_empty()
+    }
+
+    /// The questions that were put since the last call, by the worker that is to answer them.
+    pub(crate) fn take(&self, shards: u32, peers: usize) -> BTreeMap<u32, Vec<Question>> {
+        let asked = std::mem::take(&mut self.open().asked);
+        let mut by_worker: BTreeMap<u32, Vec<Question>> = BTreeMap::new();
+        for question in asked {
+            let worker = Shard::of(key_hash(&question.key), shards).worker(shards, peers);
+            by_worker.entry(worker as u32).or_default().push(question);
+        }
+        by_worker
+    }
+
+    /// Gives an answer to whoever still waits for it.
+    pub(crate) fn answer(&self, answer: Answer) {
+        let waiting = self.open().waiting.remove(&answer.number);
+        // Whoever has left does not want it.
+        waiting.into_iter().for_each(|waiting| drop(waiting.send(answer.finding.clone())));
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question {
+    /// Looks into the open windows of all branches.
+    pub(crate) fn look(&self, kept: &[Kept], job: &Job) -> Answer {
+        let mut finding = Finding { windows: Vec::new(), alerts: Vec::new(), failures: Vec::new() };
+        let hash = key_hash(&self.key);
+        for (kept, branch) in kept.iter().zip(&job.branches) {
+            let Some(rows) = kept.peek(&self.key, hash) else { continue };
+            finding.windows.push((rows.spans.of(0).window, rows.records[0]));
+            let detected = branch.detection.evaluate(&rows);
+            finding.alerts.extend(branch.renderer.objects(&detected).into_iter().map(ByteBuf::from));
+            finding.failures.extend(detected.failed.details);
+        }
+        Answer { number: self.number, finding }
+    }
+}
