@@ -61,7 +61,6 @@ pub(super) fn offsets_of(topic: &str, record: Delivered) -> Result<TopicPartitio
     let mut element = offsets.add_partition(topic, 0);
     element.set_offset(Offset::Offset(i64::from(record.number)))?;
     element.set_metadata(write(record));
-    drop(element);
     Ok(offsets)
 }
 
