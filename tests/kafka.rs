@@ -347,6 +347,25 @@ fn a_position_that_retention_has_removed_ends_the_job_and_nothing_is_skipped() {
 }
 
 #[test]
+fn a_state_of_another_cluster_is_refused_although_the_topic_has_the_same_name() {
+    let (Some(broker), Some(other)) = (broker(), broker_alone()) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    for broker in [&*broker, &other] {
+        broker.create("events-moved", 1);
+        broker.create("alerts-moved", 1);
+        broker.write("events-moved", 0, vec![Some(LINE.as_bytes()); 10]);
+    }
+    let at = |broker: &Broker| {
+        job(broker, folder.path(), "events-moved", "alerts-moved").set("source.events.end", "never")
+    };
+    let running = at(&broker).invocation().start();
+    eventually("all records", SOON, || has_read(&at(&broker), 10));
+    running.kill();
+    let moved = at(&broker).set("source.events.brokers", other.address());
+    refused(moved.invocation().run(), &["the id of the cluster", "source `events`", "hint: "]);
+}
+
+#[test]
 fn a_topic_that_is_not_there_a_wrong_password_and_a_fresh_state_beside_old_lines_are_refused() {
     let Some(broker) = broker() else { return };
     broker.create("events-refused", 1);
@@ -365,16 +384,20 @@ fn a_topic_that_is_not_there_a_wrong_password_and_a_fresh_state_beside_old_lines
     at("c", "events-refused", "alerts-refused").run();
     refused(at("d", "events-refused", "alerts-refused").invocation().run(), &["starts afresh", "hint: "]);
 
-    let secure = secured(at("e", "events-refused", "alerts-refused"), &broker, "wrong");
-    refused(secure, &["source `events`", "refuses", "uthentication"]);
-    let fresh = at("f", "events-refused", "alerts-refused").set("sink.alerts.transactional_id", "another");
-    secured(fresh, &broker, USER.1).expect_code(0);
+    let fresh = |name: &str| {
+        at(name, "events-refused", "alerts-refused").set("sink.alerts.transactional_id", "of another")
+    };
+    let wrong = secured(fresh("e"), &["sink.alerts"], &broker, "wrong");
+    refused(wrong, &["sink `alerts`", "refuses", "Authentication failed"]);
+    let wrong = secured(fresh("f"), &["source.events"], &broker, "wrong");
+    refused(wrong, &["source `events`", "refuses", "Authentication failed"]);
+    secured(fresh("g"), &["source.events", "sink.alerts"], &broker, USER.1).expect_code(0);
 }
 
-/// Runs a job that reaches its topics over TLS and says who it is.
-fn secured(job: Job, broker: &Broker, password: &str) -> Finished {
+/// Runs a job that reaches these ends over TLS and says who it is.
+fn secured(job: Job, ends: &[&str], broker: &Broker, password: &str) -> Finished {
     let mut job = job;
-    for end in ["source.events", "sink.alerts"] {
+    for end in ends {
         job = job.set(&format!("{end}.brokers"), broker.secure_address());
         let options = format!(
             "{{ \"security.protocol\" = \"SASL_SSL\", \"sasl.mechanisms\" = \"SCRAM-SHA-512\", \"ssl.ca.location\" = \

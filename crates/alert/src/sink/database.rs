@@ -32,6 +32,11 @@ pub(super) trait Database: Send {
     /// The error of a start afresh where there are rows of the job.
     fn not_empty(&self) -> SinkError;
 
+    /// Sees to it that the record stays although there is nothing to deliver.
+    fn keep(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// In one transaction: has the record judged, unless there is no judge; if there is something to write,
     /// inserts the rows whose names are not there yet, and writes the record. Returns once it is durable.
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure>;
@@ -259,7 +264,7 @@ impl<D: Database> Sink for DatabaseSink<D> {
 
     fn deliver(&mut self, number: u32, lines: &[u8]) -> Result<(), SinkError> {
         if lines.is_empty() {
-            return Ok(());
+            return self.attempt(Database::keep);
         }
         let (generation, start) = (self.place.generation, self.length);
         self.transact(lines, |found| found.followed_by(generation, number, start, lines))?;

@@ -342,7 +342,7 @@ impl SinkError {
             SinkError::Unavailable { .. } => {
                 Some("nothing is lost: the same command delivers what is missing")
             }
-            SinkError::Refused { .. } => Some("see that the database is there and lets this user in"),
+            SinkError::Refused { .. } => Some("see that it is there and lets this user in"),
             SinkError::Longer { .. }
             | SinkError::BrokenPipe { .. }
             | SinkError::Io { .. }

@@ -26,6 +26,8 @@ use record::{Records, offsets_of};
 const STEP_WITHIN: Duration = Duration::from_secs(10);
 /// How long the record of whoever has fenced this run is waited for.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(5);
+/// How often the record is written again where there is nothing to deliver: brokers forget it some time.
+const KEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// A topic that lines are put into.
 pub(super) struct Kafka {
@@ -38,6 +40,8 @@ pub(super) struct Kafka {
     group: Option<ConsumerGroupMetadata>,
     /// The record, as long as nobody but this run can have changed it.
     record: Option<Delivered>,
+    /// When this run wrote it last.
+    written: Option<Instant>,
     step: Step,
 }
 
@@ -54,7 +58,16 @@ enum Step {
 
 impl Kafka {
     pub(super) fn new(place: Place, topic: &Topic, id: Option<String>) -> Self {
-        Kafka { place, topic: topic.clone(), id, output: None, group: None, record: None, step: Step::Begin }
+        Kafka {
+            place,
+            topic: topic.clone(),
+            id,
+            output: None,
+            group: None,
+            record: None,
+            written: None,
+            step: Step::Begin,
+        }
     }
 
     fn output(&mut self) -> Result<&Output, Failure> {
@@ -108,6 +121,7 @@ impl Kafka {
         match self.output()?.commit() {
             Ok(()) => {
                 self.record = Some(record);
+                self.written = Some(Instant::now());
                 self.step = Step::Begin;
                 Ok(())
             }
@@ -228,6 +242,13 @@ impl Database for Kafka {
             topic: self.topic.name.clone(),
             group: self.id.clone().unwrap_or_default(),
         }
+    }
+
+    fn keep(&mut self) -> Result<(), Failure> {
+        let is_old = self.written.is_some_and(|written| written.elapsed() >= KEEP_EVERY);
+        let (Some(record), Some(id), true) = (self.record, self.id.clone(), is_old) else { return Ok(()) };
+        self.settle()?;
+        self.deliver(&id, record, &[])
     }
 
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure> {
