@@ -338,6 +338,14 @@ fn a_position_that_retention_has_removed_ends_the_job_and_nothing_is_skipped() {
     let running = slow.invocation().start();
     let checkpoints = || std::fs::read_dir(job.state_path().join("checkpoints")).ok()?.nth(2).map(drop);
     eventually("some checkpoints", SOON, checkpoints);
+    eventually("how far it is behind", SOON, || {
+        let status = slow.about(&["ctl", "status"]).args(["--format", "json"]).run();
+        let status: Value = serde_json::from_slice(&status.stdout).ok()?;
+        let lag = status["partitions"][0]["lag_records"].as_u64()?;
+        let read = status["read_since_start"].as_u64()?;
+        assert!(lag <= 100 && read <= 100, "{status}");
+        (lag > 0 && lag < 100).then_some(())
+    });
     running.kill();
     broker.remove_before("events-lost", 0, 99);
     refused(

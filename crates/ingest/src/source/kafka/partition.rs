@@ -98,6 +98,11 @@ impl KafkaPartition {
         })
     }
 
+    /// Offset behind the last message that was given.
+    fn offset(&self) -> u64 {
+        self.piece.as_ref().map_or(self.next, Piece::offset)
+    }
+
     /// Whether there is nothing more that is to be read.
     fn is_over(&self) -> bool {
         self.ends && self.next >= self.first_end
@@ -192,8 +197,7 @@ impl Partition for KafkaPartition {
     }
 
     fn position(&self) -> Position {
-        let offset = self.piece.as_ref().map_or(self.next, Piece::offset);
-        position(offset, &self.cluster, self.first_end)
+        position(self.offset(), &self.cluster, self.first_end)
     }
 
     fn set_waker(&mut self, waker: Waker) {
@@ -208,8 +212,10 @@ impl Partition for KafkaPartition {
     }
 
     fn lag(&self) -> Option<Lag> {
-        let records = self.seen.end()?.saturating_sub(self.next);
-        Some(Lag { records: Some(if self.at_end { 0 } else { records }), ..Lag::default() })
+        // Behind the last message there may be offsets without one.
+        let is_at_end = self.at_end && self.piece.is_none();
+        let records = if is_at_end { 0 } else { self.seen.end()?.saturating_sub(self.offset()) };
+        Some(Lag { records: Some(records), ..Lag::default() })
     }
 
     fn mark_end(&mut self) {
@@ -217,7 +223,7 @@ impl Partition for KafkaPartition {
     }
 
     fn has_passed_end(&self) -> bool {
-        self.seen.marked().is_some_and(|end| self.next >= end)
+        self.seen.marked().is_some_and(|end| self.offset() >= end)
     }
 }
 
