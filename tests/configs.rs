@@ -39,6 +39,7 @@ fn every_config_passes_its_check_without_a_word_of_warning() {
 /// The feature that a config needs, and whether this program was built with it.
 fn feature_of(config: &Path) -> Option<(&'static str, bool)> {
     match config.file_name()?.to_str()? {
+        "podcast-http.toml" => Some(("http", cfg!(feature = "http"))),
         "podcast-kafka.toml" => Some(("kafka", cfg!(feature = "kafka"))),
         _ => None,
     }

@@ -7,10 +7,11 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("event", &[]),
     ("kafka", &["event"]),
-    ("ingest", &["event", "kafka"]),
+    ("ingest", &["event", "journal", "kafka"]),
+    ("journal", &[]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),

@@ -289,6 +289,12 @@ pub enum RunError {
     /// State needs sources that can be read again.
     #[error("source `{0}` cannot be read again, so the job cannot keep state; remove [state]")]
     NotRepeatable(String),
+    /// A partition that only the first process can read falls to another one.
+    #[error(
+        "source `{0}` can be read by the first process alone, and its partition falls to another one; \
+         let it come first in the config, or give each process more workers"
+    )]
+    OnlyFirstProcess(String),
     /// A source is to go on from a checkpoint only, and there is none.
     #[error(
         "source `{0}` begins at a checkpoint only, and the state has none; set `start` to \"earliest\", \"latest\" or a time"
@@ -351,6 +357,7 @@ impl RunError {
             RunError::Store(error) => error.is_refusal(),
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
+            | RunError::OnlyFirstProcess(_)
             | RunError::NoCheckpoint(_)
             | RunError::Snapshot(_)
             | RunError::MeshRefused(_)

@@ -399,6 +399,9 @@ impl Start {
     /// Opens a partition where it is to be read on.
     fn intake(&self, member: &Member, state: &SourceState, here: &Here) -> Result<Intake, RunError> {
         let source = member.source as usize;
+        if self.job.sources[source].kind.is_of_first_process() && here.worker >= here.threads {
+            return Err(RunError::OnlyFirstProcess(self.job.sources[source].name.clone()));
+        }
         let (position, watermark) = self.recovery.partition(state, self.job.watermark)?;
         let (spec, decode) = (&self.job.sources[source], &self.job.decode);
         let asleep = state.stage == Stage::Asleep;

@@ -1,6 +1,7 @@
 //! What stops a source. A record that does not fit is not among it: that is a value.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why a source cannot be read, or not be read on.
@@ -84,6 +85,51 @@ pub enum IngestError {
         /// The number asked for.
         partition: u32,
     },
+    /// A source that this build cannot read.
+    #[error("source `{name}` needs a program that is built with `--features {feature}`")]
+    NotBuilt {
+        /// The source in the config.
+        name: String,
+        /// What brings it.
+        feature: &'static str,
+    },
+    /// A file that a setting names cannot be used.
+    #[error("cannot use {}, `{setting}` of source `{name}`: {words}", path.display())]
+    Unusable {
+        /// Which setting.
+        setting: &'static str,
+        /// The source in the config.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        words: String,
+    },
+    /// Nobody can be listened to at an address.
+    #[error("source `{name}` cannot listen at {address}: {source}")]
+    Listen {
+        /// The source in the config.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The journal of a source cannot be read or written.
+    #[cfg(feature = "http")]
+    #[error("source `{name}`: {source}")]
+    Journal {
+        /// The source in the config.
+        name: String,
+        /// What is wrong.
+        source: journal::JournalError,
+    },
+    /// A journal is not the one that the state rests on.
+    #[error("the journal in {} is not the one that the state of this job belongs to", dir.display())]
+    OtherJournal {
+        /// Its directory.
+        dir: PathBuf,
+    },
     /// A setting that makes no sense.
     #[error("{setting} of {name} must be {must}")]
     Invalid {
@@ -93,14 +139,6 @@ pub enum IngestError {
         name: String,
         /// What it has to be.
         must: &'static str,
-    },
-    /// The program was built without this kind of source.
-    #[error("{name}: this program was built without the feature `{feature}`")]
-    NotBuilt {
-        /// The source, as messages call it.
-        name: String,
-        /// The feature of cargo that brings it.
-        feature: &'static str,
     },
     /// Whoever has the records has been away for too long.
     #[error("{name} cannot be reached: {words}")]
@@ -136,7 +174,16 @@ pub enum IngestError {
 impl IngestError {
     /// Whether the config or the state is refused (exit code 3), rather than that a run failed.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } | Self::Away { .. })
+        match self {
+            #[cfg(feature = "http")]
+            Self::Journal { source, .. } => source.is_refusal(),
+            Self::Read { .. }
+            | Self::Write(_)
+            | Self::Shrank { .. }
+            | Self::Listen { .. }
+            | Self::Away { .. } => false,
+            _ => true,
+        }
     }
 
     /// What to do about it, where that is more than to read the message.
@@ -160,6 +207,14 @@ impl IngestError {
             Self::Lost { .. } => Some(
                 "it is older than what is kept: nothing is skipped by itself. Keep records for longer than a job may \
                  be down; to go on without what is lost start afresh with an empty state directory and output",
+            ),
+            Self::OtherJournal { .. } => {
+                Some("put the directory back, or start afresh with an empty state directory and output")
+            }
+            #[cfg(feature = "http")]
+            Self::Journal { source, .. } if source.is_refusal() => Some(
+                "put the directory back as it was, or move it away and start afresh with an empty state directory \
+                 and output: what it holds is lost then",
             ),
             Self::NotRepeatable => Some("run without [state], or write the events to a file first"),
             _ => None,

@@ -8,6 +8,7 @@
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
 //! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`]. With the feature
 //!   `kafka` a real broker.
+//! - [`http`]: a client that posts what it is told.
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -26,6 +27,7 @@
 
 pub mod arrival;
 pub mod hosts;
+pub mod http;
 pub mod job;
 #[cfg(feature = "kafka")]
 pub mod kafka;

@@ -5,6 +5,7 @@
 
 mod file;
 mod generate;
+mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod position;
@@ -17,6 +18,7 @@ use event::{Decoded, Topic};
 use serde::{Deserialize, Serialize};
 
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
+pub use http::{Dedup, HttpLimits, HttpSpec, HttpTls, Token};
 pub use position::Position;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
@@ -82,6 +84,8 @@ pub enum SourceKind {
         /// Which of its messages.
         isolation: Isolation,
     },
+    /// What clients post. Never written anywhere: it holds secrets.
+    Http(Box<HttpSpec>),
 }
 
 /// Which messages of a topic are read.
@@ -101,7 +105,9 @@ impl SourceKind {
     /// Whether partitions may come while the job runs, and those that are there go.
     pub fn grows(&self) -> bool {
         match self {
-            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
+                false
+            }
             SourceKind::Kafka { .. } => true,
         }
     }
@@ -110,12 +116,17 @@ impl SourceKind {
     pub fn is_repeatable(&self) -> bool {
         !matches!(self, SourceKind::Stdin)
     }
+
+    /// Whether its partitions are on the first process's machine: what clients post to it lies on its disk.
+    pub fn is_of_first_process(&self) -> bool {
+        matches!(self, SourceKind::Http(_))
+    }
 }
 
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin` or `generate#lane`: as quarantine rows name it.
+    /// `FILE#lane`, `stdin`, `generate#lane` or `http:SOURCE`: as quarantine rows name it.
     pub id: String,
     /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
     /// else comes and goes.
@@ -221,7 +232,9 @@ pub trait Discovery: Send {
 /// If a setting makes no sense.
 pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
-        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => Ok(None),
+        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
+            Ok(None)
+        }
         #[cfg(feature = "kafka")]
         SourceKind::Kafka { topic, isolation } if spec.end == End::Never => {
             let reading = kafka::Reading::of(&spec.name, topic, *isolation);
@@ -256,7 +269,17 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
         }
         #[cfg(not(feature = "kafka"))]
         SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
+        #[cfg(feature = "http")]
+        SourceKind::Http(_) => Ok(http::partitions(spec)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => Err(not_built(spec, "http")),
     }
+}
+
+/// A source that this build cannot read.
+#[cfg(not(all(feature = "http", feature = "kafka")))]
+fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
+    IngestError::NotBuilt { name: spec.name.clone(), feature }
 }
 
 /// Opens a partition, to be read from `resume` on.
@@ -288,11 +311,9 @@ pub fn open(
         }
         #[cfg(not(feature = "kafka"))]
         SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
+        #[cfg(feature = "http")]
+        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder)?)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => Err(not_built(spec, "http")),
     }
-}
-
-/// The error of a source that this program was built without.
-#[cfg(not(feature = "kafka"))]
-fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
-    IngestError::NotBuilt { name: format!("source `{}`", spec.name), feature }
 }

@@ -33,6 +33,13 @@ pub(super) enum Origin {
         /// Where the partition ended at the job's first start.
         end: u64,
     },
+    /// A journal of what was posted.
+    Journal {
+        /// The number that no other journal has; `None` before it was first opened: then from its first line on.
+        identity: Option<u64>,
+        /// Where it ends for this job, if it does.
+        end: Option<u64>,
+    },
 }
 
 /// A file as it was at the job's first start.

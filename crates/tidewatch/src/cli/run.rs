@@ -357,7 +357,7 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
     }
     let sources = job.sources.iter().filter_map(|source| match &source.kind {
         SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
-        SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Kafka { .. } => None,
+        SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) | SourceKind::Kafka { .. } => None,
     });
     let sinks = job.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {

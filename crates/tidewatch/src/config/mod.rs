@@ -12,6 +12,7 @@ pub mod detection;
 pub mod diagnostic;
 pub mod duration;
 pub mod event;
+pub mod http;
 pub mod kafka;
 mod limits;
 pub mod mesh;

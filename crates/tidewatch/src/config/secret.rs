@@ -9,7 +9,7 @@ use alert::Secret;
 use super::diagnostic::{Code, Diagnostic};
 use super::section::{Reader, Section};
 use super::tree::Value;
-use super::value::{bad_value, filled_string};
+use super::value::{bad_value, filled_string, wrong_type};
 
 /// Why a value cannot be, in words that do not say it.
 type Check = fn(&str) -> Result<(), String>;
@@ -32,6 +32,32 @@ pub(super) fn secret(
     };
     let from = section.section(reader, key)?;
     secret_of_table(from, reader, key, help, check)
+}
+
+/// Reads `KEY = [{ env = "VARIABLE" }, { file = "FILE" }]`: secrets, none of which stands in the config.
+pub(super) fn secrets(
+    section: &mut Section,
+    reader: &mut Reader,
+    key: &'static str,
+    help: &str,
+    check: Check,
+) -> Vec<Secret> {
+    let path = section.path_of(key);
+    let Some(entry) = section.entry(key) else { return Vec::new() };
+    let nodes = match &entry.node.value {
+        Value::Array(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(&entry.node),
+    };
+    let mut secrets = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Value::Table(table) = &node.value else {
+            reader.report(wrong_type(node, "a list of `{ env = .. }` or `{ file = .. }`").with_help(help));
+            continue;
+        };
+        let from = Section::new(table, path.clone(), format!("`{path}`"), node.place.clone());
+        secrets.extend(secret_of_table(from, reader, key, help, check));
+    }
+    secrets
 }
 
 /// Reads the table `{ env = "VARIABLE" }` or `{ file = "FILE" }` under `key`.

@@ -8,6 +8,7 @@ use ingest::{End, Isolation, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
+use super::http::{Http, read_http};
 use super::kafka::read_topic;
 use super::place::Place;
 use super::section::{Reader, Section};
@@ -58,6 +59,8 @@ pub enum SourceKind {
         /// one, `"read_uncommitted"` everything. Default: `"read_committed"`.
         isolation: Isolation,
     },
+    /// `"http"`: events that clients post.
+    Http(Box<Http>),
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -88,11 +91,17 @@ enum Kind {
     File,
     Stdin,
     Generate,
+    Http,
     Kafka,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("kafka", Kind::Kafka)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdin", Kind::Stdin),
+    ("generate", Kind::Generate),
+    ("http", Kind::Http),
+    ("kafka", Kind::Kafka),
+];
 const ISOLATIONS: &[(&str, Isolation)] =
     &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
 const RATE_MAX: f64 = 1e9;
@@ -109,6 +118,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
                 (Start::Earliest, End::Latest)
             }
             Some(SourceKind::Kafka { .. }) => read_bounds(&mut section, reader),
+            Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
         };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
@@ -158,6 +168,7 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         }
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
+        Kind::Http => read_http(section, reader).map(|http| SourceKind::Http(Box::new(http))),
         Kind::Kafka => {
             let topic = read_topic(section, reader);
             let default = (Isolation::ReadCommitted, "\"read_committed\"");
@@ -206,6 +217,18 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
         ),
         anomalies: section.or(reader, "anomalies", (0.03, "0.03"), number(0.0..=1.0)),
     }
+}
+
+/// Where a journal begins and ends: of neither its end nor a time in it is known where it is.
+fn read_http_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
+    let (start, end) = read_bounds(section, reader);
+    let entry = section.entries().iter().find(|entry| entry.name == "start");
+    if let (Start::Latest | Start::At(_), Some(entry)) = (start, entry) {
+        let message = "a journal is read from its first line on";
+        let diagnostic = Diagnostic::new(Code::BadValue, entry.node.place.clone(), message);
+        reader.report(diagnostic.with_help("`start` of `http` is \"earliest\" or \"checkpoint\""));
+    }
+    (start, end)
 }
 
 const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];

@@ -27,6 +27,7 @@ pub(super) fn identity(
         source::SourceKind::Kafka { topic, isolation } => {
             format!("{} kafka {} {isolation:?}", source.name, topic.name)
         }
+        source::SourceKind::Http(_) => format!("{} http", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
     });
     // Only where there are any, so that other jobs are what they were.

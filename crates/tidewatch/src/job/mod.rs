@@ -96,7 +96,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let branches = branches.collect::<Option<Vec<_>>>()?;
     Some(Job {
         name: config.name.clone(),
-        sources: config.sources.iter().map(source_spec).collect(),
+        sources: config.sources.iter().map(|source| source_spec(source, config.state.is_some())).collect(),
         watermark: input::watermark(&config.time),
         idle_after: config.time.idle_partition_after,
         drift_max: config.time.max_drift.map(micros),
@@ -191,7 +191,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-fn source_spec(source: &source::Source) -> ingest::SourceSpec {
+fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
     use source::SourceKind;
     let kind = match &source.kind {
         SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
@@ -200,6 +200,7 @@ fn source_spec(source: &source::Source) -> ingest::SourceSpec {
         SourceKind::Kafka { topic, isolation } => {
             ingest::SourceKind::Kafka { topic: topic.clone(), isolation: *isolation }
         }
+        SourceKind::Http(http) => ingest::SourceKind::Http(Box::new(http.spec(has_state))),
     };
     ingest::SourceSpec {
         name: source.name.clone(),

@@ -2,6 +2,7 @@
 
 mod branches;
 mod diagnostics;
+mod http;
 mod jobs;
 mod mesh;
 mod overrides;
