@@ -7,18 +7,22 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("event", &[]),
     ("journal", &[]),
+    ("kafka", &["event"]),
     ("serve", &[]),
-    ("ingest", &["event", "journal", "serve"]),
+    ("ingest", &["event", "journal", "kafka", "serve"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),
-    ("alert", &["event"]),
+    ("alert", &["event", "kafka"]),
     ("checkpoint", &["event"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint"]),
-    ("tidewatch", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"]),
+    (
+        "tidewatch",
+        &["event", "kafka", "serve", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"],
+    ),
     ("testkit", &["event"]),
 ];
 

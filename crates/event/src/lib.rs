@@ -31,7 +31,9 @@ mod probe;
 mod quarantine;
 mod records;
 mod rows;
+mod secret;
 mod time;
+mod topic;
 
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
@@ -48,4 +50,6 @@ pub use probe::Probe;
 pub use quarantine::{Reason, Rejected};
 pub use records::{Decoded, Records, RejectedRecord};
 pub use rows::{Outcome, Rows, Span, Spans};
+pub use secret::Secret;
 pub use time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Watermark, Window};
+pub use topic::Topic;

@@ -126,6 +126,35 @@ pub enum IngestError {
         /// What it has to be.
         must: &'static str,
     },
+    /// Whoever has the records has been away for too long.
+    #[error("{name} cannot be reached: {words}")]
+    Away {
+        /// The source, as messages call it.
+        name: String,
+        /// What was said last.
+        words: String,
+    },
+    /// Whoever has the records does not let us in, or has no such stream.
+    #[error("{name} refuses: {words}")]
+    Refused {
+        /// The source, as messages call it.
+        name: String,
+        /// What it said.
+        words: String,
+    },
+    /// The records that are to be read next were removed.
+    #[error(
+        "partition {partition} no longer has the record with offset {offset}, which is to be read next{}",
+        oldest.map_or(String::new(), |oldest| format!("; the oldest one is {oldest}"))
+    )]
+    Lost {
+        /// The partition, by name.
+        partition: String,
+        /// Where it was to be read on.
+        offset: u64,
+        /// The oldest record that there still is, if that is known.
+        oldest: Option<u64>,
+    },
 }
 
 impl IngestError {
@@ -136,7 +165,7 @@ impl IngestError {
             Self::Journal { source, .. } => source.is_refusal(),
             #[cfg(feature = "http")]
             Self::Serve { source, .. } => source.is_refusal(),
-            Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } => false,
+            Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } | Self::Away { .. } => false,
             _ => true,
         }
     }
@@ -154,6 +183,15 @@ impl IngestError {
             Self::Setting { .. } | Self::Kind { .. } => {
                 Some("set it back, or start afresh with an empty state directory and output")
             }
+            Self::NotBuilt { .. } => Some("build it with `--features full`"),
+            Self::Away { .. } => Some("nothing is lost: the same command goes on"),
+            Self::Refused { .. } => {
+                Some("see that it is there under this name and that these credentials may read it")
+            }
+            Self::Lost { .. } => Some(
+                "it is older than what is kept: nothing is skipped by itself. Keep records for longer than a job may \
+                 be down; to go on without what is lost start afresh with an empty state directory and output",
+            ),
             Self::OtherJournal { .. } => {
                 Some("put the directory back, or start afresh with an empty state directory and output")
             }

@@ -6,7 +6,8 @@
 //! - [`workload`]: builds the generator, the reference and the limit of `tests/workload/`.
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
-//! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
+//! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`]. With the feature
+//!   `kafka` a real broker.
 //! - [`http`]: a client that posts what it is told.
 //! - [`receiver`]: a receiver of webhooks, which answers well or badly.
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
@@ -29,6 +30,8 @@ pub mod arrival;
 pub mod hosts;
 pub mod http;
 pub mod job;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod lanes;
 pub mod left_out;
 pub mod oracle;

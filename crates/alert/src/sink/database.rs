@@ -28,6 +28,14 @@ pub(super) trait Database: Send {
     /// Whether the table has rows of the job.
     fn has_rows(&mut self) -> Result<bool, Failure>;
 
+    /// The error of a start afresh where there are rows of the job.
+    fn not_empty(&self) -> SinkError;
+
+    /// Sees to it that the record stays although there is nothing to deliver.
+    fn keep(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// In one transaction: has the record judged, unless there is no judge; if there is something to write,
     /// inserts the rows whose names are not there yet, and writes the record. Returns once it is durable.
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure>;
@@ -67,7 +75,20 @@ impl Place {
         Place { sink: spec.name.clone(), job, table: table.clone(), generation }
     }
 
+    /// Which start of the job this is.
+    #[cfg(feature = "kafka")]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The error of a table that has rows of the job already.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn not_empty_error(&self, database: String) -> SinkError {
+        SinkError::TableNotEmpty { sink: self.sink.clone(), table: self.table.name.clone(), database }
+    }
+
     /// The error of a table that was made by somebody else.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn shape_error(&self, database: String, difference: String) -> SinkError {
         SinkError::TableShape {
             sink: self.sink.clone(),
@@ -109,11 +130,7 @@ struct DatabaseSink<D> {
 impl<D: Database> DatabaseSink<D> {
     /// Makes the table ours, which must have nothing of the job in it.
     fn begin(&mut self) -> Result<(), SinkError> {
-        let not_empty = SinkError::TableNotEmpty {
-            sink: self.place.sink.clone(),
-            table: self.place.table.name.clone(),
-            database: self.database.describe(),
-        };
+        let not_empty = self.database.not_empty();
         if self.attempt(Database::has_rows)? {
             return Err(not_empty);
         }
@@ -241,7 +258,7 @@ impl<D: Database> Sink for DatabaseSink<D> {
 
     fn deliver(&mut self, number: u32, lines: &[u8]) -> Result<(), SinkError> {
         if lines.is_empty() {
-            return Ok(());
+            return self.attempt(Database::keep);
         }
         let (generation, start) = (self.place.generation, self.length);
         self.transact(lines, |found| found.followed_by(generation, number, start, lines))?;

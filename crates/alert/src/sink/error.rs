@@ -138,6 +138,19 @@ pub enum SinkError {
         /// The database.
         database: String,
     },
+    /// A fresh job beside a topic that it was given lines before.
+    #[error(
+        "sink `{sink}`: topic `{topic}` was given lines of this job before, says group `{group}`, but it starts \
+         afresh"
+    )]
+    TopicNotEmpty {
+        /// Name of the sink.
+        sink: String,
+        /// The topic.
+        topic: String,
+        /// The group that keeps what was delivered.
+        group: String,
+    },
     /// The table was made by somebody else.
     #[error("sink `{sink}`: table `{table}` of {database} has another shape: {difference}")]
     TableShape {
@@ -294,6 +307,7 @@ impl SinkError {
             | SinkError::SecretFile { .. }
             | SinkError::NotBuilt { .. }
             | SinkError::TableNotEmpty { .. }
+            | SinkError::TopicNotEmpty { .. }
             | SinkError::TableShape { .. }
             | SinkError::Behind { .. }
             | SinkError::Ahead { .. }
@@ -358,6 +372,10 @@ impl SinkError {
                 "set another table or name of the job, or empty the table and delete its row of \
                  `tidewatch_delivered`; to go on with a job give its `state.dir`",
             ),
+            SinkError::TopicNotEmpty { .. } => Some(
+                "set another topic and `transactional_id`, or delete the group, after which lines may come twice; \
+                 to go on with a job give its `state.dir`",
+            ),
             SinkError::TableShape { .. } => Some("set another table, which is then made"),
             SinkError::Behind { .. } | SinkError::Ahead { .. } | SinkError::Foreign { .. } => Some(
                 "restore the database and `state.dir` as the job left them, or start the job afresh with \
@@ -374,7 +392,7 @@ impl SinkError {
                 "nothing is lost: the same command sends it again; to go on without such rows set \
                  `undelivered = \"FILE\"`",
             ),
-            SinkError::Refused { .. } => Some("see that the database is there and lets this user in"),
+            SinkError::Refused { .. } => Some("see that it is there and lets this user in"),
             SinkError::Longer { .. }
             | SinkError::BrokenPipe { .. }
             | SinkError::Io { .. }

@@ -5,12 +5,14 @@
 //! (`resume_exactly_once`). One file per kind of sink; what databases share is in `database`, `ledger`,
 //! `table` and `rows`.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod database;
 mod error;
 mod file;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kept;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -18,13 +20,14 @@ mod probe;
 mod receiver;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
+#[cfg(feature = "postgres")]
 mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stdout;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
-    expect(dead_code, reason = "the config knows tables, and nobody makes one")
+    allow(dead_code, reason = "the config knows tables, and nobody makes one")
 )]
 mod table;
 #[cfg(any(feature = "postgres", feature = "webhook"))]
@@ -36,6 +39,9 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+pub use event::Secret;
+use event::Topic;
+
 pub use error::SinkError;
 use file::FileSink;
 pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
@@ -43,7 +49,6 @@ pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
 pub use postgres::check_url;
 pub use probe::probe;
 pub use receiver::{CircuitSpec, Reach, Receiver};
-pub use secret::Secret;
 use stdout::StdoutSink;
 pub use table::{Shape, Table};
 #[cfg(feature = "webhook")]
@@ -93,6 +98,18 @@ pub enum SinkKind {
         /// What the rows are.
         shape: Shape,
     },
+    /// A topic of Apache Kafka.
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// The id of its transactions, and of the group that keeps what was delivered; without one
+        /// `tidewatch-JOB-SINK`.
+        transactional_id: Option<String>,
+        /// What the messages are.
+        shape: Shape,
+        /// How long brokers that are away are waited for.
+        retry_for: Duration,
+    },
 }
 
 impl SinkKind {
@@ -107,6 +124,7 @@ impl SinkKind {
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
             // A receiver may move, and its address be a secret.
             SinkKind::Webhook { .. } => "webhook".to_owned(),
+            SinkKind::Kafka { topic, .. } => format!("kafka topic {}", topic.name),
         }
     }
 }
@@ -269,7 +287,7 @@ pub fn resume_after_at_once(
 /// How a database or a webhook is opened.
 #[derive(Clone, Copy)]
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "kafka")),
     expect(dead_code, reason = "there is no database")
 )]
 enum Opening<'a> {
@@ -284,8 +302,8 @@ enum Opening<'a> {
 }
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "webhook")),
-    expect(unused_variables, reason = "there is neither a database nor a webhook")
+    not(any(feature = "sqlite", feature = "postgres", feature = "kafka", feature = "webhook")),
+    expect(unused_variables, reason = "there is neither a database nor a broker nor a webhook")
 )]
 fn open_other(
     spec: &SinkSpec,
@@ -305,6 +323,18 @@ fn open_other(
             let database = postgres::Postgres::new(place.clone(), url, ca.as_deref())?;
             database::open(database, place, opening)
         }
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka { topic, transactional_id, shape, retry_for } => {
+            let table = Table { name: topic.name.clone(), shape: shape.clone(), retry_for: *retry_for };
+            let place = database::Place::new(spec, deliverer, &table);
+            let id = transactional_id
+                .clone()
+                .unwrap_or_else(|| format!("tidewatch-{}-{}", deliverer.job, spec.name));
+            let id = (spec.mode == Mode::ExactlyOnce).then_some(id);
+            database::open(kafka::Kafka::new(place.clone(), topic, id), place, opening)
+        }
+        #[cfg(not(feature = "kafka"))]
+        SinkKind::Kafka { .. } => Err(not_built("kafka")),
         #[cfg(not(feature = "postgres"))]
         SinkKind::Postgres { .. } => Err(not_built("postgres")),
         #[cfg(feature = "webhook")]

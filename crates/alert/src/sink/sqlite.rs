@@ -95,6 +95,10 @@ impl Database for Sqlite {
         self.connection()?.query_row(&query, [job], |row| row.get(0)).map_err(failure)
     }
 
+    fn not_empty(&self) -> SinkError {
+        self.place.not_empty_error(self.describe())
+    }
+
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure> {
         let (place, insert) = (self.place.clone(), self.insert.clone());
         let transaction =

@@ -7,6 +7,8 @@ mod again;
 mod file;
 mod generate;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod position;
 mod probe;
 mod stdin;
@@ -14,7 +16,7 @@ mod stdin;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use event::Decoded;
+use event::{Decoded, Topic};
 use serde::{Deserialize, Serialize};
 
 pub use again::read_again;
@@ -26,7 +28,7 @@ pub use probe::probe;
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
 
 /// A source of the job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceSpec {
     /// Its name in the config.
     pub name: String,
@@ -66,7 +68,7 @@ pub enum End {
 }
 
 /// What a source reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SourceKind {
     /// A finite file of newline-delimited JSON, cut into lanes.
     File {
@@ -79,9 +81,25 @@ pub enum SourceKind {
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// A topic of Apache Kafka: its partitions, each message one record.
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// Which of its messages.
+        isolation: Isolation,
+    },
     /// What clients post. Never written anywhere: it holds secrets.
-    #[serde(skip)]
     Http(Box<HttpSpec>),
+}
+
+/// Which messages of a topic are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Those of transactions that were committed, and those without one.
+    #[default]
+    ReadCommitted,
+    /// All, those of transactions that were given up too.
+    ReadUncommitted,
 }
 
 impl SourceKind {
@@ -94,6 +112,7 @@ impl SourceKind {
             SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
                 false
             }
+            SourceKind::Kafka { .. } => true,
         }
     }
 
@@ -220,6 +239,13 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
         SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
             Ok(None)
         }
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } if spec.end == End::Never => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+            Ok(Some(Box::new(kafka::Lookup::while_running(&reading, spec.start)?)))
+        }
+        // What comes later was not there when the job was first started.
+        SourceKind::Kafka { .. } => Ok(None),
     }
 }
 
@@ -241,6 +267,12 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
             }])
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } => {
+            kafka::partitions(&kafka::Reading::of(&spec.name, topic, *isolation), spec.start)
+        }
+        #[cfg(not(feature = "kafka"))]
+        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
         #[cfg(feature = "http")]
         SourceKind::Http(_) => Ok(http::partitions(spec)),
         #[cfg(not(feature = "http"))]
@@ -249,7 +281,7 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
 }
 
 /// A source that this build cannot read.
-#[cfg(not(feature = "http"))]
+#[cfg(not(all(feature = "http", feature = "kafka")))]
 fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
     IngestError::NotBuilt { name: spec.name.clone(), feature }
 }
@@ -276,6 +308,13 @@ pub fn open(
         SourceKind::Generate(generate) => {
             Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder)?))
         }
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+            Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder)?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
         #[cfg(feature = "http")]
         SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder)?)),
         #[cfg(not(feature = "http"))]

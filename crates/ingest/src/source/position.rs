@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The place of the next record of a partition, and what identifies the bytes that it counts in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Bytes before the place where the next record is to be looked for. In a file all lanes count from its
-    /// start, so that this also tells how far one is ahead of another.
+    /// Bytes before the place where the next record is to be looked for, or the number that a stream gave it. In a
+    /// file all lanes count from its start, so that this also tells how far one is ahead of another.
     pub offset: u64,
     /// What is counted.
     pub(super) origin: Origin,
@@ -25,6 +25,13 @@ pub(super) enum Origin {
         index: u64,
         /// Hash of the settings that make the events what they are.
         settings: u64,
+    },
+    /// A partition of a topic of Apache Kafka.
+    Kafka {
+        /// What the cluster calls itself.
+        cluster: String,
+        /// Where the partition ended at the job's first start.
+        end: u64,
     },
     /// A journal of what was posted.
     Journal {

@@ -1,6 +1,7 @@
 //! Values that must not be shown: read from the environment, a file, or, where there is no other way, the
 //! config itself; and hidden wherever a line of the config is shown.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use alert::Secret;
@@ -59,7 +60,7 @@ pub(super) fn secret(
         });
     };
     let from = section.section(reader, key)?;
-    named_secret(from, reader, key, help, check)
+    secret_of_table(from, reader, key, help, check)
 }
 
 /// Reads `KEY = [{ env = "VARIABLE" }, { file = "FILE" }]`: secrets, none of which stands in the config.
@@ -83,16 +84,16 @@ pub(super) fn secrets(
             continue;
         };
         let from = Section::new(table, path.clone(), format!("`{path}`"), node.place.clone());
-        secrets.extend(named_secret(from, reader, key, help, check));
+        secrets.extend(secret_of_table(from, reader, key, help, check));
     }
     secrets
 }
 
-/// Reads `{ env = "VARIABLE" }` or `{ file = "FILE" }`.
-fn named_secret(
+/// Reads the table `{ env = "VARIABLE" }` or `{ file = "FILE" }` under `key`.
+pub(super) fn secret_of_table(
     mut from: Section,
     reader: &mut Reader,
-    key: &'static str,
+    key: &str,
     help: &str,
     check: Check,
 ) -> Option<Secret> {
@@ -118,8 +119,8 @@ fn named_secret(
     variable.map(Secret::Text).or(file.map(|path| Secret::File(PathBuf::from(path))))
 }
 
-/// The same text with a star for each character of a password: of `://user:PASSWORD@`, of `password=PASSWORD`, of
-/// `secret = "SECRET"` and `token = "TOKEN"`, and of `https://host/PATH`. Nothing moves, so that what is underlined stays under its word.
+/// The same text with a star for each character of a password: of `://user:PASSWORD@`, of `https://host/PATH`, and of
+/// the values of settings that are secrets. Nothing moves, so that what is underlined stays under its word.
 pub(super) fn hidden(text: &str) -> String {
     let mut out: Vec<char> = text.chars().collect();
     let find = |out: &[char], from: usize, pattern: &str| {
@@ -150,13 +151,15 @@ pub(super) fn hidden(text: &str) -> String {
         }
         at = start;
     }
-    at = 0;
-    while let Some(start) = find(&out, at, "password=") {
-        let end = end_of(&out, start, &['"', '\'', '`', '&']);
-        out[start..end].fill('*');
-        at = start;
+    for name in SECRETS {
+        at = 0;
+        while let Some(end) = find(&out, at, name) {
+            at = end;
+            if let Some(value) = value_after(&out, end) {
+                out[value].fill('*');
+            }
+        }
     }
-    ["secret", "token"].iter().for_each(|key| hide_value(&mut out, key));
     out.into_iter().collect()
 }
 
@@ -164,31 +167,35 @@ fn ends_with(text: &[char], end: &str) -> bool {
     text.iter().rev().copied().take(end.len()).eq(end.chars().rev())
 }
 
-/// Stars the text that a key is set to, as in `key = "TEXT"` and `sink.x.key=TEXT`.
-fn hide_value(out: &mut [char], key: &str) {
-    let key: Vec<char> = key.chars().collect();
-    for at in 0..out.len() {
-        let is_key = out[at..].starts_with(&key) && (at == 0 || !out[at - 1].is_alphanumeric());
-        let is_blank = |c: &&char| **c == ' ';
-        let mut next = at + key.len();
-        if !is_key {
-            continue;
-        }
-        next += out[next..].iter().take_while(is_blank).count();
-        if out.get(next) != Some(&'=') {
-            continue;
-        }
-        next += 1;
-        next += out[next..].iter().take_while(is_blank).count();
-        let quote = out.get(next).copied().filter(|c| matches!(c, '"' | '\''));
-        next += usize::from(quote.is_some());
-        // A table names a variable or a file, which is no secret.
-        if out.get(next) != Some(&'{') {
-            let ends = |c: &char| quote.map_or(c.is_whitespace(), |quote| *c == quote);
-            let end = out[next..].iter().position(ends).map_or(out.len(), |end| next + end);
-            out[next..end].fill('*');
-        }
+/// Where the value stands that follows a name: `NAME=VALUE`, `"..NAME" = "VALUE"`. A table says only where the value is.
+fn value_after(text: &[char], name: usize) -> Option<Range<usize>> {
+    let is_quote = |at: usize| text.get(at).is_some_and(|c| matches!(c, '"' | '\'' | '`'));
+    let blank_end = |at: usize| at + text[at..].iter().take_while(|c| **c == ' ').count();
+    let equals = blank_end(if is_quote(name) { name + 1 } else { name });
+    if text.get(equals) != Some(&'=') {
+        return None;
     }
+    let start = blank_end(equals + 1);
+    let (start, length) = match text.get(start)? {
+        '{' => return None,
+        quote if is_quote(start) => {
+            let inside = &text[start + 1..];
+            (start + 1, inside.iter().position(|c| c == quote || *c == '\n'))
+        }
+        _ => {
+            let ends = |c: &char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '&');
+            (start, text[start..].iter().position(ends))
+        }
+    };
+    Some(start..length.map_or(text.len(), |length| start + length))
+}
+
+/// How the names of settings end whose values are secrets.
+const SECRETS: [&str; 5] = ["password", "secret", "token", "key.pem", "jaas.config"];
+
+/// Whether the value of a setting of that name is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    SECRETS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -202,6 +209,10 @@ mod tests {
         check("postgres://u:a@b/c:é@h,i/d", "postgres://u:*******@h,i/d");
         check("postgres://h/d?user=u&password=pw&x=1", "postgres://h/d?user=u&password=**&x=1");
         check("x://u@h and y://v:p@h", "x://u@h and y://v:*@h");
+        check(r#"{ "sasl.password" = "a b&", x = "y" }"#, r#"{ "sasl.password" = "****", x = "y" }"#);
+        check(r#"a."ssl.key.password"=pw"#, r#"a."ssl.key.password"=**"#);
+        check(r#""sasl.password" = { env = "PW" }"#, r#""sasl.password" = { env = "PW" }"#);
+        check("password = 'open", "password = '****");
         check("size = \"10m\"", "size = \"10m\"");
         check(r#"secret = "whsec_a b" # x"#, r#"secret = "*********" # x"#);
         check("--set sink.hook.token=t0ken next", "--set sink.hook.token=***** next");

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingest::{End, Start};
+use event::Topic;
+use ingest::{End, Isolation, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
 use super::http::{Http, check_shared, read_http};
+use super::kafka::read_topic;
 use super::place::Place;
 use super::section::{Reader, Section};
+use super::target::not_built;
 use super::tree::Value;
 use super::value::{bad_value, duration, filled_string, integer, number, one_of, string};
 
@@ -48,6 +51,14 @@ pub enum SourceKind {
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
+    /// `"kafka"`: a topic of Apache Kafka, each message one record of JSON.
+    Kafka {
+        /// `brokers`, `topic` and `options`: where it is, and how to get in.
+        topic: Topic,
+        /// `isolation`: `"read_committed"` reads only what transactions have committed and what was written without
+        /// one, `"read_uncommitted"` everything. Default: `"read_committed"`.
+        isolation: Isolation,
+    },
     /// `"http"`: events that clients post.
     Http(Box<Http>),
 }
@@ -81,10 +92,18 @@ enum Kind {
     Stdin,
     Generate,
     Http,
+    Kafka,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("http", Kind::Http)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdin", Kind::Stdin),
+    ("generate", Kind::Generate),
+    ("http", Kind::Http),
+    ("kafka", Kind::Kafka),
+];
+const ISOLATIONS: &[(&str, Isolation)] =
+    &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -98,6 +117,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
                 (Start::Earliest, End::Latest)
             }
+            Some(SourceKind::Kafka { .. }) => read_bounds(&mut section, reader),
             Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
         };
         let default = match kind {
@@ -140,6 +160,7 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             one_of(KINDS),
         )?,
     };
+    check_built(kind, section, reader);
     match kind {
         Kind::File => {
             let path = section.required(reader, "path", "add `path = \"FILE\"`", filled_string);
@@ -149,6 +170,23 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
         Kind::Http => read_http(section, reader).map(|http| SourceKind::Http(Box::new(http))),
+        Kind::Kafka => {
+            let topic = read_topic(section, reader);
+            let default = (Isolation::ReadCommitted, "\"read_committed\"");
+            let isolation = section.or(reader, "isolation", default, one_of(ISOLATIONS));
+            topic.map(|topic| SourceKind::Kafka { topic, isolation })
+        }
+    }
+}
+
+/// A connector that is heavy to build is a feature of cargo.
+fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
+    let feature = match kind {
+        Kind::Kafka if !cfg!(feature = "kafka") => "kafka",
+        _ => return,
+    };
+    if let Some(entry) = section.entry("type") {
+        reader.report(not_built(feature, entry.node.place.clone()));
     }
 }
 

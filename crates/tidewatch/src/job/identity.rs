@@ -23,6 +23,10 @@ pub(super) fn identity(
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
         source::SourceKind::Stdin => format!("{} stdin", source.name),
+        // Which of its brokers are named is free, and so are the credentials.
+        source::SourceKind::Kafka { topic, isolation } => {
+            format!("{} kafka {} {isolation:?}", source.name, topic.name)
+        }
         source::SourceKind::Http(_) => format!("{} http", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
     });

@@ -199,6 +199,9 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
         SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
+        SourceKind::Kafka { topic, isolation } => {
+            ingest::SourceKind::Kafka { topic: topic.clone(), isolation: *isolation }
+        }
         SourceKind::Http(http) => ingest::SourceKind::Http(Box::new(http.spec(has_state))),
     };
     ingest::SourceSpec {

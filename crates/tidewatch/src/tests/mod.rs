@@ -9,6 +9,7 @@ mod overrides;
 mod sinks;
 mod state;
 mod time;
+mod topics;
 mod typos;
 mod webhook;
 

@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
+use super::secret::reveal;
 use super::table::{Column, Kind, LEDGER, quoted_list};
 use super::{Quarantined, Secret, SinkError};
 pub use connection::check_url;
@@ -39,7 +40,7 @@ impl Postgres {
             let database = "the PostgreSQL server".to_owned();
             SinkError::Refused { sink: place.sink.clone(), database, words }
         };
-        let config = parse(&url.reveal(&place.sink)?).map_err(refused)?;
+        let config = parse(&reveal(url, &place.sink)?).map_err(refused)?;
         let tls = tls::connector(config.get_ssl_mode(), ca).map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| refused(error.to_string()))?;
@@ -96,6 +97,10 @@ impl Database for Postgres {
             let query = format!("SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE {of_job})", table.name);
             Ok(within(connection.client.query_one(&query, &[job])).await?.get(0))
         })
+    }
+
+    fn not_empty(&self) -> SinkError {
+        self.place.not_empty_error(self.describe())
     }
 
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use crate::recovery::recovery;
 use crate::slices::{sparse, windows};
 
 /// The groups, in the order in which they run.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: &[&str] = &[
     "reference",
     "session",
     "count",
@@ -28,6 +28,9 @@ pub(crate) const NAMES: [&str; 12] = [
     "checkpoint",
     "recovery",
     "start",
+    // Built and run only where it is asked for.
+    #[cfg(feature = "kafka")]
+    "kafka",
 ];
 
 /// Runs one of [`NAMES`].
@@ -45,6 +48,8 @@ pub(crate) fn run(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()
         "checkpoint" => checkpoint(bench, figures),
         "recovery" => recovery(bench, figures),
         "start" => start(bench, figures),
+        #[cfg(feature = "kafka")]
+        "kafka" => crate::kafka::kafka(bench, figures),
         other => Err(format!("no figures {other}").into()),
     }
 }

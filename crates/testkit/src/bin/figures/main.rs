@@ -8,6 +8,8 @@
 mod bench;
 mod figure;
 mod groups;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod limits;
 mod recovery;
 mod slices;
