@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::source::KinesisError;
+
 /// Why a source cannot be read, or not be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -94,12 +96,19 @@ pub enum IngestError {
         /// What it has to be.
         must: &'static str,
     },
+    /// A stream of Amazon Kinesis.
+    #[error(transparent)]
+    Kinesis(#[from] KinesisError),
 }
 
 impl IngestError {
     /// Whether the config or the state is refused (exit code 3), rather than that a run failed.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write(_) | Self::Shrank { .. })
+        match self {
+            Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } => false,
+            Self::Kinesis(error) => error.is_refusal(),
+            _ => true,
+        }
     }
 
     /// What to do about it, where that is more than to read the message.
@@ -116,6 +125,7 @@ impl IngestError {
                 Some("set it back, or start afresh with an empty state directory and output")
             }
             Self::NotRepeatable => Some("run without [state], or write the events to a file first"),
+            Self::Kinesis(error) => Some(error.hint()),
             _ => None,
         }
     }

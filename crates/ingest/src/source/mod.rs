@@ -5,6 +5,7 @@
 
 mod file;
 mod generate;
+mod kinesis;
 mod position;
 mod stdin;
 
@@ -15,6 +16,7 @@ use event::Decoded;
 use serde::{Deserialize, Serialize};
 
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
+pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
 pub use position::Position;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
@@ -73,6 +75,8 @@ pub enum SourceKind {
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// A stream of Amazon Kinesis; a partition is a shard.
+    Kinesis(KinesisSpec),
 }
 
 impl SourceKind {
@@ -88,7 +92,7 @@ impl SourceKind {
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin` or `generate#lane`: as quarantine rows name it.
+    /// `FILE#lane`, `stdin`, `generate#lane` or the id of a shard: as quarantine rows name it.
     pub id: String,
     /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
     /// else comes and goes.
@@ -195,6 +199,7 @@ pub trait Discovery: Send {
 pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
         SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => Ok(None),
+        SourceKind::Kinesis(kinesis) => kinesis::discovery(spec, kinesis),
     }
 }
 
@@ -216,6 +221,7 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
             }])
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
+        SourceKind::Kinesis(kinesis) => kinesis::partitions(spec, kinesis),
     }
 }
 
@@ -241,5 +247,6 @@ pub fn open(
         SourceKind::Generate(generate) => {
             Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder)?))
         }
+        SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder),
     }
 }
