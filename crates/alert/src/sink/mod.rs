@@ -9,6 +9,7 @@
 mod database;
 mod error;
 mod file;
+mod kinesis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod ledger;
 #[cfg(feature = "postgres")]
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 pub use error::SinkError;
 use file::FileSink;
+pub use kinesis::KinesisTarget;
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
 pub use secret::Secret;
@@ -74,6 +76,13 @@ pub enum SinkKind {
         /// The table.
         table: Table,
     },
+    /// A stream of Amazon Kinesis, which gets each row at least once.
+    Kinesis {
+        /// The stream.
+        target: KinesisTarget,
+        /// What the rows are.
+        shape: Shape,
+    },
 }
 
 impl SinkKind {
@@ -86,6 +95,7 @@ impl SinkKind {
             SinkKind::File { path } => plain(path).display().to_string(),
             SinkKind::Sqlite { path, table } => format!("{} {table}", plain(path).display()),
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
+            SinkKind::Kinesis { target, .. } => format!("kinesis {}", target.stream),
         }
     }
 }
@@ -174,6 +184,7 @@ pub fn open_fresh(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink
     match (&spec.kind, spec.mode) {
         (SinkKind::Stdout, _) => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         (SinkKind::File { path }, _) => Ok(Box::new(FileSink::open_fresh(&spec.name, path)?)),
+        (SinkKind::Kinesis { target, shape }, _) => kinesis::open(&spec.name, target, shape),
         // Rows have names: a row that is there already is no harm.
         (_, Mode::AtOnce) => open_database(spec, deliverer, Opening::AtOnce),
         (_, Mode::ExactlyOnce) => open_database(spec, deliverer, Opening::Fresh),
@@ -202,6 +213,7 @@ pub fn resume_exactly_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume(&spec.name, path, deliveries)?)),
+        SinkKind::Kinesis { target, shape } => kinesis::resume(&spec.name, target, shape, deliveries),
         _ => open_database(spec, deliverer, Opening::Resume(deliveries)),
     }
 }
@@ -214,6 +226,7 @@ pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn 
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_at_once(&spec.name, path)?)),
+        SinkKind::Kinesis { target, shape } => kinesis::open(&spec.name, target, shape),
         _ => open_database(spec, deliverer, Opening::AtOnce),
     }
 }
@@ -232,6 +245,7 @@ pub fn resume_after_at_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_after_at_once(&spec.name, path)?)),
+        SinkKind::Kinesis { target, shape } => kinesis::open(&spec.name, target, shape),
         _ => open_database(spec, deliverer, Opening::AfterAtOnce(last)),
     }
 }

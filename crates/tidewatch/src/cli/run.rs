@@ -357,13 +357,13 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
     }
     let sources = job.sources.iter().filter_map(|source| match &source.kind {
         SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
-        SourceKind::Stdin | SourceKind::Generate(_) => None,
+        SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Kinesis(_) => None,
     });
     let sinks = job.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {
             Some((path.as_path(), format!("the output of sink `{}`", sink.name)))
         }
-        SinkKind::Stdout | SinkKind::Postgres { .. } => None,
+        SinkKind::Stdout | SinkKind::Postgres { .. } | SinkKind::Kinesis { .. } => None,
     });
     let mut files = sources.chain(sinks).chain([(config, "the config".to_owned())]);
     let (_, whose) = files.find(|(file, _)| is_same_file(file, path))?;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingest::{End, Start};
+use ingest::{End, KinesisSpec, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
+use super::kinesis;
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::tree::Value;
@@ -47,6 +48,8 @@ pub enum SourceKind {
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
+    /// `"kinesis"`: a stream of Amazon Kinesis, a partition for each shard.
+    Kinesis(KinesisSpec),
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -77,9 +80,15 @@ enum Kind {
     File,
     Stdin,
     Generate,
+    Kinesis,
 }
 
-const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdin", Kind::Stdin),
+    ("generate", Kind::Generate),
+    ("kinesis", Kind::Kinesis),
+];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -93,6 +102,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
                 (Start::Earliest, End::Latest)
             }
+            Some(SourceKind::Kinesis(_)) => read_bounds(&mut section, reader),
         };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
@@ -141,6 +151,10 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         }
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
+        Kind::Kinesis => {
+            kinesis::check_built(section, reader);
+            kinesis::read_source(section, reader).map(SourceKind::Kinesis)
+        }
     }
 }
 
@@ -177,7 +191,6 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
 const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
 
 /// Where a stream begins and ends.
-#[allow(dead_code, reason = "no source of this build is a stream")]
 fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
     let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
         let text = match &node.value {

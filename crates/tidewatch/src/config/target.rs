@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alert::{Secret, Table};
+use alert::{KinesisTarget, Secret, Table};
 
 use super::diagnostic::{Code, Diagnostic};
+use super::kinesis;
 use super::secret::secret;
 use super::section::{Reader, Section};
 use super::value::{bad_value, duration, filled_string, one_of};
@@ -36,6 +37,8 @@ pub enum Target {
         /// The table.
         table: TableOptions,
     },
+    /// `"kinesis"`: a stream of Amazon Kinesis, which gets a record for each row.
+    Kinesis(KinesisTarget),
 }
 
 /// What all databases have.
@@ -54,10 +57,16 @@ enum Kind {
     Stdout,
     Sqlite,
     Postgres,
+    Kinesis,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("file", Kind::File), ("stdout", Kind::Stdout), ("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdout", Kind::Stdout),
+    ("sqlite", Kind::Sqlite),
+    ("postgres", Kind::Postgres),
+    ("kinesis", Kind::Kinesis),
+];
 
 const URL_HELP: &str = "write `url = { env = \"DATABASE_URL\" }`, a `postgres://user@host/database`";
 
@@ -87,6 +96,10 @@ pub(super) fn read_target(name: &str, section: &mut Section, reader: &mut Reader
             let ca = section.optional(reader, "ca", filled_string).map(PathBuf::from);
             let table = read_table(name, section, reader);
             Some(Target::Postgres { url: url?, ca, table: table? })
+        }
+        Kind::Kinesis => {
+            kinesis::check_built(section, reader);
+            kinesis::read_target(section, reader).map(Target::Kinesis)
         }
     }
 }

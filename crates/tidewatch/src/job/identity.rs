@@ -24,6 +24,7 @@ pub(super) fn identity(
         source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
         source::SourceKind::Stdin => format!("{} stdin", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
+        source::SourceKind::Kinesis(kinesis) => format!("{} kinesis {}", source.name, kinesis.stream),
     });
     // Only where there are any, so that other jobs are what they were.
     let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));

@@ -197,6 +197,7 @@ fn source_spec(source: &source::Source) -> ingest::SourceSpec {
         SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
+        SourceKind::Kinesis(kinesis) => ingest::SourceKind::Kinesis(kinesis.clone()),
     };
     ingest::SourceSpec {
         name: source.name.clone(),

@@ -170,6 +170,7 @@ fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec 
         Target::Postgres { url, ca, table: options } => {
             SinkKind::Postgres { url: url.clone(), ca: ca.clone(), table: table(options) }
         }
+        Target::Kinesis(target) => SinkKind::Kinesis { target: target.clone(), shape },
     };
     let mode = match mode {
         Mode::ExactlyOnce => alert::Mode::ExactlyOnce,
@@ -191,6 +192,8 @@ impl<'a> Output<'a> {
     fn of(target: &'a Target) -> Option<Self> {
         match target {
             Target::Stdout => None,
+            // Records of several writers may mix in it.
+            Target::Kinesis(_) => None,
             // Lines of several writers may mix in it.
             Target::File(path) if is_device_or_pipe(path) => None,
             Target::File(path) => Some(Output::File(path)),
