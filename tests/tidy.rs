@@ -7,13 +7,14 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("event", &[]),
-    ("ingest", &["event"]),
+    ("aws", &[]),
+    ("ingest", &["event", "aws"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),
-    ("alert", &["event"]),
+    ("alert", &["event", "aws"]),
     ("checkpoint", &["event"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint"]),
     ("tidewatch", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"]),

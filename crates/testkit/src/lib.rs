@@ -6,7 +6,7 @@
 //! - [`workload`]: builds the generator, the reference and the limit of `tests/workload/`.
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
-//! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
+//! - [`postgres`], [`s3`], [`ssh`], [`kinesis`]: a real database server, object store, SSH server, streams; [`served`].
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -26,6 +26,7 @@
 pub mod arrival;
 pub mod hosts;
 pub mod job;
+pub mod kinesis;
 pub mod lanes;
 pub mod left_out;
 pub mod oracle;

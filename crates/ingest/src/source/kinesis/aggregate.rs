@@ -61,6 +61,16 @@ impl Aggregate {
     }
 }
 
+/// An aggregate of these records.
+#[cfg(test)]
+pub(super) fn packed(records: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let records = records.map(|data| Packed { partition_key: 0, explicit_hash_key: None, data }).collect();
+    let aggregate =
+        Aggregate { partition_keys: vec!["any".to_owned()], explicit_hash_keys: Vec::new(), records };
+    let message = aggregate.encode_to_vec();
+    [&MAGIC, message.as_slice(), Md5::digest(&message).as_slice()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
