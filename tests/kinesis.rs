@@ -327,3 +327,104 @@ fn a_stream_that_is_not_there_is_refused_as_a_sink() {
     let refused = run(&writing(folder.path(), &file, kinesis.address(), "nowhere")).expect_code(3);
     assert!(refused.stderr.contains("the stream nowhere of Kinesis refuses"), "{}", refused.stderr);
 }
+
+/// Events by time, each with the hash key of its user; nothing of them is late.
+fn by_user(folder: &Path, events: u64) -> (Vec<Entry>, Vec<u8>) {
+    let file = folder.join("by-user.ndjson");
+    generate(events, 40, 12, &["--low-frac", "0.2"], &file);
+    let bytes = std::fs::read(&file).expect("events");
+    let entry = |line: &[u8]| {
+        let json: serde_json::Value = serde_json::from_slice(line).expect("an event");
+        let user: u128 = json["user_id"].as_str().and_then(|user| user.rsplit('-').next()?.parse().ok()).expect("a user");
+        Entry { hash_key: user * (u128::MAX / 40), data: line.trim_ascii_end().to_vec() }
+    };
+    (bytes.split_inclusive(|&byte| byte == b'\n').map(entry).collect(), bytes)
+}
+
+/// Puts events while shards are split and merged: two shards, then four, then two of these and their neighbours merged.
+fn put_and_reshard(kinesis: &Kinesis, stream: &str, entries: &[Entry], mut between: impl FnMut(usize)) {
+    let thirds: Vec<&[Entry]> = entries.chunks(entries.len().div_ceil(3)).collect();
+    kinesis.put(stream, thirds[0]);
+    between(1);
+    for shard in kinesis.shards(stream).iter().filter(|shard| shard.is_open) {
+        kinesis.split(stream, shard);
+    }
+    kinesis.put(stream, thirds[1]);
+    between(2);
+    let mut open: Vec<_> = kinesis.shards(stream).into_iter().filter(|shard| shard.is_open).collect();
+    open.sort_by_key(|shard| shard.first_key);
+    // The middle two are children of different shards.
+    kinesis.merge(stream, &open[1], &open[2]);
+    kinesis.put(stream, thirds[2]);
+    between(3);
+}
+
+#[test]
+fn shards_that_were_split_and_merged_are_read_after_those_that_they_go_on_from() {
+    let Some(servers) = servers() else { return };
+    let (kinesis, folder) = (servers.kinesalite(), tempfile::tempdir().expect("a folder"));
+    let (entries, bytes) = by_user(folder.path(), 6_000);
+    let expected = Podcast { lanes: 1, ..Podcast::default() }.expect(&bytes);
+    assert!(expected.late == 0 && !expected.alerts.is_empty());
+    kinesis.create("resharded", 2);
+    put_and_reshard(&kinesis, "resharded", &entries, |_| {});
+    assert_eq!(kinesis.shards("resharded").len(), 7);
+    let input = Input { shards: Vec::new(), expected };
+    for workers in [1, 3] {
+        let job = job(&folder.path().join(format!("{workers}")), kinesis.address(), "resharded").workers(workers);
+        run(&job).expect_code(0);
+        input.check(&job, &format!("{workers} workers"));
+    }
+    let paced = job(&folder.path().join("killed"), kinesis.address(), "resharded").set("source.events.rate", 2_000);
+    let mut random = Random::new(seed(71));
+    for kill in 0..5 {
+        let running = with_credentials(paced.clone().workers(1 + kill % 3).invocation()).start();
+        std::thread::sleep(Duration::from_millis(400 + random.below(1_000)));
+        running.kill();
+        assert!(input.expected.alerts.as_bytes().starts_with(&paced.alerts()), "kill {kill}: not a prefix");
+    }
+    let job = paced.set("source.events.rate", 0).processes(2);
+    run(&job).expect_code(0);
+    input.check(&job, "at last");
+}
+
+#[test]
+fn shards_that_come_while_the_job_runs_or_is_down_are_found_and_nothing_of_them_is_lost() {
+    let Some(servers) = servers() else { return };
+    let (kinesis, folder) = (servers.kinesalite(), tempfile::tempdir().expect("a folder"));
+    let (entries, bytes) = by_user(folder.path(), 6_000);
+    // An hour later something comes into every shard, so that all windows before it close.
+    let last = workload_time(bytes.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().expect("a line"));
+    let later = last.expect("a time") + 3_600_000;
+    let expected = Podcast { lanes: 1, ..Podcast::default() }.expect(&bytes).alerts;
+    kinesis.create("live", 2);
+    let job = job(folder.path(), kinesis.address(), "live").set("source.events.end", "never");
+    let start = |workers: usize| Some(with_credentials(job.clone().workers(workers).invocation()).start());
+    let mut running = start(1);
+    let mut seen = 0;
+    put_and_reshard(&kinesis, "live", &entries, |third| {
+        eventually("more alerts", SOON, || (job.alerts().len() > seen).then_some(()));
+        seen = job.alerts().len();
+        assert!(expected.as_bytes().starts_with(&job.alerts()), "third {third}: not a prefix of the answer");
+        match third {
+            // It is down while shards are merged,
+            2 => running.take().expect("it runs").kill(),
+            // and killed again behind that.
+            3 => start(3).expect("it starts").kill(),
+            _ => return,
+        };
+        running = (third == 3).then(|| start(2)).flatten();
+    });
+    let open = kinesis.shards("live").into_iter().filter(|shard| shard.is_open);
+    let flush = open.enumerate().map(|(number, shard)| {
+        let line = format!("{{\"user_id\":\"later-{number}\",\"event_type\":\"listen\",\"ts\":{later},\"duration_s\":1.0}}");
+        Entry { hash_key: shard.first_key, data: line.into_bytes() }
+    });
+    kinesis.put("live", &flush.collect::<Vec<_>>());
+    eventually("all alerts", SOON, || (job.alerts().len() >= expected.len()).then_some(()));
+    assert!(job.alerts() == expected.as_bytes(), "other alerts than the oracle");
+    let running = running.expect("it runs");
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+    assert_eq!(job.report()["late"], 0);
+}
