@@ -231,6 +231,17 @@ fn a_running_job_goes_on_with_other_numbers_of_workers_and_tells_the_pause() {
             status["bytes_per_key"].as_u64().map(|bytes| (status["keys"].as_u64(), bytes))
         });
         assert!(held.0 > Some(0) && held.1 > 8 && held.1 < 100_000, "{held:?}");
+        let lag = eventually("partitions are read", SOON, || {
+            let status = job.ask(&["ctl", "status"]);
+            let partitions = status["partitions"].as_array().cloned().unwrap_or_default();
+            partitions
+                .iter()
+                .map(|read| read["lag_bytes"].as_u64())
+                .sum::<Option<u64>>()
+                .filter(|lag| *lag > 0)
+        });
+        let length = std::fs::metadata(&input.file).expect("the input").len();
+        assert!(lag < length, "{lag} of {length} bytes are left");
         std::thread::sleep(Duration::from_millis(300));
     }
     for (workers, code) in [("0", 2), ("x", 2)] {

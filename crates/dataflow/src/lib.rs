@@ -30,8 +30,10 @@ mod graph;
 mod held;
 mod intake;
 mod job;
+mod member;
 mod mesh;
 mod message;
+mod nursery;
 mod operators;
 mod pace;
 mod panics;
@@ -39,6 +41,7 @@ mod plant;
 mod recovery;
 mod route;
 mod run;
+mod scout;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod sleep;
@@ -51,11 +54,12 @@ mod world;
 
 pub use branch::Branch;
 pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
+pub use ingest::Lag;
 pub use job::{Beginning, Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
 pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
 pub use run::{Port, listen, run};
 pub use space::once_there_is_space;
-pub use vitals::{Beat, HeldState, Vitals};
+pub use vitals::{Beat, HeldState, ReadPartition, Vitals};
 
 /// Shards of a job that does not say how many.
 pub const SHARDS: u32 = 1024;

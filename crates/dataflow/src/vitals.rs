@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ingest::Lag;
+use serde::{Deserialize, Serialize};
+
 /// Signs of life of a process.
 #[derive(Debug, Default)]
 pub struct Vitals {
@@ -23,6 +26,21 @@ pub struct Vitals {
     committed: AtomicU64,
     /// What the windows of each worker hold.
     held: Mutex<BTreeMap<usize, HeldState>>,
+    /// The partitions that each worker reads.
+    partitions: Mutex<BTreeMap<usize, Vec<ReadPartition>>>,
+}
+
+/// A partition as its worker reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPartition {
+    /// Its name.
+    pub partition: String,
+    /// How far event time has come in it, in microseconds since 1970; `None` before its first record.
+    pub watermark: Option<i64>,
+    /// Whether nothing has come for so long that the others go on without it.
+    pub asleep: bool,
+    /// How far it is behind the end of what there is, if its source knows.
+    pub lag: Option<Lag>,
 }
 
 /// What windows hold.
@@ -100,6 +118,16 @@ impl Vitals {
 
     pub(crate) fn holds(&self, worker: usize, held: HeldState) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, held);
+    }
+
+    /// The partitions that this process reads and that are not at their end, as of about a second ago.
+    pub fn partitions(&self) -> Vec<ReadPartition> {
+        let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        partitions.values().flatten().cloned().collect()
+    }
+
+    pub(crate) fn reads(&self, worker: usize, partitions: Vec<ReadPartition>) {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, partitions);
     }
 
     /// When the last worker began to read, in microseconds since 1970; `None` before.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use event::Rejected;
 
 use super::position::{FileOrigin, Origin, Position};
-use super::{Partition, PartitionInfo, Poll, Waker};
+use super::{Lag, Partition, PartitionInfo, Poll, Waker};
 use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Bytes that are dealt to a lane at a time.
@@ -238,6 +238,15 @@ impl Partition for Lane {
     fn position(&self) -> Position {
         let offset = self.piece.as_ref().map_or(self.next, Piece::offset);
         Position { offset, origin: Origin::File(self.origin) }
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        let (mut at, mut bytes) = (self.next, self.piece.as_ref().map_or(0, Piece::remaining) as u64);
+        while at < self.origin.length {
+            bytes += self.origin.chunk_end(at) - at;
+            at = self.origin.next_chunk(at);
+        }
+        Some(Lag { bytes: Some(bytes), ..Lag::default() })
     }
 
     fn set_waker(&mut self, _waker: Waker) {}

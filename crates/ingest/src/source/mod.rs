@@ -83,6 +83,13 @@ impl SourceKind {
     /// Lanes of a file unless the config says otherwise.
     pub const LANES: u32 = 16;
 
+    /// Whether partitions may come while the job runs, and those that are there go.
+    pub fn grows(&self) -> bool {
+        match self {
+            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+        }
+    }
+
     /// Whether a job can go on from a checkpoint: whether the same bytes can be read again.
     pub fn is_repeatable(&self) -> bool {
         !matches!(self, SourceKind::Stdin)
@@ -90,7 +97,7 @@ impl SourceKind {
 }
 
 /// A partition, before it is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionInfo {
     /// `FILE#lane`, `stdin`, `generate#lane` or the id of a shard: as quarantine rows name it.
     pub id: String,
@@ -172,7 +179,7 @@ pub trait Partition: Send {
 }
 
 /// How far a partition is behind the end of what there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lag {
     /// Records that wait, if they are counted.
     pub records: Option<u64>,

@@ -127,6 +127,7 @@ fn beat(control: &Control, stillness: &Stillness) -> Beat {
         quarantined: progress.quarantined,
         keys: vitals.held().keys,
         state_bytes: vitals.held().bytes,
+        partitions: vitals.partitions(),
         watermark: progress.watermark.and_then(crate::report::instant),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use dataflow::{Lag, ReadPartition};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -75,6 +76,7 @@ impl Status<'_> {
             "keys": beat.keys,
             "state_bytes": beat.state_bytes,
             "bytes_per_key": beat.state_bytes.checked_div(beat.keys),
+            "partitions": beat.partitions.iter().map(partition).collect::<Vec<_>>(),
         });
         let plural = if *workers == 1 { "" } else { "s" };
         let up = up.map(|up| format!(" for {}", format_duration(Duration::from_secs(up.as_secs()))));
@@ -83,7 +85,7 @@ impl Status<'_> {
             "{job}: {state}{}, {workers} worker{plural}, {restarts} restarts\n\
              checkpoint {checkpoint}, watermark {}\n\
              {} events read since the start, {} windows, {} alerts, {} quarantined\n\
-             windows of {} keys are open{}",
+             windows of {} keys are open{}{}",
             up.unwrap_or_default(),
             watermark.as_deref().unwrap_or("-"),
             beat.read,
@@ -93,8 +95,46 @@ impl Status<'_> {
             beat.keys,
             beat.state_bytes
                 .checked_div(beat.keys)
-                .map_or(String::new(), |bytes| format!(", {bytes} bytes each"))
+                .map_or(String::new(), |bytes| format!(", {bytes} bytes each")),
+            words_of_lag(&beat.partitions)
         );
         Answer::Done { data, words }
+    }
+}
+
+/// A partition that is read.
+fn partition(read: &ReadPartition) -> Value {
+    let lag = read.lag.unwrap_or_default();
+    json!({
+        "partition": read.partition,
+        "watermark": read.watermark.map(format_instant),
+        "asleep": read.asleep,
+        "lag_records": lag.records,
+        "lag_bytes": lag.bytes,
+        "lag_ms": lag.millis,
+    })
+}
+
+/// How far partitions are behind what there is; nothing where no source knows.
+fn words_of_lag(partitions: &[ReadPartition]) -> String {
+    let lags: Vec<Lag> = partitions.iter().filter_map(|read| read.lag).collect();
+    let sum =
+        |of: fn(&Lag) -> Option<u64>| lags.iter().map(of).sum::<Option<u64>>().filter(|_| !lags.is_empty());
+    let (records, bytes) = (sum(|lag| lag.records), sum(|lag| lag.bytes));
+    let oldest = lags.iter().filter_map(|lag| lag.millis).max();
+    let asleep = partitions.iter().filter(|read| read.asleep).count();
+    let parts = [
+        records.map(|records| format!("{records} records behind")),
+        bytes.filter(|_| records.is_none()).map(|bytes| format!("{bytes} bytes behind")),
+        oldest.map(|millis| format!("the oldest of {}", format_duration(Duration::from_millis(millis)))),
+        (asleep > 0).then(|| format!("{asleep} asleep")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match partitions.len() {
+        0 => String::new(),
+        count => format!(
+            "\n{count} partitions are read{}",
+            parts.iter().map(|part| format!(", {part}")).collect::<String>()
+        ),
     }
 }
