@@ -50,7 +50,7 @@ install_servers() {
   echo '{ "private": true }' >"$programs/package.json"
   npm install --prefix "$programs" --ignore-scripts --no-audit --no-fund --silent kinesalite@3.3.3 kinesis-local@0.6.2 >&2 \
     || fail 3 "npm could not install the Kinesis servers"
-  python3 -m venv "$programs/packer" >&2 && "$packer" -m pip install -q 'aws_kinesis_agg==1.2.3' >&2 \
+  python3 -m venv "$programs/packer" >&2 && "$packer" -m pip install -q 'aws_kinesis_agg==1.2.3' 'six>=1.16,<2' >&2 \
     || fail 3 "pip could not install what packs aggregates"
   touch "$programs/packed"
 }

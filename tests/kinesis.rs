@@ -106,7 +106,10 @@ fn a_job_that_is_killed_again_and_again_ends_with_the_bytes_of_the_oracle() {
     let (mut random, mut committed) = (Random::new(seed(41)), 0);
     for kill in 0..5 {
         let running = with_credentials(paced.clone().workers(1 + kill % 3).invocation()).start();
-        std::thread::sleep(Duration::from_millis(300 + random.below(1_500)));
+        match kill {
+            0 => eventually("a first delivery", SOON, || (!paced.alerts().is_empty()).then_some(())),
+            _ => std::thread::sleep(Duration::from_millis(300 + random.below(1_500))),
+        }
         running.kill();
         if kill == 0 {
             // What comes after the first start is not a part of what this job reads.

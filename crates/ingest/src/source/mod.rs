@@ -87,6 +87,7 @@ impl SourceKind {
     pub fn grows(&self) -> bool {
         match self {
             SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+            SourceKind::Kinesis(_) => true,
         }
     }
 

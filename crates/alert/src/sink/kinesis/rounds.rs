@@ -54,7 +54,7 @@ impl Rounds {
 
     /// What the next request holds; nothing once all rows are there. Before the one after it, each entry is handed to
     /// [`Rounds::settle`].
-    pub(super) fn next(&mut self) -> Vec<Entry> {
+    pub(super) fn request(&mut self) -> Vec<Entry> {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         while entries.len() < RECORDS_MAX
             && let Some(&line) = self.turns.front()
@@ -97,7 +97,7 @@ mod tests {
         let mut rounds = Rounds::new(rows.collect::<Vec<_>>());
         let (mut there, mut sizes, mut tried) = (Vec::new(), Vec::new(), 0);
         loop {
-            let entries = rounds.next();
+            let entries = rounds.request();
             if entries.is_empty() {
                 return (there, sizes);
             }

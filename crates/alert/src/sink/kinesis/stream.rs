@@ -43,25 +43,20 @@ impl Stream {
         let kinesis = aws::kinesis(&aws::Access { region, endpoint: target.endpoint.clone() }).map_err(refused)?;
         let stream =
             Stream { sink: sink.to_owned(), target: target.clone(), shape: shape.clone(), kinesis, length };
-        let (client, target) = (stream.kinesis.client.clone(), stream.target.clone());
-        let look = async move || {
-            let request = client.describe_stream_summary().set_stream_name(name(&target).map(str::to_owned));
-            let request = request.set_stream_arn(arn(&target).map(str::to_owned));
-            request.send().await.map(drop).map_err(|error| trouble(&error))
-        };
-        stream.attempt(&mut || aws::block_on(look())?)?;
+        let mut patience = Patience::new();
+        while let Err(trouble) = stream.look() {
+            patience.wait(&stream, trouble)?;
+        }
         Ok(stream)
     }
 
-    /// Tries again while the stream is away, for a bounded time.
-    fn attempt<T>(&self, work: &mut dyn FnMut() -> Result<T, Trouble>) -> Result<T, SinkError> {
-        let mut patience = Patience::new();
-        loop {
-            match work() {
-                Ok(done) => return Ok(done),
-                Err(trouble) => patience.wait(self, trouble)?,
-            }
-        }
+    /// Sees whether it is there.
+    fn look(&self) -> Result<(), Trouble> {
+        let request = self.kinesis.client.describe_stream_summary();
+        let request = request
+            .set_stream_name(name(&self.target).map(str::to_owned))
+            .set_stream_arn(arn(&self.target).map(str::to_owned));
+        aws::block_on(async move { request.send().await.map(drop).map_err(|error| trouble(&error)) })?
     }
 
     /// The rows with their partition keys.
@@ -146,7 +141,7 @@ impl Sink for Stream {
         let mut rounds = self.rows(lines)?;
         let mut patience = Patience::new();
         loop {
-            let entries = rounds.next();
+            let entries = rounds.request();
             if entries.is_empty() {
                 break;
             }

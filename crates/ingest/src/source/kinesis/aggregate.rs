@@ -111,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn what_aws_kinesis_agg_has_packed_is_unpacked() {
+        // Version 1.2.3 of the package, given `{"a":1}` three times with explicit hash keys from 2^127 on.
+        let packed = b"\xf3\x89\x9a\xc2\n\x06user-0\n\x06user-1\n\x06user-2\
+            \x12'170141183460469231731687303715884105728\
+            \x12'170141183460469231731687303715884105729\
+            \x12'170141183460469231731687303715884105730\
+            \x1a\r\x08\x00\x10\x00\x1a\x07{\"a\":1}\x1a\r\x08\x01\x10\x01\x1a\x07{\"a\":1}\
+            \x1a\r\x08\x02\x10\x02\x1a\x07{\"a\":1}\
+            \xe8\x13\xa1\xb8\xe8\xebT\xba\x10\x05\x8f\x98.}\xc8\xe3";
+        let three = Some(vec![b"{\"a\":1}".to_vec(); 3]);
+        assert_eq!(unpack(packed, (1 << 127, u128::MAX)), three);
+        assert_eq!(unpack(packed, (0, (1 << 127) + 1)), None, "the last one is beyond this shard");
+    }
+
+    #[test]
     fn an_aggregate_of_nothing_holds_nothing() {
         assert_eq!(unpack(&sealed(Vec::new(), &[]), WHOLE), Some(Vec::new()));
     }
