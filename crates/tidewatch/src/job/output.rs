@@ -158,7 +158,7 @@ pub(super) fn quarantine_spec(name: &str, quarantine: &Quarantine) -> SinkSpec {
 fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec {
     let table = |TableOptions { name, retry_for }: &TableOptions| Table {
         name: name.clone(),
-        shape,
+        shape: shape.clone(),
         retry_for: *retry_for,
     };
     let kind = match target {
