@@ -11,6 +11,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::random::Random;
 
+/// Records of an answer at most.
+const RECORDS_MAX: usize = 50;
+
 /// What it does to requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -112,7 +115,9 @@ impl State {
         }
         let throttled = "ProvisionedThroughputExceededException";
         match lot {
-            0..6 => client.write_all(&answer(400, &json!({ "__type": throttled, "message": "Rate exceeded" }))),
+            0..6 => {
+                client.write_all(&answer(400, &json!({ "__type": throttled, "message": "Rate exceeded" })))
+            }
             6..10 if request.operation == "GetRecords" => {
                 let body = json!({ "__type": "ExpiredIteratorException", "message": "Iterator expired" });
                 client.write_all(&answer(400, &body))
@@ -137,7 +142,26 @@ impl State {
         }
     }
 
-    fn forward(&self, Request { head, body, .. }: &Request) -> std::io::Result<Vec<u8>> {
+    /// What the server says. A shard gives few records at a time, so that it is asked often, and says when there are more.
+    fn forward(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+        if request.operation != "GetRecords" {
+            return self.forward_whole(request);
+        }
+        let mut body: Value = serde_json::from_slice(&request.body)?;
+        body["Limit"] = RECORDS_MAX.into();
+        let few =
+            Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
+        let whole = self.forward_whole(&few)?;
+        let start = whole.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let mut said: Value = serde_json::from_slice(&whole[start..])?;
+        if said["Records"].as_array().is_none_or(|records| records.len() < RECORDS_MAX) {
+            return Ok(whole);
+        }
+        said["MillisBehindLatest"] = 1.into();
+        Ok(answer(200, &said))
+    }
+
+    fn forward_whole(&self, Request { head, body, .. }: &Request) -> std::io::Result<Vec<u8>> {
         let mut upstream = TcpStream::connect(&self.upstream)?;
         let head = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n", body.len());
         upstream.write_all(head.as_bytes())?;
@@ -152,17 +176,21 @@ impl State {
         let mut body: Value = serde_json::from_slice(&request.body)?;
         let records = body["Records"].as_array().cloned().unwrap_or_default();
         let is_taken = |at: usize| at % 3 != 1;
-        body["Records"] = (0..).zip(&records).filter(|(at, _)| is_taken(*at)).map(|(_, record)| record.clone()).collect();
-        let taken = Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
-        let forwarded = self.forward(&taken)?;
+        body["Records"] =
+            (0..).zip(&records).filter(|(at, _)| is_taken(*at)).map(|(_, record)| record.clone()).collect();
+        let taken =
+            Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
+        let forwarded = self.forward_whole(&taken)?;
         let start = forwarded.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
         let mut answered: Value = serde_json::from_slice(&forwarded[start..])?;
         let mut there = answered["Records"].as_array().cloned().unwrap_or_default().into_iter();
-        let failed = json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded" });
+        let failed =
+            json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded" });
         let all: Vec<Value> = (0..records.len())
             .map(|at| if is_taken(at) { there.next().unwrap_or_default() } else { failed.clone() })
             .collect();
-        answered["FailedRecordCount"] = (records.len() - (0..records.len()).filter(|at| is_taken(*at)).count()).into();
+        answered["FailedRecordCount"] =
+            (records.len() - (0..records.len()).filter(|at| is_taken(*at)).count()).into();
         answered["Records"] = all.into();
         Ok(answer(200, &answered))
     }

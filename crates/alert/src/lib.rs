@@ -67,7 +67,7 @@ pub use render::{Format, Output, Rendered, Renderer, plain_schema};
 #[cfg(feature = "postgres")]
 pub use sink::check_url;
 pub use sink::{
-    Deliverer, Delivery, KinesisTarget, Mode, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh,
-    resume_after_at_once, resume_at_once, resume_exactly_once,
+    Deliverer, Delivery, KinesisTarget, Mode, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table,
+    open_fresh, resume_after_at_once, resume_at_once, resume_exactly_once,
 };
 pub use summary::{Summary, SummaryError};

@@ -50,7 +50,8 @@ pub fn kinesis(access: &Access) -> Result<Kinesis, Trouble> {
 }
 
 async fn connect(access: Access) -> Result<Kinesis, Trouble> {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(REQUEST_TIMEOUT)

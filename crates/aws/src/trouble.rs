@@ -77,6 +77,8 @@ where
             match code {
                 Some("ExpiredIteratorException") => Trouble::Expired,
                 Some(code) if PASSING.contains(&code) => Trouble::Passing(words),
+                // An event without a code: what is wrong shows when the stream is asked for again.
+                None if status.is_none() => Trouble::Passing(words),
                 _ if status.is_some_and(|status| status >= 500 || status == 429) => Trouble::Passing(words),
                 _ => Trouble::Refused(words),
             }

@@ -34,7 +34,8 @@ pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Messages, Piece, TimeS
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    Discovery, End, GenerateSpec, Incident, IncidentKind, KinesisError, KinesisMode, KinesisSpec, Lag, Partition, PartitionInfo, Poll, Position,
-    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth, write_events, write_truth,
+    Discovery, End, GenerateSpec, Incident, IncidentKind, KinesisError, KinesisMode, KinesisSpec, Lag,
+    Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec, Start, Waker, discovery, open,
+    partitions, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

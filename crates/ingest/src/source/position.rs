@@ -55,11 +55,7 @@ pub(super) enum KinesisPlace {
     /// At the first record that came at that time or later.
     Time(i64),
     /// Within the record of that sequence number: behind so many of those that are packed in it.
-    Within {
-        sequence: String,
-        packed: u64,
-        arrived: i64,
-    },
+    Within { sequence: String, packed: u64, arrived: i64 },
     /// Behind the record of that sequence number.
     After { sequence: String, arrived: i64 },
 }

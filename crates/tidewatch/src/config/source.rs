@@ -83,12 +83,8 @@ enum Kind {
     Kinesis,
 }
 
-const KINDS: &[(&str, Kind)] = &[
-    ("file", Kind::File),
-    ("stdin", Kind::Stdin),
-    ("generate", Kind::Generate),
-    ("kinesis", Kind::Kinesis),
-];
+const KINDS: &[(&str, Kind)] =
+    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("kinesis", Kind::Kinesis)];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 

@@ -36,7 +36,9 @@ struct Quarantined<'a> {
 pub(super) fn partition_key(shape: &Shape, row: &str) -> Result<String, serde_json::Error> {
     let key = match shape {
         Shape::Alerts => text(serde_json::from_str::<Alert>(row)?.data.key)?,
-        Shape::Quarantine => serde_json::from_str::<Quarantined>(row)?.partition.unwrap_or_default().into_owned(),
+        Shape::Quarantine => {
+            serde_json::from_str::<Quarantined>(row)?.partition.unwrap_or_default().into_owned()
+        }
         Shape::Rows { key, .. } => {
             let columns: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(row)?;
             let values: Option<Vec<&RawValue>> =
@@ -44,7 +46,9 @@ pub(super) fn partition_key(shape: &Shape, row: &str) -> Result<String, serde_js
             match values.as_deref() {
                 None => format!("{:032x}", xxh3_128(row.as_bytes())),
                 Some([value]) => text(value)?,
-                Some(values) => format!("[{}]", values.iter().map(|value| value.get()).collect::<Vec<_>>().join(",")),
+                Some(values) => {
+                    format!("[{}]", values.iter().map(|value| value.get()).collect::<Vec<_>>().join(","))
+                }
             }
         }
     };

@@ -123,7 +123,8 @@ mod tests {
             assert_eq!(there.len(), keys.len());
             for key in ["a", "b", "c", "d"] {
                 let came: Vec<usize> = there.iter().filter(|(of, _)| of == key).map(|(_, at)| *at).collect();
-                let wanted: Vec<usize> = (0..keys.len()).filter(|at| keys[*at] == key).map(|at| at * 10).collect();
+                let wanted: Vec<usize> =
+                    (0..keys.len()).filter(|at| keys[*at] == key).map(|at| at * 10).collect();
                 assert_eq!(came, wanted, "{key}, every {n}-th fails");
             }
         }
@@ -134,7 +135,8 @@ mod tests {
         let keys: Vec<String> = (0..1_200).map(|key| format!("{key:04}")).collect();
         let small: Vec<(&str, usize)> = keys.iter().map(|key| (key.as_str(), 10)).collect();
         assert_eq!(delivered(&small, usize::MAX).1, [500, 500, 200]);
-        let large: Vec<(&str, usize)> = keys[..11].iter().map(|key| (key.as_str(), ROW_BYTES_MAX - 4)).collect();
+        let large: Vec<(&str, usize)> =
+            keys[..11].iter().map(|key| (key.as_str(), ROW_BYTES_MAX - 4)).collect();
         assert_eq!(delivered(&large, usize::MAX).1, [5, 5, 1]);
     }
 }

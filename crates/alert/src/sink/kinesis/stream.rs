@@ -40,7 +40,8 @@ impl Stream {
         };
         let of_arn = || arn(target).and_then(|arn| arn.split(':').nth(3)).map(str::to_owned);
         let region = target.region.clone().or_else(of_arn);
-        let kinesis = aws::kinesis(&aws::Access { region, endpoint: target.endpoint.clone() }).map_err(refused)?;
+        let kinesis =
+            aws::kinesis(&aws::Access { region, endpoint: target.endpoint.clone() }).map_err(refused)?;
         let stream =
             Stream { sink: sink.to_owned(), target: target.clone(), shape: shape.clone(), kinesis, length };
         let mut patience = Patience::new();
@@ -68,7 +69,10 @@ impl Stream {
             let text = std::str::from_utf8(row).map_err(|error| wrong(error.to_string()))?;
             let key = partition_key(&self.shape, text).map_err(|error| wrong(error.to_string()))?;
             if row.len() + key.len() > ROW_BYTES_MAX {
-                return Err(wrong(format!("it has {} bytes, and a record of a stream has 1 MiB at most", row.len())));
+                return Err(wrong(format!(
+                    "it has {} bytes, and a record of a stream has 1 MiB at most",
+                    row.len()
+                )));
             }
             rows.push((key, start..start + row.len()));
             start += line.len();
@@ -77,7 +81,11 @@ impl Stream {
     }
 
     /// One request. Tells of each record whether it is there, and what was said of one that is not.
-    fn put(&self, entries: Vec<(String, Range<usize>)>, lines: &[u8]) -> Result<(Vec<bool>, Option<Trouble>), Trouble> {
+    fn put(
+        &self,
+        entries: Vec<(String, Range<usize>)>,
+        lines: &[u8],
+    ) -> Result<(Vec<bool>, Option<Trouble>), Trouble> {
         let records = entries.into_iter().map(|(key, row)| {
             let record = PutRecordsRequestEntry::builder().data(Blob::new(&lines[row])).partition_key(key);
             record.build().map_err(|error| Trouble::Refused(error.to_string()))

@@ -106,7 +106,11 @@ mod tests {
         assert_eq!(unpack(&seal(b"\xff\xff\xff"), WHOLE), None, "no message");
         let stray = Packed { partition_key: 7, ..packed(b"{}", None) };
         assert_eq!(unpack(&sealed(vec![stray], &[]), WHOLE), None, "a key that is not there");
-        assert_eq!(unpack(&sealed(vec![packed(b"{}", Some(0))], &["x"]), WHOLE), None, "a hash key that is none");
+        assert_eq!(
+            unpack(&sealed(vec![packed(b"{}", Some(0))], &["x"]), WHOLE),
+            None,
+            "a hash key that is none"
+        );
         assert_eq!(unpack(b"", WHOLE), None);
     }
 

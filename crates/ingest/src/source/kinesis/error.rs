@@ -49,7 +49,9 @@ pub enum KinesisError {
         shard: String,
     },
     /// The service does not say what time it is.
-    #[error("the server of {stream} does not say what time it is, so that nobody knows where the stream ends")]
+    #[error(
+        "the server of {stream} does not say what time it is, so that nobody knows where the stream ends"
+    )]
     NoClock {
         /// The stream.
         stream: String,

@@ -28,7 +28,8 @@ pub(super) async fn read(fetch: &mut Fetch, consumer: &str) -> Result<Vec<u32>, 
 /// Reads one subscription to its end.
 async fn subscription(fetch: &mut Fetch, consumer: &str) -> Result<Option<Vec<u32>>, Stop> {
     let (kind, sequence, time) = fetch.begin();
-    let begin = StartingPosition::builder().r#type(kind).set_sequence_number(sequence).set_timestamp(time).build();
+    let begin =
+        StartingPosition::builder().r#type(kind).set_sequence_number(sequence).set_timestamp(time).build();
     let begin = begin.map_err(|error| Trouble::Refused(error.to_string()))?;
     let mut standing = fetch.asks();
     let request = fetch.kinesis.client.subscribe_to_shard();
@@ -84,8 +85,10 @@ async fn stream_arn(fetch: &Fetch) -> Result<String, Trouble> {
     if let Some(arn) = fetch.spec.arn() {
         return Ok(arn.to_owned());
     }
-    let request = fetch.kinesis.client.describe_stream_summary().set_stream_name(fetch.spec.name().map(str::to_owned));
+    let request =
+        fetch.kinesis.client.describe_stream_summary().set_stream_name(fetch.spec.name().map(str::to_owned));
     let answer = request.send().await.map_err(|error| trouble(&error))?;
-    let stream = answer.stream_description_summary.ok_or_else(|| Trouble::Passing("it told no ARN".to_owned()))?;
+    let stream =
+        answer.stream_description_summary.ok_or_else(|| Trouble::Passing("it told no ARN".to_owned()))?;
     Ok(stream.stream_arn)
 }

@@ -138,7 +138,9 @@ impl Fetch {
     pub(super) fn begin(&mut self) -> (ShardIteratorType, Option<String>, Option<DateTime>) {
         self.expected = match &self.place {
             KinesisPlace::Horizon | KinesisPlace::Time(_) => None,
-            KinesisPlace::Within { sequence, .. } | KinesisPlace::After { sequence, .. } => Some(sequence.clone()),
+            KinesisPlace::Within { sequence, .. } | KinesisPlace::After { sequence, .. } => {
+                Some(sequence.clone())
+            }
         };
         match (&self.place, &self.expected) {
             (_, Some(sequence)) => (ShardIteratorType::AtSequenceNumber, Some(sequence.clone()), None),
@@ -177,7 +179,8 @@ impl Fetch {
         }
         let Answer { records, standing, closed } = answer;
         if let Some(last) = records.last() {
-            self.place = KinesisPlace::After { sequence: last.sequence_number.clone(), arrived: arrived(last) };
+            self.place =
+                KinesisPlace::After { sequence: last.sequence_number.clone(), arrived: arrived(last) };
         }
         if standing.is_end {
             self.caught_up_at = standing.asked_at.max(self.caught_up_at);
@@ -202,7 +205,9 @@ impl Fetch {
             .set_stream_name(self.spec.name().map(str::to_owned))
             .set_stream_arn(self.spec.arn().map(str::to_owned));
         let answer = request.send().await.map_err(|error| trouble(&error))?;
-        let hours = answer.stream_description_summary().map_or(RETENTION_HOURS, |stream| stream.retention_period_hours());
+        let hours = answer
+            .stream_description_summary()
+            .map_or(RETENTION_HOURS, |stream| stream.retention_period_hours());
         let horizon = self.kinesis.clock.millis().map(|now| now - i64::from(hours) * 3_600_000);
         let is_harmless = match (&self.place, horizon) {
             (KinesisPlace::After { arrived, .. }, Some(horizon)) => {

@@ -12,8 +12,9 @@ use crate::IngestError;
 
 /// The first pause before a stream that is away is asked again, and the longest one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// `Date` is to the second: until then at least nothing is later than what it says.
-const DATE_MILLIS: i64 = 1000;
+/// What was there when a job was first started came before this, in milliseconds after what the server says the time is:
+/// it says so to the second, and a shard that has just come of another stamps its records up to a second ahead.
+const STAMPED_AHEAD: i64 = 2000;
 
 /// The pauses between tries.
 pub(super) fn backoff() -> Backoff {
@@ -36,7 +37,7 @@ pub(super) fn partitions(
     let end = match end {
         End::Never => None,
         // What was there before is read in any case.
-        End::Latest => Some(now.ok_or_else(no_clock)? + DATE_MILLIS),
+        End::Latest => Some(now.ok_or_else(no_clock)? + STAMPED_AHEAD),
     };
     shards.iter().map(|shard| shard.info(spec, &shards, place.clone(), end)).collect()
 }
@@ -132,14 +133,17 @@ pub(super) async fn children_of(
     let shards = shards.map_err(|error| Trouble::Refused(error.to_string()))?;
     match children(parent, &shards) {
         // A split or a merge makes them before it closes a shard; a listing may be a moment old.
-        none if none.is_empty() => Err(Trouble::Passing("the shard is closed, and no shard goes on from it".to_owned())),
+        none if none.is_empty() => {
+            Err(Trouble::Passing("the shard is closed, and no shard goes on from it".to_owned()))
+        }
         children => Ok(children),
     }
 }
 
 /// All shards by their numbers, and what time it was at the server when it said so.
 fn list(spec: &KinesisSpec) -> Result<(Vec<Listed>, Option<i64>), KinesisError> {
-    let refused = |trouble: Trouble| KinesisError::Refused { what: spec.stream.clone(), words: trouble.to_string() };
+    let refused =
+        |trouble: Trouble| KinesisError::Refused { what: spec.stream.clone(), words: trouble.to_string() };
     let kinesis = kinesis(&spec.access()).map_err(refused)?;
     let (clock, asked) = (kinesis.clock.clone(), spec.clone());
     let shards = aws::block_on(async move { list_patiently(&kinesis, &asked).await }).map_err(refused)??;
@@ -174,7 +178,9 @@ async fn list_once(kinesis: &Kinesis, spec: &KinesisSpec) -> Result<Vec<Shard>, 
         let request = kinesis.client.list_shards();
         // A token stands for the stream.
         let request = match &token {
-            None => request.set_stream_name(spec.name().map(str::to_owned)).set_stream_arn(spec.arn().map(str::to_owned)),
+            None => request
+                .set_stream_name(spec.name().map(str::to_owned))
+                .set_stream_arn(spec.arn().map(str::to_owned)),
             Some(token) => request.next_token(token),
         };
         let page = request.send().await.map_err(|error| trouble(&error))?;

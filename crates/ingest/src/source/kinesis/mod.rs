@@ -83,7 +83,10 @@ impl KinesisSpec {
 
 /// All shards of a stream, as they are now.
 #[cfg(feature = "kinesis")]
-pub(super) fn partitions(spec: &SourceSpec, kinesis: &KinesisSpec) -> Result<Vec<PartitionInfo>, IngestError> {
+pub(super) fn partitions(
+    spec: &SourceSpec,
+    kinesis: &KinesisSpec,
+) -> Result<Vec<PartitionInfo>, IngestError> {
     Ok(list::partitions(kinesis, spec.start, spec.end)?)
 }
 
@@ -111,7 +114,10 @@ pub(super) fn open(
 }
 
 #[cfg(not(feature = "kinesis"))]
-pub(super) fn partitions(spec: &SourceSpec, _kinesis: &KinesisSpec) -> Result<Vec<PartitionInfo>, IngestError> {
+pub(super) fn partitions(
+    spec: &SourceSpec,
+    _kinesis: &KinesisSpec,
+) -> Result<Vec<PartitionInfo>, IngestError> {
     Err(KinesisError::NotBuilt { name: spec.name.clone() }.into())
 }
 

@@ -18,6 +18,8 @@ use crate::{Caution, Decoder, IngestError, Messages, Piece};
 
 /// Bytes that are decoded at a time at most, unless one record has more.
 const PIECE_BYTES: usize = 1 << 20;
+/// By when a record that was taken in can be read, in milliseconds.
+const VISIBLE_AFTER: i64 = 500;
 
 /// One shard of a stream.
 pub(super) struct Shard {
@@ -177,8 +179,8 @@ impl Shard {
         }
         self.origin.caught_up_at = standing.asked_at.max(self.origin.caught_up_at);
         self.has_passed_end |= self.marked.is_some_and(|marked| standing.asked >= marked);
-        // Whatever came before the end is there a second after it.
-        let is_behind = |before: i64| standing.asked_at.is_some_and(|at| at > before.saturating_add(1000));
+        let is_behind =
+            |before: i64| standing.asked_at.is_some_and(|at| at > before.saturating_add(VISIBLE_AFTER));
         self.is_over |= self.origin.end.as_ref().is_some_and(|end| is_behind(end.before));
     }
 
@@ -222,8 +224,10 @@ fn begin(
     origin: &KinesisOrigin,
     queue: &Arc<Queue>,
 ) -> Result<AbortHandle, KinesisError> {
-    let refused =
-        |trouble: aws::Trouble| KinesisError::Refused { what: spec.stream.clone(), words: trouble.to_string() };
+    let refused = |trouble: aws::Trouble| KinesisError::Refused {
+        what: spec.stream.clone(),
+        words: trouble.to_string(),
+    };
     let kinesis = aws::kinesis(&spec.access()).map_err(refused)?;
     let shard = (partition.id.as_str(), partition.number);
     let fetch = Fetch::new(kinesis, spec, shard, origin, Arc::clone(queue));
@@ -253,7 +257,8 @@ impl Partition for Shard {
         };
         if let Some(run) = self.run(offset) {
             let packed = run.packed + (offset - run.offset);
-            origin.place = KinesisPlace::Within { sequence: run.sequence.clone(), packed, arrived: run.arrived };
+            origin.place =
+                KinesisPlace::Within { sequence: run.sequence.clone(), packed, arrived: run.arrived };
         }
         Position { offset, origin: Origin::Kinesis(origin) }
     }

@@ -84,9 +84,9 @@ fn fetched(records: &[Record], position: &Position) -> Vec<Record> {
 }
 
 fn aggregate(names: &[&str]) -> Vec<u8> {
-    super::super::aggregate::packed(names.iter().map(|name| {
-        format!("{{\"name\":\"{name}\",\"ts\":{CAME}}}").into_bytes()
-    }))
+    super::super::aggregate::packed(
+        names.iter().map(|name| format!("{{\"name\":\"{name}\",\"ts\":{CAME}}}").into_bytes()),
+    )
 }
 
 #[test]
@@ -165,10 +165,10 @@ fn a_job_with_an_end_reads_what_came_before_it_and_nothing_else() {
     assert!(matches!(ended.poll(9).unwrap(), Poll::Finished));
     // an end that was asked for after it does,
     let mut quiet = shard(&at(0, origin(end(&[]))));
-    push(&quiet, vec![record(1, &line(1))], true, CAME + 1_000);
+    push(&quiet, vec![record(1, &line(1))], true, CAME + 400);
     assert_eq!(read(quiet.poll(9).unwrap()).len(), 1);
     assert!(matches!(quiet.poll(9).unwrap(), Poll::CaughtUp), "more may come that came before");
-    push(&quiet, Vec::new(), true, CAME + 1_003);
+    push(&quiet, Vec::new(), true, CAME + 503);
     assert!(matches!(quiet.poll(9).unwrap(), Poll::Finished));
     // and of the shards that go on from it those count that were there by then.
     for (then, now) in [(vec![7, 8], vec![7, 8]), (Vec::new(), vec![7, 8])] {
