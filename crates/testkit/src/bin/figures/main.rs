@@ -8,6 +8,7 @@
 mod bench;
 mod figure;
 mod groups;
+mod kinesis;
 mod limits;
 mod recovery;
 mod slices;
