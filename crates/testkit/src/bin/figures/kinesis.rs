@@ -45,8 +45,10 @@ fn fill(kinesis: &Kinesis, file: &Path) -> Result<(), Failure> {
     kinesis.create("empty", SHARDS);
     kinesis.create("full", SHARDS);
     for (shard, lines) in kinesis.shards("full").iter().zip(lanes::cut(&bytes, SHARDS, CHUNK)) {
-        let entry =
-            |line: &lanes::Line| Entry { hash_key: shard.first_key, data: bytes[line.bytes.clone()].to_vec() };
+        let entry = |line: &lanes::Line| Entry {
+            hash_key: shard.first_key,
+            data: bytes[line.bytes.clone()].to_vec(),
+        };
         kinesis.put("full", &lines.iter().map(entry).collect::<Vec<_>>());
     }
     Ok(())
@@ -64,12 +66,14 @@ fn bare_client() -> Result<String, Failure> {
 
 /// Runs the job on a stream once, with a fresh state and output.
 fn run(bench: &Bench, kinesis: &Kinesis, stream: &str, events: u64) -> Result<Usage, Failure> {
-    let [alerts, report, state] = ["alerts.ndjson", "report.json", "state"].map(|name| bench.folder.join(name));
+    let [alerts, report, state] =
+        ["alerts.ndjson", "report.json", "state"].map(|name| bench.folder.join(name));
     for path in [&alerts, &report, &state] {
         remove(path)?;
     }
     let config = repository().join("configs/podcast-kinesis.toml");
-    let mut command = vec![bench.program.display().to_string(), "run".to_owned(), config.display().to_string()];
+    let mut command =
+        vec![bench.program.display().to_string(), "run".to_owned(), config.display().to_string()];
     command.extend(["--report".to_owned(), report.display().to_string()]);
     let settings = [
         format!("source.events.endpoint={}", kinesis.address()),
