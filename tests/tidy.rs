@@ -7,16 +7,17 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("event", &[]),
+    ("aws", &[]),
     ("journal", &[]),
     ("kafka", &["event"]),
     ("serve", &[]),
-    ("ingest", &["event", "journal", "kafka", "serve"]),
+    ("ingest", &["event", "aws", "journal", "kafka", "serve"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),
-    ("alert", &["event", "kafka"]),
+    ("alert", &["event", "aws", "kafka"]),
     ("checkpoint", &["event"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint"]),
     (

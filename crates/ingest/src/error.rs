@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::source::KinesisError;
+
 /// Why a source cannot be read, or not be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -155,6 +157,9 @@ pub enum IngestError {
         /// The oldest record that there still is, if that is known.
         oldest: Option<u64>,
     },
+    /// A stream of Amazon Kinesis.
+    #[error(transparent)]
+    Kinesis(#[from] KinesisError),
 }
 
 impl IngestError {
@@ -166,6 +171,7 @@ impl IngestError {
             #[cfg(feature = "http")]
             Self::Serve { source, .. } => source.is_refusal(),
             Self::Read { .. } | Self::Write(_) | Self::Shrank { .. } | Self::Away { .. } => false,
+            Self::Kinesis(error) => error.is_refusal(),
             _ => true,
         }
     }
@@ -201,6 +207,7 @@ impl IngestError {
                  and output: what it holds is lost then",
             ),
             Self::NotRepeatable => Some("run without [state], or write the events to a file first"),
+            Self::Kinesis(error) => Some(error.hint()),
             _ => None,
         }
     }

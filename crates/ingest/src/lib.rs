@@ -34,8 +34,8 @@ pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Messages, Piece, TimeS
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    Dedup, Discovery, End, GenerateSpec, HttpLimits, HttpSpec, Incident, IncidentKind, Isolation, Lag,
-    Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions,
-    probe, read_again, truth, write_events, write_truth,
+    Dedup, Discovery, End, GenerateSpec, HttpLimits, HttpSpec, Incident, IncidentKind, Isolation, KinesisError,
+    KinesisMode, KinesisSpec, Lag, Partition, PartitionInfo, Poll, Position, SourceKind, SourceSpec, Start, Waker,
+    discovery, open, partitions, probe, read_again, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

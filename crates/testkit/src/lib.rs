@@ -10,6 +10,7 @@
 //!   `kafka` a real broker.
 //! - [`http`]: a client that posts what it is told.
 //! - [`receiver`]: a receiver of webhooks, which answers well or badly.
+//! - [`postgres`], [`s3`], [`ssh`], [`kinesis`]: a real database server, object store, SSH server, streams; [`served`].
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -32,6 +33,7 @@ pub mod http;
 pub mod job;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod kinesis;
 pub mod lanes;
 pub mod left_out;
 pub mod oracle;

@@ -12,6 +12,7 @@ mod file;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kept;
+mod kinesis;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod ledger;
 #[cfg(feature = "postgres")]
@@ -45,6 +46,7 @@ use event::Topic;
 pub use error::SinkError;
 use file::FileSink;
 pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
+pub use kinesis::KinesisTarget;
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
 pub use probe::probe;
@@ -110,6 +112,13 @@ pub enum SinkKind {
         /// How long brokers that are away are waited for.
         retry_for: Duration,
     },
+    /// A stream of Amazon Kinesis, which gets each row at least once.
+    Kinesis {
+        /// The stream.
+        target: KinesisTarget,
+        /// What the rows are.
+        shape: Shape,
+    },
 }
 
 impl SinkKind {
@@ -125,6 +134,7 @@ impl SinkKind {
             // A receiver may move, and its address be a secret.
             SinkKind::Webhook { .. } => "webhook".to_owned(),
             SinkKind::Kafka { topic, .. } => format!("kafka topic {}", topic.name),
+            SinkKind::Kinesis { target, .. } => format!("kinesis {}", target.stream),
         }
     }
 }
@@ -221,6 +231,7 @@ pub fn open_fresh(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink
     match (&spec.kind, spec.mode) {
         (SinkKind::Stdout, _) => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         (SinkKind::File { path }, _) => Ok(Box::new(FileSink::open_fresh(&spec.name, path)?)),
+        (SinkKind::Kinesis { target, shape }, _) => kinesis::open(&spec.name, target, shape),
         // Rows have names: a row that is there already is no harm.
         (_, Mode::AtOnce) => open_other(spec, deliverer, Opening::AtOnce),
         (_, Mode::ExactlyOnce) => open_other(spec, deliverer, Opening::Fresh),
@@ -250,6 +261,7 @@ pub fn resume_exactly_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume(&spec.name, path, deliveries)?)),
+        SinkKind::Kinesis { target, shape } => kinesis::resume(&spec.name, target, shape, deliveries),
         _ => open_other(spec, deliverer, Opening::Resume(deliveries)),
     }
 }
@@ -262,6 +274,7 @@ pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn 
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_at_once(&spec.name, path)?)),
+        SinkKind::Kinesis { target, shape } => kinesis::open(&spec.name, target, shape),
         _ => open_other(spec, deliverer, Opening::AtOnce),
     }
 }
@@ -280,6 +293,7 @@ pub fn resume_after_at_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_after_at_once(&spec.name, path)?)),
+        SinkKind::Kinesis { target, shape } => kinesis::open(&spec.name, target, shape),
         _ => open_other(spec, deliverer, Opening::AfterAtOnce(last)),
     }
 }

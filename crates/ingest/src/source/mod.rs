@@ -9,6 +9,7 @@ mod generate;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod kinesis;
 mod position;
 mod probe;
 mod stdin;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use again::read_again;
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
+pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
 pub use position::Position;
 pub use probe::probe;
 
@@ -81,6 +83,8 @@ pub enum SourceKind {
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// A stream of Amazon Kinesis; a partition is a shard.
+    Kinesis(KinesisSpec),
     /// A topic of Apache Kafka: its partitions, each message one record.
     Kafka {
         /// The topic.
@@ -112,7 +116,7 @@ impl SourceKind {
             SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
                 false
             }
-            SourceKind::Kafka { .. } => true,
+            SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
         }
     }
 
@@ -130,7 +134,7 @@ impl SourceKind {
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin`, `generate#lane` or `http:SOURCE`: as quarantine rows name it.
+    /// `FILE#lane`, `stdin`, `generate#lane`, `http:SOURCE`, `TOPIC/NUMBER` or the id of a shard: as quarantine rows name it.
     pub id: String,
     /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
     /// else comes and goes.
@@ -246,6 +250,7 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
         }
         // What comes later was not there when the job was first started.
         SourceKind::Kafka { .. } => Ok(None),
+        SourceKind::Kinesis(kinesis) => kinesis::discovery(spec, kinesis),
     }
 }
 
@@ -277,6 +282,7 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
         SourceKind::Http(_) => Ok(http::partitions(spec)),
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => Err(not_built(spec, "http")),
+        SourceKind::Kinesis(kinesis) => kinesis::partitions(spec, kinesis),
     }
 }
 
@@ -319,5 +325,6 @@ pub fn open(
         SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder)?)),
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => Err(not_built(spec, "http")),
+        SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder),
     }
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The place of the next record of a partition, and what identifies the bytes that it counts in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Bytes before the place where the next record is to be looked for, or the number that a stream gave it. In a
-    /// file all lanes count from its start, so that this also tells how far one is ahead of another.
+    /// Bytes before the place where the next record is to be looked for, or the number that a topic gave it; of a stream of
+    /// Kinesis it counts records. In a file all lanes count from its start, so that this also tells how far one is
+    /// ahead of another.
     pub offset: u64,
     /// What is counted.
     pub(super) origin: Origin,
@@ -40,6 +41,47 @@ pub(super) enum Origin {
         /// Where it ends for this job, if it does.
         end: Option<u64>,
     },
+    /// A shard of a stream of Kinesis.
+    Kinesis(KinesisOrigin),
+}
+
+/// A shard of a stream, and where it is read on. The offset beside it counts the records that were read of it since the
+/// job's first start, those within aggregates each for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KinesisOrigin {
+    /// The stream as the config names it.
+    pub(super) stream: String,
+    /// The least and the greatest hash key of the shard.
+    pub(super) hash_keys: (u128, u128),
+    pub(super) place: KinesisPlace,
+    /// Where it ends for this job, if it does.
+    pub(super) end: Option<KinesisEnd>,
+    /// When all that there was had been read last, by the clock of the server, in milliseconds since 1970.
+    pub(super) caught_up_at: Option<i64>,
+    /// The numbers of the shards that go on from it, once it is closed and read to its end.
+    pub(super) closed: Option<Vec<u32>>,
+}
+
+/// Where a shard is read on. Times are in milliseconds since 1970, by the clock of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum KinesisPlace {
+    /// At the oldest record that there is.
+    Horizon,
+    /// At the first record that came at that time or later.
+    Time(i64),
+    /// Within the record of that sequence number: behind so many of those that are packed in it.
+    Within { sequence: String, packed: u64, arrived: i64 },
+    /// Behind the record of that sequence number.
+    After { sequence: String, arrived: i64 },
+}
+
+/// Where a shard ends for a job that reads up to where it was when the job was first started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KinesisEnd {
+    /// Records that came then or later, in milliseconds since 1970 by the clock of the server, are not read.
+    pub(super) before: i64,
+    /// The numbers of the shards that went on from it by then.
+    pub(super) children: Vec<u32>,
 }
 
 /// A file as it was at the job's first start.

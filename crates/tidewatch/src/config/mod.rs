@@ -14,6 +14,7 @@ pub mod duration;
 pub mod event;
 pub mod http;
 pub mod kafka;
+pub mod kinesis;
 mod limits;
 pub mod mesh;
 pub mod nearest;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event::Topic;
-use ingest::{End, Isolation, Start};
+use ingest::{End, Isolation, KinesisSpec, Start};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
 use super::http::{Http, check_shared, read_http};
 use super::kafka::read_topic;
+use super::kinesis;
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::target::not_built;
@@ -61,6 +62,8 @@ pub enum SourceKind {
     },
     /// `"http"`: events that clients post.
     Http(Box<Http>),
+    /// `"kinesis"`: a stream of Amazon Kinesis, a partition for each shard.
+    Kinesis(KinesisSpec),
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -93,6 +96,7 @@ enum Kind {
     Generate,
     Http,
     Kafka,
+    Kinesis,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -101,6 +105,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("generate", Kind::Generate),
     ("http", Kind::Http),
     ("kafka", Kind::Kafka),
+    ("kinesis", Kind::Kinesis),
 ];
 const ISOLATIONS: &[(&str, Isolation)] =
     &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
@@ -117,7 +122,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
                 (Start::Earliest, End::Latest)
             }
-            Some(SourceKind::Kafka { .. }) => read_bounds(&mut section, reader),
+            Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => read_bounds(&mut section, reader),
             Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
         };
         let default = match kind {
@@ -175,6 +180,10 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             let default = (Isolation::ReadCommitted, "\"read_committed\"");
             let isolation = section.or(reader, "isolation", default, one_of(ISOLATIONS));
             topic.map(|topic| SourceKind::Kafka { topic, isolation })
+        }
+        Kind::Kinesis => {
+            kinesis::check_built(section, reader);
+            kinesis::read_source(section, reader).map(SourceKind::Kinesis)
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alert::{Receiver, Secret, Table};
+use alert::{KinesisTarget, Receiver, Secret, Table};
 use event::Topic;
 
 use super::diagnostic::{Code, Diagnostic};
 use super::kafka::read_topic;
+use super::kinesis;
 use super::place::Place;
 use super::secret::secret;
 use super::section::{Reader, Section};
@@ -53,6 +54,8 @@ pub enum Target {
         /// Range: `0s` to `1d`.
         retry_for: Duration,
     },
+    /// `"kinesis"`: a stream of Amazon Kinesis, which gets a record for each row.
+    Kinesis(KinesisTarget),
 }
 
 /// What all databases have.
@@ -71,8 +74,9 @@ enum Kind {
     Stdout,
     Sqlite,
     Postgres,
-    Webhook,
     Kafka,
+    Kinesis,
+    Webhook,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -81,6 +85,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("sqlite", Kind::Sqlite),
     ("postgres", Kind::Postgres),
     ("kafka", Kind::Kafka),
+    ("kinesis", Kind::Kinesis),
     ("webhook", Kind::Webhook),
 ];
 
@@ -119,6 +124,10 @@ pub(super) fn read_target(name: &str, section: &mut Section, reader: &mut Reader
             let transactional_id = section.optional(reader, "transactional_id", filled_string);
             let retry_for = read_retry_for(section, reader);
             Some(Target::Kafka { topic: topic?, transactional_id, retry_for })
+        }
+        Kind::Kinesis => {
+            kinesis::check_built(section, reader);
+            kinesis::read_target(section, reader).map(Target::Kinesis)
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn identity(
         }
         source::SourceKind::Http(_) => format!("{} http", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
+        source::SourceKind::Kinesis(kinesis) => format!("{} kinesis {}", source.name, kinesis.stream),
     });
     // Only where there are any, so that other jobs are what they were.
     let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));

@@ -203,6 +203,7 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
             ingest::SourceKind::Kafka { topic: topic.clone(), isolation: *isolation }
         }
         SourceKind::Http(http) => ingest::SourceKind::Http(Box::new(http.spec(has_state))),
+        SourceKind::Kinesis(kinesis) => ingest::SourceKind::Kinesis(kinesis.clone()),
     };
     ingest::SourceSpec {
         name: source.name.clone(),

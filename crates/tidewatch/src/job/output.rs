@@ -195,6 +195,7 @@ fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec 
             shape,
             retry_for: *retry_for,
         },
+        Target::Kinesis(target) => SinkKind::Kinesis { target: target.clone(), shape },
     };
     let mode = match mode {
         Mode::ExactlyOnce => alert::Mode::ExactlyOnce,
@@ -220,6 +221,8 @@ impl<'a> Output<'a> {
     fn of(target: &'a Target) -> Option<Self> {
         match target {
             Target::Stdout => None,
+            // Records of several writers may mix in it.
+            Target::Kinesis(_) => None,
             // Lines of several writers may mix in it.
             Target::File(path) if is_device_or_pipe(path) => None,
             Target::File(path) => Some(Output::File(path)),

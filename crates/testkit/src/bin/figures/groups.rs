@@ -10,6 +10,7 @@ use testkit::workload::repository;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
 use crate::figure::{Figures, Target};
+use crate::kinesis::kinesis;
 use crate::limits::{count, features, session};
 use crate::recovery::recovery;
 use crate::slices::{sparse, windows};
@@ -27,6 +28,7 @@ pub(crate) const NAMES: &[&str] = &[
     "latency",
     "checkpoint",
     "recovery",
+    "kinesis",
     "start",
     // Built and run only where it is asked for.
     #[cfg(feature = "kafka")]
@@ -47,6 +49,7 @@ pub(crate) fn run(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()
         "latency" => latency(bench, figures),
         "checkpoint" => checkpoint(bench, figures),
         "recovery" => recovery(bench, figures),
+        "kinesis" => kinesis(bench, figures),
         "start" => start(bench, figures),
         #[cfg(feature = "kafka")]
         "kafka" => crate::kafka::kafka(bench, figures),

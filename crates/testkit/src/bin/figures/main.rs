@@ -10,6 +10,7 @@ mod figure;
 mod groups;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod kinesis;
 mod limits;
 mod recovery;
 mod slices;
