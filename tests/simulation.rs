@@ -17,7 +17,7 @@ use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
-use ingest::{DecodeSpec, FieldSpec, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
+use ingest::{DecodeSpec, FieldSpec, Format, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{BranchSpec, Transform, TransformSpec};
@@ -133,7 +133,12 @@ fn compile(window: WindowSpec, least: f64) -> Job {
     let source = SourceKind::File { path: "simulated".into(), lanes: 1 };
     Job {
         name: "simulated".to_owned(),
-        sources: vec![SourceSpec { name: "events".to_owned(), kind: source, rate: None }],
+        sources: vec![SourceSpec {
+            name: "events".to_owned(),
+            kind: source,
+            format: Format::Json,
+            rate: None,
+        }],
         decode,
         watermark: WatermarkSpec::Bounded(BOUND),
         idle_after: None,

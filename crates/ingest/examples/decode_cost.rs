@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use event::DataType;
 use ingest::{
-    DecodeSpec, Decoder, FieldSpec, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind, SourceSpec,
-    TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
+    DecodeSpec, Decoder, FieldSpec, Format, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind,
+    SourceSpec, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -74,7 +74,7 @@ fn in_memory(events: u64) -> Result<(), Box<dyn Error>> {
 
 fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
     let kind = SourceKind::File { path: path.to_owned(), lanes: SourceKind::LANES };
-    let spec = SourceSpec { name: "events".to_owned(), kind, rate: None };
+    let spec = SourceSpec { name: "events".to_owned(), kind, format: Format::Json, rate: None };
     for _ in 0..3 {
         let start = Instant::now();
         let mut lanes = Vec::new();

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::HeaderFault;
+
 /// Why a source cannot be read, or not be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -29,6 +31,14 @@ pub enum IngestError {
     /// The generator's bytes could not be written out.
     #[error("cannot write the generated events: {0}")]
     Write(#[source] io::Error),
+    /// The first record of CSV is no header.
+    #[error("the header of {name} cannot be read: {fault}")]
+    Header {
+        /// The source, as messages call it.
+        name: String,
+        /// Why.
+        fault: HeaderFault,
+    },
     /// The file has become shorter while it was read.
     #[error("{} shrank to {found} bytes while it was read; it had {wanted} when the job was started", path.display())]
     Shrank {

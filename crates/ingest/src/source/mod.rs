@@ -3,10 +3,12 @@
 //! A source is cut into partitions before anything is read ([`partitions`]); each is read by one worker
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
+mod feed;
 mod file;
 mod generate;
 mod position;
 mod stdin;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,19 +28,31 @@ pub struct SourceSpec {
     pub name: String,
     /// What it reads.
     pub kind: SourceKind,
+    /// How its records are written; the generator's are JSON.
+    pub format: Format,
     /// Events a second that the whole job reads of it at most; `None`: as fast as it goes. Kept by whoever
     /// polls, through `records_max`.
     pub rate: Option<f64>,
 }
 
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Format {
+    /// Newline-delimited JSON: an object a line.
+    #[default]
+    Json,
+    /// CSV by RFC 4180, with a header.
+    Csv,
+}
+
 /// What a source reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SourceKind {
-    /// A finite file of newline-delimited JSON, cut into lanes.
+    /// A finite file. One of newline-delimited JSON is cut into lanes, any other is one partition.
     File {
         /// Its path; relative ones are relative to the working directory.
         path: PathBuf,
-        /// Partitions that it is cut into. A job's state belongs to this number.
+        /// Partitions that a file which can be cut is cut into. A job's state belongs to this number.
         lanes: u32,
     },
     /// Standard input: one partition, which cannot be read again.
@@ -60,7 +74,7 @@ impl SourceKind {
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin` or `generate#lane`: as quarantine rows name it.
+    /// `FILE#lane`, `FILE`, `stdin` or `generate#lane`: as quarantine rows name it.
     pub id: String,
     /// The number in its source of the first partition with which it shares one sequence of offsets: 0 for
     /// each lane of a file, whose offsets are those of the file; else its own.
@@ -117,7 +131,10 @@ pub trait Partition: Send {
 /// If the source cannot be read, or a setting makes no sense.
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
-        SourceKind::File { path, lanes } => file::partitions(path, *lanes),
+        SourceKind::File { path, lanes } => match spec.format {
+            Format::Json => file::partitions(path, *lanes),
+            Format::Csv => Ok(vec![whole::partition(path, 0)?]),
+        },
         SourceKind::Stdin => {
             Ok(vec![PartitionInfo { id: "stdin".to_owned(), series: 0, start: Position::stdin(0) }])
         }
@@ -135,17 +152,26 @@ pub fn open(
     partition: u32,
     resume: Option<&Position>,
 ) -> Result<Box<dyn Partition>, IngestError> {
-    let decoder = Decoder::new(decode.clone());
+    let decoder = || Decoder::new(decode.clone());
     match &spec.kind {
-        SourceKind::File { path, lanes } => {
-            Ok(Box::new(file::Lane::open(path, *lanes, partition, resume, decoder)?))
+        SourceKind::File { path, lanes } if spec.format == Format::Json => {
+            Ok(Box::new(file::Lane::open(path, *lanes, partition, resume, decoder())?))
+        }
+        SourceKind::File { path, .. } if partition == 0 => {
+            Ok(Box::new(whole::Whole::open(path, spec.format, resume, decode.clone())?))
+        }
+        SourceKind::File { path, .. } => {
+            Err(IngestError::NoPartition { name: path.display().to_string(), partition })
         }
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
         }
-        SourceKind::Stdin => Ok(Box::new(stdin::Stream::spawn("standard input", std::io::stdin(), decoder)?)),
+        SourceKind::Stdin => {
+            let (input, decode) = (std::io::stdin(), decode.clone());
+            Ok(Box::new(stdin::Stream::spawn("standard input", input, spec.format, decode)?))
+        }
         SourceKind::Generate(generate) => {
-            Ok(Box::new(generate::GeneratePartition::open(generate, partition, resume, decoder)?))
+            Ok(Box::new(generate::GeneratePartition::open(generate, partition, resume, decoder())?))
         }
     }
 }

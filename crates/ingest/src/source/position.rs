@@ -26,6 +26,18 @@ pub(super) enum Origin {
         /// Hash of the settings that make the events what they are.
         settings: u64,
     },
+    /// A file that is one partition, as it was at the job's first start.
+    Whole(WholeOrigin),
+}
+
+/// A file that is one partition, as it was at the job's first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WholeOrigin {
+    /// Its length, which stays the end for this job even if the file grows. Of a compressed file that of its
+    /// own bytes, while positions count those that it unpacks to.
+    pub(super) length: u64,
+    /// Hash of its first bytes.
+    pub(super) fingerprint: u64,
 }
 
 /// A file as it was at the job's first start.

@@ -19,6 +19,9 @@ pub struct Source {
     pub place: Place,
     /// What it reads.
     pub kind: SourceKind,
+    /// `"json"`: newline-delimited JSON. `"csv"`: CSV by RFC 4180, with a header. Default: `"csv"` for a path that
+    /// ends in `.csv`, else `"json"`.
+    pub format: Format,
     /// Events a second that the whole job reads of it at most, to pace it. `0`: as fast as it goes. Free to
     /// change between runs. Default: `0`; `20000` for `generate`. Range: `0` to `1e9`.
     pub rate: f64,
@@ -27,18 +30,28 @@ pub struct Source {
 /// `type` of a source.
 #[derive(Debug, Clone)]
 pub enum SourceKind {
-    /// `"file"`: a finite file of newline-delimited JSON.
+    /// `"file"`: a finite file.
     File {
         /// Its path; relative ones are relative to the working directory.
         path: PathBuf,
-        /// Partitions that the file is cut into, so that any number of workers can share it. The answer, in
-        /// what is late, may depend on it. Default: `16`. Range: `1` to `1024`.
+        /// Partitions that a file of newline-delimited JSON is cut into, so that any number of workers can share
+        /// it; any other is one partition. The answer, in what is late, may depend on it. Default: `16`. Range:
+        /// `1` to `1024`.
         lanes: u32,
     },
-    /// `"stdin"`: newline-delimited JSON on standard input. It cannot be read again, so not with `[state]`.
+    /// `"stdin"`: standard input. It cannot be read again, so not with `[state]`.
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
+}
+
+/// How the records of a source are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// An object a line.
+    Json,
+    /// A header and records of as many fields.
+    Csv,
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -72,6 +85,7 @@ enum Kind {
 }
 
 const KINDS: &[(&str, Kind)] = &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv)];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -80,6 +94,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
     let mut sources = Vec::new();
     for (entry, mut section) in root.sections(reader, "source", "source") {
         let kind = read_kind(&mut section, reader);
+        let format = read_format(&kind, &mut section, reader);
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
             _ => (0.0, "0"),
@@ -90,7 +105,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
         match kind {
             Some(kind) => {
                 section.finish(reader);
-                sources.push(Source { name: entry.name.clone(), place, kind, rate });
+                sources.push(Source { name: entry.name.clone(), place, kind, format, rate });
             }
             None => section.give_up(reader),
         }
@@ -128,6 +143,18 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
     }
+}
+
+fn read_format(kind: &Option<SourceKind>, section: &mut Section, reader: &mut Reader) -> Format {
+    let default = match kind {
+        Some(SourceKind::File { path, .. }) if path.extension().is_some_and(|end| end == "csv") => {
+            (Format::Csv, "\"csv\"")
+        }
+        Some(SourceKind::File { .. } | SourceKind::Stdin) => (Format::Json, "\"json\""),
+        // Made-up events are not written, and of a source without a type nobody knows what it may have.
+        Some(SourceKind::Generate(_)) | None => return Format::Json,
+    };
+    section.or(reader, "format", default, one_of(FORMATS))
 }
 
 fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
