@@ -17,15 +17,19 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use testkit::job::{Job, json_lines};
 use testkit::lanes;
+use testkit::process::eventually;
 use testkit::random::{Random, seed};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
 /// How far an event may lie behind the latest of its lane, in milliseconds.
 const BOUND: i64 = 5_000;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 const SETUP: &str = r#"
 name = "order"
@@ -244,6 +248,20 @@ impl Setup {
             assert!(job.alerts() == alerts, "{name}: other bytes than one worker");
         }
         self.check_kills(&alerts);
+        self.check_drained();
+    }
+
+    /// A job that is told to stop accounts for every record that it has read, also for those that wait.
+    fn check_drained(&self) {
+        let job = self.job("drained").set("source.events.rate", 7_000);
+        let running = job.invocation().start();
+        eventually("some rows are put out", LIMIT, || (job.alerts().len() > 1_000).then_some(()));
+        running.signal(Signal::SIGTERM);
+        running.wait(LIMIT).expect_code(0);
+        let report = job.report();
+        let (read, late) = (report["read"].as_u64().unwrap_or(0), report["late"].as_u64().unwrap_or(0));
+        assert!((1..14_000).contains(&read) && report["finished"] == json!(false), "{report}");
+        assert!(report["windowed"].as_u64().is_some_and(|windowed| windowed + late <= read), "{report}");
     }
 
     /// The job is killed several times, and goes on with another number of workers.

@@ -17,7 +17,9 @@ use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
-use ingest::{DecodeSpec, FieldSpec, Format, SourceKind, SourceSpec, TimeSpec, TimeUnit, WatermarkSpec};
+use ingest::{
+    DecodeSpec, End, FieldSpec, Format, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec,
+};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{BranchSpec, Transform, TransformSpec};
@@ -138,6 +140,8 @@ fn compile(window: WindowSpec, least: f64) -> Job {
             kind: source,
             format: Format::Json,
             rate: None,
+            start: Start::Earliest,
+            end: End::Latest,
         }],
         decode,
         watermark: WatermarkSpec::Bounded(BOUND),

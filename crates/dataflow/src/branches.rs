@@ -84,16 +84,16 @@ impl Branches {
 
     /// Takes in records of one partition.
     pub(crate) fn insert(&mut self, partition: u32, series: u32, columns: Columns) {
+        // Until it is found that none does, a window holds it: some wait for their turn.
+        self.counts.windowed += columns.times.len() as u64;
         match self.kept.as_mut_slice() {
             [kept] => {
                 let part = self.shares.part(0, columns);
                 match &mut kept.windows {
                     Keyed::Sliced(windows) => {
-                        let rows = part.columns.times.len() as u64;
                         let judged = insert(windows, partition, &part.columns);
                         let late = late_ones(&judged).map(|row| late(partition, &part.columns, row));
                         let late: Vec<LateRecord> = late.collect();
-                        self.counts.windowed += rows - late.len() as u64;
                         self.reject(late);
                     }
                     Keyed::InOrder(sequence) => sequence.hold(run(partition, series, part)),
@@ -101,7 +101,6 @@ impl Branches {
             }
             _ if columns.raw.is_none() => {
                 // Ahead of the watermark of its partition, a record is in every window that covers it.
-                self.counts.windowed += columns.times.len() as u64;
                 let mut fates = Vec::new();
                 for branch in 0..self.kept.len() {
                     self.insert_into(branch, partition, series, &columns, &mut fates);
@@ -120,7 +119,6 @@ impl Branches {
         for branch in order {
             self.insert_into(branch, partition, series, columns, &mut fates);
         }
-        self.counts.windowed += fates.iter().filter(|fate| **fate == Fate::Held).count() as u64;
         let nowhere = (0..fates.len()).filter(|row| fates[*row] == Fate::Late);
         self.reject(nowhere.map(|row| late(partition, columns, row)).collect());
     }
@@ -197,12 +195,10 @@ impl Branches {
     fn judge(&mut self) {
         if let [kept] = self.kept.as_mut_slice() {
             let judged = kept.windows.take_judged();
-            self.counts.windowed += judged.windowed;
             return self.reject(judged.late);
         }
         let judged: Vec<Judged> = self.kept.iter_mut().map(|kept| kept.windows.take_judged()).collect();
         let held: BTreeSet<(u32, u64)> = judged.iter().flat_map(|judged| &judged.held).copied().collect();
-        self.counts.windowed += held.len() as u64;
         // Without its first bytes it is held by windows that said so before.
         let late = judged.into_iter().flat_map(|judged| judged.late).filter(|late| !late.raw.is_empty());
         let late = late.map(|late| ((late.partition, late.offset), late));

@@ -185,7 +185,7 @@ impl Intake {
                 let turned = self.sleep.nothing_came(here.world.now(), epoch.interval(), own);
                 Turn { turned, ..Turn::default() }
             }
-            Poll::Finished => {
+            Poll::Finished | Poll::Closed(_) => {
                 self.finished = true;
                 self.share.iter().for_each(Share::leave);
                 Turn { polled: true, ..Turn::default() }

@@ -381,10 +381,10 @@ impl Start {
     /// Opens the partitions that a worker reads: every so many-th of all.
     fn intakes(&self, here: &Here) -> Result<Vec<Intake>, RunError> {
         let own = self.partitions.iter().enumerate().skip(here.worker).step_by(here.peers);
-        own.map(|(ordinal, (source, number, info))| {
+        own.map(|(ordinal, (source, _, info))| {
             let spec = &self.job.sources[*source];
             let (position, watermark, asleep) = self.recovery.partition(info, self.job.watermark)?;
-            let partition = here.world.open_partition(spec, &self.job.decode, *number, &position)?;
+            let partition = here.world.open_partition(spec, &self.job.decode, info, &position)?;
             let pace = self.paces[*source].clone();
             let name = info.id.clone();
             let opened = Opened { ordinal: ordinal as u32, name, partition, watermark, asleep };

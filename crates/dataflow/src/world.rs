@@ -193,13 +193,13 @@ impl World {
         &self,
         spec: &SourceSpec,
         decode: &DecodeSpec,
-        number: u32,
+        partition: &PartitionInfo,
         position: &Position,
     ) -> Result<Box<dyn Partition>, IngestError> {
         match self {
-            World::Real => ingest::open(spec, decode, number, Some(position)),
+            World::Real => ingest::open(spec, decode, partition, Some(position)),
             #[cfg(feature = "simulation")]
-            World::Simulated(host) => Ok(host.open_partition(decode, number, position)),
+            World::Simulated(host) => Ok(host.open_partition(decode, partition.number, position)),
         }
     }
 

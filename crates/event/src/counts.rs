@@ -22,7 +22,8 @@ pub struct Counts {
     pub filtered: u64,
     /// Records that did not fit.
     pub quarantined: u64,
-    /// Accepted records that went into at least one window.
+    /// Accepted records that went into at least one window, or wait to. What is added to it may be below zero, modulo
+    /// 2^64, where records are found to be late that waited.
     pub windowed: u64,
     /// Accepted records that no window holds.
     pub late: u64,
@@ -39,8 +40,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts records that no window holds.
+    /// Counts records that no window holds, as was thought until now.
     pub fn add_late(&mut self, records: u64) {
+        self.windowed = self.windowed.wrapping_sub(records);
         self.late += records;
         self.by_reason.add(Reason::Late, records);
     }
@@ -107,7 +109,7 @@ impl AddAssign for Counts {
         self.accepted += other.accepted;
         self.filtered += other.filtered;
         self.quarantined += other.quarantined;
-        self.windowed += other.windowed;
+        self.windowed = self.windowed.wrapping_add(other.windowed);
         self.late += other.late;
         self.deduplicated += other.deduplicated;
         self.windows += other.windows;
@@ -127,6 +129,7 @@ mod tests {
         for (reason, count) in Reason::ALL.into_iter().zip(1..) {
             counts.by_reason.add(reason, count);
         }
+        counts.windowed = 150;
         counts.add_late(100);
         counts += counts;
         let shown = serde_json::to_value(counts).unwrap();
@@ -135,7 +138,7 @@ mod tests {
             assert_eq!(counts.by_reason.of(reason), expected, "{reason}");
             assert_eq!(shown["by_reason"][reason.code()], expected, "{reason}");
         }
-        assert_eq!(counts.late, 200);
+        assert_eq!((counts.late, counts.windowed), (200, 100));
         assert_eq!(serde_json::from_value::<Counts>(shown).unwrap(), counts);
     }
 }

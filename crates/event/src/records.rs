@@ -16,8 +16,10 @@ pub struct Records {
     pub punctuations: Vec<i64>,
     /// The bytes that they were decoded from, so that a record that fails later can still be shown.
     pub bytes: Vec<u8>,
-    /// Offset of the first of `bytes`.
+    /// Offset of the first of `bytes`, where offsets count bytes.
     pub base: u64,
+    /// Where in `bytes` each row starts, where offsets do not count bytes; else empty.
+    pub starts: Vec<u32>,
     /// Where the record ends that begins with some bytes: at its newline or behind the last byte.
     pub end: fn(&[u8]) -> usize,
 }
@@ -25,7 +27,10 @@ pub struct Records {
 impl Records {
     /// The first bytes of the record of a row, without its line end.
     pub fn raw(&self, row: usize) -> &[u8] {
-        let start = (self.offsets[row] - self.base) as usize;
+        let start = match self.starts.get(row) {
+            Some(start) => *start as usize,
+            None => (self.offsets[row] - self.base) as usize,
+        };
         let line = self.bytes.get(start..).unwrap_or_default();
         // As far as it takes to see whether the record goes on behind what is shown.
         let line = &line[..line.len().min(Rejected::RAW_BYTES_MAX + 2)];

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use event::DataType;
 use ingest::{
-    DecodeSpec, Decoder, FieldSpec, Format, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind,
-    SourceSpec, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
+    DecodeSpec, Decoder, End, FieldSpec, Format, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind,
+    SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -74,12 +74,19 @@ fn in_memory(events: u64) -> Result<(), Box<dyn Error>> {
 
 fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
     let kind = SourceKind::File { path: path.to_owned(), lanes: SourceKind::LANES };
-    let spec = SourceSpec { name: "events".to_owned(), kind, format: Format::Json, rate: None };
+    let spec = SourceSpec {
+        name: "events".to_owned(),
+        kind,
+        format: Format::Json,
+        rate: None,
+        start: Start::Earliest,
+        end: End::Latest,
+    };
     for _ in 0..3 {
         let start = Instant::now();
         let mut lanes = Vec::new();
-        for (lane, info) in partitions(&spec)?.iter().enumerate() {
-            lanes.push(open(&spec, &podcast(), lane as u32, Some(&info.start))?);
+        for info in &partitions(&spec)? {
+            lanes.push(open(&spec, &podcast(), info, Some(&info.start))?);
         }
         let (mut records, mut rejected) = (0, 0);
         while !lanes.is_empty() {
@@ -89,7 +96,9 @@ fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
                         records += decoded.records.batch.rows();
                         rejected += decoded.rejected.len();
                     }
-                    Poll::Pending | Poll::CaughtUp | Poll::Finished => drop(lanes.remove(lane)),
+                    Poll::Pending | Poll::CaughtUp | Poll::Finished | Poll::Closed(_) => {
+                        drop(lanes.remove(lane))
+                    }
                 }
             }
         }

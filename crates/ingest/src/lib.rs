@@ -31,12 +31,14 @@ mod source;
 mod watermark;
 
 pub use decode::{
-    Caution, CsvHeader, DecodeSpec, Decoder, FieldSpec, HeaderFault, Piece, TimeSpec, TimeUnit, Witness,
+    Caution, CsvHeader, DecodeSpec, Decoder, FieldSpec, HeaderFault, Messages, Piece, TimeSpec, TimeUnit,
+    Witness,
 };
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    Format, GenerateSpec, Incident, IncidentKind, Partition, PartitionInfo, Poll, Position, SourceKind,
-    SourceSpec, Waker, open, partitions, truth, write_events, write_truth,
+    Discovery, End, Format, GenerateSpec, Incident, IncidentKind, Lag, Partition, PartitionInfo, Poll,
+    Position, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth, write_events,
+    write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

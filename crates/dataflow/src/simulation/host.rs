@@ -262,7 +262,8 @@ impl Host {
         let numbers = 0..self.outside.inputs.len();
         let info = |number| {
             let (id, start) = (format!("simulated#{number}"), Position::stdin(0));
-            PartitionInfo { id, series: number as u32, start }
+            let number = number as u32;
+            PartitionInfo { id, number, series: number, start, parents: Vec::new() }
         };
         numbers.map(info).collect()
     }

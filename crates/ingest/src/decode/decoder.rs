@@ -9,62 +9,10 @@ use super::caution::{Caution, Treatment};
 use super::column::Column;
 use super::csv::{self, CsvHeader, CsvReader};
 use super::fault::Faults;
-use super::misfit::Failure;
+use super::misfit::{Failure, Misfit};
+use super::piece::{Bounds, Piece};
 use super::record::RecordReader;
 use super::spec::DecodeSpec;
-
-/// Bytes of a partition, with where they stand in it.
-///
-/// Of JSON it ends at the end of a line, or of the partition. If its last line has no end and is longer than
-/// `record_bytes_max`, it is the head of a line that is too long: one record, rejected. Of CSV it may end
-/// anywhere, unless it is said to be the last one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    bytes: Vec<u8>,
-    base: u64,
-    start: usize,
-    is_last: bool,
-}
-
-impl Piece {
-    /// Bytes of which the first stands at `base`.
-    pub fn new(bytes: Vec<u8>, base: u64) -> Self {
-        Piece { bytes, base, start: 0, is_last: false }
-    }
-
-    /// The same as the last one of its partition: what has no line end is a whole record too.
-    pub fn last(mut self) -> Self {
-        self.is_last = true;
-        self
-    }
-
-    /// The same without the first `count` bytes.
-    pub fn without_first(mut self, count: usize) -> Self {
-        self.start = (self.start + count).min(self.bytes.len());
-        self
-    }
-
-    /// Offset of the first line that is not decoded yet.
-    pub fn offset(&self) -> u64 {
-        self.base + self.start as u64
-    }
-
-    /// Offset behind its last byte.
-    fn end(&self) -> u64 {
-        self.base + self.bytes.len() as u64
-    }
-
-    /// Number of bytes that are not decoded yet.
-    pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    /// The bytes that are not decoded yet.
-    pub fn into_remaining(mut self) -> Vec<u8> {
-        self.bytes.drain(..self.start);
-        self.bytes
-    }
-}
 
 /// Decodes newline-delimited JSON, or CSV. Keeps what it learned about the order of names, and dictionaries,
 /// from call to call; what comes out does not depend on that.
@@ -160,7 +108,8 @@ impl Decoder {
         &self.caution
     }
 
-    /// Decodes at most `records_max` records, rejected ones included, from the start of the piece.
+    /// Decodes at most `records_max` records, rejected ones included, from the start of the piece. Each message of a
+    /// stream is one.
     ///
     /// Returns them and what is left of the piece, if anything is. If there is neither a record nor a rejected
     /// one and something is left, that is the first bytes of a record of CSV: it takes more to decode it. Blank
@@ -170,8 +119,12 @@ impl Decoder {
         let room = self.rows_expected.min(records_max).min(piece.remaining());
         self.format.columns().iter_mut().for_each(|column| column.begin(room));
         let mut lines = Lines {
-            piece: &piece,
+            bytes: &piece.bytes,
+            is_last: piece.is_last,
+            bounds: piece.bounds(),
             at: piece.start,
+            starts: Vec::new(),
+            end: piece.end(),
             times: Vec::with_capacity(room),
             offsets: Vec::with_capacity(room),
             punctuations: Vec::new(),
@@ -185,22 +138,22 @@ impl Decoder {
             Format::Json(reader) => lines.decode(&mut **reader, self.spec.record_bytes_max, records_max),
             Format::Csv(reader) => lines.decode(&mut **reader, self.spec.record_bytes_max, records_max),
         }
-        let Lines { at, times, offsets, punctuations, rejected, .. } = lines;
+        let Lines { at, times, offsets, mut starts, punctuations, rejected, .. } = lines;
         self.rows_expected = times.len() + times.len() / 16;
         let batch = self.finish(&times);
-        let (bytes, base, rest) = split(piece, at);
-        let end = self.record_end();
-        (
-            Decoded { records: Records { batch, times, offsets, punctuations, bytes, base, end }, rejected },
-            rest,
-        )
+        let base = piece.base;
+        let (bytes, first, rest) = piece.split(at);
+        starts.iter_mut().for_each(|start| *start -= first as u32);
+        let (base, end) = (base + first as u64, self.record_end());
+        let records = Records { batch, times, offsets, punctuations, bytes, base, starts, end };
+        (Decoded { records, rejected }, rest)
     }
 
     /// No records but one that is rejected, of which no more than the first bytes were kept.
     pub(crate) fn too_long(&mut self, offset: u64, head: &[u8]) -> Decoded {
         let batch = self.finish(&[]);
         let (times, offsets, punctuations) = (Vec::new(), Vec::new(), Vec::new());
-        let (bytes, end) = (Vec::new(), self.record_end());
+        let (bytes, starts, end) = (Vec::new(), Vec::new(), self.record_end());
         let rejected = RejectedRecord {
             before: 0,
             offset,
@@ -208,7 +161,7 @@ impl Decoder {
             detail: too_long(self.spec.record_bytes_max),
             raw: Rejected::head(head).to_vec(),
         };
-        let records = Records { batch, times, offsets, punctuations, bytes, base: offset, end };
+        let records = Records { batch, times, offsets, punctuations, bytes, base: offset, starts, end };
         Decoded { records, rejected: vec![rejected] }
     }
 
@@ -240,29 +193,16 @@ fn too_long(record_bytes_max: usize) -> String {
     format!("the line is longer than {record_bytes_max} bytes")
 }
 
-/// Parts a piece at `at` into what was decoded and the rest. The shorter one is copied.
-fn split(piece: Piece, at: usize) -> (Vec<u8>, u64, Option<Piece>) {
-    let Piece { mut bytes, base, start, is_last } = piece;
-    let from = base + start as u64;
-    if at < bytes.len() {
-        if bytes.len() - at > at {
-            let decoded = bytes[start..at].to_vec();
-            return (decoded, from, Some(Piece { bytes, base, start: at, is_last }));
-        }
-        let rest = Piece { bytes: bytes.split_off(at), base: base + at as u64, start: 0, is_last };
-        return (bytes, base, Some(rest));
-    }
-    if start > bytes.len() / 2 {
-        // Rather copy a little than carry along bytes that were decoded before.
-        return (bytes[start..].to_vec(), from, None);
-    }
-    (bytes, base, None)
-}
-
 /// One call's way through a piece.
 struct Lines<'a> {
-    piece: &'a Piece,
+    bytes: &'a [u8],
+    is_last: bool,
+    bounds: Bounds<'a>,
     at: usize,
+    /// Where rows start, if their offsets do not say so.
+    starts: Vec<u32>,
+    /// Offset behind the last record.
+    end: u64,
     times: Vec<i64>,
     offsets: Vec<u64>,
     punctuations: Vec<i64>,
@@ -275,12 +215,12 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn decode<R: ReadRecord>(&mut self, reader: &mut R, record_bytes_max: usize, mut records_max: usize) {
-        let bytes = &self.piece.bytes[..];
-        let is_last = self.piece.is_last;
+        let bytes = self.bytes;
         while self.at < bytes.len() && self.times.len() + self.rejected.len() < records_max {
             let line = self.at;
-            if self.piece.base + line as u64 >= self.special {
-                match self.heed(reader, line) {
+            let offset = self.bounds.offset(line);
+            if offset >= self.special {
+                match self.heed(reader, line, offset) {
                     Heed::Read => {}
                     Heed::ReadAlone => records_max = 1,
                     Heed::Stop => break,
@@ -288,34 +228,40 @@ impl Lines<'_> {
                 }
             }
             self.faults.meet(&bytes[line..]);
-            let is_first = self.piece.base + line as u64 == 0;
-            let (end, found) = reader.read(bytes, line, is_first, is_last);
+            let (end, found) = reader.read(bytes, line, offset == 0, self.is_last);
             if let Found::Cut = found {
                 roll_back(reader, self.times.len());
                 break;
             }
+            let (end, found) = match self.bounds.end() {
+                Some(bound) if end != bound => (bound, more_than_one(found, end - line)),
+                _ => (end, found),
+            };
+            self.bounds.step();
             self.at = (end + 1).min(bytes.len());
             if end - line > record_bytes_max && without_return(&bytes[line..end]).len() > record_bytes_max {
                 let detail = too_long(record_bytes_max);
-                self.reject(reader, line, end, Failure { reason: Reason::TooLong, detail });
+                self.reject(reader, offset, line, end, Failure { reason: Reason::TooLong, detail });
                 continue;
             }
             match found {
                 Found::Row(time) => {
                     self.times.push(time);
-                    self.offsets.push(self.piece.base + line as u64);
+                    self.offsets.push(offset);
+                    if self.bounds.are_messages() {
+                        self.starts.push(line as u32);
+                    }
                     self.punctuations.extend(reader.punctuation());
                 }
                 Found::Blank | Found::Cut => {}
-                Found::Misfit(failure) => self.reject(reader, line, end, *failure),
+                Found::Misfit(failure) => self.reject(reader, offset, line, end, *failure),
             }
         }
     }
 
     /// What caution asks for before the record of a line is read.
     #[cold]
-    fn heed<R: ReadRecord>(&mut self, reader: &mut R, line: usize) -> Heed {
-        let offset = self.piece.base + line as u64;
+    fn heed<R: ReadRecord>(&mut self, reader: &mut R, line: usize, offset: u64) -> Heed {
         let treatment = self.caution.treatment(offset);
         if treatment == Treatment::ReadAlone && self.times.len() + self.rejected.len() > 0 {
             return Heed::Stop;
@@ -323,7 +269,7 @@ impl Lines<'_> {
         self.special = self.caution.next(offset + 1);
         match treatment {
             Treatment::Read => {
-                self.caution.tell(offset, self.piece.end());
+                self.caution.tell(offset, self.end);
                 Heed::Read
             }
             Treatment::ReadAlone => {
@@ -331,25 +277,32 @@ impl Lines<'_> {
                 Heed::ReadAlone
             }
             Treatment::LeaveOut => {
-                let Some(end) = reader.end(&self.piece.bytes, line, self.piece.is_last) else {
-                    return Heed::Stop;
-                };
+                let end = self.bounds.end().or_else(|| reader.end(self.bytes, line, self.is_last));
+                let Some(end) = end else { return Heed::Stop };
+                self.bounds.step();
                 let detail = "the record ended the program three times".to_owned();
-                self.reject(reader, line, end, Failure { reason: Reason::Poison, detail });
-                self.at = (end + 1).min(self.piece.bytes.len());
+                self.reject(reader, offset, line, end, Failure { reason: Reason::Poison, detail });
+                self.at = (end + 1).min(self.bytes.len());
                 Heed::LeftOut
             }
         }
     }
 
     #[cold]
-    fn reject<R: ReadRecord>(&mut self, reader: &mut R, line: usize, end: usize, failure: Failure) {
+    fn reject<R: ReadRecord>(
+        &mut self,
+        reader: &mut R,
+        offset: u64,
+        line: usize,
+        end: usize,
+        failure: Failure,
+    ) {
         let rows = self.times.len();
         roll_back(reader, rows);
-        let raw = without_return(&self.piece.bytes[line..end]);
+        let raw = without_return(&self.bytes[line..end]);
         self.rejected.push(RejectedRecord {
             before: rows,
-            offset: self.piece.base + line as u64,
+            offset,
             reason: failure.reason,
             detail: failure.detail,
             raw: Rejected::head(raw).to_vec(),
@@ -374,6 +327,15 @@ enum Heed {
 /// Where the line ends that goes on at `at`: at its newline or behind the last byte.
 pub(super) fn line_end(bytes: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |newline| at + newline)
+}
+
+/// What a message is that goes on behind its record.
+#[cold]
+fn more_than_one(found: Found, at: usize) -> Found {
+    match found {
+        Found::Misfit(_) => found,
+        _ => Found::Misfit(Failure::of_record(Misfit::Malformed("more than one object"), at)),
+    }
 }
 
 /// Where the partition begins behind the mark at its start that says that it is UTF-8, if there is one.

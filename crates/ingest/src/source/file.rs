@@ -29,8 +29,10 @@ pub(super) fn partitions(path: &Path, lanes: u32) -> Result<Vec<PartitionInfo>, 
     let (_, origin) = first_start(path, lanes, CHUNK_BYTES)?;
     let info = |lane| PartitionInfo {
         id: format!("{}#{lane}", path.display()),
+        number: lane,
         series: 0,
         start: Position { offset: origin.lane_start(lane), origin: Origin::File(origin) },
+        parents: Vec::new(),
     };
     Ok((0..lanes).map(info).collect())
 }

@@ -33,6 +33,34 @@ pub struct SourceSpec {
     /// Events a second that the whole job reads of it at most; `None`: as fast as it goes. Kept by whoever
     /// polls, through `records_max`.
     pub rate: Option<f64>,
+    /// Where it begins when no checkpoint knows.
+    pub start: Start,
+    /// Where it ends.
+    pub end: End,
+}
+
+/// Where a source begins that no checkpoint knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Start {
+    /// With the oldest record that there is.
+    #[default]
+    Earliest,
+    /// With what comes after the job's first start.
+    Latest,
+    /// Nowhere: a job without a checkpoint is refused.
+    Checkpoint,
+    /// With the first record that the source took in at that time or later, in microseconds since 1970.
+    At(i64),
+}
+
+/// Where a source ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum End {
+    /// Where each partition ended when the job was first started.
+    #[default]
+    Latest,
+    /// Nowhere.
+    Never,
 }
 
 /// How records are written.
@@ -76,12 +104,18 @@ impl SourceKind {
 pub struct PartitionInfo {
     /// `FILE#lane`, `FILE`, `stdin` or `generate#lane`: as quarantine rows name it.
     pub id: String,
+    /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
+    /// else comes and goes.
+    pub number: u32,
     /// The number in its source of the first partition with which it shares one sequence of offsets: 0 for
     /// each lane of a file, whose offsets are those of the file; else its own.
     pub series: u32,
     /// Where it starts. Handing this to [`open`] keeps what was found now, as the length of a file that is
     /// still written to, the same for all partitions and for the life of the job.
     pub start: Position,
+    /// The numbers of those that it goes on from: it is read once all of them that the job knows are
+    /// [closed](Poll::Closed).
+    pub parents: Vec<u32>,
 }
 
 /// What a poll gave.
@@ -99,6 +133,9 @@ pub enum Poll {
     CaughtUp,
     /// Nothing will come any more.
     Finished,
+    /// Nothing will come any more of this one; the partitions of these numbers go on from it. Its watermark holds until
+    /// all of them are read. Said again by every later poll, also after a restart.
+    Closed(Vec<u32>),
 }
 
 /// Called when a partition that was pending has something, from a thread of its own.
@@ -123,9 +160,59 @@ pub trait Partition: Send {
 
     /// Has records left out or read alone from now on. Only what can be read again has a use for it.
     fn set_caution(&mut self, caution: Caution);
+
+    /// Hears that a checkpoint is committed which has this position: nothing before it is asked for again, except by
+    /// whoever goes back to an older checkpoint.
+    fn committed(&mut self, _position: &Position) {}
+
+    /// How far it is behind the end of what there is, if it knows.
+    fn lag(&self) -> Option<Lag> {
+        None
+    }
+
+    /// Notes where the end of what there is lies now, for [`Partition::has_passed_end`]. Called once in a while; a
+    /// partition whose end is far away asks for it on its own thread.
+    fn mark_end(&mut self) {}
+
+    /// Whether all was given that was there when [`Partition::mark_end`] was called last. One that does not know says
+    /// no, and counts when it has said [`Poll::CaughtUp`] since.
+    fn has_passed_end(&self) -> bool {
+        false
+    }
 }
 
-/// All partitions of a source, in the order of their ids, before anything is read.
+/// How far a partition is behind the end of what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Records that wait, if they are counted.
+    pub records: Option<u64>,
+    /// Bytes that wait, if they are counted.
+    pub bytes: Option<u64>,
+    /// How old the next one is, in milliseconds, if the source says when it took it in.
+    pub millis: Option<u64>,
+}
+
+/// Looks for partitions that come while the job runs.
+pub trait Discovery: Send {
+    /// All partitions that there are now, also those that are known, in the order of their numbers. May block, on a
+    /// thread of its own; called every few seconds.
+    ///
+    /// # Errors
+    /// If the source cannot be asked; it is asked again later.
+    fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError>;
+}
+
+/// Who looks for new partitions of a source; `None` if none can come.
+///
+/// # Errors
+/// If a setting makes no sense.
+pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
+    match &spec.kind {
+        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => Ok(None),
+    }
+}
+
+/// All partitions of a source, in the order of their numbers, before anything is read.
 ///
 /// # Errors
 /// If the source cannot be read, or a setting makes no sense.
@@ -136,32 +223,36 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
             Format::Csv => Ok(vec![whole::partition(path, 0)?]),
         },
         SourceKind::Stdin => {
-            Ok(vec![PartitionInfo { id: "stdin".to_owned(), series: 0, start: Position::stdin(0) }])
+            let start = Position::stdin(0);
+            Ok(vec![PartitionInfo {
+                id: "stdin".to_owned(),
+                number: 0,
+                series: 0,
+                start,
+                parents: Vec::new(),
+            }])
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
     }
 }
 
-/// Opens the partition of that number, counted as [`partitions`] does, to be read from `resume` on.
+/// Opens a partition, to be read from `resume` on.
 ///
 /// # Errors
 /// If it cannot be read, or if `resume` does not belong to it as it is now: [`IngestError::is_refusal`].
 pub fn open(
     spec: &SourceSpec,
     decode: &DecodeSpec,
-    partition: u32,
+    partition: &PartitionInfo,
     resume: Option<&Position>,
 ) -> Result<Box<dyn Partition>, IngestError> {
     let decoder = || Decoder::new(decode.clone());
     match &spec.kind {
         SourceKind::File { path, lanes } if spec.format == Format::Json => {
-            Ok(Box::new(file::Lane::open(path, *lanes, partition, resume, decoder())?))
-        }
-        SourceKind::File { path, .. } if partition == 0 => {
-            Ok(Box::new(whole::Whole::open(path, spec.format, resume, decode.clone())?))
+            Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?))
         }
         SourceKind::File { path, .. } => {
-            Err(IngestError::NoPartition { name: path.display().to_string(), partition })
+            Ok(Box::new(whole::Whole::open(path, spec.format, resume, decode.clone())?))
         }
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
@@ -171,7 +262,7 @@ pub fn open(
             Ok(Box::new(stdin::Stream::spawn("standard input", input, spec.format, decode)?))
         }
         SourceKind::Generate(generate) => {
-            Ok(Box::new(generate::GeneratePartition::open(generate, partition, resume, decoder())?))
+            Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder())?))
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::{Caution, DecodeSpec, IngestError};
 pub(super) fn partition(path: &Path, number: u32) -> Result<PartitionInfo, IngestError> {
     let (_, origin) = first_start(path)?;
     let start = Position { offset: 0, origin: Origin::Whole(origin) };
-    Ok(PartitionInfo { id: path.display().to_string(), series: number, start })
+    let id = path.display().to_string();
+    Ok(PartitionInfo { id, number, series: number, start, parents: Vec::new() })
 }
 
 fn first_start(path: &Path) -> Result<(File, WholeOrigin), IngestError> {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ingest::{End, Format, Start};
+
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
 use super::place::Place;
@@ -25,6 +27,12 @@ pub struct Source {
     /// Events a second that the whole job reads of it at most, to pace it. `0`: as fast as it goes. Free to
     /// change between runs. Default: `0`; `20000` for `generate`. Range: `0` to `1e9`.
     pub rate: f64,
+    /// Where a stream begins that no checkpoint knows: `"earliest"`, `"latest"`, `"checkpoint"` (a job without one is
+    /// refused), or a time, from which on the source took a record in. Default: `"earliest"`.
+    pub start: Start,
+    /// Where it ends: `"latest"`, where each partition ended when the job was first started, or `"never"`. Default:
+    /// `"latest"` for files, `"never"` for a stream.
+    pub end: End,
 }
 
 /// `type` of a source.
@@ -43,15 +51,6 @@ pub enum SourceKind {
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
-}
-
-/// How the records of a source are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// An object a line.
-    Json,
-    /// A header and records of as many fields.
-    Csv,
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -95,6 +94,12 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
     for (entry, mut section) in root.sections(reader, "source", "source") {
         let kind = read_kind(&mut section, reader);
         let format = read_format(&kind, &mut section, reader);
+        let (start, end) = match kind {
+            // Where they begin and end is a part of what they are.
+            None | Some(SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_)) => {
+                (Start::Earliest, End::Latest)
+            }
+        };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
             _ => (0.0, "0"),
@@ -105,7 +110,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
         match kind {
             Some(kind) => {
                 section.finish(reader);
-                sources.push(Source { name: entry.name.clone(), place, kind, format, rate });
+                sources.push(Source { name: entry.name.clone(), place, kind, format, rate, start, end });
             }
             None => section.give_up(reader),
         }
@@ -185,4 +190,28 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
         ),
         anomalies: section.or(reader, "anomalies", (0.03, "0.03"), number(0.0..=1.0)),
     }
+}
+
+const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
+
+/// Where a stream begins and ends.
+#[allow(dead_code, reason = "no source of this build is a stream")]
+fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
+    let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
+        let text = match &node.value {
+            Value::Datetime(text) => text.clone(),
+            _ => string(sources, node)?,
+        };
+        match text.as_str() {
+            "earliest" => Ok(Start::Earliest),
+            "latest" => Ok(Start::Latest),
+            "checkpoint" => Ok(Start::Checkpoint),
+            time => parse_instant(time).map(Start::At).map_err(|message| {
+                let help = "it is \"earliest\", \"latest\", \"checkpoint\" or a time";
+                bad_value(node, format!("{message}; {help}"))
+            }),
+        }
+    });
+    let end = section.or(reader, "end", (End::Never, "\"never\""), one_of(ENDS));
+    (start, end)
 }

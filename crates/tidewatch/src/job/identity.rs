@@ -22,8 +22,8 @@ pub(super) fn identity(
         decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let sources = config.sources.iter().map(|source| match &source.kind {
         source::SourceKind::File { lanes, .. } => match source.format {
-            source::Format::Json => format!("{} file {lanes}", source.name),
-            source::Format::Csv => format!("{} file csv", source.name),
+            ingest::Format::Json => format!("{} file {lanes}", source.name),
+            ingest::Format::Csv => format!("{} file csv", source.name),
         },
         source::SourceKind::Stdin => format!("{} stdin", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),

@@ -198,12 +198,14 @@ fn source_spec(source: &source::Source) -> ingest::SourceSpec {
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
     };
-    let format = match source.format {
-        source::Format::Json => ingest::Format::Json,
-        source::Format::Csv => ingest::Format::Csv,
-    };
-    let rate = (source.rate > 0.0).then_some(source.rate);
-    ingest::SourceSpec { name: source.name.clone(), kind, format, rate }
+    ingest::SourceSpec {
+        name: source.name.clone(),
+        kind,
+        format: source.format,
+        rate: (source.rate > 0.0).then_some(source.rate),
+        start: source.start,
+        end: source.end,
+    }
 }
 
 /// The generator's settings. Its clock is event time itself, so that the pace of a run is free to change.

@@ -47,7 +47,7 @@ fn drain(lane: &mut Lane, records_max: usize) -> Vec<(Position, Vec<Seen>)> {
         match lane.poll(records_max).unwrap() {
             Poll::Decoded(decoded) => polls.push((position, seen(&decoded))),
             Poll::Pending | Poll::CaughtUp => panic!("a file is never pending"),
-            Poll::Finished => return polls,
+            Poll::Finished | Poll::Closed(_) => return polls,
         }
     }
 }

@@ -16,8 +16,10 @@ pub(in crate::source) fn partitions(spec: &GenerateSpec) -> Result<Vec<Partition
     let settings = spec.hash();
     let info = |lane| PartitionInfo {
         id: format!("generate#{lane}"),
+        number: lane,
         series: lane,
         start: Position { offset: 0, origin: Origin::Generate { index: u64::from(lane), settings } },
+        parents: Vec::new(),
     };
     Ok((0..spec.lanes).map(info).collect())
 }

@@ -44,7 +44,7 @@ fn wait(stream: &mut Stream) -> Option<Decoded> {
     loop {
         match stream.poll(usize::MAX).unwrap() {
             Poll::Decoded(decoded) => return Some(decoded),
-            Poll::Finished => return None,
+            Poll::Finished | Poll::Closed(_) => return None,
             Poll::Pending | Poll::CaughtUp => {
                 assert!(start.elapsed() < Duration::from_secs(20), "nothing came")
             }
@@ -118,7 +118,7 @@ fn a_poll_keeps_to_the_number_of_records_that_it_may_give() {
         match stream.poll(2).unwrap() {
             Poll::Decoded(decoded) => sizes.push(decoded.records.batch.rows()),
             Poll::Pending | Poll::CaughtUp => thread::sleep(Duration::from_millis(1)),
-            Poll::Finished => break,
+            Poll::Finished | Poll::Closed(_) => break,
         }
     }
     assert_eq!(sizes, [2, 2, 1]);
