@@ -353,6 +353,8 @@ fn scenario(seed: u64, case: &Case, plant: Option<Plant>, verbose: bool) -> Scen
         job: Arc::clone(&case.job),
         inputs: case.inputs.clone(),
         silences: false,
+        parents: Vec::new(),
+        newcomers: Vec::new(),
         interruptions: 4 + seed % 3,
         faults: seed % 2 == 1,
         fails_at: None,
@@ -498,11 +500,14 @@ fn setting(name: &str) -> Option<u64> {
 fn planted() -> Option<Plant> {
     let name = std::env::var("TIDEWATCH_SIM_PLANT").ok()?;
     Some(
-        *Plant::ALL.iter().chain(&Plant::OF_SLEEP).find(|plant| format!("{plant:?}") == name).unwrap_or_else(
-            || {
+        *Plant::ALL
+            .iter()
+            .chain(&Plant::OF_SLEEP)
+            .chain(&Plant::OF_BIRTHS)
+            .find(|plant| format!("{plant:?}") == name)
+            .unwrap_or_else(|| {
                 panic!("no plant is called {name}; there are {:?}", Plant::ALL);
-            },
-        ),
+            }),
     )
 }
 

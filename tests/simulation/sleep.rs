@@ -17,10 +17,29 @@ struct Sleepers {
     partitions: Vec<(Vec<u8>, Vec<Placed>)>,
     /// Whether every record is a row, in their order, instead of windows that keys share.
     each: bool,
+    births: Births,
+}
+
+/// Partitions that come and go.
+#[derive(Default, Clone)]
+struct Births {
+    /// From which each goes on.
+    parents: Vec<Vec<u32>>,
+    newcomers: Vec<u32>,
+}
+
+impl Births {
+    /// A family: 2 splits into 3 and 4, 1 and 3 merge into 5; some are there from the beginning, some come while the
+    /// job runs, and so does a stranger.
+    fn new(seed: u64) -> Births {
+        let parents = [vec![], vec![], vec![], vec![2], vec![2], vec![1, 3], vec![]].to_vec();
+        let newcomers = [vec![3, 4, 5, 6], vec![5, 6], vec![6], vec![]];
+        Births { parents, newcomers: newcomers[seed as usize / 2 % 4].clone() }
+    }
 }
 
 impl Sleepers {
-    fn new(seed: u64) -> Sleepers {
+    fn new(seed: u64, births: Births) -> Sleepers {
         let mut random = Random::new(seed ^ 0x51EE_B000);
         let (size, slide) = shape(&mut random);
         let (size, slide) = (size * 1_000_000, slide * 1_000_000);
@@ -44,14 +63,15 @@ impl Sleepers {
         });
         job.flow =
             Flow { ticks: 2 + random.below(6) as usize, tick: Duration::from_micros(500), sink_bytes: 4096 };
-        let partitions = (0..PARTITIONS).map(|_| partition(&mut random, 12)).collect();
+        let count = PARTITIONS.max(births.parents.len());
+        let partitions = (0..count).map(|_| partition(&mut random, 12)).collect();
         let oracle = oracle::Job {
             bound: BOUND,
             windows: oracle::Windows::sliding(size, slide),
             lateness,
             aggregates: aggregates(),
         };
-        Sleepers { job, oracle, partitions, each }
+        Sleepers { job, oracle, partitions, each, births }
     }
 
     fn inputs(&self) -> Vec<Vec<u8>> {
@@ -60,16 +80,22 @@ impl Sleepers {
 
     /// What must have come out if partitions woke there.
     fn expect(mut self, wakings: &[Vec<(u64, i64)>]) -> Case {
-        for ((_, lines), wakings) in self.partitions.iter_mut().zip(wakings) {
-            let wakings: BTreeMap<usize, i64> = wakings.iter().map(|(at, to)| (*at as usize, *to)).collect();
-            let mut lifted = i64::MIN;
-            for placed in lines {
+        let mut ends: Vec<i64> = Vec::new();
+        for (number, (bytes, lines)) in self.partitions.iter_mut().enumerate() {
+            let wakings = wakings[number].iter().map(|(at, to)| (*at as usize, *to));
+            let wakings: BTreeMap<usize, i64> = wakings.collect();
+            let parents = self.births.parents.get(number).into_iter().flatten();
+            let mut lifted = parents.map(|parent| ends[*parent as usize]).min().unwrap_or(i64::MIN);
+            for placed in lines.iter_mut() {
                 lifted = wakings.get(&placed.offset).copied().unwrap_or(i64::MIN).max(lifted);
                 placed.lifted = lifted;
                 if let Line::Record(record) = &mut placed.line {
                     record.lifted = lifted;
                 }
             }
+            let newest = records_of(lines).iter().map(|record| record.time - BOUND - 1).max();
+            let at_end = wakings.get(&bytes.len()).copied();
+            ends.push(lifted.max(newest.unwrap_or(i64::MIN)).max(at_end.unwrap_or(i64::MIN)));
         }
         let each = self.each.then(|| self.each_row());
         let mut case = expect(self.job, self.partitions, &self.oracle, -1e15);
@@ -130,10 +156,10 @@ fn records_of(lines: &[Placed]) -> Vec<Record> {
 }
 
 /// Runs a seed; what is wrong with it is its finding.
-fn run_sleepers(seed: u64, plant: Option<Plant>, verbose: bool) -> Run {
-    let sleepers = Sleepers::new(seed);
+fn run_sleepers(seed: u64, births: &Births, plant: Option<Plant>, verbose: bool) -> Run {
+    let sleepers = Sleepers::new(seed, births.clone());
     let case = Case {
-        job: Arc::new(Sleepers::new(seed).job),
+        job: Arc::new(Sleepers::new(seed, births.clone()).job),
         inputs: sleepers.inputs(),
         rows: Vec::new(),
         quarantine: Vec::new(),
@@ -152,7 +178,9 @@ fn run_sleepers(seed: u64, plant: Option<Plant>, verbose: bool) -> Run {
     };
     // A sink that takes lines at once would wait for the disk for ever, where nobody else gets a turn.
     let faults = !is_at_once(seed);
-    let scenario = Scenario { silences: true, faults, ..scenario(seed, &case, plant, verbose) };
+    let Births { parents, newcomers } = births.clone();
+    let scenario =
+        Scenario { silences: true, parents, newcomers, faults, ..scenario(seed, &case, plant, verbose) };
     let mut run = simulate(&scenario, &mut look);
     if run.finding.is_none() {
         let each = sleepers.each;
@@ -179,39 +207,73 @@ fn judge(run: &Run, case: &Case, each: bool) -> Result<(), String> {
     if counts == expected { Ok(()) } else { Err(format!("counts {counts:?}, not {expected:?}")) }
 }
 
-#[test]
-fn partitions_that_sleep_and_wake_put_out_what_the_oracle_does_and_never_take_it_back() {
-    if let Some(seed) = setting("TIDEWATCH_SIM_SLEEP_SEED") {
-        let run = run_sleepers(seed, planted(), true);
+/// Runs all seeds, and says what they came to: wakings that count, crashes, rescales.
+fn run_all(births: impl Fn(u64) -> Births + Sync, variable: &str) -> Option<[u64; 3]> {
+    if let Some(seed) = setting(variable) {
+        let run = run_sleepers(seed, &births(seed), planted(), true);
         run.lines.iter().for_each(|line| println!("{line}"));
         println!("wakings {:?}", run.wakings);
         assert_eq!(run.finding, None, "seed {seed}");
-        return;
+        return None;
     }
     let [wakings, crashes, rescales]: [AtomicU64; 3] = std::array::from_fn(|_| AtomicU64::new(0));
-    let seeds = setting("TIDEWATCH_SIM_SEEDS").unwrap_or(SLEEP_SEEDS);
-    let found = on_all_cores(seeds, |seed| {
-        let run = run_sleepers(seed, None, false);
+    let found = on_all_cores(sleep_seeds(), |seed| {
+        let run = run_sleepers(seed, &births(seed), None, false);
         wakings.fetch_add(run.wakings.iter().map(Vec::len).sum::<usize>() as u64, Ordering::Relaxed);
         crashes.fetch_add(run.crashes, Ordering::Relaxed);
         rescales.fetch_add(run.rescales, Ordering::Relaxed);
-        let differs =
-            seed % 8 == 0 && run.finding.is_none() && run_sleepers(seed, None, false).trace != run.trace;
+        let again = || run_sleepers(seed, &births(seed), None, false).trace;
+        let differs = seed % 8 == 0 && run.finding.is_none() && again() != run.trace;
         run.finding.or_else(|| differs.then(|| "two runs of the seed have different traces".to_owned()))
     });
     if let Some((seed, finding)) = found {
-        panic!("seed {seed}: {finding}\nTIDEWATCH_SIM_SLEEP_SEED={seed} prints its trace");
+        panic!("seed {seed}: {finding}\n{variable}={seed} prints its trace");
     }
-    let [wakings, crashes, rescales] = [wakings, crashes, rescales].map(AtomicU64::into_inner);
+    Some([wakings, crashes, rescales].map(AtomicU64::into_inner))
+}
+
+fn sleep_seeds() -> u64 {
+    setting("TIDEWATCH_SIM_SEEDS").unwrap_or(SLEEP_SEEDS)
+}
+
+#[test]
+fn partitions_that_sleep_and_wake_put_out_what_the_oracle_does_and_never_take_it_back() {
+    let Some([wakings, crashes, rescales]) = run_all(|_| Births::default(), "TIDEWATCH_SIM_SLEEP_SEED")
+    else {
+        return;
+    };
+    let seeds = sleep_seeds();
     println!("{seeds} seeds, {wakings} wakings that count, {crashes} crashes, {rescales} rescales");
+    assert!(wakings > 5 * seeds && crashes > 2 * seeds, "{wakings} wakings, {crashes} crashes");
+}
+
+#[test]
+fn partitions_that_go_on_from_others_or_join_put_out_what_the_oracle_does_and_never_take_it_back() {
+    let Some([wakings, crashes, rescales]) = run_all(Births::new, "TIDEWATCH_SIM_BIRTHS_SEED") else {
+        return;
+    };
+    let seeds = sleep_seeds();
+    println!("{seeds} seeds, {wakings} wakings and joins that count, {crashes} crashes, {rescales} rescales");
     assert!(wakings > 5 * seeds && crashes > 2 * seeds, "{wakings} wakings, {crashes} crashes");
 }
 
 #[test]
 fn the_default_seeds_find_every_mistake_that_is_planted_in_sleep() {
     for plant in Plant::OF_SLEEP {
-        let found = on_all_cores(SLEEP_SEEDS, |seed| run_sleepers(seed, Some(plant), false).finding);
-        let Some((seed, finding)) = found else { panic!("{SLEEP_SEEDS} seeds do not find {plant:?}") };
-        println!("{plant:?}: seed {seed}: {}", finding.lines().next().unwrap_or_default());
+        find(plant, |_| Births::default());
     }
+}
+
+#[test]
+fn the_default_seeds_find_every_mistake_that_is_planted_in_births() {
+    for plant in Plant::OF_BIRTHS {
+        find(plant, Births::new);
+    }
+}
+
+fn find(plant: Plant, births: impl Fn(u64) -> Births + Sync) {
+    let found =
+        on_all_cores(SLEEP_SEEDS, |seed| run_sleepers(seed, &births(seed), Some(plant), false).finding);
+    let Some((seed, finding)) = found else { panic!("{SLEEP_SEEDS} seeds do not find {plant:?}") };
+    println!("{plant:?}: seed {seed}: {}", finding.lines().next().unwrap_or_default());
 }

@@ -36,7 +36,7 @@ pub use codec::{CodecError, Frame, Kind, decode, encode};
 pub use disk::{Disk, Files, LocalDisk, LocalFiles};
 pub use error::{StoreError, is_full};
 pub use location::{Bucket, Keys, Location};
-pub use manifest::{Manifest, SinkState, SourceState};
+pub use manifest::{Manifest, SinkState, SourceState, Stage};
 pub use retention::{Retained, Survey};
 #[cfg(feature = "s3")]
 pub use s3::S3Disk;

@@ -46,14 +46,33 @@ pub struct Manifest {
 /// A partition at the cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceState {
+    /// The name of its source in the config.
+    pub source: String,
     /// The partition's own name.
     pub partition: String,
+    /// Its number in its source.
+    pub number: u32,
+    /// The numbers of those that it goes on from.
+    pub parents: Vec<u32>,
     /// Where to read on; encoded by the source.
     pub position: Vec<u8>,
     /// Its watermark.
     pub watermark: Watermark,
-    /// Whether it sleeps: nothing had come of it for so long that the others went on without it.
-    pub asleep: bool,
+    /// Whether it is read, and counts for the global watermark.
+    pub stage: Stage,
+}
+
+/// What becomes of a partition at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It waits for the end of those that it goes on from.
+    Unborn,
+    /// It is read.
+    Awake,
+    /// Nothing had come of it for so long that the others went on without it.
+    Asleep,
+    /// Nothing will come any more.
+    Finished,
 }
 
 /// A sink at the cut.

@@ -15,16 +15,18 @@
 //! A panic ends the process in an orderly way, with other workers still going on: the note of the call that
 //! fell says so, and the others are not to blame.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ingest::{Caution, Witness};
 
 use crate::job::{Job, RunError};
+use crate::member::Member;
 
 /// What a supervisor has found out about records, and where it looks for what is in hand.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ pub struct Custody {
     suspects: Vec<Suspect>,
     /// Held while records are in hand as long as there are suspects.
     turn: Mutex<()>,
+    /// Places in the file of notes that are taken.
+    slots: AtomicUsize,
 }
 
 /// A record that ends the program; it goes to quarantine unread.
@@ -73,7 +77,7 @@ impl Custody {
     /// Leaves `poison` out, reads `suspects` one by one, and notes in `notes`, if there is such a file, what
     /// is in hand.
     pub fn new(notes: Option<File>, poison: Vec<Poison>, suspects: Vec<Suspect>) -> Self {
-        Custody { notes: notes.map(Arc::new), poison, suspects, turn: Mutex::default() }
+        Custody { notes: notes.map(Arc::new), poison, suspects, ..Custody::default() }
     }
 
     /// What a process that has ended had in hand.
@@ -97,7 +101,7 @@ impl Custody {
 
     /// What the reader of a partition has to heed, and where it notes what is in hand.
     pub(crate) fn of_partition(&self, ordinal: u32, name: &str) -> (Caution, Option<Arc<Slot>>) {
-        let slot = self.slot(ordinal as usize);
+        let slot = self.slot();
         let poison = self.poison.iter().filter(|poison| poison.partition == name);
         let suspects = self.suspects.iter().filter(|suspect| suspect.partition == ordinal);
         let witness = slot.clone().map(|slot| Arc::new(OfPartition { slot, ordinal }) as Arc<dyn Witness>);
@@ -106,12 +110,13 @@ impl Custody {
     }
 
     /// Where the windows of a worker note what is in hand.
-    pub(crate) fn of_windows(&self, worker: usize, partitions: usize) -> Option<Arc<Slot>> {
-        self.slot(partitions + worker)
+    pub(crate) fn of_windows(&self) -> Option<Arc<Slot>> {
+        self.slot()
     }
 
-    fn slot(&self, index: usize) -> Option<Arc<Slot>> {
+    fn slot(&self) -> Option<Arc<Slot>> {
         let notes = self.notes.clone()?;
+        let index = self.slots.fetch_add(1, Ordering::Relaxed);
         Some(Arc::new(Slot { notes, at: (index * NOTE_BYTES) as u64, held: AtomicBool::new(false) }))
     }
 
@@ -121,14 +126,17 @@ impl Custody {
     }
 }
 
-/// Names of all partitions of a job, by their number.
+/// Names of all partitions that a job has now, by the number with which notes speak of them.
 ///
 /// # Errors
-/// If a source cannot be read.
-pub fn partition_names(job: &Job) -> Result<Vec<String>, RunError> {
-    let mut names = Vec::new();
-    for source in &job.sources {
-        names.extend(ingest::partitions(source)?.into_iter().map(|info| info.id));
+/// If a source cannot be asked.
+pub fn partition_names(job: &Job) -> Result<BTreeMap<u32, String>, RunError> {
+    let mut names = BTreeMap::new();
+    for (place, source) in job.sources.iter().enumerate() {
+        for info in ingest::partitions(source)? {
+            let member = Member::new(place, info)?;
+            names.insert(member.ordinal(), member.info.id);
+        }
     }
     Ok(names)
 }
@@ -205,7 +213,7 @@ mod tests {
             std::panic::resume_unwind(Box::new("fell"));
         }));
         assert!(fallen.is_err());
-        let windows = custody.of_windows(1, slots.len()).unwrap();
+        let windows = custody.of_windows().unwrap();
         let watch = windows.watch();
         windows.in_hand(0, 30..40);
         leave(watch);

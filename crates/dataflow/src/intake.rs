@@ -1,20 +1,24 @@
 //! One partition as a worker reads it: poll and decode, transform, mark time, route.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+use checkpoint::Stage;
 
 use event::{
     Counts, Decoded, Epoch, Place, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark,
 };
-use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, Waker};
+use ingest::{Idleness, Lag, Partition, PartitionWatermark, Poll, Position, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
 
 use crate::branch::Shares;
 use crate::custody::Slot;
 use crate::job::RunError;
+use crate::member::{Member, ordinal};
 use crate::message::{Columns, Content, Parcel};
-use crate::pace::{Pace, RUN, Share};
+use crate::pace::{RUN, Share};
 use crate::plant::Plant;
 use crate::route::{Router, pick};
 use crate::sleep::Sleep;
@@ -40,21 +44,38 @@ pub(crate) struct Turn {
 
 /// A partition where it is to be read on.
 pub(crate) struct Opened {
-    pub(crate) ordinal: u32,
-    pub(crate) name: String,
+    pub(crate) member: Member,
     pub(crate) partition: Box<dyn Partition>,
     pub(crate) watermark: PartitionWatermark,
-    /// Whether it sleeps.
-    pub(crate) asleep: bool,
+    pub(crate) beginning: Beginning,
+}
+
+/// How a partition begins to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// It counts for the global watermark.
+    Awake,
+    /// It sleeps.
+    Asleep,
+    /// It joins the others in that epoch, as one that wakes.
+    Joins(Epoch),
 }
 
 /// A partition, its watermark, and its share of the source's rate.
 pub(crate) struct Intake {
     ordinal: u32,
-    name: String,
+    member: Member,
+    /// The ordinals of those that it goes on from.
+    parents: Vec<u32>,
     partition: Box<dyn Partition>,
     watermark: PartitionWatermark,
     finished: bool,
+    /// What goes on from it, once it is at its end and until all of that is read.
+    children: Option<Vec<u32>>,
+    /// Whether all was read that was there when its end was asked for last.
+    passed_end: bool,
+    /// Positions in checkpoints that are not known to be committed, with their intervals.
+    cuts: VecDeque<(u32, Position)>,
     sleep: Sleep,
     /// What has woken it, and where that stood, until it is known from where it counts.
     found: Option<(Position, Decoded)>,
@@ -73,26 +94,31 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(opened: Opened, pace: Option<Arc<Pace>>, here: &Here) -> Self {
-        let Opened { ordinal, name, mut partition, watermark, asleep } = opened;
+    pub(crate) fn new(opened: Opened, share: Option<Share>, here: &Here) -> Self {
+        let Opened { member, mut partition, watermark, beginning } = opened;
+        let (ordinal, parents) = (member.ordinal(), member.parents().collect());
         let transform = here.job.transform.clone();
         let mut calls = transform.branches().iter().flat_map(|branch| &branch.features().calls);
         let offsets = calls.any(|call| call.aggregate.function.needs_order());
         let shards = here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
-        let (caution, slot) = here.control.custody().of_partition(ordinal, &name);
+        let (caution, slot) = here.control.custody().of_partition(ordinal, &member.info.id);
         partition.set_caution(caution);
         Intake {
             ordinal,
-            name,
+            member,
+            parents,
             partition,
             watermark,
             finished: false,
-            sleep: Sleep::new(here.job.idle_after.and_then(Idleness::new), asleep),
+            children: None,
+            passed_end: false,
+            cuts: VecDeque::new(),
+            sleep: Sleep::new(here.job.idle_after.and_then(Idleness::new), beginning),
             found: None,
             drift_max: here.job.drift_max,
             transform,
             router: Router::new(shards, here.peers),
-            share: pace.map(Share::of),
+            share,
             offsets,
             in_order: here.job.branches.iter().any(|branch| branch.window.needs_order()),
             shares: Shares::of(&here.job),
@@ -108,8 +134,34 @@ impl Intake {
         self.ordinal
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    pub(crate) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// The ordinals of those that it goes on from.
+    pub(crate) fn parents(&self) -> &[u32] {
+        &self.parents
+    }
+
+    /// The watermark that it ended with, if what goes on from it is not known to be read.
+    pub(crate) fn closed_at(&self) -> Option<Watermark> {
+        self.children.as_ref().filter(|_| !self.finished).map(|_| self.watermark.watermark())
+    }
+
+    /// Asks where the end lies of what there is.
+    pub(crate) fn mark_end(&mut self) {
+        self.passed_end = false;
+        self.partition.mark_end();
+    }
+
+    /// Whether all was read that was there when its end was asked for last.
+    pub(crate) fn has_passed_end(&self) -> bool {
+        self.passed_end || self.finished || self.children.is_some() || self.partition.has_passed_end()
+    }
+
+    /// How far it is behind the end of what there is.
+    pub(crate) fn lag(&self) -> Option<Lag> {
+        self.partition.lag()
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -121,14 +173,28 @@ impl Intake {
         self.found.as_ref().map_or_else(|| self.partition.position(), |(position, _)| position.clone())
     }
 
-    /// Whether a checkpoint is to say that it sleeps.
-    pub(crate) fn sleeps(&self) -> bool {
-        self.sleep.sleeps()
+    /// What a checkpoint is to say of it.
+    pub(crate) fn stage(&self) -> Stage {
+        match (self.finished, self.sleep.sleeps()) {
+            (true, _) => Stage::Finished,
+            (false, true) => Stage::Asleep,
+            (false, false) => Stage::Awake,
+        }
+    }
+
+    /// The checkpoint of that interval has this position.
+    pub(crate) fn cut(&mut self, interval: u32, position: Position) {
+        self.cuts.push_back((interval, position));
     }
 
     /// All intervals before that one are committed.
     pub(crate) fn committed_before(&mut self, interval: u32) {
         self.sleep.committed_before(interval);
+        let mut last = None;
+        while let Some((_, position)) = self.cuts.pop_front_if(|(cut, _)| *cut < interval) {
+            last = Some(position);
+        }
+        last.iter().for_each(|position| self.partition.committed(position));
     }
 
     /// The interval in which it fell asleep or woke last, if no checkpoint is known to say so.
@@ -142,7 +208,10 @@ impl Intake {
         if self.finished {
             return self.sleep.stand_at_end(own, standing);
         }
-        let series = here.partitions[self.ordinal as usize].series;
+        let series = here.partitions.series(self.ordinal);
+        if self.children.is_some() && here.world.has(Plant::FreeParentEarly) {
+            return self.sleep.stand_at_end(own, standing);
+        }
         self.sleep.stand(Place { seen: own, series, offset: self.position().offset }, standing);
     }
 
@@ -153,13 +222,17 @@ impl Intake {
 
     /// How long a paced partition has nothing to do.
     pub(crate) fn pause(&self) -> Option<Duration> {
-        self.share.as_ref().filter(|_| !self.finished).map(|_| RUN / 2)
+        self.share.as_ref().filter(|_| !self.finished && self.children.is_none()).map(|_| RUN / 2)
     }
 
     /// Reads some records and sends them on their way.
     pub(crate) fn poll(&mut self, here: &Here, epoch: Epoch, heard: &Heard) -> Result<Turn, RunError> {
         if self.finished {
             return Ok(Turn::default());
+        }
+        if let Some(children) = &self.children {
+            self.finished = children.iter().all(|child| heard.births().opened.contains(child));
+            return Ok(Turn { turned: self.finished, waits: true, ..Turn::default() });
         }
         if let Some(since) = self.sleep.waking() {
             let is_early = here.world.has(Plant::WakeEarly);
@@ -182,11 +255,22 @@ impl Intake {
         let turn = match self.partition.poll(allowed)? {
             Poll::Pending => Turn::default(),
             Poll::CaughtUp => {
+                self.passed_end = true;
                 let turned = self.sleep.nothing_came(here.world.now(), epoch.interval(), own);
                 Turn { turned, ..Turn::default() }
             }
-            Poll::Finished | Poll::Closed(_) => {
+            Poll::Finished => {
                 self.finished = true;
+                self.share.iter().for_each(Share::leave);
+                Turn { polled: true, ..Turn::default() }
+            }
+            // What goes on from it goes on from where the others are: so it wakes for its end.
+            Poll::Closed(_) if self.sleep.records_came(epoch, own) => {
+                return Ok(Turn { turned: true, waits: true, ..Turn::default() });
+            }
+            Poll::Closed(children) => {
+                let source = self.member.source;
+                self.children = Some(children.into_iter().map(|child| ordinal(source, child)).collect());
                 self.share.iter().for_each(Share::leave);
                 Turn { polled: true, ..Turn::default() }
             }
@@ -209,7 +293,13 @@ impl Intake {
     /// had reached just before it woke.
     fn wake(&mut self, here: &Here, epoch: Epoch, reached: Option<Watermark>) -> Turn {
         let Some(reached) = reached else { return Turn { waits: true, ..Turn::default() } };
-        let Some((position, decoded)) = self.found.take() else { return Turn::default() };
+        let Some((position, decoded)) = self.found.take() else {
+            // One that joins, or comes to its end, has nothing to send yet.
+            self.sleep.is_awake(epoch.interval(), self.watermark.watermark());
+            self.watermark.raise(reached);
+            here.world.woke(self.ordinal, self.partition.position().offset, self.watermark.watermark());
+            return Turn { polled: true, ..Turn::default() };
+        };
         let _turn = here.control.custody().turn();
         let slot = self.slot.clone();
         let _watch = slot.as_ref().map(|slot| {

@@ -274,6 +274,11 @@ pub enum RunError {
     /// State needs sources that can be read again.
     #[error("source `{0}` cannot be read again, so the job cannot keep state; remove [state]")]
     NotRepeatable(String),
+    /// A source is to go on from a checkpoint only, and there is none.
+    #[error(
+        "source `{0}` begins at a checkpoint only, and the state has none; set `start` to \"earliest\", \"latest\" or a time"
+    )]
+    NoCheckpoint(String),
     /// A snapshot does not fit.
     #[error("the state does not fit the job: {0}")]
     Snapshot(String),
@@ -331,6 +336,7 @@ impl RunError {
             RunError::Store(error) => error.is_refusal(),
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
+            | RunError::NoCheckpoint(_)
             | RunError::Snapshot(_)
             | RunError::MeshRefused(_)
             | RunError::TooManyKeys { .. } => true,

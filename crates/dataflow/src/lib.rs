@@ -30,8 +30,10 @@ mod graph;
 mod held;
 mod intake;
 mod job;
+mod member;
 mod mesh;
 mod message;
+mod nursery;
 mod operators;
 mod pace;
 mod panics;
@@ -39,6 +41,7 @@ mod plant;
 mod recovery;
 mod route;
 mod run;
+mod scout;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod sleep;

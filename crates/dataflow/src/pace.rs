@@ -39,6 +39,12 @@ impl Share {
         Share { pace, since: None, available: 0.0 }
     }
 
+    /// The part of a partition that comes while others read: theirs become smaller.
+    pub(crate) fn of_newcomer(pace: Arc<Pace>) -> Self {
+        pace.active.fetch_add(1, Ordering::Relaxed);
+        Share::of(pace)
+    }
+
     /// How many records may be read now; 0 if it is better to wait.
     pub(crate) fn allowance(&mut self, now: Instant) -> usize {
         let rate = self.pace.rate / self.pace.active.load(Ordering::Relaxed).max(1) as f64;

@@ -61,12 +61,21 @@ pub enum Plant {
     WakeEarly,
     /// What is put out at once does not wait for the commit of the decisions that it rests on.
     RunAhead,
+    /// A partition that goes on from two is read once one of them is at its end.
+    OpenChildEarly,
+    /// A partition at its end no longer holds the watermark, although what goes on from it is not read.
+    FreeParentEarly,
+    /// A partition that is found joins before the others have come to the end that they had.
+    JoinEarly,
 }
 
 #[cfg(feature = "simulation")]
 impl Plant {
     /// Those that only partitions that sleep bring to light.
     pub const OF_SLEEP: [Plant; 3] = [Plant::ForgetSleep, Plant::WakeEarly, Plant::RunAhead];
+
+    /// Those that only partitions that come and go bring to light.
+    pub const OF_BIRTHS: [Plant; 3] = [Plant::OpenChildEarly, Plant::FreeParentEarly, Plant::JoinEarly];
 
     /// All others.
     pub const ALL: [Plant; 23] = [

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alert::{Deliverer, Delivery, SinkSpec};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
 use event::{OutputRow, Shard, SinkId, Watermark};
-use ingest::{PartitionInfo, PartitionWatermark, Position, WatermarkSpec};
+use ingest::{PartitionWatermark, Position, WatermarkSpec};
 use window::{ASIDES, ChunkHead, KEYS};
 
 use crate::branches::Kept;
@@ -141,34 +141,18 @@ impl Recovery {
         self.manifest.as_ref().map_or(0, |manifest| manifest.number)
     }
 
-    /// What the checkpoint that the job goes on from says of a partition; `None` if there is no checkpoint.
-    pub(crate) fn source_state(&self, info: &PartitionInfo) -> Result<Option<&SourceState>, RunError> {
-        let Some(manifest) = &self.manifest else { return Ok(None) };
-        match manifest.sources.iter().find(|state| state.partition == info.id) {
-            Some(state) => Ok(Some(state)),
-            None => Err(RunError::Snapshot(format!(
-                "checkpoint {} has no position for partition {}; \
-                 the source must stay as it was when the job was first started",
-                manifest.number, info.id
-            ))),
-        }
-    }
-
-    /// Where a partition is read on, its watermark, and whether it sleeps.
+    /// Where a partition is read on, and its watermark.
     pub(crate) fn partition(
         &self,
-        info: &PartitionInfo,
+        state: &SourceState,
         spec: WatermarkSpec,
-    ) -> Result<(Position, PartitionWatermark, bool), RunError> {
-        let Some(state) = self.source_state(info)? else {
-            return Ok((info.start.clone(), PartitionWatermark::new(spec), false));
-        };
+    ) -> Result<(Position, PartitionWatermark), RunError> {
         let position = decode(Kind::Position, &state.position)
-            .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", info.id)))?;
+            .map_err(|error| RunError::Snapshot(format!("position of {}: {error}", state.partition)))?;
         if self.world.has(Plant::ForgetWatermark) {
-            return Ok((position, PartitionWatermark::new(spec), state.asleep));
+            return Ok((position, PartitionWatermark::new(spec)));
         }
-        Ok((position, PartitionWatermark::resume(spec, state.watermark), state.asleep))
+        Ok((position, PartitionWatermark::resume(spec, state.watermark)))
     }
 
     /// Gives the windows of each branch the keys that a worker holds.
@@ -248,7 +232,7 @@ impl Recovery {
         job: &Job,
         peers: usize,
         sinks: &[OpenSink],
-        sources: &[SourceState],
+        sources: &BTreeMap<u32, SourceState>,
     ) -> Result<(), RunError> {
         let (Some(store), Some(state)) = (&self.store, &job.state) else { return Ok(()) };
         let before = self.manifest.as_deref();
@@ -272,7 +256,7 @@ impl Recovery {
             identity: job.identity.clone(),
             shards: state.shards,
             segments: segments.cloned().collect(),
-            sources: sources.to_vec(),
+            sources: sources.values().cloned().collect(),
             watermark: self.watermark(),
             held: self.held(job),
             counts: before.map(|manifest| manifest.counts).unwrap_or_default(),

@@ -1,13 +1,13 @@
 //! Runs a job: recover, join the cluster, build the graph on every worker, wait for the end.
 
 use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use checkpoint::{Kind, Manifest, SourceState, StoreError, encode};
+use checkpoint::{Manifest, SourceState, Stage, StoreError};
 use event::{Epoch, Watermark};
-use ingest::PartitionInfo;
 use timely::WorkerConfig;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
@@ -17,19 +17,22 @@ use timely::worker::{ProgressMode, Worker};
 
 use crate::branches::Branches;
 use crate::delivery::Plan;
-use crate::intake::{Intake, Opened};
+use crate::intake::{self, Intake, Opened};
 use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
+use crate::member::{Member, Members, Register, members};
 use crate::mesh::{self, Agreed, Joined, Mesh};
+use crate::nursery::Nursery;
 use crate::operators::deliver::Writer;
 use crate::operators::read::Reader;
 use crate::operators::window::Restored;
-use crate::pace::Pace;
+use crate::pace::{Pace, Share};
 use crate::panics;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
+use crate::scout::Scout;
 use crate::space::{Space, once_there_is_space};
 use crate::standing::{Global, Heard, Standing};
-use crate::worker::{Here, Known, Outcome};
+use crate::worker::{Here, Outcome};
 use crate::world::World;
 
 /// How long a worker sleeps at most before it looks whether another has failed.
@@ -91,7 +94,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
         Some(led) => Ok(led),
         None => follow(&job, agreed, &world),
     };
-    let Led { recovery, partitions, writer, summary } = match led {
+    let Led { recovery, members, writer, summary } = match led {
         Ok(led) => led,
         Err(error) => {
             // Dropped, they would wait for peers that wait for this process: the program is to exit.
@@ -99,7 +102,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
             return Err(error);
         }
     };
-    let paces = paces(&job, &cluster, &partitions);
+    let paces = paces(&job, &cluster, &members);
     let told = Arc::clone(&control);
     let threads = cluster.workers;
     let start = Start {
@@ -109,7 +112,8 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
         control,
         outcome: Arc::clone(&outcome),
         recovery,
-        partitions,
+        register: Arc::new(Register::of(members.values().map(|(member, _)| member))),
+        members,
         space: Arc::default(),
     };
     let writer = Mutex::new(writer);
@@ -121,30 +125,29 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
     Ok(summary.unwrap_or_else(|| Summary { finished: !told.is_draining(), ..Summary::of_nothing() }))
 }
 
-/// All partitions of all sources, with the number of their source and their number in it.
-type Partitions = Vec<(usize, u32, PartitionInfo)>;
-
-fn partitions(job: &Job, world: &World) -> Result<Partitions, RunError> {
-    let mut all = Vec::new();
-    for (source, spec) in job.sources.iter().enumerate() {
-        let infos = world.partitions(spec)?;
-        all.extend(infos.into_iter().zip(0..).map(|(info, number)| (source, number, info)));
-    }
-    Ok(all)
-}
-
-/// Shares the rate of each source out to the processes, by the partitions that they read.
-fn paces(job: &Job, cluster: &Cluster, partitions: &Partitions) -> Vec<Option<Arc<Pace>>> {
-    let peers = cluster.workers * cluster.hosts.len().max(1);
-    let own = |ordinal: usize| (ordinal % peers) / cluster.workers == cluster.process;
+/// Shares the rate of each source out to the processes: by the partitions that they read, or evenly where those come
+/// and go.
+fn paces(job: &Job, cluster: &Cluster, members: &Members) -> Vec<Option<Arc<Pace>>> {
+    let processes = cluster.hosts.len().max(1);
+    let peers = cluster.workers * processes;
     let paces = job.sources.iter().enumerate().map(|(source, spec)| {
-        let all = partitions.iter().enumerate().filter(|(_, (of, ..))| *of == source);
-        let (all, own) =
-            all.fold((0, 0), |(all, mine), (ordinal, _)| (all + 1, mine + usize::from(own(ordinal))));
-        let share = |rate: f64| Arc::new(Pace::new(rate * own as f64 / f64::from(all.max(1)), own));
-        spec.rate.map(share)
+        let read =
+            members.values().filter(|(member, state)| member.source as usize == source && is_read(state));
+        let (all, own) = read.fold((0, 0), |(all, own), (member, _)| {
+            (all + 1, own + usize::from(member.owner(peers) / cluster.workers == cluster.process))
+        });
+        let part = match spec.kind.grows() {
+            true => 1.0 / processes as f64,
+            false => own as f64 / f64::from(all.max(1)),
+        };
+        spec.rate.map(|rate| Arc::new(Pace::new(rate * part, own)))
     });
     paces.collect()
+}
+
+/// Whether a partition is read from the beginning of a run.
+fn is_read(state: &SourceState) -> bool {
+    matches!(state.stage, Stage::Awake | Stage::Asleep)
 }
 
 /// Worker threads, alone or joined with other processes, and what the processes go on from.
@@ -197,7 +200,7 @@ fn fingerprint(job: &Job) -> u64 {
 /// What a process starts from.
 pub(crate) struct Led {
     pub(crate) recovery: Recovery,
-    pub(crate) partitions: Partitions,
+    pub(crate) members: Members,
     /// For the worker that delivers; only the first process has it.
     pub(crate) writer: Option<Writer>,
     /// Where that worker leaves the totals.
@@ -230,18 +233,15 @@ pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, 
 }
 
 fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
-    let partitions = partitions(job, world)?;
     let mut recovery = recover(job, job.state.as_ref().map(|state| state.from).unwrap_or_default(), world)?;
     let sinks = recovery.open_sinks(job)?;
     if let Some(summary) = recovery.finished() {
         return Ok(Lead::Finished(summary));
     }
     let manifest = recovery.manifest.clone();
-    let sources = partitions.iter().map(|(_, _, info)| match recovery.source_state(info)? {
-        Some(state) => Ok(state.clone()),
-        None => first_state(info),
-    });
-    let sources = sources.collect::<Result<Vec<_>, RunError>>()?;
+    let members = members(job, manifest.as_deref(), world)?;
+    let sources: BTreeMap<u32, SourceState> =
+        members.iter().map(|(ordinal, (_, state))| (*ordinal, state.clone())).collect();
     let peers = cluster.workers * cluster.hosts.len().max(1);
     recovery.fence(job, peers, &sinks, &sources)?;
     let summary = Arc::default();
@@ -250,13 +250,20 @@ fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunE
         sinks,
         store: recovery.store.clone(),
         plan: Plan { generation: recovery.generation, peers: peers as u32 },
-        global: Global::new(Standing::first_of(peers, partitions.len()), recovery.watermark()),
+        global: Global::new(first_standings(&members, peers), recovery.watermark()),
         counts: counts.unwrap_or_default(),
         held: recovery.held(job),
         sources,
         summary: Arc::clone(&summary),
     };
-    Ok(Lead::Led(Box::new(Led { recovery, partitions, writer: Some(writer), summary })))
+    Ok(Lead::Led(Box::new(Led { recovery, members, writer: Some(writer), summary })))
+}
+
+/// What workers say of those partitions that have not said anything yet.
+fn first_standings(members: &Members, peers: usize) -> Vec<Standing> {
+    let read = members.values().filter(|(_, state)| is_read(state));
+    let readers: BTreeSet<usize> = read.map(|(member, _)| member.owner(peers)).collect();
+    Standing::first_of(peers, |worker| readers.contains(&worker))
 }
 
 /// What the other processes do: they go on from where the first one does.
@@ -276,13 +283,8 @@ fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
         }
         recovered => recovered,
     }?;
-    Ok(Led { recovery, partitions: partitions(job, world)?, writer: None, summary: Arc::default() })
-}
-
-/// A partition that nothing was read of.
-fn first_state(info: &PartitionInfo) -> Result<SourceState, RunError> {
-    let position = encode(Kind::Position, &info.start).map_err(|e| RunError::Snapshot(e.to_string()))?;
-    Ok(SourceState { partition: info.id.clone(), position, watermark: Watermark::NONE, asleep: false })
+    let members = members(job, recovery.manifest.as_deref(), world)?;
+    Ok(Led { recovery, members, writer: None, summary: Arc::default() })
 }
 
 /// A job that was told to stop before it began: it is where the checkpoint was that it would have gone on from.
@@ -300,7 +302,10 @@ pub(crate) struct Start {
     pub(crate) outcome: Arc<Outcome>,
     pub(crate) space: Arc<Space>,
     pub(crate) recovery: Recovery,
-    pub(crate) partitions: Partitions,
+    /// The partitions as the run begins.
+    pub(crate) members: Members,
+    /// What this process knows of all partitions.
+    pub(crate) register: Arc<Register>,
     /// The rate of each source, as far as this process reads it.
     pub(crate) paces: Vec<Option<Arc<Pace>>>,
 }
@@ -312,7 +317,7 @@ impl Start {
             job: Arc::clone(&self.job),
             control: Arc::clone(&self.control),
             outcome: Arc::clone(&self.outcome),
-            partitions: Arc::new(self.known()),
+            partitions: Arc::clone(&self.register),
             worker: worker.index(),
             peers: worker.peers(),
             threads: self.threads,
@@ -351,13 +356,12 @@ impl Start {
         writer: &Mutex<Option<Writer>>,
     ) -> Result<(), RunError> {
         let heard = Rc::new(Heard::new(Epoch::first_of(here.first_interval)));
-        let reader = Reader { intakes: self.intakes(here)?, heard: Rc::clone(&heard) };
+        let reader = self.reader(here, Rc::clone(&heard))?;
         let mut branches = Branches::new(&self.job);
         let before = here.world.now();
         self.recovery.restore(branches.kept(), here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
-        let first = Standing::first_of(here.peers, self.partitions.len());
-        let global = Global::new(first, self.recovery.watermark());
+        let global = Global::new(first_standings(&self.members, here.peers), self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
         let keyed = Restored { branches, global, store, heard };
@@ -369,28 +373,40 @@ impl Start {
         Ok(())
     }
 
-    /// What every worker knows of the partitions.
-    fn known(&self) -> Vec<Known> {
-        let known = self.partitions.iter().enumerate().map(|(ordinal, (_, number, info))| Known {
-            name: info.id.clone(),
-            series: ordinal as u32 - number + info.series,
-        });
-        known.collect()
+    /// What a worker reads, and is to read later.
+    fn reader(&self, here: &Here, heard: Rc<Heard>) -> Result<Reader, RunError> {
+        let own = self.members.values().filter(|(member, _)| member.owner(here.peers) == here.worker);
+        let (mut intakes, mut waiting, mut finished) = (Vec::new(), Vec::new(), Watermark::NONE);
+        for (member, state) in own {
+            match state.stage {
+                Stage::Unborn => waiting.push(member.clone()),
+                Stage::Finished if here.world.grows(&self.job.sources[member.source as usize]) => {
+                    finished = finished.max(state.watermark);
+                }
+                Stage::Awake | Stage::Asleep | Stage::Finished => {
+                    intakes.push(self.intake(member, state, here)?)
+                }
+            }
+        }
+        let scout = match here.worker {
+            0 => Scout::start(&self.job, &self.members, &here.world)?,
+            _ => None,
+        };
+        let (nursery, paces) = (Nursery::new(waiting, scout), self.paces.clone());
+        Ok(Reader { intakes, nursery, paces, finished, heard })
     }
 
-    /// Opens the partitions that a worker reads: every so many-th of all.
-    fn intakes(&self, here: &Here) -> Result<Vec<Intake>, RunError> {
-        let own = self.partitions.iter().enumerate().skip(here.worker).step_by(here.peers);
-        own.map(|(ordinal, (source, _, info))| {
-            let spec = &self.job.sources[*source];
-            let (position, watermark, asleep) = self.recovery.partition(info, self.job.watermark)?;
-            let partition = here.world.open_partition(spec, &self.job.decode, info, &position)?;
-            let pace = self.paces[*source].clone();
-            let name = info.id.clone();
-            let opened = Opened { ordinal: ordinal as u32, name, partition, watermark, asleep };
-            Ok(Intake::new(opened, pace, here))
-        })
-        .collect()
+    /// Opens a partition where it is to be read on.
+    fn intake(&self, member: &Member, state: &SourceState, here: &Here) -> Result<Intake, RunError> {
+        let source = member.source as usize;
+        let (position, watermark) = self.recovery.partition(state, self.job.watermark)?;
+        let (spec, decode) = (&self.job.sources[source], &self.job.decode);
+        let asleep = state.stage == Stage::Asleep;
+        let counts = if asleep { Watermark::NONE } else { watermark.watermark() };
+        let partition = here.world.open_partition(spec, decode, &member.info, &position, counts)?;
+        let beginning = if asleep { intake::Beginning::Asleep } else { intake::Beginning::Awake };
+        let opened = Opened { member: member.clone(), partition, watermark, beginning };
+        Ok(Intake::new(opened, self.paces[source].clone().map(Share::of), here))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use event::{Epoch, Place, Watermark};
 use ingest::Idleness;
 
+use crate::intake::Beginning;
 use crate::standing::Standing;
 
 /// The sleep of one partition.
@@ -29,9 +30,18 @@ enum State {
 }
 
 impl Sleep {
-    /// A partition as a checkpoint has it.
-    pub(crate) fn new(idleness: Option<Idleness>, asleep: bool) -> Self {
-        Sleep { idleness, state: if asleep { State::Asleep } else { State::Awake }, undecided: None }
+    /// A partition as a checkpoint has it, or one that joins.
+    pub(crate) fn new(idleness: Option<Idleness>, beginning: Beginning) -> Self {
+        let state = match beginning {
+            Beginning::Awake => State::Awake,
+            Beginning::Asleep => State::Asleep,
+            Beginning::Joins(epoch) => State::Waking(epoch),
+        };
+        let mut sleep = Sleep { idleness, state, undecided: None };
+        if let Beginning::Joins(epoch) = beginning {
+            sleep.decide(epoch.interval(), Watermark::NONE);
+        }
+        sleep
     }
 
     /// Whether a checkpoint is to say that it sleeps.
@@ -125,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_decision_stays_undecided_until_a_checkpoint_holds_it() {
-        let mut sleep = Sleep::new(Idleness::new(Duration::from_secs(1)), false);
+        let mut sleep = Sleep::new(Idleness::new(Duration::from_secs(1)), Beginning::Awake);
         let start = Instant::now();
         assert!(!sleep.nothing_came(start, 4, Watermark(10)));
         assert_eq!(standing(&sleep, 10).undecided, None);
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn whoever_may_not_sleep_waits_for_ever() {
-        let mut sleep = Sleep::new(None, false);
+        let mut sleep = Sleep::new(None, Beginning::Awake);
         let start = Instant::now();
         assert!(!sleep.nothing_came(start, 1, Watermark(1)));
         assert!(!sleep.nothing_came(start + Duration::from_secs(3_600), 1, Watermark(1)));

@@ -7,13 +7,15 @@
 //! epoch, which its own worker does not know yet. So it says no more than that it wakes; everybody works out with
 //! what it counts, and it sends its records, with that as their `seen`, once it has heard ([`Heard`]).
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use event::{Epoch, Place, Watermark};
 use serde::{Deserialize, Serialize};
 use timely::scheduling::Activator;
+
+use crate::member::Member;
 
 /// What a worker says of its partitions at a tick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,18 +32,59 @@ pub(crate) struct Standing {
     /// those that sleep. A restart may find them otherwise: what rests on their decision may not be put out before
     /// the commit.
     pub(crate) undecided: Option<Watermark>,
+    /// Partitions that come and go; mostly none do.
+    pub(crate) births: Option<Box<Births>>,
+}
+
+/// Partitions that come and go.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Births {
+    /// Those that are at their end, while what goes on from them is not read yet: they hold the watermark where they
+    /// ended.
+    pub(crate) closed: BTreeMap<u32, Watermark>,
+    /// Those that are read, of which somebody waits to hear that.
+    pub(crate) opened: BTreeSet<u32>,
+    /// Those that were found while the job runs and that nobody is known to read.
+    pub(crate) found: BTreeMap<u32, Member>,
+    /// Found ones since which all partitions have come to the end that they had then.
+    pub(crate) passed: BTreeSet<u32>,
+}
+
+impl Births {
+    fn is_empty(&self) -> bool {
+        *self == Births::default()
+    }
+
+    /// What all workers say of births. Only what each of them has passed counts as passed.
+    fn of_all(standings: &[Standing]) -> Births {
+        let mut all = Births::default();
+        for births in standings.iter().filter_map(|standing| standing.births.as_deref()) {
+            all.closed.extend(&births.closed);
+            all.opened.extend(&births.opened);
+            all.found.extend(births.found.iter().map(|(ordinal, member)| (*ordinal, member.clone())));
+        }
+        let passed = |ordinal: &u32| {
+            let said = |standing: &Standing| {
+                standing.births.as_ref().is_some_and(|births| births.passed.contains(ordinal))
+            };
+            standings.iter().all(said)
+        };
+        all.passed = all.found.keys().copied().filter(|ordinal| passed(ordinal)).collect();
+        all
+    }
 }
 
 impl Standing {
     /// A worker without partitions, or of which all are finished.
     pub(crate) fn finished() -> Self {
         let (awake, greatest) = (Place::END, Watermark::NONE);
-        Standing { awake, sleeps: false, greatest, waking: BTreeMap::new(), undecided: None }
+        let waking = BTreeMap::new();
+        Standing { awake, sleeps: false, greatest, waking, undecided: None, births: None }
     }
 
-    /// What workers say that have not said anything yet. A worker without partitions holds nothing back.
-    pub(crate) fn first_of(workers: usize, partitions: usize) -> Vec<Self> {
-        let first = |worker| if worker < partitions { Self::unknown() } else { Self::finished() };
+    /// What workers say that have not said anything yet. One that reads nothing holds nothing back.
+    pub(crate) fn first_of(workers: usize, reads: impl Fn(usize) -> bool) -> Vec<Self> {
+        let first = |worker| if reads(worker) { Self::unknown() } else { Self::finished() };
         (0..workers).map(first).collect()
     }
 
@@ -72,6 +115,11 @@ impl Standing {
         *least = watermark.min(*least);
     }
 
+    /// Adds what is to be said of partitions that come and go.
+    pub(crate) fn add_births(&mut self, births: Births) {
+        self.births = (!births.is_empty()).then(|| Box::new(births));
+    }
+
     /// Adds the watermark of one whose decision is in no checkpoint.
     pub(crate) fn add_undecided(&mut self, before: Watermark) {
         self.undecided = Some(self.undecided.map_or(before, |least| least.min(before)));
@@ -85,12 +133,14 @@ pub(crate) struct Global {
     place: Place,
     /// For each epoch in which partitions woke that may not have heard yet, the watermark just before.
     bases: BTreeMap<Epoch, Watermark>,
+    births: Births,
 }
 
 impl Global {
     /// What workers say before they have said anything, where the watermark has come to `reached` before.
     pub(crate) fn new(standings: Vec<Standing>, reached: Watermark) -> Self {
-        Global { standings, place: Place::first_at(reached), bases: BTreeMap::new() }
+        let (bases, births) = (BTreeMap::new(), Births::default());
+        Global { standings, place: Place::first_at(reached), bases, births }
     }
 
     /// Applies what workers have said at an epoch: the number of each, and how far it is. Epochs ascend.
@@ -104,6 +154,9 @@ impl Global {
         }
         let standings = &self.standings;
         self.bases.retain(|epoch, _| standings.iter().any(|standing| standing.waking.contains_key(epoch)));
+        if !self.births.is_empty() || standings.iter().any(|standing| standing.births.is_some()) {
+            self.births = Births::of_all(standings);
+        }
         // It never falls: a worker's first mark after a restart may be behind what was reached before.
         self.place = self.place.max(self.least());
     }
@@ -150,6 +203,11 @@ impl Global {
     fn bases(&self) -> &BTreeMap<Epoch, Watermark> {
         &self.bases
     }
+
+    /// What all workers say of partitions that come and go.
+    pub(crate) fn births(&self) -> &Births {
+        &self.births
+    }
 }
 
 /// What the reading operator of a worker learns from its windows, which hear of all workers.
@@ -160,6 +218,7 @@ pub(crate) struct Heard {
     /// The global watermark, as far as it is known here.
     watermark: Cell<Option<Watermark>>,
     bases: RefCell<BTreeMap<Epoch, Watermark>>,
+    births: RefCell<Births>,
     /// Who waits for the watermark to move.
     reader: RefCell<Option<Rc<Activator>>>,
 }
@@ -184,6 +243,9 @@ impl Heard {
         if *self.bases.borrow() != *global.bases() {
             self.bases.borrow_mut().clone_from(global.bases());
         }
+        if *self.births.borrow() != *global.births() {
+            self.births.borrow_mut().clone_from(global.births());
+        }
         if let Some(reader) = self.reader.borrow_mut().take() {
             reader.activate();
         }
@@ -200,9 +262,16 @@ impl Heard {
     }
 
     /// Whether a partition that has come so far is to wait for the others: it is further ahead of the global watermark
-    /// than it may be. The slowest of those that are awake never is, once this worker has heard of it.
+    /// than it may be. The slowest of those that are awake never is, once this worker has heard of it. Nobody waits while
+    /// one that is at its end holds the watermark: what goes on from it may have to wait for whoever would wait here.
     pub(crate) fn is_left_behind_by(&self, own: Watermark, drift_max: Option<i64>) -> bool {
         drift_max.is_some_and(|drift_max| own.0.saturating_sub(self.watermark().0) > drift_max)
+            && self.births.borrow().closed.is_empty()
+    }
+
+    /// What all workers say of partitions that come and go.
+    pub(crate) fn births(&self) -> Ref<'_, Births> {
+        self.births.borrow()
     }
 
     /// The global watermark just before an epoch in which a partition of this worker woke.
@@ -324,7 +393,7 @@ mod tests {
             waits(0) && !heard.is_left_behind_by(Watermark::NONE, Some(10)),
             "nothing is known of the others"
         );
-        let mut global = Global::new(Standing::first_of(2, 2), Watermark::NONE);
+        let mut global = Global::new(Standing::first_of(2, |_| true), Watermark::NONE);
         let standing = |seen: i64| {
             let mut standing = Standing::finished();
             standing.add_awake(at(seen, 0));

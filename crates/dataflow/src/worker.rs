@@ -7,16 +7,9 @@ use event::Epoch;
 use timely::dataflow::operators::probe::Handle;
 
 use crate::job::{Control, Job, RunError};
+use crate::member::Register;
 use crate::space::Space;
 use crate::world::World;
-
-/// What every worker knows of a partition.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) name: String,
-    /// Ordinal of the first partition with which it shares one sequence of offsets.
-    pub(crate) series: u32,
-}
 
 /// A worker's place in the cluster, and what it shares with the others of its process.
 #[derive(Clone)]
@@ -24,8 +17,8 @@ pub(crate) struct Here {
     pub(crate) job: Arc<Job>,
     pub(crate) control: Arc<Control>,
     pub(crate) outcome: Arc<Outcome>,
-    /// All partitions, by ordinal.
-    pub(crate) partitions: Arc<Vec<Known>>,
+    /// What is known of all partitions.
+    pub(crate) partitions: Arc<Register>,
     pub(crate) worker: usize,
     pub(crate) peers: usize,
     /// Threads in each process.
@@ -49,6 +42,11 @@ impl Here {
     /// The interval of an epoch. A job without state has one, which never ends.
     pub(crate) fn interval(&self, epoch: Epoch) -> u32 {
         if self.keeps_state() { epoch.interval() } else { self.first_interval }
+    }
+
+    /// Whether partitions may come that nobody knows of yet.
+    pub(crate) fn awaits_more(&self) -> bool {
+        self.job.sources.iter().any(|spec| self.world.awaits_more(spec))
     }
 
     /// Whether the job keeps state, so that cuts are made.

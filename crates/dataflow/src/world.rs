@@ -16,7 +16,7 @@ use alert::{
 };
 use checkpoint::{Location, Store, StoreError};
 use event::Watermark;
-use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position, SourceSpec};
+use ingest::{DecodeSpec, End, IngestError, Partition, PartitionInfo, Position, SourceSpec};
 use timely::scheduling::Activator;
 
 use crate::delivery::Before;
@@ -188,18 +188,48 @@ impl World {
         }
     }
 
-    /// Opens a partition of a source, to be read from `position` on.
+    /// Whether partitions of a source may come and go.
+    pub(crate) fn grows(&self, spec: &SourceSpec) -> bool {
+        match self {
+            World::Real => spec.kind.grows(),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.grows(),
+        }
+    }
+
+    /// Whether more partitions of a source may come than are read.
+    pub(crate) fn awaits_more(&self, spec: &SourceSpec) -> bool {
+        match self {
+            World::Real => spec.kind.grows() && spec.end == End::Never,
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.awaits_more(),
+        }
+    }
+
+    /// All partitions of sources that a simulation has grow.
+    pub(crate) fn found(&self) -> Vec<(usize, Result<Vec<PartitionInfo>, IngestError>)> {
+        match self {
+            World::Real => Vec::new(),
+            #[cfg(feature = "simulation")]
+            World::Simulated(host) => host.found(),
+        }
+    }
+
+    /// Opens a partition of a source, to be read from `position` on. `counts` is the watermark with which it counts from
+    /// there on; one that sleeps or joins does not yet.
+    #[cfg_attr(not(feature = "simulation"), expect(unused_variables, reason = "only a simulation asks"))]
     pub(crate) fn open_partition(
         &self,
         spec: &SourceSpec,
         decode: &DecodeSpec,
         partition: &PartitionInfo,
         position: &Position,
+        counts: Watermark,
     ) -> Result<Box<dyn Partition>, IngestError> {
         match self {
             World::Real => ingest::open(spec, decode, partition, Some(position)),
             #[cfg(feature = "simulation")]
-            World::Simulated(host) => Ok(host.open_partition(decode, partition.number, position)),
+            World::Simulated(host) => Ok(host.open_partition(decode, partition.number, position, counts)),
         }
     }
 

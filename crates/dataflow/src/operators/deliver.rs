@@ -18,10 +18,11 @@ use super::{all_reached, is_past, reached, wake};
 use crate::delivery::{Cut, Delivery, OpenSink, Plan};
 use crate::held::Held;
 use crate::job::{RunError, Summary};
+use crate::member::Known;
 use crate::message::{Item, Mark, Part};
 use crate::plant::Plant;
 use crate::standing::Global;
-use crate::worker::{Here, Known};
+use crate::worker::Here;
 
 /// The worker that delivers.
 const WRITER: u64 = 0;
@@ -35,7 +36,7 @@ pub(crate) struct Writer {
     pub(crate) global: Global,
     pub(crate) counts: Counts,
     pub(crate) held: Vec<OutputRow>,
-    pub(crate) sources: Vec<SourceState>,
+    pub(crate) sources: BTreeMap<u32, SourceState>,
     /// Where the totals go at the end.
     pub(crate) summary: Arc<std::sync::Mutex<Option<Summary>>>,
 }
@@ -130,7 +131,7 @@ struct Writing {
     held: Held,
     /// Those for sinks that deliver at once. What rests on decisions that no checkpoint holds waits here as well.
     held_at_once: Held,
-    sources: Vec<SourceState>,
+    sources: BTreeMap<u32, SourceState>,
     summary: Arc<std::sync::Mutex<Option<Summary>>>,
     epochs: BTreeMap<Epoch, Arrived>,
     parts: BTreeMap<u32, Vec<Part>>,
@@ -223,15 +224,17 @@ impl Writing {
                     let is_late = rejected.reason == Reason::Late;
                     let job = &self.here.job;
                     if let Some(sink) = if is_late { job.late } else { job.quarantine } {
-                        let Known { name, series } = &self.here.partitions[rejected.partition as usize];
-                        let row = alert::quarantine_row(&rejected, name, *series, sink);
-                        self.hold(row);
+                        // Whoever sends a record was heard to begin to read its partition before.
+                        if let Some(Known { name, series }) = self.here.partitions.known(rejected.partition) {
+                            self.hold(alert::quarantine_row(&rejected, &name, series, sink));
+                        }
                     }
                 }
             }
         }
         self.cut |= arrived.marks.iter().any(|mark| mark.cut);
         self.global.apply(epoch, arrived.marks.into_iter().map(|mark| (mark.from, mark.standing)));
+        self.global.births().found.values().for_each(|member| self.here.partitions.learn(member));
         self.reached = Due::from(self.global.place());
         self.give_at_once();
         while let Some(row) = self.held.next_before(&self.reached) {
@@ -304,7 +307,7 @@ impl Writing {
             let (cut, committed) = entry.remove();
             let segments = self.collect(number);
             self.committing.insert(number, committed);
-            self.delivery.commit(cut, segments, self.sources.clone());
+            self.delivery.commit(cut, segments, self.sources.values().cloned().collect());
         }
     }
 
@@ -316,7 +319,7 @@ impl Writing {
                 Part::Segment(segment) => segments.push(segment),
                 Part::Sources(states) => {
                     for (ordinal, state) in states {
-                        self.sources[ordinal as usize] = state;
+                        self.sources.insert(ordinal, state);
                     }
                 }
             }

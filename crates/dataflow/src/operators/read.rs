@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alert::Mode;
-use checkpoint::{Kind, SourceState, encode};
-use event::{Counts, Epoch};
+use checkpoint::{SourceState, Stage};
+use event::{Counts, Epoch, Watermark};
+use ingest::Waker;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -21,8 +22,10 @@ use super::{Output, wake};
 use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
+use crate::nursery::Nursery;
+use crate::pace::{Pace, Share};
 use crate::plant::Plant;
-use crate::standing::{Heard, Standing};
+use crate::standing::{Births, Heard, Standing};
 use crate::vitals::Pulse;
 use crate::worker::{Here, Probes};
 
@@ -39,6 +42,12 @@ const FAR_PARCELS: usize = 32;
 /// What the reading operator starts with.
 pub(crate) struct Reader {
     pub(crate) intakes: Vec<Intake>,
+    /// Partitions that are to be read later.
+    pub(crate) nursery: Nursery,
+    /// The rate of each source, as far as this process reads it.
+    pub(crate) paces: Vec<Option<Arc<Pace>>>,
+    /// The greatest watermark of partitions of this worker that were finished before.
+    pub(crate) finished: Watermark,
     /// What this worker has heard of all.
     pub(crate) heard: Rc<Heard>,
 }
@@ -66,16 +75,19 @@ pub(crate) fn read<'scope>(
     let activator = Rc::new(scope.activator_for(Rc::clone(&address)));
     let waker = Arc::new(scope.worker().sync_activator_for(address.to_vec()));
 
+    let waker: Waker = Arc::new(move || wake(&waker));
     let mut intakes = reader.intakes;
-    for intake in &mut intakes {
-        let waker = Arc::clone(&waker);
-        intake.set_waker(Arc::new(move || wake(&waker)));
-    }
+    intakes.iter_mut().for_each(|intake| intake.set_waker(Arc::clone(&waker)));
     let reading = Reading {
         turn: 0,
         polled: false,
         moved: !intakes.is_empty(),
         intakes,
+        nursery: reader.nursery,
+        said: Births::default(),
+        paces: reader.paces,
+        finished: reader.finished,
+        waker,
         parcels: OutputBuilder::from(parcels),
         marks: OutputBuilder::from(marks),
         items: OutputBuilder::from(items),
@@ -99,7 +111,7 @@ pub(crate) fn read<'scope>(
     builder.build(move |mut capabilities| {
         let first = reading.epoch.0;
         capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
-        if reading.intakes.is_empty() {
+        if reading.is_over() {
             capabilities.clear();
         }
         reading.here.control.vitals().begins_to_read(reading.here.first_interval);
@@ -122,6 +134,14 @@ type Capabilities = Vec<Capability<u64>>;
 
 struct Reading {
     intakes: Vec<Intake>,
+    nursery: Nursery,
+    /// What was said last of partitions that come and go.
+    said: Births,
+    paces: Vec<Option<Arc<Pace>>>,
+    /// The greatest watermark of partitions that were finished before this run.
+    finished: Watermark,
+    /// Has this operator run again.
+    waker: Waker,
     /// Which partition is next in this round.
     turn: usize,
     /// Whether this round read anything.
@@ -253,7 +273,8 @@ impl Reading {
         let since = self.since(self.last_tick);
         let tick = self.here.job.flow.tick;
         let polled = std::mem::take(&mut self.polled);
-        if self.intakes.iter().all(Intake::is_finished) {
+        self.tend_nursery()?;
+        if self.is_over() {
             if self.is_undecided() {
                 return self.settle(capabilities);
             }
@@ -282,6 +303,26 @@ impl Reading {
         })
     }
 
+    /// Whether nothing is to be read any more.
+    fn is_over(&self) -> bool {
+        !self.here.awaits_more() && self.nursery.is_empty() && self.intakes.iter().all(Intake::is_finished)
+    }
+
+    /// Begins to read the partitions whose time has come, and says what is new of those that come and go.
+    fn tend_nursery(&mut self) -> Result<(), RunError> {
+        let opened = self.nursery.tend(&mut self.intakes, &self.heard, self.epoch, &self.here)?;
+        for opened in opened {
+            let pace = self.paces[opened.member.source as usize].clone();
+            let mut intake = Intake::new(opened, pace.map(Share::of_newcomer), &self.here);
+            intake.set_waker(Arc::clone(&self.waker));
+            self.intakes.push(intake);
+        }
+        let births = self.nursery.say(&self.intakes, &self.heard);
+        self.moved |= births != self.said;
+        self.said = births;
+        Ok(())
+    }
+
     /// Whether what is put out at once has to wait for the commit of what partitions have decided. The last
     /// checkpoint says that all is put out, so that must have happened before.
     fn is_undecided(&self) -> bool {
@@ -308,6 +349,12 @@ impl Reading {
         }
         let mut standing = Standing::finished();
         self.intakes.iter().for_each(|intake| intake.stand(&self.here, &mut standing));
+        standing.add_finished(self.finished);
+        if self.here.awaits_more() {
+            // Whatever comes may come with the `seen` that the others have, and the end is not reached.
+            standing.add_asleep(Watermark::NONE);
+        }
+        standing.add_births(self.said.clone());
         let drain = self.here.control.is_draining();
         let from = self.here.worker as u32;
         let marks = (0..self.here.peers as u32).map(|to| {
@@ -369,9 +416,10 @@ impl Reading {
             let later: Capabilities = capabilities.iter().map(|held| held.delayed(&next)).collect();
             self.poll(&later)?;
         }
+        let interval = self.epoch.interval();
         let mut states = Vec::with_capacity(self.intakes.len());
-        for intake in &self.intakes {
-            states.push(self.source_state(intake)?);
+        for intake in &mut self.intakes {
+            states.push(source_state(intake, interval, &self.here)?);
         }
         self.parts.activate().session(&capabilities[3]).give(Part::Sources(states));
         self.last_cut = self.here.world.now();
@@ -393,17 +441,19 @@ impl Reading {
         }
         Ok(())
     }
+}
 
-    fn source_state(&self, intake: &Intake) -> Result<(u32, SourceState), RunError> {
-        let mut position = intake.position();
-        if self.here.world.has(Plant::OffsetOffByOne) {
-            position.offset += 1;
-        }
-        let position =
-            encode(Kind::Position, &position).map_err(|error| RunError::Snapshot(error.to_string()))?;
-        let partition = intake.name().to_owned();
-        let watermark = intake.watermark_state();
-        let asleep = intake.sleeps() && !self.here.world.has(Plant::ForgetSleep);
-        Ok((intake.ordinal(), SourceState { partition, position, watermark, asleep }))
+/// What the checkpoint of an interval says of a partition.
+fn source_state(intake: &mut Intake, interval: u32, here: &Here) -> Result<(u32, SourceState), RunError> {
+    let mut position = intake.position();
+    intake.cut(interval, position.clone());
+    if here.world.has(Plant::OffsetOffByOne) {
+        position.offset += 1;
     }
+    let stage = match intake.stage() {
+        Stage::Asleep if here.world.has(Plant::ForgetSleep) => Stage::Awake,
+        stage => stage,
+    };
+    let state = intake.member().state(&here.job, &position, intake.watermark_state(), stage)?;
+    Ok((intake.ordinal(), state))
 }

@@ -87,7 +87,7 @@ pub(crate) fn window<'scope>(
         activator: scope.activator_for(address),
         waiting: BTreeMap::new(),
         ticks: BTreeMap::new(),
-        slot: here.control.custody().of_windows(here.worker, here.partitions.len()),
+        slot: here.control.custody().of_windows(),
         faults: Faults::of_environment(),
         cut: None,
         saving: false,
@@ -181,7 +181,7 @@ impl Windowing {
             return self.here.outcome.fail(RunError::Died("a parcel from another process is damaged".into()));
         };
         self.faults.meet(&columns.keys, &columns.times);
-        let series = self.here.partitions[partition as usize].series;
+        let series = self.here.partitions.series(partition);
         self.branches.insert(partition, series, columns);
     }
 
@@ -243,6 +243,7 @@ impl Windowing {
         }
         if !marks.is_empty() {
             self.global.apply(epoch, marks.into_iter().map(|mark| (mark.from, mark.standing)));
+            self.global.births().found.values().for_each(|member| self.here.partitions.learn(member));
             self.heard.learn(&self.global);
         }
         let [rows, items, parts] = &tick.capabilities;

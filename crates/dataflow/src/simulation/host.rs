@@ -3,7 +3,7 @@
 //! What lanes are to do waits here until the scheduler runs it. A dead host does nothing any more: whatever
 //! its code still tries fails.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use alert::{Deliverer, Delivery, Sink, SinkError, SinkSpec};
 use checkpoint::{LocalDisk, Store, StoreError};
 use event::Watermark;
-use ingest::{DecodeSpec, Partition, PartitionInfo, Position};
+use ingest::{DecodeSpec, IngestError, Partition, PartitionInfo, Position};
 
 use super::Scenario;
 use super::disk::{Fault, SimulatedDisk, SimulatedFiles};
@@ -46,6 +46,9 @@ pub(crate) struct Outside {
     pub(crate) given: Vec<AtomicUsize>,
     /// Whether partitions fall silent.
     silences: bool,
+    /// The partitions from which each goes on.
+    parents: Vec<Vec<u32>>,
+    newcomers: Vec<u32>,
     pub(crate) wakings: Mutex<Wakings>,
     /// Words that were said, by all hosts.
     pub(crate) said: Mutex<Vec<String>>,
@@ -64,6 +67,8 @@ impl Outside {
         let (inputs, sinks) = (scenario.inputs.clone(), scenario.job.sinks.len());
         Outside {
             silences,
+            parents: scenario.parents.clone(),
+            newcomers: scenario.newcomers.clone(),
             given: inputs.iter().map(|_| AtomicUsize::new(0)).collect(),
             wakings: Mutex::new(Wakings::new(inputs.len())),
             disk: Mutex::default(),
@@ -94,6 +99,24 @@ impl Outside {
         self.silences
     }
 
+    /// The partitions from which one goes on.
+    fn parents(&self, number: u32) -> Vec<u32> {
+        self.parents.get(number as usize).cloned().unwrap_or_default()
+    }
+
+    /// The partitions that go on from one.
+    pub(crate) fn children(&self, number: u32) -> Vec<u32> {
+        let all = 0..self.parents.len() as u32;
+        all.filter(|child| self.parents(*child).contains(&number)).collect()
+    }
+
+    /// Whether a partition that comes later is there.
+    fn has_come(&self, number: u32) -> bool {
+        // Never all at once, and before the others can be at their end.
+        let part = GATES / 8 * (1 + u64::from(number % 5));
+        !self.newcomers.contains(&number) || self.gate.load(Ordering::Relaxed) >= part
+    }
+
     pub(crate) fn random(&self) -> MutexGuard<'_, Random> {
         lock(&self.random)
     }
@@ -110,6 +133,8 @@ pub(crate) struct Host {
     pub(crate) number: u64,
     lanes: Mutex<Vec<Queue>>,
     dead: AtomicBool,
+    /// Partitions that were opened on it.
+    opened: Mutex<BTreeSet<u32>>,
     /// Whether it is opening its store.
     pub(crate) opening: AtomicBool,
     /// What is to go wrong.
@@ -188,6 +213,7 @@ impl Host {
             number,
             lanes: Mutex::default(),
             dead: AtomicBool::new(false),
+            opened: Mutex::default(),
             opening: AtomicBool::new(false),
             fault: Mutex::default(),
             rival: Mutex::default(),
@@ -259,13 +285,32 @@ impl Host {
     }
 
     pub(crate) fn partitions(&self) -> Vec<PartitionInfo> {
-        let numbers = 0..self.outside.inputs.len();
+        self.infos(|number| !self.outside.newcomers.contains(&number))
+    }
+
+    fn infos(&self, is_there: impl Fn(u32) -> bool) -> Vec<PartitionInfo> {
+        let numbers = (0..self.outside.inputs.len() as u32).filter(|number| is_there(*number));
         let info = |number| {
             let (id, start) = (format!("simulated#{number}"), Position::stdin(0));
-            let number = number as u32;
-            PartitionInfo { id, number, series: number, start, parents: Vec::new() }
+            PartitionInfo { id, number, series: number, start, parents: self.outside.parents(number) }
         };
         numbers.map(info).collect()
+    }
+
+    /// Whether partitions come while a job runs.
+    pub(crate) fn grows(&self) -> bool {
+        !self.outside.newcomers.is_empty()
+    }
+
+    /// Whether some of those are not read yet on this host.
+    pub(crate) fn awaits_more(&self) -> bool {
+        let opened = lock(&self.opened);
+        self.outside.newcomers.iter().any(|number| !opened.contains(number))
+    }
+
+    /// All partitions that there are by now.
+    pub(crate) fn found(&self) -> Vec<(usize, Result<Vec<PartitionInfo>, IngestError>)> {
+        vec![(0, Ok(self.infos(|number| self.outside.has_come(number))))]
     }
 
     pub(crate) fn open_partition(
@@ -273,9 +318,11 @@ impl Host {
         decode: &DecodeSpec,
         number: u32,
         position: &Position,
+        counts: Watermark,
     ) -> Box<dyn Partition> {
         let outside = Arc::clone(&self.outside);
-        lock(&outside.wakings).opened(self.number, number as usize, position.offset);
+        lock(&self.opened).insert(number);
+        lock(&outside.wakings).opened(self.number, number as usize, position.offset, counts);
         Box::new(SimulatedPartition::open(outside, decode.clone(), number as usize, position.offset))
     }
 

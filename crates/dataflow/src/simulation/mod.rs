@@ -39,6 +39,10 @@ pub struct Scenario {
     pub inputs: Vec<Vec<u8>>,
     /// Whether partitions fall silent now and then, at their end as it is by then; without it the end is the only one.
     pub silences: bool,
+    /// The numbers of the partitions from which each goes on; empty if none does.
+    pub parents: Vec<Vec<u32>>,
+    /// Partitions that come while the job runs.
+    pub newcomers: Vec<u32>,
     /// How often the run is interrupted: a crash, a loss of power, or a drain, and then another number of
     /// workers.
     pub interruptions: u64,

@@ -58,7 +58,10 @@ impl Partition for SimulatedPartition {
     fn poll(&mut self, records_max: usize) -> Result<Poll, IngestError> {
         let bytes = Arc::clone(&self.outside.inputs[self.number]);
         if self.offset >= bytes.len() {
-            return Ok(Poll::Finished);
+            return Ok(match self.outside.children(self.number as u32) {
+                children if children.is_empty() => Poll::Finished,
+                children => Poll::Closed(children),
+            });
         }
         let gate = self.outside.gate.load(Ordering::Relaxed);
         let open = (bytes.len() as u64 * gate / GATES) as usize;

@@ -22,12 +22,13 @@ impl Wakings {
         Wakings { partitions: vec![OfPartition::default(); partitions] }
     }
 
-    /// A host goes on with a partition: nobody who is older adds anything that counts.
-    pub(crate) fn opened(&mut self, host: u64, partition: usize, offset: u64) {
+    /// A host goes on with a partition: nobody who is older adds anything that counts. What happened at the very offset
+    /// did if the partition counts from there on with at least that watermark.
+    pub(crate) fn opened(&mut self, host: u64, partition: usize, offset: u64, counts: Watermark) {
         let of_partition = &mut self.partitions[partition];
         if host >= of_partition.host {
             of_partition.host = host;
-            of_partition.wakings.retain(|(at, _)| *at < offset);
+            of_partition.wakings.retain(|(at, to)| *at < offset || (*at == offset && *to <= counts));
         }
     }
 

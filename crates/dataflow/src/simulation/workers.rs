@@ -10,6 +10,7 @@ use timely::worker::{ProgressMode, Worker};
 
 use super::host::{Host, lock};
 use crate::job::{Cluster, Control, Job, RunError, Summary};
+use crate::member::Register;
 use crate::operators::deliver::Writer;
 use crate::run::{Lead, Led, Start, lead};
 use crate::worker::Outcome;
@@ -59,7 +60,7 @@ impl Workers {
     ) -> Result<Started, RunError> {
         let cluster = Cluster { workers: count, process: 0, hosts: Vec::new() };
         let world = World::Simulated(Arc::clone(host));
-        let Led { recovery, partitions, writer, summary } = match lead(job, &cluster, &world)? {
+        let Led { recovery, members, writer, summary } = match lead(job, &cluster, &world)? {
             Lead::Finished(summary) => return Ok(Started::Finished(summary)),
             Lead::Led(led) => *led,
         };
@@ -72,7 +73,8 @@ impl Workers {
             space: Arc::default(),
             paces: job.sources.iter().map(|_| None).collect(),
             recovery,
-            partitions,
+            register: Arc::new(Register::of(members.values().map(|(member, _)| member))),
+            members,
         });
         let writer = Arc::new(Mutex::new(writer));
         let refill = Hooks::default().refill;

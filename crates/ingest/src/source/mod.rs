@@ -93,6 +93,13 @@ impl SourceKind {
     /// Lanes of a file unless the config says otherwise.
     pub const LANES: u32 = 16;
 
+    /// Whether partitions may come while the job runs, and those that are there go.
+    pub fn grows(&self) -> bool {
+        match self {
+            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+        }
+    }
+
     /// Whether a job can go on from a checkpoint: whether the same bytes can be read again.
     pub fn is_repeatable(&self) -> bool {
         !matches!(self, SourceKind::Stdin)
@@ -100,7 +107,7 @@ impl SourceKind {
 }
 
 /// A partition, before it is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionInfo {
     /// `FILE#lane`, `FILE`, `stdin` or `generate#lane`: as quarantine rows name it.
     pub id: String,

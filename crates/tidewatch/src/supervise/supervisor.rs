@@ -268,7 +268,7 @@ impl<'a> Supervisor<'a> {
         }
         let names = partition_names(self.plan.job).context("name the partitions")?;
         while let Some((partition, offset)) = self.poison.last().copied() {
-            if let Some(partition) = names.get(partition as usize).cloned() {
+            if let Some(partition) = names.get(&partition).cloned() {
                 let what = format!("the record at offset {offset} of {partition}");
                 poison::add(self.plan.state, &Poison { partition, offset })
                     .with_context(|| format!("note that {what} is to be left out"))?;

@@ -1,0 +1,113 @@
+//! Looks for partitions that come while a job runs: a thread for each source that grows and does not end.
+//!
+//! Only worker 0 has it; what it finds all workers hear of ([`crate::nursery`]).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
+
+use ingest::{Discovery, End, IngestError, PartitionInfo, discovery};
+
+use crate::job::{Job, RunError};
+use crate::member::{Member, Members};
+use crate::world::World;
+
+/// How often a source is asked for its partitions.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often at most, while somebody waits.
+const HURRY: Duration = Duration::from_millis(200);
+
+type Answer = (usize, Result<Vec<PartitionInfo>, IngestError>);
+
+/// Looks for new partitions until it is dropped.
+pub(crate) struct Scout {
+    answers: Receiver<Answer>,
+    hurries: Vec<SyncSender<()>>,
+    known: BTreeSet<u32>,
+    /// What went wrong when a source was last asked, not to be said again and again.
+    trouble: Option<String>,
+}
+
+impl Scout {
+    /// Begins to look; `None` if none can come.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, or the system refuses a thread.
+    pub(crate) fn start(job: &Job, members: &Members, world: &World) -> Result<Option<Self>, RunError> {
+        let (sender, answers) = channel();
+        let mut hurries = Vec::new();
+        for (place, spec) in job.sources.iter().enumerate().filter(|(_, spec)| spec.end == End::Never) {
+            if let Some(discovery) = discovery(spec)? {
+                let (hurry, hurried) = sync_channel(1);
+                spawn(place, discovery, sender.clone(), hurried).map_err(|error| {
+                    RunError::Died(format!("a thread that looks for partitions: {error}"))
+                })?;
+                hurries.push(hurry);
+            }
+        }
+        let known = members.keys().copied().collect();
+        let looks = !hurries.is_empty() || job.sources.iter().any(|spec| world.awaits_more(spec));
+        Ok(looks.then_some(Scout { answers, hurries, known, trouble: None }))
+    }
+
+    /// Has the sources asked soon.
+    pub(crate) fn hurry(&self) {
+        // One that is asked already is not asked twice.
+        for hurry in &self.hurries {
+            let _ = hurry.try_send(());
+        }
+    }
+
+    /// Those that came since the last call.
+    ///
+    /// # Errors
+    /// If a source no longer is what it was. One that is away is asked again.
+    pub(crate) fn found(&mut self, world: &World) -> Result<Vec<Member>, RunError> {
+        let mut found = Vec::new();
+        let answers: Vec<Answer> = self.answers.try_iter().chain(world.found()).collect();
+        for (place, answer) in answers {
+            match answer {
+                Ok(infos) => {
+                    self.trouble = None;
+                    for info in infos {
+                        let member = Member::new(place, info)?;
+                        if self.known.insert(member.ordinal()) {
+                            found.push(member);
+                        }
+                    }
+                }
+                Err(error) if error.is_refusal() => return Err(error.into()),
+                Err(error) => {
+                    let words = format!("look for new partitions: {error}; trying again");
+                    if self.trouble.as_ref() != Some(&words) {
+                        world.say(&words);
+                        self.trouble = Some(words);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn spawn(
+    place: usize,
+    mut discovery: Box<dyn Discovery>,
+    answers: Sender<Answer>,
+    hurried: Receiver<()>,
+) -> io::Result<()> {
+    let work = move || {
+        loop {
+            match hurried.recv_timeout(LOOK_EVERY) {
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            if answers.send((place, discovery.look())).is_err() {
+                return;
+            }
+            std::thread::sleep(HURRY);
+        }
+    };
+    std::thread::Builder::new().name("discovery".to_owned()).spawn(work).map(drop)
+}
