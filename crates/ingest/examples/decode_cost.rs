@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use event::DataType;
 use ingest::{
-    DecodeSpec, Decoder, End, FieldSpec, Format, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind,
-    SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
+    Compression, DecodeSpec, Decoder, End, FieldSpec, Format, GenerateSpec, PartitionWatermark, Piece, Poll,
+    SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -73,7 +73,8 @@ fn in_memory(events: u64) -> Result<(), Box<dyn Error>> {
 }
 
 fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
-    let kind = SourceKind::File { path: path.to_owned(), lanes: SourceKind::LANES };
+    let (paths, lanes) = (vec![path.to_owned()], SourceKind::LANES);
+    let kind = SourceKind::File { paths, lanes, compression: Compression::None };
     let spec = SourceSpec {
         name: "events".to_owned(),
         kind,

@@ -37,8 +37,8 @@ pub use decode::{
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    Discovery, End, Format, GenerateSpec, Incident, IncidentKind, Lag, Partition, PartitionInfo, Poll,
-    Position, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth, write_events,
+    Compression, Discovery, End, Format, GenerateSpec, Incident, IncidentKind, Lag, Partition, PartitionInfo,
+    Poll, Position, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth, write_events,
     write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

@@ -46,12 +46,12 @@ enum State {
 }
 
 impl Feed {
-    /// A feed of records that begin at `from` or behind it.
-    pub(super) fn new(name: String, format: Format, spec: DecodeSpec, from: u64) -> Self {
+    /// A feed of records that begin at `from` or behind it, of bytes of which the first stands at `begin`.
+    pub(super) fn new(name: String, format: Format, spec: DecodeSpec, begin: u64, from: u64) -> Self {
         // The byte before `from` tells whether a line begins right there.
         let (state, base) = match format {
-            Format::Csv => (State::Header, 0),
-            Format::Json if from == 0 => (State::Records, 0),
+            Format::Csv => (State::Header, begin),
+            Format::Json if from <= begin => (State::Records, begin),
             Format::Json => (State::Line, from - 1),
         };
         let decoder = Decoder::new(spec);
@@ -234,7 +234,7 @@ impl Feed {
             self.decoder.set_caution(caution);
         }
         self.state = State::Records;
-        self.go_to(self.from.max(end as u64));
+        self.go_to(self.from.max(self.base + end as u64));
         Ok(true)
     }
 

@@ -7,10 +7,13 @@ mod feed;
 mod file;
 mod generate;
 mod position;
+mod set;
 mod stdin;
+mod tail;
+mod unpack;
 mod whole;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use event::Decoded;
@@ -73,15 +76,32 @@ pub enum Format {
     Csv,
 }
 
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Compression {
+    /// As its name says: gzip if it ends in `.gz`, zstd if it ends in `.zst`, else not at all.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+    /// One or more members of gzip.
+    Gzip,
+    /// One or more frames of Zstandard.
+    Zstd,
+}
+
 /// What a source reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SourceKind {
-    /// A finite file. One of newline-delimited JSON is cut into lanes, any other is one partition.
+    /// Files. A single, plain one of newline-delimited JSON is cut into lanes, any other is one partition.
     File {
-        /// Its path; relative ones are relative to the working directory.
-        path: PathBuf,
+        /// Their paths: of files, of directories, whose files are meant, or patterns. Relative ones are relative to the
+        /// working directory.
+        paths: Vec<PathBuf>,
         /// Partitions that a file which can be cut is cut into. A job's state belongs to this number.
         lanes: u32,
+        /// How they are packed.
+        compression: Compression,
     },
     /// Standard input: one partition, which cannot be read again.
     Stdin,
@@ -96,7 +116,8 @@ impl SourceKind {
     /// Whether partitions may come while the job runs, and those that are there go.
     pub fn grows(&self) -> bool {
         match self {
-            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) => false,
+            SourceKind::File { paths, .. } => set::is_set(paths),
+            SourceKind::Stdin | SourceKind::Generate(_) => false,
         }
     }
 
@@ -225,9 +246,10 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
 /// If the source cannot be read, or a setting makes no sense.
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
-        SourceKind::File { path, lanes } => match spec.format {
-            Format::Json => file::partitions(path, *lanes),
-            Format::Csv => Ok(vec![whole::partition(path, 0)?]),
+        SourceKind::File { paths, lanes, .. } => match cut_file(spec) {
+            Some(path) => file::partitions(path, *lanes),
+            None if spec.end == End::Never => followed(spec, paths),
+            None => set::partitions(paths),
         },
         SourceKind::Stdin => {
             let start = Position::stdin(0);
@@ -243,6 +265,27 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
     }
 }
 
+/// The file that is cut into lanes: the only one of a source, plain, of lines.
+fn cut_file(spec: &SourceSpec) -> Option<&Path> {
+    let SourceKind::File { paths, compression, .. } = &spec.kind else { return None };
+    let [path] = paths.as_slice() else { return None };
+    let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_cut = spec.format == Format::Json && spec.end == End::Latest;
+    (is_cut && is_plain && !set::is_set(paths)).then_some(path)
+}
+
+/// The partitions of files that others still write to: each is named, and plain.
+fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
+    let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
+    let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
+    if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
+        let must = "\"latest\" for directories, patterns and packed files";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    paths.iter().zip(0..).map(|(path, number)| tail::partition(path, number)).collect()
+}
+
 /// Opens a partition, to be read from `resume` on.
 ///
 /// # Errors
@@ -255,12 +298,18 @@ pub fn open(
 ) -> Result<Box<dyn Partition>, IngestError> {
     let decoder = || Decoder::new(decode.clone());
     match &spec.kind {
-        SourceKind::File { path, lanes } if spec.format == Format::Json => {
-            Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?))
-        }
-        SourceKind::File { path, .. } => {
-            Ok(Box::new(whole::Whole::open(path, spec.format, resume, decode.clone())?))
-        }
+        SourceKind::File { lanes, compression, .. } => match cut_file(spec) {
+            Some(path) => Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?)),
+            None if spec.end == End::Never => {
+                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                Ok(Box::new(tail::Tail::open(path, spec.format, position, decode.clone())?))
+            }
+            None => {
+                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                let packed = unpack::Packing::of(*compression, &path);
+                Ok(Box::new(whole::Whole::open(path, packed, spec.format, position, decode.clone())?))
+            }
+        },
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
         }

@@ -28,6 +28,21 @@ pub(super) enum Origin {
     },
     /// A file that is one partition, as it was at the job's first start.
     Whole(WholeOrigin),
+    /// A file that others still write to.
+    Tail(TailOrigin),
+}
+
+/// The file among those that had a path one after the other in which a position lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct TailOrigin {
+    /// Offset of its first byte.
+    pub(super) begin: u64,
+    /// The disk on which it lies, and its number there.
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// How many of its first bytes are known, and their hash.
+    pub(super) head_bytes: u64,
+    pub(super) head: u64,
 }
 
 /// A file that is one partition, as it was at the job's first start.

@@ -44,7 +44,7 @@ impl Stream {
             .name(name.to_owned())
             .spawn(move || read_all(reader, sender, &slot))
             .map_err(|source| IngestError::Read { name: name.to_owned(), source })?;
-        let feed = Feed::new(name.to_owned(), format, decode, 0);
+        let feed = Feed::new(name.to_owned(), format, decode, 0, 0);
         Ok(Stream { name, reads, waker, feed, is_ended: false })
     }
 

@@ -1,6 +1,8 @@
-//! A finite file that is one partition, because it cannot be cut: of CSV a quoted field may hold a newline.
+//! A finite file that is one partition, because it cannot be cut: it is packed, or of CSV, where a quoted field may hold
+//! a newline, or one of several.
 //!
-//! Its length is that at the job's first start.
+//! Its length is that at the job's first start. Positions count its bytes, of a packed one those that come out of it;
+//! a job that goes on with such a one unpacks it from the start and skips what was read.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::feed::Feed;
 use super::file::{fingerprint, open_plain, read_at};
 use super::position::{Origin, Position, WholeOrigin};
+use super::unpack::{Came, Packing, Unpacked};
 use super::{Format, Partition, PartitionInfo, Poll, Waker};
 use crate::{Caution, DecodeSpec, IngestError};
 
@@ -15,7 +18,7 @@ use crate::{Caution, DecodeSpec, IngestError};
 pub(super) fn partition(path: &Path, number: u32) -> Result<PartitionInfo, IngestError> {
     let (_, origin) = first_start(path)?;
     let start = Position { offset: 0, origin: Origin::Whole(origin) };
-    let id = path.display().to_string();
+    let id = path.to_str().ok_or_else(|| IngestError::NotText { path: path.to_owned() })?.to_owned();
     Ok(PartitionInfo { id, number, series: number, start, parents: Vec::new() })
 }
 
@@ -37,47 +40,74 @@ fn go_on(path: &Path, origin: WholeOrigin) -> Result<File, IngestError> {
     Ok(file)
 }
 
+/// Where the bytes come from.
+enum Bytes {
+    /// A plain file, which can be read anywhere.
+    Plain(File),
+    Packed(Unpacked),
+}
+
 /// The one partition of a file.
 pub(super) struct Whole {
     path: PathBuf,
-    file: File,
+    packing: Packing,
     origin: WholeOrigin,
+    /// From the first poll until all bytes were read.
+    bytes: Option<Bytes>,
     feed: Feed,
 }
 
 impl Whole {
-    /// Opens a file at its start or at a position that it once had.
+    /// Opens a file at a position.
     pub(super) fn open(
-        path: &Path,
+        path: PathBuf,
+        packing: Packing,
         format: Format,
-        resume: Option<&Position>,
+        position: &Position,
         decode: DecodeSpec,
     ) -> Result<Self, IngestError> {
         let name = path.display().to_string();
-        let (file, origin, from) = match resume {
-            None => {
-                let (file, origin) = first_start(path)?;
-                (file, origin, 0)
-            }
-            Some(Position { offset, origin: Origin::Whole(origin) }) => {
-                (go_on(path, *origin)?, *origin, *offset)
-            }
-            Some(_) => return Err(IngestError::Kind { name }),
-        };
-        let feed = Feed::new(name, format, decode, from);
-        Ok(Whole { path: path.to_owned(), file, origin, feed })
+        let Origin::Whole(origin) = position.origin else { return Err(IngestError::Kind { name }) };
+        go_on(&path, origin)?;
+        let feed = Feed::new(name, format, decode, 0, position.offset);
+        Ok(Whole { path, packing, origin, bytes: None, feed })
     }
 
     /// Hands the next bytes on.
     fn read(&mut self) -> Result<(), IngestError> {
-        let from = self.feed.wanted();
-        let count = (self.feed.room() as u64).min(self.origin.length.saturating_sub(from));
-        if count == 0 {
+        let (from, length) = (self.feed.wanted(), self.origin.length);
+        let (path, room) = (&self.path, self.feed.room() as u64);
+        let failed = |source| IngestError::Read { name: path.display().to_string(), source };
+        let bytes = match &mut self.bytes {
+            Some(bytes) => bytes,
+            none => none.insert(match (go_on(path, self.origin)?, self.packing) {
+                (file, Packing::None) => Bytes::Plain(file),
+                (file, packing) => Bytes::Packed(Unpacked::new(file, length, packing).map_err(failed)?),
+            }),
+        };
+        let came = match bytes {
+            Bytes::Plain(file) => {
+                let count = room.min(length.saturating_sub(from));
+                self.feed.push(|buffer| read_at(file, path, from, count, length, buffer))?;
+                if count == 0 { Came::End } else { Came::Some }
+            }
+            Bytes::Packed(unpacked) => {
+                let read = self.feed.push(|buffer| unpacked.read(from, room, buffer));
+                let offset = unpacked.at();
+                read.map_err(|source| IngestError::Unpack { path: path.clone(), offset, source })?
+            }
+        };
+        if came == Came::End {
+            if let Some(Bytes::Packed(unpacked)) = &self.bytes
+                && unpacked.at() < from
+            {
+                let found = unpacked.at();
+                return Err(IngestError::Emptied { path: path.clone(), wanted: from, found });
+            }
+            self.bytes = None;
             self.feed.end();
-            return Ok(());
         }
-        let (file, path, length) = (&mut self.file, &self.path, self.origin.length);
-        self.feed.push(|buffer| read_at(file, path, from, count, length, buffer))
+        Ok(())
     }
 }
 
@@ -86,7 +116,9 @@ impl Partition for Whole {
         if let Some(decoded) = self.feed.next(records_max)? {
             return Ok(Poll::Decoded(decoded));
         }
-        self.read()?;
+        if !self.feed.is_finished() {
+            self.read()?;
+        }
         Ok(match self.feed.next(records_max)? {
             Some(decoded) => Poll::Decoded(decoded),
             None if self.feed.is_finished() => Poll::Finished,
@@ -104,3 +136,6 @@ impl Partition for Whole {
         self.feed.set_caution(caution);
     }
 }
+
+#[cfg(test)]
+mod tests;

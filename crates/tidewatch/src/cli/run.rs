@@ -355,9 +355,12 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
     if is_device_or_pipe(path) {
         return None;
     }
-    let sources = job.sources.iter().filter_map(|source| match &source.kind {
-        SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
-        SourceKind::Stdin | SourceKind::Generate(_) => None,
+    let sources = job.sources.iter().flat_map(|source| {
+        let paths = match &source.kind {
+            SourceKind::File { paths, .. } => paths.as_slice(),
+            SourceKind::Stdin | SourceKind::Generate(_) => &[],
+        };
+        paths.iter().map(move |path| (path.as_path(), format!("the source `{}`", source.name)))
     });
     let sinks = job.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {

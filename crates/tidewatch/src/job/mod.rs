@@ -194,7 +194,9 @@ impl<'a> Texts<'a> {
 fn source_spec(source: &source::Source) -> ingest::SourceSpec {
     use source::SourceKind;
     let kind = match &source.kind {
-        SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
+        SourceKind::File { paths, lanes, compression } => {
+            ingest::SourceKind::File { paths: paths.clone(), lanes: *lanes, compression: *compression }
+        }
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
     };

@@ -220,8 +220,9 @@ impl<'a> Output<'a> {
 pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
     let mut taken: Vec<(Output, String)> = Vec::new();
     for source in &config.sources {
-        if let source::SourceKind::File { path, .. } = &source.kind {
-            taken.push((Output::File(path), format!("the source `{}`", source.name)));
+        if let source::SourceKind::File { paths, .. } = &source.kind {
+            let whose = format!("the source `{}`", source.name);
+            taken.extend(paths.iter().map(|path| (Output::File(path), whose.clone())));
         }
     }
     let sinks = config.sinks.iter().map(|sink| (sink.name.as_str(), &sink.target, &sink.place));

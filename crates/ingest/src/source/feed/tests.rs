@@ -174,7 +174,7 @@ fn take(decoded: &Decoded, rows: &mut Rows, bytes: &[u8]) {
 /// Reads a partition by pushes of some size, and takes some records at a time; before some takes it begins
 /// anew where it was. Returns its records and the most bytes that it held.
 fn read(bytes: &[u8], push: usize, records_max: usize, anew: usize) -> (Rows, usize) {
-    let open = |from| Feed::new("a test".to_owned(), Format::Csv, spec(), from);
+    let open = |from| Feed::new("a test".to_owned(), Format::Csv, spec(), 0, from);
     let (mut feed, mut rows, mut most, mut takes, mut begun) = (open(0), Vec::new(), 0, 0, 0);
     while !feed.is_finished() {
         takes += 1;
@@ -298,7 +298,7 @@ fn a_field_without_end_takes_no_memory() {
 #[test]
 fn a_header_that_is_none_is_refused() {
     let fault = |bytes: &[u8]| {
-        let mut feed = Feed::new("a test".to_owned(), Format::Csv, spec(), 0);
+        let mut feed = Feed::new("a test".to_owned(), Format::Csv, spec(), 0, 0);
         feed.push(|buffer| buffer.extend_from_slice(bytes));
         feed.end();
         feed.next(usize::MAX).map(|_| ()).unwrap_err().to_string()
