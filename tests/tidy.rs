@@ -22,7 +22,18 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint"]),
     (
         "tidewatch",
-        &["event", "kafka", "serve", "ingest", "transform", "window", "detect", "alert", "checkpoint", "dataflow"],
+        &[
+            "event",
+            "kafka",
+            "serve",
+            "ingest",
+            "transform",
+            "window",
+            "detect",
+            "alert",
+            "checkpoint",
+            "dataflow",
+        ],
     ),
     ("testkit", &["event"]),
 ];

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::HeaderFault;
 use crate::source::KinesisError;
 
 /// Why a source cannot be read, or not be read on.
@@ -31,6 +32,68 @@ pub enum IngestError {
     /// The generator's bytes could not be written out.
     #[error("cannot write the generated events: {0}")]
     Write(#[source] io::Error),
+    /// A packed file cannot be unpacked.
+    #[error("cannot unpack {} behind its first {offset} bytes unpacked: {source}", path.display())]
+    Unpack {
+        /// The path of the file.
+        path: PathBuf,
+        /// Bytes that came out before.
+        offset: u64,
+        /// What the unpacking says.
+        source: io::Error,
+    },
+    /// A packed file has less in it than was read before.
+    #[error("{} holds {found} bytes unpacked, but {wanted} of it were read before", path.display())]
+    Emptied {
+        /// The path of the file.
+        path: PathBuf,
+        /// Bytes that were read.
+        wanted: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// The file that was read last is not there any more, under any name.
+    #[error("the file that {} was when {read} bytes of it were read is gone", path.display())]
+    Gone {
+        /// The path as the config has it.
+        path: PathBuf,
+        /// Bytes of it that were read.
+        read: u64,
+    },
+    /// Nothing is there to be read.
+    #[error("no file is there that {} names", path.display())]
+    NoFiles {
+        /// The directory or pattern as the config has it.
+        path: PathBuf,
+    },
+    /// A path is no pattern.
+    #[error("{} is no pattern: {reason}", path.display())]
+    Pattern {
+        /// The path as the config has it.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Two paths of a source name one file.
+    #[error("{} is named twice", path.display())]
+    Twice {
+        /// The path of the file.
+        path: PathBuf,
+    },
+    /// A path is not text.
+    #[error("the path {} is not valid UTF-8", path.display())]
+    NotText {
+        /// The path of the file.
+        path: PathBuf,
+    },
+    /// The first record of CSV is no header.
+    #[error("the header of {name} cannot be read: {fault}")]
+    Header {
+        /// The source, as messages call it.
+        name: String,
+        /// Why.
+        fault: HeaderFault,
+    },
     /// The file has become shorter while it was read.
     #[error("{} shrank to {found} bytes while it was read; it had {wanted} when the job was started", path.display())]
     Shrank {
@@ -180,12 +243,16 @@ impl IngestError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotFound { .. } => Some("relative paths are relative to the working directory"),
-            Self::TooShort { .. } | Self::Changed { .. } => {
+            Self::TooShort { .. } | Self::Changed { .. } | Self::Emptied { .. } => {
                 Some("put the first file back, or start afresh with an empty state directory and output")
             }
             Self::Shrank { .. } => {
                 Some("only append to a file that a job reads, or replace it after the job")
             }
+            Self::Gone { .. } => Some(
+                "put it back beside that path, under any name, or start afresh with an empty state directory and output",
+            ),
+            Self::Unpack { .. } => Some("the file is damaged or not whole; pack it again, then start afresh"),
             Self::Setting { .. } | Self::Kind { .. } => {
                 Some("set it back, or start afresh with an empty state directory and output")
             }

@@ -36,6 +36,8 @@ pub fn read_quarantine(spec: &SinkSpec) -> Result<Vec<Quarantined>, SinkError> {
         SinkKind::File { path } => read_quarantine_file(&sink, path),
         SinkKind::Stdout => Err(SinkError::NotKept { sink, what: "standard output" }),
         SinkKind::Webhook { .. } => Err(SinkError::NotKept { sink, what: "a webhook" }),
+        SinkKind::Kafka { .. } => Err(SinkError::NotKept { sink, what: "a topic of Kafka" }),
+        SinkKind::Kinesis { .. } => Err(SinkError::NotKept { sink, what: "a stream of Kinesis" }),
         #[cfg(feature = "sqlite")]
         SinkKind::Sqlite { path, table } => {
             let rows = super::sqlite::quarantine(path, &table.name);

@@ -21,7 +21,7 @@ mod probe;
 mod receiver;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "webhook"))]
 mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -37,7 +37,23 @@ pub fn probe(spec: &SinkSpec) -> Vec<Probe> {
             probes.extend(receiver.undelivered.as_deref().map(file));
             probes
         }
-        #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "webhook")))]
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka { topic, .. } => {
+            let found = super::kafka::find(topic).map(|()| "it is there".to_owned());
+            vec![Probe::new(format!("the topic {}", topic.name), found)]
+        }
+        #[cfg(feature = "kinesis")]
+        SinkKind::Kinesis { target, shape } => {
+            let found = super::kinesis::open(&spec.name, target, shape).map(|_| "it is there".to_owned());
+            vec![Probe::new(format!("the stream {}", target.stream), found.map_err(|error| error.to_string()))]
+        }
+        #[cfg(not(all(
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "webhook",
+            feature = "kafka",
+            feature = "kinesis"
+        )))]
         _ => vec![Probe::new("open", Err("this program was built without it".to_owned()))],
     }
 }

@@ -114,11 +114,18 @@ fn bytes_alone() -> DecodeSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{End, GenerateSpec, SourceKind, Start, partitions, write_events};
+    use super::super::{Compression, End, Format, GenerateSpec, SourceKind, Start, partitions, write_events};
     use super::*;
 
     fn spec(kind: SourceKind) -> SourceSpec {
-        SourceSpec { name: "s".into(), kind, rate: None, start: Start::Earliest, end: End::Latest }
+        SourceSpec {
+            name: "s".into(),
+            kind,
+            rate: None,
+            start: Start::Earliest,
+            end: End::Latest,
+            format: Format::Json,
+        }
     }
 
     fn all(spec: &SourceSpec, number: usize, offsets: &[u64]) -> Vec<(u64, Option<String>)> {
@@ -140,7 +147,7 @@ mod tests {
             .map(|n| format!("{n} {}\r\n", "x".repeat(if n == 9 { 70_000 } else { 40 + n % 40 })))
             .collect();
         std::fs::write(&path, lines.concat()).unwrap();
-        let spec = spec(SourceKind::File { path, lanes: 2 });
+        let spec = spec(SourceKind::File { paths: vec![path], lanes: 2, compression: Compression::None });
         let mut begins = vec![0];
         begins.extend(lines.iter().scan(0, |at, line| {
             *at += line.len() as u64;

@@ -4,6 +4,7 @@
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
 mod again;
+mod feed;
 mod file;
 mod generate;
 mod http;
@@ -12,9 +13,13 @@ mod kafka;
 mod kinesis;
 mod position;
 mod probe;
+mod set;
 mod stdin;
+mod tail;
+mod unpack;
+mod whole;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use event::{Decoded, Topic};
@@ -36,6 +41,8 @@ pub struct SourceSpec {
     pub name: String,
     /// What it reads.
     pub kind: SourceKind,
+    /// How its records are written; the generator's are JSON.
+    pub format: Format,
     /// Events a second that the whole job reads of it at most; `None`: as fast as it goes. Kept by whoever
     /// polls, through `records_max`.
     pub rate: Option<f64>,
@@ -69,15 +76,42 @@ pub enum End {
     Never,
 }
 
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Format {
+    /// Newline-delimited JSON: an object a line.
+    #[default]
+    Json,
+    /// CSV by RFC 4180, with a header.
+    Csv,
+}
+
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Compression {
+    /// As its name says: gzip if it ends in `.gz`, zstd if it ends in `.zst`, else not at all.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+    /// One or more members of gzip.
+    Gzip,
+    /// One or more frames of Zstandard.
+    Zstd,
+}
+
 /// What a source reads.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceKind {
-    /// A finite file of newline-delimited JSON, cut into lanes.
+    /// Files. A single, plain one of newline-delimited JSON is cut into lanes, any other is one partition.
     File {
-        /// Its path; relative ones are relative to the working directory.
-        path: PathBuf,
-        /// Partitions that it is cut into. A job's state belongs to this number.
+        /// Their paths: of files, of directories, whose files are meant, or patterns. Relative ones are relative to the
+        /// working directory.
+        paths: Vec<PathBuf>,
+        /// Partitions that a file which can be cut is cut into. A job's state belongs to this number.
         lanes: u32,
+        /// How they are packed.
+        compression: Compression,
     },
     /// Standard input: one partition, which cannot be read again.
     Stdin,
@@ -113,9 +147,8 @@ impl SourceKind {
     /// Whether partitions may come while the job runs, and those that are there go.
     pub fn grows(&self) -> bool {
         match self {
-            SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => {
-                false
-            }
+            SourceKind::File { paths, .. } => set::is_set(paths),
+            SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Http(_) => false,
             SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
         }
     }
@@ -134,7 +167,8 @@ impl SourceKind {
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin`, `generate#lane`, `http:SOURCE`, `TOPIC/NUMBER` or the id of a shard: as quarantine rows name it.
+    /// `FILE#lane`, `FILE`, `stdin`, `generate#lane`, `http:SOURCE`, `TOPIC/NUMBER` or the id of a shard: as quarantine rows
+    /// name it.
     pub id: String,
     /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
     /// else comes and goes.
@@ -260,7 +294,11 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
 /// If the source cannot be read, or a setting makes no sense.
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
-        SourceKind::File { path, lanes } => file::partitions(path, *lanes),
+        SourceKind::File { paths, lanes, .. } => match cut_file(spec) {
+            Some(path) => file::partitions(path, *lanes),
+            None if spec.end == End::Never => followed(spec, paths),
+            None => set::partitions(paths),
+        },
         SourceKind::Stdin => {
             let start = Position::stdin(0);
             Ok(vec![PartitionInfo {
@@ -292,6 +330,27 @@ fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
     IngestError::NotBuilt { name: spec.name.clone(), feature }
 }
 
+/// The file that is cut into lanes: the only one of a source, plain, of lines.
+fn cut_file(spec: &SourceSpec) -> Option<&Path> {
+    let SourceKind::File { paths, compression, .. } = &spec.kind else { return None };
+    let [path] = paths.as_slice() else { return None };
+    let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_cut = spec.format == Format::Json && spec.end == End::Latest;
+    (is_cut && is_plain && !set::is_set(paths)).then_some(path)
+}
+
+/// The partitions of files that others still write to: each is named, and plain.
+fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
+    let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
+    let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
+    if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
+        let must = "\"latest\" for directories, patterns and packed files";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    paths.iter().zip(0..).map(|(path, number)| tail::partition(path, number)).collect()
+}
+
 /// Opens a partition, to be read from `resume` on.
 ///
 /// # Errors
@@ -302,29 +361,41 @@ pub fn open(
     partition: &PartitionInfo,
     resume: Option<&Position>,
 ) -> Result<Box<dyn Partition>, IngestError> {
-    let decoder = Decoder::new(decode.clone());
+    let decoder = || Decoder::new(decode.clone());
     match &spec.kind {
-        SourceKind::File { path, lanes } => {
-            Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder)?))
-        }
+        SourceKind::File { lanes, compression, .. } => match cut_file(spec) {
+            Some(path) => Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?)),
+            None if spec.end == End::Never => {
+                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                Ok(Box::new(tail::Tail::open(path, spec.format, position, decode.clone())?))
+            }
+            None => {
+                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                let packed = unpack::Packing::of(*compression, &path);
+                Ok(Box::new(whole::Whole::open(path, packed, spec.format, position, decode.clone())?))
+            }
+        },
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
         }
-        SourceKind::Stdin => Ok(Box::new(stdin::Stream::spawn("standard input", std::io::stdin(), decoder)?)),
+        SourceKind::Stdin => {
+            let (input, decode) = (std::io::stdin(), decode.clone());
+            Ok(Box::new(stdin::Stream::spawn("standard input", input, spec.format, decode)?))
+        }
         SourceKind::Generate(generate) => {
-            Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder)?))
+            Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder())?))
         }
         #[cfg(feature = "kafka")]
         SourceKind::Kafka { topic, isolation } => {
             let reading = kafka::Reading::of(&spec.name, topic, *isolation);
-            Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder)?))
+            Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder())?))
         }
         #[cfg(not(feature = "kafka"))]
         SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
         #[cfg(feature = "http")]
-        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder)?)),
+        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder())?)),
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => Err(not_built(spec, "http")),
-        SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder),
+        SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder()),
     }
 }

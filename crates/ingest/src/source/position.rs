@@ -43,6 +43,10 @@ pub(super) enum Origin {
     },
     /// A shard of a stream of Kinesis.
     Kinesis(KinesisOrigin),
+    /// A file that is one partition, as it was at the job's first start.
+    Whole(WholeOrigin),
+    /// A file that others still write to.
+    Tail(TailOrigin),
 }
 
 /// A shard of a stream, and where it is read on. The offset beside it counts the records that were read of it since the
@@ -82,6 +86,29 @@ pub(super) struct KinesisEnd {
     pub(super) before: i64,
     /// The numbers of the shards that went on from it by then.
     pub(super) children: Vec<u32>,
+}
+
+/// The file among those that had a path one after the other in which a position lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct TailOrigin {
+    /// Offset of its first byte.
+    pub(super) begin: u64,
+    /// The disk on which it lies, and its number there.
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// How many of its first bytes are known, and their hash.
+    pub(super) head_bytes: u64,
+    pub(super) head: u64,
+}
+
+/// A file that is one partition, as it was at the job's first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WholeOrigin {
+    /// Its length, which stays the end for this job even if the file grows. Of a compressed file that of its
+    /// own bytes, while positions count those that it unpacks to.
+    pub(super) length: u64,
+    /// Hash of its first bytes.
+    pub(super) fingerprint: u64,
 }
 
 /// A file as it was at the job's first start.

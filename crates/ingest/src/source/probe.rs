@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
+use std::path::Path;
 
 use event::Probe;
 
@@ -11,14 +12,18 @@ use super::{SourceKind, SourceSpec, partitions};
 /// What there is to be found out about a source before a job reads it. A new kind of source adds its own here.
 pub fn probe(spec: &SourceSpec) -> Vec<Probe> {
     match &spec.kind {
-        SourceKind::File { path, .. } => {
-            let read = partitions(spec).map_err(|error| error.to_string()).and_then(|_| {
-                let mut byte = [0];
-                let read = File::open(path).and_then(|mut file| file.read(&mut byte));
-                let length = read.and_then(|_| Ok(path.metadata()?.len()));
-                length.map(|length| format!("{length} bytes")).map_err(|error| error.to_string())
-            });
-            vec![Probe::new(format!("read {}", path.display()), read)]
+        SourceKind::File { paths, .. } => match partitions(spec) {
+            Ok(_) => paths.iter().map(|path| read_first(path)).collect(),
+            Err(error) => {
+                vec![Probe::new(format!("files of source `{}`", spec.name), Err(error.to_string()))]
+            }
+        },
+        SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => {
+            let found = partitions(spec).map(|found| format!("{} partitions", found.len()));
+            vec![Probe::new(
+                format!("the stream of source `{}`", spec.name),
+                found.map_err(|e| e.to_string()),
+            )]
         }
         SourceKind::Stdin => vec![Probe::new("standard input", Ok("whatever comes".to_owned()))],
         SourceKind::Http(http) => {
@@ -31,4 +36,18 @@ pub fn probe(spec: &SourceSpec) -> Vec<Probe> {
             vec![Probe::new("generate", made.map(|lanes| format!("{} lanes", lanes.len())))]
         }
     }
+}
+
+/// Whether the first byte of a file can be read, or the names in a directory.
+fn read_first(path: &Path) -> Probe {
+    let length = if path.is_dir() {
+        path.read_dir().map(|names| format!("{} names", names.count()))
+    } else if path.exists() {
+        let read = File::open(path).and_then(|mut file| file.read(&mut [0]));
+        read.and_then(|_| Ok(format!("{} bytes", path.metadata()?.len())))
+    } else {
+        // A pattern has found files, or a file that is followed is waited for.
+        Ok("no such file by now".to_owned())
+    };
+    Probe::new(format!("read {}", path.display()), length.map_err(|error| error.to_string()))
 }

@@ -385,13 +385,16 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
     if is_device_or_pipe(path) {
         return None;
     }
-    let sources = job.sources.iter().filter_map(|source| match &source.kind {
-        SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
-        SourceKind::Stdin
-        | SourceKind::Generate(_)
-        | SourceKind::Http(_)
-        | SourceKind::Kafka { .. }
-        | SourceKind::Kinesis(_) => None,
+    let sources = job.sources.iter().flat_map(|source| {
+        let paths = match &source.kind {
+            SourceKind::File { paths, .. } => paths.as_slice(),
+            SourceKind::Stdin
+            | SourceKind::Generate(_)
+            | SourceKind::Http(_)
+            | SourceKind::Kafka { .. }
+            | SourceKind::Kinesis(_) => &[],
+        };
+        paths.iter().map(move |path| (path.as_path(), format!("the source `{}`", source.name)))
     });
     let sinks = job.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {
@@ -400,7 +403,9 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
         SinkKind::Webhook { receiver, .. } => {
             Some((receiver.undelivered.as_deref()?, format!("what sink `{}` could not deliver", sink.name)))
         }
-        SinkKind::Stdout | SinkKind::Postgres { .. } | SinkKind::Kafka { .. } | SinkKind::Kinesis { .. } => None,
+        SinkKind::Stdout | SinkKind::Postgres { .. } | SinkKind::Kafka { .. } | SinkKind::Kinesis { .. } => {
+            None
+        }
     });
     let mut files = sources.chain(sinks).chain([(config, "the config".to_owned())]);
     let (_, whose) = files.find(|(file, _)| is_same_file(file, path))?;

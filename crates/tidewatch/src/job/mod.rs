@@ -196,7 +196,9 @@ impl<'a> Texts<'a> {
 fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
     use source::SourceKind;
     let kind = match &source.kind {
-        SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
+        SourceKind::File { paths, lanes, compression } => {
+            ingest::SourceKind::File { paths: paths.clone(), lanes: *lanes, compression: *compression }
+        }
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
         SourceKind::Kafka { topic, isolation } => {
@@ -208,6 +210,7 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
     ingest::SourceSpec {
         name: source.name.clone(),
         kind,
+        format: source.format,
         rate: (source.rate > 0.0).then_some(source.rate),
         start: source.start,
         end: source.end,

@@ -103,7 +103,9 @@ impl Compiler<'_> {
                 self.check_message_key(config, sink, columns, &key);
                 return Shape::Rows { key, rule };
             }
-            Target::Stdout | Target::File(_) => return Shape::Rows { key, rule },
+            Target::Stdout | Target::File(_) | Target::Webhook(_) | Target::Kinesis(_) => {
+                return Shape::Rows { key, rule };
+            }
         }
         let [branch] = config.branches.as_slice() else {
             let message =
@@ -267,12 +269,17 @@ impl<'a> Output<'a> {
 pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
     let mut taken: Vec<(Output, String)> = Vec::new();
     for source in &config.sources {
-        let output = match &source.kind {
-            source::SourceKind::File { path, .. } => Output::File(path),
-            source::SourceKind::Kafka { topic, .. } => Output::TopicRead(topic),
-            source::SourceKind::Stdin | source::SourceKind::Generate(_) => continue,
-        };
-        taken.push((output, format!("the source `{}`", source.name)));
+        let whose = format!("the source `{}`", source.name);
+        match &source.kind {
+            source::SourceKind::File { paths, .. } => {
+                taken.extend(paths.iter().map(|path| (Output::File(path), whose.clone())));
+            }
+            source::SourceKind::Kafka { topic, .. } => taken.push((Output::TopicRead(topic), whose)),
+            source::SourceKind::Stdin
+            | source::SourceKind::Generate(_)
+            | source::SourceKind::Http(_)
+            | source::SourceKind::Kinesis(_) => {}
+        }
     }
     let sinks = config.sinks.iter().map(|sink| (sink.name.as_str(), &sink.target, &sink.place));
     let quarantine = config.rejects.all().map(|(name, sink)| (name, &sink.target, &sink.place));

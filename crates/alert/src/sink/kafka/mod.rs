@@ -56,6 +56,20 @@ enum Step {
     Commit(Delivered),
 }
 
+/// Whether a topic is there, and lets us in. Writes nothing.
+///
+/// # Errors
+/// Why not, in words.
+pub(super) fn find(topic: &Topic) -> Result<(), String> {
+    let in_words = |failure: Failure| match failure {
+        Failure::Away(words) | Failure::Refused(words) | Failure::Failed(words) => words,
+        Failure::Sink(error) => error.to_string(),
+    };
+    let output = Output::open(topic, None).map_err(in_words)?;
+    let found = output.find_topic(STEP_WITHIN);
+    found.map_err(|error| output.refusal().unwrap_or_else(|| output.words(&error)))
+}
+
 impl Kafka {
     pub(super) fn new(place: Place, topic: &Topic, id: Option<String>) -> Self {
         Kafka {

@@ -16,6 +16,7 @@ use reqwest::header::{
 use reqwest::{Response, StatusCode, Url, redirect};
 use tokio::runtime::Runtime;
 
+use super::super::secret::reveal;
 use super::address::{self, NotPublic, Resolver};
 use super::request::Request;
 use super::signature::{Signer, timestamp};
@@ -71,12 +72,12 @@ impl Client {
             database: "the receiver's address".to_owned(),
             words,
         };
-        let url = parse(&receiver.url.reveal(sink)?).map_err(refused)?;
+        let url = parse(&reveal(&receiver.url, sink)?).map_err(refused)?;
         let host = url.host_str().unwrap_or_default().to_owned();
         address::check(&url, &host, &receiver.reach).map_err(refused)?;
-        let secret = receiver.secret.as_ref().map(|secret| secret.reveal(sink)).transpose()?;
+        let secret = receiver.secret.as_ref().map(|secret| reveal(secret, sink)).transpose()?;
         let signer = secret.map(|secret| Signer::new(&secret)).transpose().map_err(refused)?;
-        let token = receiver.token.as_ref().map(|token| token.reveal(sink)).transpose()?;
+        let token = receiver.token.as_ref().map(|token| reveal(token, sink)).transpose()?;
         let token = token.map(|token| bearer(&token)).transpose().map_err(refused)?;
         let tls = tls::client(receiver.ca.as_deref()).map_err(refused)?;
         let reach = Arc::new(receiver.reach.clone());
