@@ -136,7 +136,7 @@ fn a_directory_is_read_as_it_was_at_the_first_start_however_it_is_killed() {
     let job = job(&folder.path().join("out"), &input);
     let running = job.clone().set("source.events.rate", 10_000).invocation().start();
     eventually("a first checkpoint", Duration::from_secs(30), || {
-        job.state_path().read_dir().ok().and_then(|mut entries| entries.next())
+        job.state_path().read_dir().ok().and_then(|mut entries| entries.next()).map(drop)
     });
     std::thread::sleep(Duration::from_millis(500));
     running.kill();
@@ -177,7 +177,7 @@ fn a_record_of_csv_that_does_not_fit_is_shown_whole_with_its_place() {
         format!("a,{time},\"two\nlines\",+1\r\n"),
         format!("a,{time},listen\n"),
         format!(",{time},listen,1\n"),
-        format!("a,1,\"x\ny\",1\n"),
+        "a,1,\"x\ny\",1\n".to_owned(),
         format!("a,{},\"late\nline\",1\n", time - 3_600_000),
         format!("a,{time},\"never closed,1\na,{time},listen,1\n"),
     ];

@@ -18,8 +18,7 @@ use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
 use ingest::{
-    Compression, DecodeSpec, End, FieldSpec, Format, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit,
-    WatermarkSpec,
+    Compression, DecodeSpec, End, FieldSpec, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec,
 };
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
@@ -140,7 +139,7 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         sources: vec![SourceSpec {
             name: "events".to_owned(),
             kind: source,
-            format: Format::Json,
+            format: ingest::Format::Json,
             rate: None,
             start: Start::Earliest,
             end: End::Latest,

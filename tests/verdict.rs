@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::http::{read_answer, request};
-use testkit::process::{Invocation, Running, eventually, repository};
+use testkit::process::{Invocation, Running, eventually};
+use testkit::workload::repository;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 const SOON: Duration = Duration::from_secs(30);
@@ -60,7 +61,7 @@ impl Payments {
                 .arg(&config),
         };
         let alerts: PathBuf = folder.path().join("alerts.ndjson");
-        let program = program.set("http.listen", address).set("sink.alerts.path", alerts.display());
+        let program = program.set("http.listen", address.to_string()).set("sink.alerts.path", alerts);
         let program = more.iter().fold(program, |program, (name, value)| program.set(name, value));
         let running = program.pipe_stdin().start();
         Payments { running, address, _folder: folder }

@@ -9,29 +9,31 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ingest::{
-    DecodeSpec, Dedup, End, HttpLimits, HttpSpec, HttpTls, IngestError, Partition, Poll, Position,
-    SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, Token, open, partitions,
+    DecodeSpec, Dedup, End, Format, HttpLimits, HttpSpec, IngestError, Partition, Poll, Position, SourceKind,
+    SourceSpec, Start, TimeSpec, TimeUnit, open, partitions,
 };
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serve::{Certificate, ServeSpec, Token};
 use testkit::http::{Answer, Client, connect, free_address, read_answer, request};
 use testkit::process::eventually;
 
 const SOON: Duration = Duration::from_secs(20);
 const TOKEN: &str = "0123456789abcdef";
 
+fn serve(listen: SocketAddr) -> ServeSpec {
+    ServeSpec { listen, tls: None, tokens: Vec::new(), connections: 50, timeout: Duration::from_secs(10) }
+}
+
 fn spec(dir: &Path) -> HttpSpec {
     HttpSpec {
-        listen: free_address(),
+        serve: serve(free_address()),
         dir: dir.to_owned(),
         journal_bytes: 64 << 20,
-        tokens: Vec::new(),
-        tls: None,
         dedup: None,
         limits: HttpLimits {
             body_bytes: 100_000,
             decompressed_bytes: 200_000,
-            connections: 50,
             timeout: Duration::from_secs(10),
         },
         has_checkpoints: true,
@@ -40,7 +42,14 @@ fn spec(dir: &Path) -> HttpSpec {
 
 fn source(http: &HttpSpec) -> SourceSpec {
     let kind = SourceKind::Http(Box::new(http.clone()));
-    SourceSpec { name: "events".to_owned(), kind, rate: None, start: Start::Earliest, end: End::Never }
+    SourceSpec {
+        name: "events".to_owned(),
+        kind,
+        rate: None,
+        start: Start::Earliest,
+        end: End::Never,
+        format: Format::Json,
+    }
 }
 
 fn try_open(source: &SourceSpec, resume: Option<&Position>) -> Result<Box<dyn Partition>, IngestError> {
@@ -105,7 +114,7 @@ fn what_is_answered_with_2xx_is_read_once_also_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let http = spec(folder.path());
     let mut partition = listening(&http, None);
-    let mut client = Client::new(http.listen);
+    let mut client = Client::new(http.serve.listen);
     let mut send = |body: &str| client.post("/v1/events", &[], body.as_bytes()).expect("an answer");
     accepted(&send(&[event(1), event(2)].concat()), 2, 0);
     accepted(&send("nonsense\n\n{\"ts\":\"late\"}\n"), 2, 0);
@@ -134,7 +143,7 @@ fn a_partition_can_be_read_on_from_after_each_record() {
     let http = spec(folder.path());
     let mut partition = listening(&http, None);
     (0..5).for_each(|n| {
-        accepted(&post(http.listen, &[], [event(2 * n), event(2 * n + 1)].concat().as_bytes()), 2, 0)
+        accepted(&post(http.serve.listen, &[], [event(2 * n), event(2 * n + 1)].concat().as_bytes()), 2, 0)
     });
     let mut positions = vec![partition.position()];
     for number in 0..10 {
@@ -157,13 +166,13 @@ fn duplicates_are_acknowledged_and_not_read_also_after_a_restart() {
     let http = HttpSpec { dedup, ..spec(folder.path()) };
     let mut partition = listening(&http, None);
     let body = [event(1), event(2), event(1), "{\"ts\":\n".to_owned()].concat();
-    accepted(&post(http.listen, &[], body.as_bytes()), 3, 1);
-    accepted(&post(http.listen, &[], body.as_bytes()), 1, 3);
+    accepted(&post(http.serve.listen, &[], body.as_bytes()), 3, 1);
+    accepted(&post(http.serve.listen, &[], body.as_bytes()), 1, 3);
     assert_eq!(take(&mut *partition), (times([1, 2]), vec!["malformed", "malformed"]));
     let position = partition.position();
     drop(partition);
     let mut partition = listening(&http, Some(&position));
-    accepted(&post(http.listen, &[], [event(2), event(3)].concat().as_bytes()), 1, 1);
+    accepted(&post(http.serve.listen, &[], [event(2), event(3)].concat().as_bytes()), 1, 1);
     assert_eq!(take(&mut *partition).0, times([3]));
 }
 
@@ -172,17 +181,17 @@ fn a_job_that_ends_reads_what_is_there_and_takes_nothing_in() {
     let folder = tempfile::tempdir().expect("a folder");
     let http = spec(folder.path());
     let partition = listening(&http, None);
-    accepted(&post(http.listen, &[], [event(1), event(2)].concat().as_bytes()), 2, 0);
+    accepted(&post(http.serve.listen, &[], [event(1), event(2)].concat().as_bytes()), 2, 0);
     drop(partition);
     let ends = SourceSpec { end: End::Latest, ..source(&http) };
     let mut partition = try_open(&ends, None).expect("open");
     assert!(matches!(partition.poll(1), Ok(Poll::Decoded(_))));
     let position = partition.position();
-    assert!(connect(http.listen).is_err(), "nobody listens");
+    assert!(connect(http.serve.listen).is_err(), "nobody listens");
     drop(partition);
     // Somebody adds more; it is not of this job.
     let partition = listening(&http, None);
-    accepted(&post(http.listen, &[], event(3).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(3).as_bytes()), 1, 0);
     drop(partition);
     let mut partition = try_open(&ends, Some(&position)).expect("open");
     assert_eq!(take(&mut *partition).0, times([2]));
@@ -194,7 +203,7 @@ fn a_journal_that_is_gone_or_another_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let http = spec(&folder.path().join("journal"));
     let mut partition = listening(&http, None);
-    accepted(&post(http.listen, &[], event(1).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(1).as_bytes()), 1, 0);
     assert_eq!(take(&mut *partition).0.len(), 1);
     let position = partition.position();
     drop(partition);
@@ -212,7 +221,7 @@ fn a_port_that_is_taken_ends_the_source_with_words() {
     let mut second = try_open(&source(&other), None).expect("the port is not asked for yet");
     let error = second.poll(1).expect_err("it is taken");
     assert!(!error.is_refusal());
-    assert!(error.to_string().contains(&http.listen.to_string()), "{error}");
+    assert!(error.to_string().contains(&http.serve.listen.to_string()), "{error}");
 }
 
 #[test]
@@ -221,9 +230,10 @@ fn only_who_shows_a_token_is_let_in() {
     let file = folder.path().join("token");
     std::fs::write(&file, "another-token-of-a-file\n").expect("write");
     let tokens = vec![Token::Text(TOKEN.to_owned()), Token::File(file)];
-    let http = HttpSpec { tokens, ..spec(&folder.path().join("journal")) };
+    let mut http = spec(&folder.path().join("journal"));
+    http.serve.tokens = tokens;
     let mut partition = listening(&http, None);
-    let with = |value: &str| post(http.listen, &[("authorization", value)], event(1).as_bytes());
+    let with = |value: &str| post(http.serve.listen, &[("authorization", value)], event(1).as_bytes());
     accepted(&with(&format!("Bearer {TOKEN}")), 1, 0);
     accepted(&with("bearer  another-token-of-a-file"), 1, 0);
     for wrong in ["Bearer", "Bearer ", "Bearer 0123456789abcdeF", TOKEN, "Basic 0123456789abcdef", "Bearer é"]
@@ -232,8 +242,9 @@ fn only_who_shows_a_token_is_let_in() {
         refused(&answer, 401);
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     }
-    refused(&post(http.listen, &[], b""), 401);
-    let health = Client::new(http.listen).send(&request("GET", "/v1/health", &[], b"")).expect("an answer");
+    refused(&post(http.serve.listen, &[], b""), 401);
+    let health =
+        Client::new(http.serve.listen).send(&request("GET", "/v1/health", &[], b"")).expect("an answer");
     assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"ok\"}"), "health needs no token");
     assert_eq!(take(&mut *partition).0.len(), 2);
 }
@@ -248,32 +259,32 @@ fn compressed_bodies_are_the_same_as_plain_ones_and_bombs_are_refused_early() {
     let zstd_said = &[("content-encoding", "zstd")];
     let zipped = gzip(body.as_bytes());
     let zstd = zstd::encode_all(body.as_bytes(), 3).expect("to memory");
-    accepted(&post(http.listen, gzip_said, &zipped), 2000, 0);
-    accepted(&post(http.listen, zstd_said, &zstd), 2000, 0);
+    accepted(&post(http.serve.listen, gzip_said, &zipped), 2000, 0);
+    accepted(&post(http.serve.listen, zstd_said, &zstd), 2000, 0);
     // Several members, several frames.
     let (one, two) = (event(1), event(2));
     let members = [gzip(one.as_bytes()), gzip(two.as_bytes())].concat();
-    accepted(&post(http.listen, gzip_said, &members), 2, 0);
+    accepted(&post(http.serve.listen, gzip_said, &members), 2, 0);
     let frames: Vec<u8> =
         [&one, &two].map(|part| zstd::encode_all(part.as_bytes(), 19).expect("to memory")).concat();
-    accepted(&post(http.listen, zstd_said, &frames), 2, 0);
+    accepted(&post(http.serve.listen, zstd_said, &frames), 2, 0);
     let all = take(&mut *partition).0;
     assert_eq!(all, [times(0..2000), times(0..2000), times([1, 2, 1, 2])].concat());
 
     let bomb = vec![b'\n'; 50 << 20];
     let (gzip_bomb, zstd_bomb) = (gzip(&bomb), zstd::encode_all(&bomb[..], 3).expect("to memory"));
     assert!(gzip_bomb.len() < 100_000 && zstd_bomb.len() < 100_000);
-    refused(&post(http.listen, gzip_said, &gzip_bomb), 413);
-    refused(&post(http.listen, zstd_said, &zstd_bomb), 413);
+    refused(&post(http.serve.listen, gzip_said, &gzip_bomb), 413);
+    refused(&post(http.serve.listen, zstd_said, &zstd_bomb), 413);
     for length in 0..zipped.len().min(64) {
-        refused(&post(http.listen, gzip_said, &zipped[..zipped.len() - 1 - length * 7]), 400);
+        refused(&post(http.serve.listen, gzip_said, &zipped[..zipped.len() - 1 - length * 7]), 400);
     }
     for length in 0..64 {
-        refused(&post(http.listen, zstd_said, &zstd[..zstd.len() - 1 - length * 7]), 400);
+        refused(&post(http.serve.listen, zstd_said, &zstd[..zstd.len() - 1 - length * 7]), 400);
     }
-    refused(&post(http.listen, gzip_said, b"this is no gzip"), 400);
-    refused(&post(http.listen, zstd_said, b"this is no zstd"), 400);
-    refused(&post(http.listen, &[("content-encoding", "br")], b"x"), 415);
+    refused(&post(http.serve.listen, gzip_said, b"this is no gzip"), 400);
+    refused(&post(http.serve.listen, zstd_said, b"this is no zstd"), 400);
+    refused(&post(http.serve.listen, &[("content-encoding", "br")], b"x"), 415);
     assert_eq!(take(&mut *partition).0, times([]), "nothing of what is refused is taken in");
 }
 
@@ -284,16 +295,16 @@ fn bodies_that_are_too_large_are_refused_whether_they_say_so_or_not() {
     let mut partition = listening(&http, None);
     let mut fits = event(1).into_bytes();
     fits.resize(100_000, b'\n');
-    accepted(&post(http.listen, &[], &fits), 1, 0);
+    accepted(&post(http.serve.listen, &[], &fits), 1, 0);
     fits.push(b'\n');
-    refused(&post(http.listen, &[], &fits), 413);
+    refused(&post(http.serve.listen, &[], &fits), 413);
     // Nobody has to send what would be refused.
-    let mut stream = connect(http.listen).expect("connect");
+    let mut stream = connect(http.serve.listen).expect("connect");
     stream
         .write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n")
         .expect("write");
     refused(&read_answer(&stream).expect("an answer"), 413);
-    let mut stream = connect(http.listen).expect("connect");
+    let mut stream = connect(http.serve.listen).expect("connect");
     stream
         .write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
         .expect("write");
@@ -307,20 +318,20 @@ fn bodies_that_are_too_large_are_refused_whether_they_say_so_or_not() {
 fn a_client_that_takes_long_is_cut_off_and_others_are_served_meanwhile() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut http = spec(folder.path());
-    http.limits.timeout = Duration::from_millis(500);
-    http.limits.connections = 20;
+    (http.limits.timeout, http.serve.timeout) = (Duration::from_millis(500), Duration::from_millis(500));
+    http.serve.connections = 20;
     let mut partition = listening(&http, None);
     let begun = Instant::now();
     let slow: Vec<_> =
         [&b"POST /v1/ev"[..], b"", b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"]
             .into_iter()
             .map(|head| {
-                let mut stream = connect(http.listen).expect("connect");
+                let mut stream = connect(http.serve.listen).expect("connect");
                 stream.write_all(head).expect("write");
                 stream
             })
             .collect();
-    accepted(&post(http.listen, &[], event(1).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(1).as_bytes()), 1, 0);
     for (number, mut stream) in slow.into_iter().enumerate() {
         let mut said = Vec::new();
         stream.read_to_end(&mut said).expect("the end of the connection");
@@ -335,13 +346,13 @@ fn a_client_that_takes_long_is_cut_off_and_others_are_served_meanwhile() {
 fn more_connections_than_allowed_wait_for_their_turn() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut http = spec(folder.path());
-    http.limits.timeout = Duration::from_millis(400);
-    http.limits.connections = 2;
+    (http.limits.timeout, http.serve.timeout) = (Duration::from_millis(400), Duration::from_millis(400));
+    http.serve.connections = 2;
     let _partition = listening(&http, None);
-    let held: Vec<_> = (0..2).map(|_| connect(http.listen).expect("connect")).collect();
+    let held: Vec<_> = (0..2).map(|_| connect(http.serve.listen).expect("connect")).collect();
     // Those two send nothing, and are cut off in time.
     let begun = Instant::now();
-    accepted(&post(http.listen, &[], event(1).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(1).as_bytes()), 1, 0);
     assert!(begun.elapsed() > Duration::from_millis(100), "it has waited: {:?}", begun.elapsed());
     drop(held);
 }
@@ -350,9 +361,9 @@ fn more_connections_than_allowed_wait_for_their_turn() {
 fn a_client_that_reads_no_answers_loses_its_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut http = spec(folder.path());
-    http.limits.timeout = Duration::from_millis(200);
+    (http.limits.timeout, http.serve.timeout) = (Duration::from_millis(200), Duration::from_millis(200));
     let _partition = listening(&http, None);
-    let mut stream = connect(http.listen).expect("connect");
+    let mut stream = connect(http.serve.listen).expect("connect");
     let many = request("GET", "/v1/health", &[], b"").repeat(1000);
     let begun = Instant::now();
     while stream.write_all(&many).is_ok() {
@@ -366,7 +377,7 @@ fn a_job_that_does_not_read_has_its_clients_come_again_later() {
     let folder = tempfile::tempdir().expect("a folder");
     let http = HttpSpec { journal_bytes: 1 << 20, ..spec(folder.path()) };
     let mut partition = listening(&http, None);
-    let mut client = Client::new(http.listen);
+    let mut client = Client::new(http.serve.listen);
     let (mut sent, mut number) = (0, 0);
     let mut send = |client: &mut Client, sent: &mut i64| {
         let body: String = (0..1000)
@@ -408,7 +419,7 @@ fn without_checkpoints_what_was_read_makes_room() {
     let mut partition = listening(&http, None);
     let body: String = (0..1000).map(event).collect();
     for _ in 0..100 {
-        accepted(&post(http.listen, &[], body.as_bytes()), 1000, 0);
+        accepted(&post(http.serve.listen, &[], body.as_bytes()), 1000, 0);
         assert_eq!(take(&mut *partition).0.len(), 1000);
     }
 }
@@ -422,7 +433,7 @@ fn the_waker_is_called_when_there_is_something() {
     partition.set_waker(Arc::new(move || sender.send(()).unwrap_or_default()));
     while calls.try_recv().is_ok() {}
     assert!(matches!(partition.poll(1), Ok(Poll::CaughtUp)));
-    accepted(&post(http.listen, &[], event(1).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(1).as_bytes()), 1, 0);
     calls.recv_timeout(SOON).expect("a call");
     partition.mark_end();
     assert!(!partition.has_passed_end());
@@ -435,15 +446,15 @@ fn when_it_is_told_to_stop_whoever_is_sending_is_told_to_come_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let http = spec(folder.path());
     let partition = listening(&http, None);
-    let mut sending = connect(http.listen).expect("connect");
+    let mut sending = connect(http.serve.listen).expect("connect");
     let whole = request("POST", "/v1/events", &[], event(1).as_bytes());
     sending.write_all(&whole[..whole.len() - 5]).expect("write");
-    accepted(&post(http.listen, &[], event(2).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(2).as_bytes()), 1, 0);
     let begun = Instant::now();
     drop(partition);
     assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for a slow client");
     refused(&read_answer(&sending).expect("an answer"), 503);
-    assert!(connect(http.listen).is_err(), "nobody listens any more");
+    assert!(connect(http.serve.listen).is_err(), "nobody listens any more");
     let mut partition = try_open(&source(&http), None).expect("open");
     assert_eq!(take(&mut *partition).0, times([2]));
 }
@@ -470,20 +481,20 @@ fn what_is_not_http_or_asks_for_nothing_that_is_there_is_refused_and_does_no_har
             .into_bytes(),
     ];
     for bytes in hostile {
-        let mut stream = connect(http.listen).expect("connect");
+        let mut stream = connect(http.serve.listen).expect("connect");
         // It may be cut off in the middle.
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let status = read_answer(&stream).map(|answer| answer.status).ok();
         assert!(status.is_none_or(|status| (400..500).contains(&status)), "{status:?}");
     }
-    let mut client = Client::new(http.listen);
+    let mut client = Client::new(http.serve.listen);
     let mut status =
         |method: &str, path: &str| client.send(&request(method, path, &[], b"")).expect("an answer").status;
     assert_eq!(status("GET", "/v1/events"), 405);
     assert_eq!(status("POST", "/"), 404);
     assert_eq!(status("POST", "/v1/events/../events"), 404);
-    accepted(&post(http.listen, &[], event(1).as_bytes()), 1, 0);
+    accepted(&post(http.serve.listen, &[], event(1).as_bytes()), 1, 0);
     assert_eq!(take(&mut *partition), (times([1]), vec![]));
 }
 
@@ -496,7 +507,7 @@ fn lines_that_are_too_long_or_too_deep_go_to_quarantine_and_others_beside_them_d
     let long = format!("{{\"ts\":1,\"x\":\"{}\"}}\n", "x".repeat(2 << 20));
     let deep = format!("{{\"ts\":{EARLY},\"x\":{}1{}}}\n", "[".repeat(50_000), "]".repeat(50_000));
     let body = [event(1), long, event(2), deep, event(3)].concat();
-    accepted(&post(http.listen, &[], body.as_bytes()), 5, 0);
+    accepted(&post(http.serve.listen, &[], body.as_bytes()), 5, 0);
     let (found, reasons) = take(&mut *partition);
     assert_eq!((found, reasons), (times([1, 2, 3]), vec!["too_long", "too_deep"]));
 }
@@ -507,10 +518,11 @@ fn connections_are_encrypted_with_the_certificate_that_was_given() {
     let key = rcgen::KeyPair::generate().expect("a key");
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
     let certificate = params.self_signed(&key).expect("a certificate");
-    let tls = HttpTls { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    let tls = Certificate { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
     std::fs::write(&tls.cert, certificate.pem()).expect("write");
     std::fs::write(&tls.key, key.serialize_pem()).expect("write");
-    let http = HttpSpec { tls: Some(tls.clone()), ..spec(&folder.path().join("journal")) };
+    let mut http = spec(&folder.path().join("journal"));
+    http.serve.tls = Some(tls.clone());
     let mut partition = listening(&http, None);
 
     let mut roots = RootCertStore::empty();
@@ -523,15 +535,16 @@ fn connections_are_encrypted_with_the_certificate_that_was_given() {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").expect("a name");
     let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-    let mut stream = StreamOwned::new(session, connect(http.listen).expect("connect"));
+    let mut stream = StreamOwned::new(session, connect(http.serve.listen).expect("connect"));
     stream.write_all(&request("POST", "/v1/events", &[], event(1).as_bytes())).expect("write");
     accepted(&read_answer(&mut stream).expect("an answer"), 1, 0);
     assert_eq!(take(&mut *partition).0, times([1]));
     // Without TLS there is no answer.
-    assert!(Client::new(http.listen).post("/v1/events", &[], event(2).as_bytes()).is_err());
+    assert!(Client::new(http.serve.listen).post("/v1/events", &[], event(2).as_bytes()).is_err());
 
-    let broken = HttpTls { cert: tls.key, key: tls.cert };
-    let other = HttpSpec { tls: Some(broken), listen: free_address(), ..spec(&folder.path().join("other")) };
+    let broken = Certificate { cert: tls.key, key: tls.cert };
+    let mut other = spec(&folder.path().join("other"));
+    other.serve.tls = Some(broken);
     let error = try_open(&source(&other), None).expect("open").poll(1).expect_err("no certificate");
     assert!(error.is_refusal() && error.to_string().contains("tls.cert"), "{error}");
 }

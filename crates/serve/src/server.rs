@@ -53,7 +53,7 @@ impl Server {
     ) -> Result<Server, ServeError> {
         let failed = |source| ServeError::Listen { address: spec.listen, source };
         let (drain, draining) = watch::channel(false);
-        let acceptor = spec.tls.as_ref().map(|tls| tls::acceptor(tls)).transpose()?;
+        let acceptor = spec.tls.as_ref().map(tls::acceptor).transpose()?;
         let routes = routes(Tokens::read(&spec.tokens)?, draining.clone());
         let listener = TcpListener::bind(spec.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;

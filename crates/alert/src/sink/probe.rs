@@ -45,7 +45,10 @@ pub fn probe(spec: &SinkSpec) -> Vec<Probe> {
         #[cfg(feature = "kinesis")]
         SinkKind::Kinesis { target, shape } => {
             let found = super::kinesis::open(&spec.name, target, shape).map(|_| "it is there".to_owned());
-            vec![Probe::new(format!("the stream {}", target.stream), found.map_err(|error| error.to_string()))]
+            vec![Probe::new(
+                format!("the stream {}", target.stream),
+                found.map_err(|error| error.to_string()),
+            )]
         }
         #[cfg(not(all(
             feature = "sqlite",

@@ -42,6 +42,9 @@ pub(super) struct Tail {
     said: Option<String>,
 }
 
+/// How many first bytes of a file are known, and their hash.
+type Head = (u64, u64);
+
 impl Tail {
     /// Goes on at a position.
     pub(super) fn open(
@@ -174,7 +177,7 @@ impl Tail {
 
     /// At most `count` bytes from `from` on, and how many first bytes are known with these, and their hash, if those are
     /// more than before.
-    fn read(&self, file: &File, from: u64, count: usize) -> io::Result<(Vec<u8>, Option<(u64, u64)>)> {
+    fn read(&self, file: &File, from: u64, count: usize) -> io::Result<(Vec<u8>, Option<Head>)> {
         let mut bytes = vec![0; count];
         let read = file.read_at(&mut bytes, from)?;
         bytes.truncate(read);

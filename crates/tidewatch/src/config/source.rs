@@ -229,10 +229,7 @@ fn read_format(kind: &Option<SourceKind>, section: &mut Section, reader: &mut Re
         // Made-up events are not written, messages are JSON, and of a source without a type nobody knows what it may
         // have.
         Some(
-            SourceKind::Generate(_)
-            | SourceKind::Http(_)
-            | SourceKind::Kafka { .. }
-            | SourceKind::Kinesis(_),
+            SourceKind::Generate(_) | SourceKind::Http(_) | SourceKind::Kafka { .. } | SourceKind::Kinesis(_),
         )
         | None => return Format::Json,
     };

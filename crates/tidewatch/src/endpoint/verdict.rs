@@ -80,8 +80,8 @@ fn form(keys: &KeyShape) -> String {
 fn verdict(key: &Value, finding: &Finding, watermark: Option<Watermark>) -> Value {
     let alerts: Vec<Value> =
         finding.alerts.iter().filter_map(|alert| serde_json::from_slice(alert).ok()).collect();
-    let has = |severity: &&str| alerts.iter().any(|alert: &Value| alert["data"]["severity"] == **severity);
-    let severity = SEVERITIES.iter().copied().find(|severity| has(&severity));
+    let has = |severity: &str| alerts.iter().any(|alert: &Value| alert["data"]["severity"] == severity);
+    let severity = SEVERITIES.iter().copied().find(|severity| has(severity));
     let verdict = match (alerts.is_empty(), finding.windows.is_empty(), finding.failures.is_empty()) {
         (false, ..) => "alert",
         (true, true, _) | (true, _, false) => "unknown",

@@ -55,12 +55,12 @@ end = "latest""#;
     let source = &job.sources[0];
     assert_eq!((source.start, source.end), (Start::Checkpoint, End::Latest));
     let SourceKind::Http(http) = &source.kind else { panic!("{source:?}") };
-    assert_eq!((http.listen.port(), http.journal_bytes, http.tokens.len()), (8080, 1 << 30, 2));
+    assert_eq!((http.serve.listen.port(), http.journal_bytes, http.serve.tokens.len()), (8080, 1 << 30, 2));
     let dedup = http.dedup.as_ref().unwrap();
     assert_eq!((dedup.fields.len(), dedup.fields[1].len(), dedup.last), (2, 2, 5));
     let limits = http.limits;
-    assert_eq!((limits.body_bytes, limits.decompressed_bytes, limits.connections), (1024, 2048, 3));
+    assert_eq!((limits.body_bytes, limits.decompressed_bytes, http.serve.connections), (1024, 2048, 3));
     assert_eq!(limits.timeout, Duration::from_millis(100));
-    assert!(http.tls.is_some() && !http.has_checkpoints);
+    assert!(http.serve.tls.is_some() && !http.has_checkpoints);
     assert!(!format!("{job:?}").contains("0123456789abcdef"), "no secret is shown");
 }

@@ -102,7 +102,7 @@ impl Write for Bounded {
 /// How a body is compressed.
 enum Inflate {
     Plain(Bounded),
-    Gzip(MultiGzDecoder<Bounded>),
+    Gzip(Box<MultiGzDecoder<Bounded>>),
     /// With whether it is at the end of a frame.
     Zstd(Zstd<'static>, Bounded, bool),
 }
@@ -112,7 +112,7 @@ impl Inflate {
         let named = headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?").trim());
         match named.map(str::to_ascii_lowercase).as_deref() {
             None | Some("" | "identity") => Ok(Inflate::Plain(bounded)),
-            Some("gzip" | "x-gzip") => Ok(Inflate::Gzip(MultiGzDecoder::new(bounded))),
+            Some("gzip" | "x-gzip") => Ok(Inflate::Gzip(Box::new(MultiGzDecoder::new(bounded)))),
             Some("zstd") => {
                 if !bounded.claim.take(1 << ZSTD_WINDOW_LOG) {
                     return Err(problem(&io::Error::other(Stop::NoBudget)));
