@@ -14,7 +14,8 @@ The whole takes some 25 minutes and 6 GB of disk; do not use the machine meanwhi
   --json FILE    the figures as JSON as well
   --cold         also time a release build from nothing (5 to 10 minutes more)
   --only NAME,.. only these: reference, session, count, features, scale, keys, windows,
-                 sparse, latency, checkpoint, recovery, start
+                 sparse, latency, checkpoint, recovery, kafka and kinesis (which start servers
+                 of their own), start
   --repeat N     runs of each command, of which the median counts [default: 5, quick: 3]
 
 Environment:
@@ -32,6 +33,6 @@ esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 caller=$PWD
 cd "$root"
-cargo build --release --locked -p testkit >&2
-[[ -n ${TIDEWATCH_BIN:-} ]] || cargo build --release --locked -p tidewatch >&2
+cargo build --release --locked -p testkit --features kafka >&2
+[[ -n ${TIDEWATCH_BIN:-} ]] || cargo build --release --locked -p tidewatch --features full >&2
 exec target/release/figures --relative-to "$caller" "$@"

@@ -1,6 +1,6 @@
 //! Every file in `configs/` is a complete job: it checks, and it runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use testkit::job::Job;
@@ -23,15 +23,34 @@ fn configs() -> Vec<PathBuf> {
 #[test]
 fn every_config_passes_its_check_without_a_word_of_warning() {
     for config in configs() {
+        if let Some(feature) =
+            feature_of(&config).filter(|(_, is_built)| !is_built).map(|(feature, _)| feature)
+        {
+            let refused = Invocation::new(PROGRAM).arg("check").arg(&config).run().expect_code(3);
+            assert!(refused.stderr.contains(&format!("built without `{feature}`")), "{}", refused.stderr);
+            assert!(refused.stderr.contains(&format!("--features {feature}")), "{}", refused.stderr);
+            continue;
+        }
         let finished = Invocation::new(PROGRAM).arg("check").arg(&config).run().expect_code(0);
         assert!(!finished.stderr.contains("warning"), "{}:\n{}", config.display(), finished.stderr);
     }
 }
 
+/// The feature that a config needs, and whether this program was built with it.
+fn feature_of(config: &Path) -> Option<(&'static str, bool)> {
+    match config.file_name()?.to_str()? {
+        "podcast-http.toml" => Some(("http", cfg!(feature = "http"))),
+        "podcast-kafka.toml" => Some(("kafka", cfg!(feature = "kafka"))),
+        "podcast-kinesis.toml" => Some(("kinesis", cfg!(feature = "kinesis"))),
+        _ => None,
+    }
+}
+
+/// Those that need a server of their own run in a test of their own, such as `tests/kafka.rs`.
 #[test]
 fn every_config_runs_to_its_end() {
     let folder = tempfile::tempdir().expect("a folder");
-    for config in configs() {
+    for config in configs().into_iter().filter(|config| feature_of(config).is_none()) {
         let name = config.file_name().expect("a name").to_string_lossy().into_owned();
         let job = Job::new(PROGRAM, &config, folder.path().join(&name)).workers(2);
         // What a job needs to be short, or to find its input. A new config says here how it is run.

@@ -17,7 +17,9 @@ use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
 use detect::Detection;
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
-use ingest::{DecodeSpec, End, FieldSpec, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec};
+use ingest::{
+    Compression, DecodeSpec, End, FieldSpec, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec,
+};
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{BranchSpec, Transform, TransformSpec};
@@ -133,12 +135,14 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         kind: SinkKind::File { path: name.into() },
         mode: Mode::ExactlyOnce,
     };
-    let source = SourceKind::File { path: "simulated".into(), lanes: 1 };
+    let source =
+        SourceKind::File { paths: vec!["simulated".into()], lanes: 1, compression: Compression::None };
     Job {
         name: "simulated".to_owned(),
         sources: vec![SourceSpec {
             name: "events".to_owned(),
             kind: source,
+            format: ingest::Format::Json,
             rate: None,
             start: Start::Earliest,
             end: End::Latest,

@@ -220,6 +220,7 @@ fn judge(run: &Run, case: &Case, each: bool) -> Result<(), String> {
 }
 
 /// Runs all seeds, and says what they came to: wakings that count, crashes, rescales.
+#[allow(clippy::print_stdout)]
 fn run_all(births: impl Fn(u64) -> Births + Sync, variable: &str) -> Option<[u64; 3]> {
     if let Some(seed) = setting(variable) {
         let run = run_sleepers(seed, &births(seed), planted(), true);
@@ -283,6 +284,7 @@ fn the_default_seeds_find_every_mistake_that_is_planted_in_births() {
     }
 }
 
+#[allow(clippy::print_stdout)]
 fn find(plant: Plant, births: impl Fn(u64) -> Births + Sync) {
     let found =
         on_all_cores(SLEEP_SEEDS, |seed| run_sleepers(seed, &births(seed), Some(plant), false).finding);

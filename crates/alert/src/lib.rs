@@ -1,5 +1,5 @@
 //! Turns what was detected into lines, and delivers them: alert objects, plain rows, quarantine rows; to
-//! standard output, files and databases.
+//! standard output, files, databases and webhooks.
 //!
 //! Takes [`event::Detected`] from `detect`, gives [`event::OutputRow`]s to the one writer of each sink in
 //! `dataflow`, which delivers them through [`Sink`]. A line depends on its row and the config alone: no
@@ -67,7 +67,10 @@ pub use render::{Format, Output, Rendered, Renderer, plain_schema};
 #[cfg(feature = "postgres")]
 pub use sink::check_url;
 pub use sink::{
-    Deliverer, Delivery, Mode, Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh,
+    CircuitSpec, Deliverer, Delivery, KinesisTarget, Mode, Quarantined, Reach, Receiver, Secret, Shape, Sink,
+    SinkError, SinkKind, SinkSpec, Table, open_fresh, probe, read_quarantine, read_quarantine_file,
     resume_after_at_once, resume_at_once, resume_exactly_once,
 };
+#[cfg(feature = "webhook")]
+pub use sink::{check_receiver, check_signing_secret};
 pub use summary::{Summary, SummaryError};

@@ -47,7 +47,7 @@ pub struct Line {
     pub offset: u64,
     /// Where it begins in the bytes of the block.
     pub start: usize,
-    /// Where it ends there; without, at the next line end.
+    /// Where it ends there, if that is known.
     pub end: Option<usize>,
     /// The watermark of its partition just before it.
     pub seen: Watermark,
@@ -66,6 +66,8 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The records.
     pub lines: Vec<Line>,
+    /// Where the record ends that begins with some bytes.
+    pub end: fn(&[u8]) -> usize,
     /// To what the watermark was lifted just before the first of them, if anything but records did that: a partition that
     /// woke, joined, or went on from others.
     pub lifted: Option<Watermark>,
@@ -77,7 +79,7 @@ impl Block {
         let rest = self.bytes.get(line.start..).unwrap_or_default();
         let length = match line.end {
             Some(end) => end.saturating_sub(line.start),
-            None => memchr::memchr(b'\n', rest).unwrap_or(rest.len()),
+            None => (self.end)(rest),
         };
         rest.get(..length).unwrap_or(rest)
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use event::{Decoded, Reason, Rejected, RejectedRecord, Watermark};
+use event::{Decoded, Reason, Rejected, Watermark};
 use ingest::{
     Caution, DecodeSpec, Decoder, IngestError, Lag, Messages, Partition, PartitionInfo, Piece, Poll,
     Position, Waker,
@@ -167,14 +167,17 @@ impl ArchivedPartition {
             if !messages.is_empty() && (lifted.is_some() || messages.bytes() >= PIECE_BYTES) {
                 break;
             }
-            if records.outcome(row) == Outcome::Quarantined(Reason::Poison).word() {
+            let unread = [Reason::Poison, Reason::TooLong]
+                .into_iter()
+                .find(|reason| records.outcome(row) == Outcome::Quarantined(*reason).word());
+            if let Some(reason) = unread {
                 if !messages.is_empty() {
                     break;
                 }
                 let record = records.record(row).to_vec();
                 self.next.pop();
                 self.lifted = lifted;
-                return Gathered::Poison(offset, record);
+                return Gathered::Unread(offset, record, reason);
             }
             messages.push_again(records.record(row), offset);
             self.next.pop();
@@ -188,22 +191,19 @@ impl ArchivedPartition {
 enum Gathered {
     Piece(Piece),
     /// One record, which is not to be read again.
-    Poison(u64, Vec<u8>),
+    Unread(u64, Vec<u8>, Reason),
 }
 
-/// A record that ended the program in the live run: it went to quarantine unread, and does so again.
-fn poison(decoder: &mut Decoder, offset: u64, record: Vec<u8>) -> Decoded {
-    let (mut decoded, _) = decoder.decode(Piece::new(Vec::new(), offset), 0);
-    let shown = record.strip_suffix(b"\r").unwrap_or(&record);
-    decoded.rejected.push(RejectedRecord {
-        before: 0,
-        offset,
-        reason: Reason::Poison,
-        detail: Rejected::POISON.to_owned(),
-        raw: Rejected::head(shown).to_vec(),
-        place: 0..record.len(),
-    });
-    decoded.records.bytes = record;
+/// A record that went to quarantine unread in the live run, and does so again: it ended the program, or was too long, of
+/// which perhaps no more than the first bytes were kept.
+fn reject(decoder: &mut Decoder, offset: u64, record: &[u8], reason: Reason) -> Decoded {
+    let mut decoded = decoder.too_long(offset, record);
+    for rejected in &mut decoded.rejected {
+        rejected.raw = Rejected::head(record.strip_suffix(b"\r").unwrap_or(record)).to_vec();
+        if reason == Reason::Poison {
+            (rejected.reason, rejected.detail) = (reason, Rejected::POISON.to_owned());
+        }
+    }
     decoded
 }
 
@@ -220,8 +220,8 @@ impl Partition for ArchivedPartition {
                 }
                 match self.gather() {
                     Gathered::Piece(piece) => piece,
-                    Gathered::Poison(offset, record) => {
-                        return Ok(Poll::Decoded(poison(&mut self.decoder, offset, record)));
+                    Gathered::Unread(offset, record, reason) => {
+                        return Ok(Poll::Decoded(reject(&mut self.decoder, offset, &record, reason)));
                     }
                 }
             }

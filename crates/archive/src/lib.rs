@@ -26,7 +26,8 @@
 //!     Line { offset, start, end, seen, time, outcome }
 //! };
 //! let (bytes, lines) = (b"{}\n{\"ts\":0}\n".to_vec(), vec![line(0, 0), line(3, 3)]);
-//! let block = Block { origin: origin.into(), bytes, lines, lifted: None };
+//! let end = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+//! let block = Block { origin: origin.into(), bytes, lines, end, lifted: None };
 //! assert_eq!(block.record(&block.lines[1]), b"{\"ts\":0}");
 //! ```
 
@@ -50,7 +51,7 @@ pub use block::{Block, Line, Origin, Outcome};
 pub use error::ArchiveError;
 #[cfg(feature = "parquet")]
 pub use lanes::{open, partitions};
-pub use place::{Archive, Archived, StagedFile};
+pub use place::{Archive, Archived, StagedFile, probe};
 #[cfg(feature = "parquet")]
 pub use sink::open_sink;
 pub use stager::Stager;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use checkpoint::{Bucket, Disk, Location, StoreError};
+use event::Probe;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -281,4 +282,11 @@ impl Archive {
     pub(crate) fn unfit(&self, name: &str, words: impl ToString) -> ArchiveError {
         ArchiveError::File { path: self.disk.place(name), words: words.to_string() }
     }
+}
+
+/// Whether an archive can be looked at. Makes nothing.
+pub fn probe(address: &str) -> Probe {
+    let found = Archive::look_at(address).and_then(|archive| archive.visible());
+    let found = found.map(|files| format!("{} files of events", files.len()));
+    Probe::new(format!("list {address}"), found.map_err(|error| error.to_string()))
 }

@@ -13,6 +13,10 @@ fn decode() -> DecodeSpec {
     DecodeSpec::new(Vec::new(), TimeSpec::new(&["ts"], TimeUnit::Micros))
 }
 
+fn line_end(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len())
+}
+
 /// A block of records, each with its time, what became of it, and its text.
 fn block(
     origin: &Arc<Origin>,
@@ -29,7 +33,7 @@ fn block(
             (Watermark(first as i64), outcome.eq(&Outcome::Accepted).then_some(bytes.len() - 1));
         lines.push(Line { offset: first + number as u64, start, end, seen, time: *time, outcome: *outcome });
     }
-    Block { origin: Arc::clone(origin), bytes, lines, lifted: lifted.map(Watermark) }
+    Block { origin: Arc::clone(origin), bytes, lines, end: line_end, lifted: lifted.map(Watermark) }
 }
 
 /// What a partition gives: offset, bytes or reason, and what lifts the watermark before.

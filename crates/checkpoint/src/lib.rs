@@ -23,6 +23,7 @@ mod disk;
 mod error;
 mod location;
 mod manifest;
+mod probe;
 mod retention;
 #[cfg(feature = "s3")]
 mod s3;

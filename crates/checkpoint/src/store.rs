@@ -57,6 +57,11 @@ impl Store {
         }
     }
 
+    /// What it lies on.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
     /// A store on any disk. `dir` is how people call it.
     pub fn on(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
         Store { disk, dir }

@@ -289,7 +289,8 @@ impl Intake {
             }
             Poll::Closed(children) => {
                 let source = self.member.source;
-                self.children = Some(children.into_iter().map(|child| ordinal(source, child)).collect());
+                let children = children.into_iter().map(|child| ordinal(source, child));
+                self.children = Some(children.filter(|child| here.is_to_be_read(source, *child)).collect());
                 self.share.iter().for_each(Share::leave);
                 Turn { polled: true, ..Turn::default() }
             }
@@ -406,7 +407,8 @@ impl Intake {
     /// What the archive gets of records that nobody needs any more.
     fn block(&mut self, records: &mut Records, lines: Vec<Line>) -> Option<Block> {
         let origin = self.origin.clone().filter(|_| !lines.is_empty())?;
-        Some(Block { origin, bytes: std::mem::take(&mut records.bytes), lines, lifted: self.lifted.take() })
+        let (bytes, end, lifted) = (std::mem::take(&mut records.bytes), records.end, self.lifted.take());
+        Some(Block { origin, bytes, lines, end, lifted })
     }
 
     /// The records that some window covers. The others are left out, as if by a filter.

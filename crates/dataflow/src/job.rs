@@ -15,7 +15,7 @@ use transform::Transform;
 use crate::branch::Branch;
 use crate::custody::Custody;
 use crate::mesh::MeshSpec;
-use crate::question::{Desk, Finding, Unanswered};
+use crate::question::{Desk, Finding, TooMany};
 use crate::vitals::{HeldState, Vitals};
 
 /// A job, compiled: everything that the workers need, the same on each of them.
@@ -168,13 +168,19 @@ impl Control {
         &self.vitals
     }
 
-    /// What is known of a key by now, and what the rules say of it. The key is encoded as the job encodes it. To be asked
-    /// of process 0, by any thread but the workers; blocks until there is an answer.
+    /// Asks what is known of a key by now, and what the rules say of it. The key is encoded as the job encodes it. To be
+    /// asked of process 0; `take` gets the answer on a worker's thread, unless the job is over or does not go on. Gives
+    /// the question's number.
     ///
     /// # Errors
-    /// If there is none within `limit`: the job is over, does not go on, or has too many questions.
-    pub fn ask(&self, key: &[u8], limit: Duration) -> Result<Finding, Unanswered> {
-        self.desk.ask(key, limit)
+    /// If too many questions wait.
+    pub fn ask(&self, key: &[u8], take: impl FnOnce(Finding) + Send + 'static) -> Result<u64, TooMany> {
+        self.desk.ask(key, Box::new(take))
+    }
+
+    /// Says that nobody waits for the answer to that question any more.
+    pub fn forget(&self, question: u64) {
+        self.desk.forget(question);
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -295,6 +301,12 @@ pub enum RunError {
     /// State needs sources that can be read again.
     #[error("source `{0}` cannot be read again, so the job cannot keep state; remove [state]")]
     NotRepeatable(String),
+    /// A partition that only the first process can read falls to another one.
+    #[error(
+        "source `{0}` can be read by the first process alone, and its partition falls to another one; \
+         let it come first in the config, or give each process more workers"
+    )]
+    OnlyFirstProcess(String),
     /// A source is to go on from a checkpoint only, and there is none.
     #[error(
         "source `{0}` begins at a checkpoint only, and the state has none; set `start` to \"earliest\", \"latest\" or a time"
@@ -350,6 +362,14 @@ impl RunError {
         }
     }
 
+    /// How long to wait before the same is tried again, if a sink asks for that.
+    pub(crate) fn later(&self) -> Option<std::time::Duration> {
+        match self {
+            RunError::Sink(error) => error.later(),
+            _ => None,
+        }
+    }
+
     /// Whether config, state or output is refused, as opposed to a run that failed.
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -359,6 +379,7 @@ impl RunError {
             RunError::Archive(error) => error.is_refusal(),
             RunError::Identity { .. }
             | RunError::NotRepeatable(_)
+            | RunError::OnlyFirstProcess(_)
             | RunError::NoCheckpoint(_)
             | RunError::Snapshot(_)
             | RunError::MeshRefused(_)

@@ -59,7 +59,7 @@ pub use custody::{Custody, InHand, Poison, Suspect, partition_names};
 pub use ingest::Lag;
 pub use job::{Beginning, Cluster, Control, Flow, Job, Progress, RunError, StateSpec, Summary};
 pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
-pub use question::{Finding, Unanswered};
+pub use question::{Finding, TooMany};
 pub use run::{Port, listen, run};
 pub use space::once_there_is_space;
 pub use vitals::{Beat, HeldState, ReadPartition, Vitals};

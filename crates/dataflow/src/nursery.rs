@@ -92,7 +92,7 @@ impl Nursery {
                 || intake.parents().iter().any(|parent| heard.closed.contains_key(parent))
         };
         let opened = intakes.iter().filter(is_awaited).map(Intake::ordinal);
-        let has_passed = intakes.iter().all(Intake::has_passed_end);
+        let has_passed = !self.asked.is_empty() && intakes.iter().all(Intake::has_passed_end);
         let passed = self.asked.iter().filter(|_| has_passed).copied();
         Births {
             closed: closed.collect(),

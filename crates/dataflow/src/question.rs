@@ -6,9 +6,7 @@
 //! any number of workers and processes, and nothing is locked.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{Shard, Window, key_hash};
 use serde::{Deserialize, Serialize};
@@ -48,47 +46,47 @@ pub(crate) struct Answer {
 }
 
 /// Questions and whoever waits for their answers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Desk(Mutex<Open>);
 
-#[derive(Debug, Default)]
+/// Takes the answer.
+type Take = Box<dyn FnOnce(Finding) + Send>;
+
+#[derive(Default)]
 struct Open {
     next: u64,
     asked: Vec<Question>,
-    waiting: BTreeMap<u64, Sender<Finding>>,
+    waiting: BTreeMap<u64, Take>,
 }
 
-/// Why a question has no answer.
+/// There are too many questions at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
-    /// There are too many questions.
-    #[error("too many questions at once")]
-    TooMany,
-    /// Nobody has answered in time.
-    #[error("the job has not answered in time")]
-    TimeOut,
+#[error("too many questions at once")]
+pub struct TooMany;
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Desk({} waiting)", self.open().waiting.len())
+    }
 }
 
 impl Desk {
-    /// Asks, and waits for the answer.
-    pub(crate) fn ask(&self, key: &[u8], limit: Duration) -> Result<Finding, Unanswered> {
-        let (number, answer) = self.put(key).ok_or(Unanswered::TooMany)?;
-        let found = answer.recv_timeout(limit).map_err(|_| Unanswered::TimeOut);
-        self.open().waiting.remove(&number);
-        found
-    }
-
-    fn put(&self, key: &[u8]) -> Option<(u64, Receiver<Finding>)> {
+    /// Puts a question, whose number it gives.
+    pub(crate) fn ask(&self, key: &[u8], take: Take) -> Result<u64, TooMany> {
         let mut open = self.open();
         if open.waiting.len() >= QUESTIONS_MAX {
-            return None;
+            return Err(TooMany);
         }
-        let (sender, answer) = channel();
         let number = open.next;
         open.next += 1;
         open.asked.push(Question { number, key: ByteBuf::from(key) });
-        open.waiting.insert(number, sender);
-        Some((number, answer))
+        open.waiting.insert(number, take);
+        Ok(number)
+    }
+
+    /// Nobody waits for that answer any more.
+    pub(crate) fn forget(&self, number: u64) {
+        self.open().waiting.remove(&number);
     }
 
     /// Whether questions wait to be taken.
@@ -111,10 +109,12 @@ impl Desk {
     pub(crate) fn answer(&self, answer: Answer) {
         let waiting = self.open().waiting.remove(&answer.number);
         // Whoever has left does not want it.
-        waiting.into_iter().for_each(|waiting| drop(waiting.send(answer.finding.clone())));
+        if let Some(take) = waiting {
+            take(answer.finding);
+        }
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,7 +30,7 @@ use crate::panics;
 use crate::plant::Plant;
 use crate::recovery::{Recovery, find_finished, newest_number, recover};
 use crate::scout::Scout;
-use crate::space::{Space, once_there_is_space};
+use crate::space::{Space, once_it_is_taken, once_there_is_space};
 use crate::standing::{Global, Heard, Standing};
 use crate::worker::{Here, Outcome};
 use crate::world::World;
@@ -72,7 +72,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
     // The first process leads: it fences the state before the others may read it.
     let led = match cluster.process {
         // A job that begins on a full disk is no worse off than one whose disk fills up later.
-        0 => match once_there_is_space(&control, || lead(&job, &cluster, &world))? {
+        0 => match once_there_is_space(&control, || lead(&job, &cluster, &world, &control))? {
             Lead::Finished(summary) => return Ok(summary),
             Lead::Led(led) => Some(*led),
         },
@@ -219,22 +219,35 @@ pub(crate) enum Lead {
 /// Somebody may commit between the look and the fence: a process that is about to find out that it is dead,
 /// or a server that carries out late what it was asked for. Then what was looked at is old, and all is done
 /// again. Whoever loses again and again is not alone.
-pub(crate) fn lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
+pub(crate) fn lead(
+    job: &Job,
+    cluster: &Cluster,
+    world: &World,
+    control: &Arc<Control>,
+) -> Result<Lead, RunError> {
     for _ in 1..FENCES_MAX {
         let before = newest_number(job, world)?;
-        match try_to_lead(job, cluster, world) {
+        match try_to_lead(job, cluster, world, control) {
             Err(RunError::Store(StoreError::Taken { .. })) => {}
             // An output that is ahead of what was looked at, say, or a part that has just been removed.
             Err(error) if error.is_refusal() && newest_number(job, world)? != before => {}
             led => return led,
         }
     }
-    try_to_lead(job, cluster, world)
+    try_to_lead(job, cluster, world, control)
 }
 
-fn try_to_lead(job: &Job, cluster: &Cluster, world: &World) -> Result<Lead, RunError> {
+fn try_to_lead(
+    job: &Job,
+    cluster: &Cluster,
+    world: &World,
+    control: &Arc<Control>,
+) -> Result<Lead, RunError> {
     let mut recovery = recover(job, job.state.as_ref().map(|state| state.from).unwrap_or_default(), world)?;
-    let sinks = recovery.open_sinks(job)?;
+    let mut sinks = recovery.open_sinks(job)?;
+    for open in &mut sinks {
+        once_it_is_taken(control, || open.sink.settle())?;
+    }
     recovery.show_archived()?;
     if let Some(summary) = recovery.finished() {
         return Ok(Lead::Finished(summary));
@@ -402,6 +415,9 @@ impl Start {
     /// Opens a partition where it is to be read on.
     fn intake(&self, member: &Member, state: &SourceState, here: &Here) -> Result<Intake, RunError> {
         let source = member.source as usize;
+        if self.job.sources[source].kind.is_of_first_process() && here.worker >= here.threads {
+            return Err(RunError::OnlyFirstProcess(self.job.sources[source].name.clone()));
+        }
         let (position, watermark) = self.recovery.partition(state, self.job.watermark)?;
         let (spec, decode) = (&self.job.sources[source], &self.job.decode);
         let asleep = state.stage == Stage::Asleep;

@@ -2,10 +2,13 @@
 //! in turn once too much waits for it.
 //!
 //! Whatever failed is written again from memory, under another name; nothing whose sync failed is believed.
-//! Only a job that is told to stop gives up, after a while. Any other failure ends the run at once.
+//! Only a job that is told to stop gives up, after a while. Any other failure ends the run at once. A sink whose
+//! receiver is away waits in the same way, and says so itself ([`alert::SinkError::Later`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use alert::SinkError;
 
 use crate::job::{Control, RunError};
 use crate::worker::Here;
@@ -36,6 +39,27 @@ pub fn once_there_is_space<T>(
                     std::thread::sleep(delay);
                 }
             }
+        }
+    }
+}
+
+/// Gives a sink what it is to have, and again while its receiver is away. What there is no space for is not waited for.
+///
+/// # Errors
+/// The last one, if it is another, or the job was told to stop and has waited long enough.
+pub(crate) fn once_it_is_taken(
+    control: &Arc<Control>,
+    mut give: impl FnMut() -> Result<(), SinkError>,
+) -> Result<(), RunError> {
+    let mut patience = Patience::with(&Arc::default(), control, &World::Real);
+    loop {
+        match give().map_err(RunError::from) {
+            Err(error) if error.later().is_some() => {
+                if let After::Again(delay) = patience.after(error)? {
+                    std::thread::sleep(delay);
+                }
+            }
+            given => return given,
         }
     }
 }
@@ -82,12 +106,13 @@ impl Patience {
         }
     }
 
-    /// What follows a failure: another attempt if there is no space.
+    /// What follows a failure: another attempt if there is no space, or a sink asks for one.
     ///
     /// # Errors
     /// The same, if it is to end the run.
     pub(crate) fn after(&mut self, error: RunError) -> Result<After, RunError> {
-        if !error.is_full() {
+        let later = error.later();
+        if !error.is_full() && later.is_none() {
             return Err(error);
         }
         if self.control.is_draining() {
@@ -96,6 +121,9 @@ impl Patience {
             if now.saturating_duration_since(since) >= PATIENCE {
                 return Err(error);
             }
+        }
+        if let Some(delay) = later {
+            return Ok(After::Again(delay));
         }
         if !std::mem::replace(&mut self.waits, true) && self.space.note(true) {
             self.world.say(&format!(

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alert::{
-    Deliverer, Mode, Sink, SinkError, SinkSpec, open_fresh, resume_after_at_once, resume_at_once,
+    Deliverer, Mode, Sink, SinkError, SinkKind, SinkSpec, open_fresh, resume_after_at_once, resume_at_once,
     resume_exactly_once,
 };
 use archive::{Archive, ArchiveError};
@@ -204,10 +204,15 @@ impl World {
         }
     }
 
+    /// Whether partitions of a source that come while the job runs are read.
+    pub(crate) fn takes_in_newcomers(&self, spec: &SourceSpec) -> bool {
+        self.grows(spec) && (spec.end == End::Never || !matches!(self, World::Real))
+    }
+
     /// Whether more partitions of a source may come than are read.
     pub(crate) fn awaits_more(&self, spec: &SourceSpec) -> bool {
         match self {
-            World::Real => spec.kind.grows() && spec.end == End::Never,
+            World::Real => self.takes_in_newcomers(spec),
             #[cfg(feature = "simulation")]
             World::Simulated(host) => host.awaits_more(),
         }
@@ -287,8 +292,15 @@ impl World {
                 }
                 (Before::Deliveries(deliveries), Mode::AtOnce) => {
                     // Before its mode was changed it got its lines from checkpoints: the last are completed.
-                    drop(resume_exactly_once(spec, deliverer, deliveries)?);
-                    resume_at_once(spec, deliverer)
+                    let completed = resume_exactly_once(spec, deliverer, deliveries)?;
+                    match spec.kind {
+                        // It is still to settle them.
+                        SinkKind::Webhook { .. } => Ok(completed),
+                        _ => {
+                            drop(completed);
+                            resume_at_once(spec, deliverer)
+                        }
+                    }
                 }
                 (Before::AtOnce(_), Mode::AtOnce) => resume_at_once(spec, deliverer),
                 (Before::AtOnce(last), Mode::ExactlyOnce) => resume_after_at_once(spec, deliverer, *last),

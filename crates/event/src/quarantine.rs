@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Why a record, or a row of features, is in quarantine. A closed list; the codes are documented and stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
-    /// The line is not exactly one whole JSON object, or a needed string is not valid UTF-8 or JSON.
+    /// The line is not exactly one whole JSON object, a record of CSV has other fields than its header or quotes that are
+    /// wrong, or a needed string is not valid UTF-8 or JSON.
     Malformed,
     /// The line is longer than the limit.
     TooLong,

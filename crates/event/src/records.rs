@@ -22,19 +22,21 @@ pub struct Records {
     pub base: u64,
     /// Where in `bytes` each row starts, where offsets do not count bytes; else empty.
     pub starts: Vec<u32>,
+    /// Where the record ends that begins with some bytes: at its newline or behind the last byte.
+    pub end: fn(&[u8]) -> usize,
 }
 
 impl Records {
-    /// The first bytes of the line of a row, without its line end.
+    /// The first bytes of the record of a row, without its line end.
     pub fn raw(&self, row: usize) -> &[u8] {
         let start = match self.starts.get(row) {
             Some(start) => *start as usize,
             None => (self.offsets[row] - self.base) as usize,
         };
         let line = self.bytes.get(start..).unwrap_or_default();
-        // As far as it takes to see whether the line goes on behind what is shown.
+        // As far as it takes to see whether the record goes on behind what is shown.
         let line = &line[..line.len().min(Rejected::RAW_BYTES_MAX + 2)];
-        let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let line = &line[..(self.end)(line).min(line.len())];
         Rejected::head(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use event::DataType;
 use ingest::{
-    DecodeSpec, Decoder, End, FieldSpec, GenerateSpec, PartitionWatermark, Piece, Poll, SourceKind,
-    SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
+    Compression, DecodeSpec, Decoder, End, FieldSpec, Format, GenerateSpec, PartitionWatermark, Piece, Poll,
+    SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec, open, partitions, write_events,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -73,9 +73,16 @@ fn in_memory(events: u64) -> Result<(), Box<dyn Error>> {
 }
 
 fn from_file(path: &Path) -> Result<(), Box<dyn Error>> {
-    let kind = SourceKind::File { path: path.to_owned(), lanes: SourceKind::LANES };
-    let spec =
-        SourceSpec { name: "events".to_owned(), kind, rate: None, start: Start::Earliest, end: End::Latest };
+    let (paths, lanes) = (vec![path.to_owned()], SourceKind::LANES);
+    let kind = SourceKind::File { paths, lanes, compression: Compression::None };
+    let spec = SourceSpec {
+        name: "events".to_owned(),
+        kind,
+        format: Format::Json,
+        rate: None,
+        start: Start::Earliest,
+        end: End::Latest,
+    };
     for _ in 0..3 {
         let start = Instant::now();
         let mut lanes = Vec::new();

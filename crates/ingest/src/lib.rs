@@ -1,4 +1,4 @@
-//! Reads partitions of a source in offset order, decodes newline-delimited JSON into columns, and states
+//! Reads partitions of a source in offset order, decodes newline-delimited JSON or CSV into columns, and states
 //! how far event time has come.
 //!
 //! First of the crates that an event travels through; `dataflow` polls it and hands the columns to
@@ -30,11 +30,16 @@ mod idleness;
 mod source;
 mod watermark;
 
-pub use decode::{Caution, DecodeSpec, Decoder, FieldSpec, Messages, Piece, TimeSpec, TimeUnit, Witness};
+pub use decode::{
+    Caution, CsvHeader, DecodeSpec, Decoder, FieldSpec, HeaderFault, Messages, Piece, TimeSpec, TimeUnit,
+    Witness,
+};
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    Discovery, End, GenerateSpec, Incident, IncidentKind, Lag, Partition, PartitionInfo, Poll, Position,
-    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, truth, write_events, write_truth,
+    Compression, Dedup, Discovery, End, Format, GenerateSpec, HttpLimits, HttpSpec, Incident, IncidentKind,
+    Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, Partition, PartitionInfo, Poll, Position,
+    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, probe, read_again, truth,
+    write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

@@ -7,7 +7,11 @@
 //! - [`lanes`], [`arrival`], [`random`]: inputs, cut and reordered, from a seed.
 //! - [`job`]: a run of the program on a config, with its outputs in a folder.
 //! - [`duckdb`]: another program that reads Parquet files.
-//! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`].
+//! - [`postgres`], [`s3`], [`ssh`]: a real database server, object store, SSH server; [`served`]. With the feature
+//!   `kafka` a real broker.
+//! - [`http`]: a client that posts what it is told.
+//! - [`receiver`]: a receiver of webhooks, which answers well or badly.
+//! - [`postgres`], [`s3`], [`ssh`], [`kinesis`]: a real database server, object store, SSH server, streams; [`served`].
 //! - [`process`], [`hosts`], [`usage`]: whole processes, started, signalled, killed and measured.
 //!
 //! Everything here may panic: it runs in tests, and a test that cannot go on has failed.
@@ -27,7 +31,11 @@
 pub mod arrival;
 pub mod duckdb;
 pub mod hosts;
+pub mod http;
 pub mod job;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod kinesis;
 pub mod lanes;
 pub mod left_out;
 pub mod oracle;
@@ -35,6 +43,7 @@ pub mod podcast;
 pub mod postgres;
 pub mod process;
 pub mod random;
+pub mod receiver;
 pub mod s3;
 pub mod served;
 pub mod ssh;

@@ -40,6 +40,8 @@
 
 pub mod cli;
 pub mod config;
+#[cfg(feature = "http")]
+mod endpoint;
 mod here;
 pub mod job;
 mod local;

@@ -3,12 +3,11 @@
 //! A delivery is one transaction: the record of what was delivered is compared and set, and the rows are
 //! inserted. So it does not matter whether a broken connection had committed: the same again finds out.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Delivered, Mismatch};
 use super::table::Table;
-use super::{Deliverer, Delivery, Opening, Sink, SinkError, SinkSpec};
+use super::{Deliverer, Delivery, Opening, Sink, SinkError, SinkSpec, say};
 
 /// The first pause before a database that is away is tried again; each next one is twice as long,
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -28,6 +27,14 @@ pub(super) trait Database: Send {
 
     /// Whether the table has rows of the job.
     fn has_rows(&mut self) -> Result<bool, Failure>;
+
+    /// The error of a start afresh where there are rows of the job.
+    fn not_empty(&self) -> SinkError;
+
+    /// Sees to it that the record stays although there is nothing to deliver.
+    fn keep(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// In one transaction: has the record judged, unless there is no judge; if there is something to write,
     /// inserts the rows whose names are not there yet, and writes the record. Returns once it is durable.
@@ -68,7 +75,20 @@ impl Place {
         Place { sink: spec.name.clone(), job, table: table.clone(), generation }
     }
 
+    /// Which start of the job this is.
+    #[cfg(feature = "kafka")]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The error of a table that has rows of the job already.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn not_empty_error(&self, database: String) -> SinkError {
+        SinkError::TableNotEmpty { sink: self.sink.clone(), table: self.table.name.clone(), database }
+    }
+
     /// The error of a table that was made by somebody else.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn shape_error(&self, database: String, difference: String) -> SinkError {
         SinkError::TableShape {
             sink: self.sink.clone(),
@@ -110,11 +130,7 @@ struct DatabaseSink<D> {
 impl<D: Database> DatabaseSink<D> {
     /// Makes the table ours, which must have nothing of the job in it.
     fn begin(&mut self) -> Result<(), SinkError> {
-        let not_empty = SinkError::TableNotEmpty {
-            sink: self.place.sink.clone(),
-            table: self.place.table.name.clone(),
-            database: self.database.describe(),
-        };
+        let not_empty = self.database.not_empty();
         if self.attempt(Database::has_rows)? {
             return Err(not_empty);
         }
@@ -224,11 +240,6 @@ fn ahead_of(error: SinkError, last: u32) -> SinkError {
     }
 }
 
-/// A job that stands still must not be silent about it. When nobody listens there is nobody to tell.
-fn say(words: &str) {
-    let _ = writeln!(std::io::stderr(), "{words}");
-}
-
 impl<D: Database> Sink for DatabaseSink<D> {
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         self.attempt(|database| database.transact(None, lines))?;
@@ -247,7 +258,7 @@ impl<D: Database> Sink for DatabaseSink<D> {
 
     fn deliver(&mut self, number: u32, lines: &[u8]) -> Result<(), SinkError> {
         if lines.is_empty() {
-            return Ok(());
+            return self.attempt(Database::keep);
         }
         let (generation, start) = (self.place.generation, self.length);
         self.transact(lines, |found| found.followed_by(generation, number, start, lines))?;

@@ -146,6 +146,19 @@ pub enum SinkError {
         /// The database.
         database: String,
     },
+    /// A fresh job beside a topic that it was given lines before.
+    #[error(
+        "sink `{sink}`: topic `{topic}` was given lines of this job before, says group `{group}`, but it starts \
+         afresh"
+    )]
+    TopicNotEmpty {
+        /// Name of the sink.
+        sink: String,
+        /// The topic.
+        topic: String,
+        /// The group that keeps what was delivered.
+        group: String,
+    },
     /// The table was made by somebody else.
     #[error("sink `{sink}`: table `{table}` of {database} has another shape: {difference}")]
     TableShape {
@@ -246,6 +259,38 @@ pub enum SinkError {
         /// What it said.
         words: String,
     },
+    /// What a sink was given cannot be read back.
+    #[error("sink `{sink}`: {what} keeps nothing that could be read back")]
+    NotKept {
+        /// Name of the sink.
+        sink: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The receiver of a webhook is away, or is given time. Not a failure: the same again goes on.
+    #[error("sink `{sink}`: {receiver} takes no rows now: {words}")]
+    Later {
+        /// Name of the sink.
+        sink: String,
+        /// The receiver.
+        receiver: String,
+        /// How long to wait before it is asked for again; never long, so that somebody can stop.
+        after: Duration,
+        /// What was said last.
+        words: String,
+    },
+    /// The receiver of a webhook will not have a row, and there is no file for those.
+    #[error("sink `{sink}`: {receiver} refuses the row {row}: {words}")]
+    GivenUp {
+        /// Name of the sink.
+        sink: String,
+        /// The receiver.
+        receiver: String,
+        /// The id of the row.
+        row: String,
+        /// What was said last.
+        words: String,
+    },
     /// A line is not what the table has columns for.
     #[error("sink `{sink}`: a row does not fit its table: {words}")]
     Row {
@@ -271,18 +316,30 @@ impl SinkError {
             | SinkError::SecretFile { .. }
             | SinkError::NotBuilt { .. }
             | SinkError::TableNotEmpty { .. }
+            | SinkError::TopicNotEmpty { .. }
             | SinkError::TableShape { .. }
             | SinkError::Behind { .. }
             | SinkError::Ahead { .. }
             | SinkError::Foreign { .. }
             | SinkError::Fenced { .. }
+            | SinkError::GivenUp { .. }
+            | SinkError::NotKept { .. }
             | SinkError::Refused { .. } => true,
             SinkError::BrokenPipe { .. }
             | SinkError::Device { .. }
             | SinkError::Io { .. }
             | SinkError::Unavailable { .. }
+            | SinkError::Later { .. }
             | SinkError::Database { .. }
             | SinkError::Row { .. } => false,
+        }
+    }
+
+    /// How long to wait before the same is tried again, if that is all there is to do.
+    pub fn later(&self) -> Option<Duration> {
+        match self {
+            SinkError::Later { after, .. } => Some(*after),
+            _ => None,
         }
     }
 
@@ -325,16 +382,27 @@ impl SinkError {
                 "set another table or name of the job, or empty the table and delete its row of \
                  `tidewatch_delivered`; to go on with a job give its `state.dir`",
             ),
+            SinkError::TopicNotEmpty { .. } => Some(
+                "set another topic and `transactional_id`, or delete the group, after which lines may come twice; \
+                 to go on with a job give its `state.dir`",
+            ),
             SinkError::TableShape { .. } => Some("set another table, which is then made"),
             SinkError::Behind { .. } | SinkError::Ahead { .. } | SinkError::Foreign { .. } => Some(
                 "restore the database and `state.dir` as the job left them, or start the job afresh with \
                  another table and `state.dir`",
             ),
             SinkError::Fenced { .. } => Some("nothing is lost: the later run delivers; stop this one"),
-            SinkError::Unavailable { .. } => {
+            SinkError::Unavailable { .. } | SinkError::Later { .. } => {
                 Some("nothing is lost: the same command delivers what is missing")
             }
-            SinkError::Refused { .. } => Some("see that the database is there and lets this user in"),
+            SinkError::NotKept { .. } => {
+                Some("a file or a table does; rows that were kept elsewhere can be given with `--rows FILE`")
+            }
+            SinkError::GivenUp { .. } => Some(
+                "nothing is lost: the same command sends it again; to go on without such rows set \
+                 `undelivered = \"FILE\"`",
+            ),
+            SinkError::Refused { .. } => Some("see that it is there and lets this user in"),
             SinkError::Longer { .. }
             | SinkError::BrokenPipe { .. }
             | SinkError::Io { .. }

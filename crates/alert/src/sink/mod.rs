@@ -5,37 +5,56 @@
 //! (`resume_exactly_once`). One file per kind of sink; what databases share is in `database`, `ledger`,
 //! `table` and `rows`.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod database;
 mod error;
 mod file;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kept;
+mod kinesis;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "kafka"))]
 mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod probe;
+mod receiver;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
+#[cfg(any(feature = "postgres", feature = "webhook"))]
 mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stdout;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
-    expect(dead_code, reason = "the config knows tables, and nobody makes one")
+    allow(dead_code, reason = "the config knows tables, and nobody makes one")
 )]
 mod table;
+#[cfg(any(feature = "postgres", feature = "webhook"))]
+mod tls;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+pub use event::Secret;
+use event::Topic;
+
 pub use error::SinkError;
 use file::FileSink;
+pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
+pub use kinesis::KinesisTarget;
 #[cfg(feature = "postgres")]
 pub use postgres::check_url;
-pub use secret::Secret;
+pub use probe::probe;
+pub use receiver::{CircuitSpec, Reach, Receiver};
 use stdout::StdoutSink;
 pub use table::{Shape, Table};
+#[cfg(feature = "webhook")]
+pub use webhook::{check_receiver, check_signing_secret};
 
 /// A sink as the config asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +93,32 @@ pub enum SinkKind {
         /// The table.
         table: Table,
     },
+    /// An HTTP endpoint that rows are posted to.
+    Webhook {
+        /// Who that is.
+        receiver: Box<Receiver>,
+        /// What the rows are.
+        shape: Shape,
+    },
+    /// A topic of Apache Kafka.
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// The id of its transactions, and of the group that keeps what was delivered; without one
+        /// `tidewatch-JOB-SINK`.
+        transactional_id: Option<String>,
+        /// What the messages are.
+        shape: Shape,
+        /// How long brokers that are away are waited for.
+        retry_for: Duration,
+    },
+    /// A stream of Amazon Kinesis, which gets each row at least once.
+    Kinesis {
+        /// The stream.
+        target: KinesisTarget,
+        /// What the rows are.
+        shape: Shape,
+    },
     /// Parquet files. Opened by whoever knows archives, not here; only for [`Mode::ExactlyOnce`].
     Archive {
         /// A directory, or `s3://BUCKET/PREFIX`.
@@ -92,6 +137,10 @@ impl SinkKind {
             SinkKind::Sqlite { path, table } => format!("{} {table}", plain(path).display()),
             SinkKind::Postgres { table, .. } => format!("postgres {table}"),
             SinkKind::Archive { address } => format!("archive {address}"),
+            // A receiver may move, and its address be a secret.
+            SinkKind::Webhook { .. } => "webhook".to_owned(),
+            SinkKind::Kafka { topic, .. } => format!("kafka topic {}", topic.name),
+            SinkKind::Kinesis { target, .. } => format!("kinesis {}", target.stream),
         }
     }
 }
@@ -121,6 +170,14 @@ pub enum Mode {
 
 /// An open sink.
 pub trait Sink: Send {
+    /// Completes what the last checkpoints put out, where opening has not: to be called before anything else is.
+    ///
+    /// # Errors
+    /// As for [`Sink::write`]; to try again is to call it again.
+    fn settle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Writes whole lines, each with its `\n`, through to the operating system.
     ///
     /// # Errors
@@ -180,13 +237,15 @@ pub fn open_fresh(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn Sink
     match (&spec.kind, spec.mode) {
         (SinkKind::Stdout, _) => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         (SinkKind::File { path }, _) => Ok(Box::new(FileSink::open_fresh(&spec.name, path)?)),
+        (SinkKind::Kinesis { target, shape }, _) => kinesis::open(&spec.name, target, shape),
         // Rows have names: a row that is there already is no harm.
-        (_, Mode::AtOnce) => open_database(spec, deliverer, Opening::AtOnce),
-        (_, Mode::ExactlyOnce) => open_database(spec, deliverer, Opening::Fresh),
+        (_, Mode::AtOnce) => open_other(spec, deliverer, Opening::AtOnce),
+        (_, Mode::ExactlyOnce) => open_other(spec, deliverer, Opening::Fresh),
     }
 }
 
-/// Opens a sink again, completes what the last checkpoints put out, and makes it durable.
+/// Opens a sink again, completes what the last checkpoints put out, and makes it durable; what may take long is left to
+/// [`Sink::settle`].
 ///
 /// `deliveries` are what the last checkpoints put out, oldest first, each starting where the one before
 /// ends; at least one, unless nothing was ever put out. A file must hold everything before the first, and
@@ -208,7 +267,8 @@ pub fn resume_exactly_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume(&spec.name, path, deliveries)?)),
-        _ => open_database(spec, deliverer, Opening::Resume(deliveries)),
+        SinkKind::Kinesis { target, shape } => kinesis::resume(&spec.name, target, shape, deliveries),
+        _ => open_other(spec, deliverer, Opening::Resume(deliveries)),
     }
 }
 
@@ -220,7 +280,8 @@ pub fn resume_at_once(spec: &SinkSpec, deliverer: &Deliverer) -> Result<Box<dyn 
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_at_once(&spec.name, path)?)),
-        _ => open_database(spec, deliverer, Opening::AtOnce),
+        SinkKind::Kinesis { target, shape } => kinesis::open(&spec.name, target, shape),
+        _ => open_other(spec, deliverer, Opening::AtOnce),
     }
 }
 
@@ -238,14 +299,15 @@ pub fn resume_after_at_once(
     match &spec.kind {
         SinkKind::Stdout => Ok(Box::new(StdoutSink::open(&spec.name)?)),
         SinkKind::File { path } => Ok(Box::new(FileSink::resume_after_at_once(&spec.name, path)?)),
-        _ => open_database(spec, deliverer, Opening::AfterAtOnce(last)),
+        SinkKind::Kinesis { target, shape } => kinesis::open(&spec.name, target, shape),
+        _ => open_other(spec, deliverer, Opening::AfterAtOnce(last)),
     }
 }
 
-/// How a database is opened.
+/// How a database or a webhook is opened.
 #[derive(Clone, Copy)]
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "kafka")),
     expect(dead_code, reason = "there is no database")
 )]
 enum Opening<'a> {
@@ -260,10 +322,10 @@ enum Opening<'a> {
 }
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    expect(unused_variables, reason = "there is no database")
+    not(any(feature = "sqlite", feature = "postgres", feature = "kafka", feature = "webhook")),
+    expect(unused_variables, reason = "there is neither a database nor a broker nor a webhook")
 )]
-fn open_database(
+fn open_other(
     spec: &SinkSpec,
     deliverer: &Deliverer,
     opening: Opening<'_>,
@@ -281,9 +343,25 @@ fn open_database(
             let database = postgres::Postgres::new(place.clone(), url, ca.as_deref())?;
             database::open(database, place, opening)
         }
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka { topic, transactional_id, shape, retry_for } => {
+            let table = Table { name: topic.name.clone(), shape: shape.clone(), retry_for: *retry_for };
+            let place = database::Place::new(spec, deliverer, &table);
+            let id = transactional_id
+                .clone()
+                .unwrap_or_else(|| format!("tidewatch-{}-{}", deliverer.job, spec.name));
+            let id = (spec.mode == Mode::ExactlyOnce).then_some(id);
+            database::open(kafka::Kafka::new(place.clone(), topic, id), place, opening)
+        }
+        #[cfg(not(feature = "kafka"))]
+        SinkKind::Kafka { .. } => Err(not_built("kafka")),
         #[cfg(not(feature = "postgres"))]
         SinkKind::Postgres { .. } => Err(not_built("postgres")),
         SinkKind::Archive { .. } => Err(not_built("archive")),
+        #[cfg(feature = "webhook")]
+        SinkKind::Webhook { receiver, shape } => webhook::open(spec, deliverer, receiver, shape, opening),
+        #[cfg(not(feature = "webhook"))]
+        SinkKind::Webhook { .. } => Err(not_built("webhook")),
         _ => Err(not_built("sqlite")),
     }
 }
@@ -297,6 +375,12 @@ fn not_written(sink: String, path: PathBuf, on_disk: bool, source: io::Error) ->
         ErrorKind::StorageFull if !on_disk => SinkError::Device { sink, path, source },
         _ => SinkError::Io { sink, action: "write to", path, source },
     }
+}
+
+/// A job that stands still must not be silent about it. When nobody listens there is nobody to tell.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "webhook"))]
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
 }
 
 /// How long to wait for a reader that is slow, when its pipe was set not to block.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
-use super::SinkError;
 use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
 use super::table::{Found, Kind, LEDGER, quoted_list};
+use super::{Quarantined, SinkError};
 
 /// How long SQLite itself waits for another writer before it says so.
 const BUSY: Duration = Duration::from_secs(2);
@@ -95,6 +95,10 @@ impl Database for Sqlite {
         self.connection()?.query_row(&query, [job], |row| row.get(0)).map_err(failure)
     }
 
+    fn not_empty(&self) -> SinkError {
+        self.place.not_empty_error(self.describe())
+    }
+
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure> {
         let (place, insert) = (self.place.clone(), self.insert.clone());
         let transaction =
@@ -110,6 +114,38 @@ impl Database for Sqlite {
         }
         transaction.commit().map_err(failure)
     }
+}
+
+/// All quarantine rows of a table, in the order in which they came.
+pub(super) fn quarantine(path: &Path, table: &str) -> Result<Vec<Quarantined>, Failure> {
+    // Not to be made: what was never written is not there. Whoever reads such a log also writes beside it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(Path::new(".").join(path), flags).map_err(failure)?;
+    connection.busy_timeout(BUSY).map_err(failure)?;
+    let query =
+        format!("SELECT reason, detail, \"partition\", \"offset\", raw FROM \"{table}\" ORDER BY rowid");
+    let mut statement = connection.prepare(&query).map_err(failure)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Quarantined {
+            reason: row.get(0)?,
+            detail: row.get(1)?,
+            partition: row.get(2)?,
+            offset: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+            raw: row.get(4)?,
+        })
+    });
+    rows.map_err(failure)?.collect::<Result<_, _>>().map_err(failure)
+}
+
+/// Whether the file is a database, and has the table.
+pub(super) fn probe(path: &Path, table: &str) -> Result<String, String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = Connection::open_with_flags(Path::new(".").join(path), flags);
+    let found = open.and_then(|connection| columns_of(&connection, table));
+    found.map_err(|error| error.to_string()).map(|found| match found.columns.is_empty() {
+        true => format!("the table `{table}` is not there yet"),
+        false => format!("the table `{table}` is there"),
+    })
 }
 
 fn columns_of(connection: &Connection, table: &str) -> Result<Found, rusqlite::Error> {

@@ -60,11 +60,11 @@ impl Workers {
     ) -> Result<Started, RunError> {
         let cluster = Cluster { workers: count, process: 0, hosts: Vec::new() };
         let world = World::Simulated(Arc::clone(host));
-        let Led { recovery, members, writer, summary } = match lead(job, &cluster, &world)? {
+        let (control, outcome) = (Arc::new(Control::default()), Arc::new(Outcome::default()));
+        let Led { recovery, members, writer, summary } = match lead(job, &cluster, &world, &control)? {
             Lead::Finished(summary) => return Ok(Started::Finished(summary)),
             Lead::Led(led) => *led,
         };
-        let (control, outcome) = (Arc::new(Control::default()), Arc::new(Outcome::default()));
         let start = Arc::new(Start {
             job: Arc::clone(job),
             threads: if bytes { 1 } else { count },

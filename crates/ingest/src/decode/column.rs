@@ -26,13 +26,14 @@ pub(super) struct Column {
     required: bool,
     /// The record that gave the last value.
     record: u64,
-    values: Values,
+    pub(super) values: Values,
     /// Rows that are NULL, ascending. Almost always none.
     null_rows: Vec<u32>,
 }
 
+/// The values of a column.
 #[derive(Debug)]
-enum Values {
+pub(super) enum Values {
     Text { offsets: Vec<i32>, bytes: Vec<u8> },
     Codes { codes: Vec<u32>, dictionary: Box<Dictionary>, scratch: Vec<u8> },
     Bigint(Vec<i64>),

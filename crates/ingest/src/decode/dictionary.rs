@@ -21,8 +21,8 @@ pub(super) struct Dictionary {
     shared: Option<ArrayRef>,
 }
 
-/// A short value as two words, the bytes behind it zero. No value holds a zero byte there: such a character
-/// is written as an escape, and those go the complete way.
+/// A short value as two words, the bytes behind it zero. No value holds a zero byte there: in JSON such a
+/// character is written as an escape, and those go the complete way; so do values of CSV that hold one.
 #[derive(Debug, Clone, Copy)]
 struct Recent {
     words: [u64; 2],
@@ -85,14 +85,20 @@ impl Dictionary {
         if bytes[end] != b'"' {
             return None;
         }
+        Some((self.short_code(words, &bytes[start..end])?, end + 1))
+    }
+
+    /// Code of a value of at most fifteen bytes, none of which is zero, with its words.
+    #[inline(always)]
+    pub(super) fn short_code(&mut self, words: [u64; 2], value: &[u8]) -> Option<u32> {
         let slot = Self::slot(words);
         let recent = self.recent[slot];
         if recent.words == words {
-            return Some((recent.code, end + 1));
+            return Some(recent.code);
         }
-        let code = self.code(&bytes[start..end])?;
+        let code = self.code(value)?;
         self.recent[slot] = Recent { words, code };
-        Some((code, end + 1))
+        Some(code)
     }
 
     #[inline(always)]

@@ -60,14 +60,28 @@ impl Failure {
     /// A misfit of the value of a field; `expected` is the type in words, `value` starts with the value.
     #[cold]
     pub(super) fn of_field(misfit: Misfit, name: &str, expected: &str, value: &[u8]) -> Box<Failure> {
+        Self::of_value(misfit, name, expected, excerpt(value))
+    }
+
+    /// The same of a field of CSV, which holds that text.
+    #[cold]
+    pub(super) fn of_cell(misfit: Misfit, name: &str, expected: &str, text: &[u8]) -> Box<Failure> {
+        match misfit {
+            Misfit::Duplicate => {
+                let detail = format!("`{name}` stands twice in the header");
+                Box::new(Failure { reason: misfit.reason(), detail })
+            }
+            _ => Self::of_value(misfit, name, expected, shown(text)),
+        }
+    }
+
+    fn of_value(misfit: Misfit, name: &str, expected: &str, value: String) -> Box<Failure> {
         let detail = match misfit {
             Misfit::Malformed(what) => format!("`{name}`: {what}"),
             Misfit::LoneSurrogate => format!("`{name}` holds a lone surrogate"),
-            Misfit::Type => format!("`{name}` is not a {expected}: {}", excerpt(value)),
+            Misfit::Type => format!("`{name}` is not a {expected}: {value}"),
             Misfit::Missing => format!("`{name}` is missing"),
-            Misfit::TimeRange => {
-                format!("`{name}` lies outside the range of event times: {}", excerpt(value))
-            }
+            Misfit::TimeRange => format!("`{name}` lies outside the range of event times: {value}"),
             Misfit::TooDeep => format!("`{name}` is nested too deep"),
             Misfit::Duplicate => format!("`{name}` stands twice in its object"),
         };
@@ -75,9 +89,8 @@ impl Failure {
     }
 }
 
-/// The first characters of the value at the start of `bytes`, for a message.
+/// The first characters of the JSON value at the start of `bytes`, for a message.
 fn excerpt(bytes: &[u8]) -> String {
-    const CHARACTERS_MAX: usize = 40;
     let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     let line = bytes[..line_end].trim_ascii();
     let end = match line.first() {
@@ -85,7 +98,13 @@ fn excerpt(bytes: &[u8]) -> String {
         Some(b'{' | b'[') => line.len(),
         _ => line.iter().position(|byte| b",}] \t\r".contains(byte)).unwrap_or(line.len()),
     };
-    let text = String::from_utf8_lossy(&line[..end.min(4 * CHARACTERS_MAX)]).into_owned();
+    shown(&line[..end])
+}
+
+/// The first characters of a text, for a message.
+fn shown(text: &[u8]) -> String {
+    const CHARACTERS_MAX: usize = 40;
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * CHARACTERS_MAX)]).into_owned();
     match text.char_indices().nth(CHARACTERS_MAX) {
         Some((cut, _)) => format!("{}...", &text[..cut]),
         None => text,

@@ -55,6 +55,11 @@ pub(super) fn token(bytes: &[u8], start: usize) -> Option<Token> {
     Some(Token { end: at, is_whole })
 }
 
+/// Whether a text is a number, with nothing around it.
+pub(super) fn is_all(text: &[u8]) -> bool {
+    token(text, 0).is_some_and(|token| token.end == text.len())
+}
+
 /// What is wrong with what stands where a value of another type is needed: that, or that it is not JSON.
 #[cold]
 pub(super) fn unfit(bytes: &[u8], at: usize) -> Misfit {

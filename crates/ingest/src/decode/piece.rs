@@ -6,12 +6,14 @@
 /// Bytes of a partition, with where they stand in it.
 ///
 /// As lines they end at the end of a line, or of the partition. If the last line has no end and is longer than
-/// `record_bytes_max`, it is the head of a line that is too long: one record, rejected.
+/// `record_bytes_max`, it is the head of a line that is too long: one record, rejected. Of CSV they may end anywhere,
+/// unless they are said to be the last ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     pub(super) bytes: Vec<u8>,
     pub(super) base: u64,
     pub(super) start: usize,
+    pub(super) is_last: bool,
     /// Those that are not decoded yet, the next one last; empty for lines.
     messages: Vec<Message>,
 }
@@ -84,7 +86,13 @@ fn join_lines(json: &mut [u8]) {
 impl Piece {
     /// Lines of which the first byte stands at `base`.
     pub fn new(bytes: Vec<u8>, base: u64) -> Self {
-        Piece { bytes, base, start: 0, messages: Vec::new() }
+        Piece { bytes, base, start: 0, is_last: false, messages: Vec::new() }
+    }
+
+    /// The same as the last one of its partition: what has no line end is a whole record too.
+    pub fn last(mut self) -> Self {
+        self.is_last = true;
+        self
     }
 
     /// The same lines without the first `count` bytes.
@@ -108,14 +116,26 @@ impl Piece {
         self.bytes.len() - self.start
     }
 
+    /// The bytes that are not decoded yet.
+    pub(crate) fn into_remaining(mut self) -> Vec<u8> {
+        self.bytes.drain(..self.start);
+        self.bytes
+    }
+
     /// Parts it at `at` into what was decoded, with the place of its first byte, and the rest.
     pub(super) fn split(self, at: usize) -> (Vec<u8>, usize, Option<Piece>) {
-        let Piece { bytes, base, start, mut messages } = self;
+        let Piece { mut bytes, base, start, is_last, mut messages } = self;
         if at < bytes.len() {
+            if messages.is_empty() && bytes.len() - at < at {
+                // Rather copy the little that is left.
+                let rest = bytes.split_off(at);
+                let base = base + at as u64;
+                return (bytes, 0, Some(Piece { bytes: rest, base, start: 0, is_last, messages }));
+            }
             let decoded = bytes[start..at].to_vec();
             messages
                 .truncate(messages.iter().rposition(|message| message.end >= at).map_or(0, |last| last + 1));
-            return (decoded, start, Some(Piece { bytes, base, start: at, messages }));
+            return (decoded, start, Some(Piece { bytes, base, start: at, is_last, messages }));
         }
         if start > bytes.len() / 2 {
             // Rather copy a little than carry along bytes that were decoded before.
@@ -134,7 +154,7 @@ impl From<Messages> for Piece {
     fn from(messages: Messages) -> Self {
         let Messages { bytes, mut messages } = messages;
         messages.reverse();
-        Piece { bytes, base: 0, start: 0, messages }
+        Piece { bytes, base: 0, start: 0, is_last: true, messages }
     }
 }
 

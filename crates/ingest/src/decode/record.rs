@@ -3,6 +3,7 @@
 use event::Watermark;
 
 use super::column::Column;
+use super::decoder::{Found, ReadRecord, line_end, without_mark};
 use super::misfit::{Failure, Misfit};
 use super::plan::{Action, Node, Plan, StepId, Target};
 use super::skip;
@@ -14,7 +15,7 @@ use super::time::TimeReader;
 #[derive(Debug)]
 pub(super) struct RecordReader {
     plan: Plan,
-    pub(super) columns: Vec<Column>,
+    columns: Vec<Column>,
     time: TimeReader,
     punctuations: Option<TimeReader>,
     depth_max: usize,
@@ -58,7 +59,7 @@ impl RecordReader {
     /// Returns where the line ends and its event time, and has added a row to each column. A failure may
     /// leave a part of a row behind.
     #[inline]
-    pub(super) fn read(&mut self, bytes: &[u8], line: usize, start: usize) -> Fails<(usize, i64)> {
+    fn record(&mut self, bytes: &[u8], line: usize, start: usize) -> Fails<(usize, i64)> {
         if bytes[start] != b'{' {
             return Err(Failure::of_record(Misfit::Malformed("not an object"), start - line));
         }
@@ -76,13 +77,6 @@ impl RecordReader {
             None | Some(b'\n') => Ok((end, self.event_time)),
             _ => Err(Failure::of_record(Misfit::Malformed("more than one object"), end - line)),
         }
-    }
-
-    /// What the record that was read last says of its partition; `None` if that is not asked for.
-    #[inline]
-    pub(super) fn punctuation(&self) -> Option<i64> {
-        let said = self.punctuation_record == self.record;
-        self.punctuations.as_ref().map(|_| if said { self.punctuation } else { Watermark::NONE.0 })
     }
 
     /// Reads the members of an object from behind its bracket; returns where it ends.
@@ -263,6 +257,34 @@ impl RecordReader {
             true => Ok(()),
             false => Err(self.time_failure(Misfit::Missing, b"", 0)),
         }
+    }
+}
+
+impl ReadRecord for RecordReader {
+    fn columns(&mut self) -> &mut [Column] {
+        &mut self.columns
+    }
+
+    #[inline]
+    fn read(&mut self, bytes: &[u8], from: usize, is_first: bool, _is_last: bool) -> (usize, Found) {
+        let start = blank_end(bytes, if is_first { without_mark(bytes, from) } else { from });
+        match bytes.get(start) {
+            None | Some(b'\n') => (start, Found::Blank),
+            _ => match self.record(bytes, from, start) {
+                Ok((end, time)) => (end, Found::Row(time)),
+                Err(failure) => (line_end(bytes, start), Found::Misfit(failure)),
+            },
+        }
+    }
+
+    fn end(&self, bytes: &[u8], from: usize, _is_last: bool) -> Option<usize> {
+        Some(line_end(bytes, from))
+    }
+
+    #[inline]
+    fn punctuation(&self) -> Option<i64> {
+        let said = self.punctuation_record == self.record;
+        self.punctuations.as_ref().map(|_| if said { self.punctuation } else { Watermark::NONE.0 })
     }
 }
 

@@ -36,6 +36,22 @@ pub(super) fn string_stops(word: u64) -> u64 {
     (quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20)) & !word & HIGHS
 }
 
+/// A mask that is not zero if there is a comma or a newline in the word. Its lowest bit lies in the first of
+/// them; bits above are not reliable.
+#[inline(always)]
+pub(super) fn cell_stops(word: u64) -> u64 {
+    let comma = word ^ (ONES * b',' as u64);
+    let newline = word ^ (ONES * b'\n' as u64);
+    ((comma.wrapping_sub(ONES) & !comma) | (newline.wrapping_sub(ONES) & !newline)) & HIGHS
+}
+
+/// Whether one of the first `count` bytes of a word is zero. `count` is at most 7.
+#[inline(always)]
+pub(super) fn has_zero(word: u64, count: usize) -> bool {
+    let padded = word | !((1u64 << (8 * count)) - 1);
+    padded.wrapping_sub(ONES) & !padded & HIGHS != 0
+}
+
 /// A mask that is not zero if a byte is no digit. The lowest bit lies in the first such byte; bytes above a
 /// non-ASCII one are not reliable.
 #[inline(always)]
@@ -99,6 +115,33 @@ mod tests {
             }
         }
         assert_eq!(place(string_stops(u64::from_le_bytes(*b"ab\x7f !\xff\xc3#"))), 8);
+    }
+
+    #[test]
+    fn the_first_stop_of_a_cell_is_found_at_every_place_whatever_stands_around_it() {
+        for stop in [b',', b'\n'] {
+            for at in 0..8 {
+                for other in (0..=255u8).filter(|byte| !matches!(byte, b',' | b'\n')) {
+                    let mut text = [other; 8];
+                    assert_eq!(place(cell_stops(u64::from_le_bytes(text))), 8, "{other}");
+                    text[at] = stop;
+                    assert_eq!(place(cell_stops(u64::from_le_bytes(text))), at, "{stop} at {at} in {other}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_is_found_among_the_first_bytes_only() {
+        for count in 0..8 {
+            for at in 0..8 {
+                for other in 1..=255u8 {
+                    let mut text = [other; 8];
+                    text[at] = 0;
+                    assert_eq!(has_zero(u64::from_le_bytes(text), count), at < count);
+                }
+            }
+        }
     }
 
     #[test]

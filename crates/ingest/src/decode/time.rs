@@ -33,14 +33,10 @@ impl TimeReader {
     /// The event time that is written at `at`, or behind blanks there, and where it ends.
     #[inline(always)]
     pub(super) fn read(&mut self, bytes: &[u8], at: usize) -> Result<(i64, usize), Misfit> {
-        if self.spec.unit == TimeUnit::Millis
-            && let Some((millis, end)) = number::short_whole(bytes, at)
-            && let Some(micros) = millis.checked_mul(1000)
-            && self.spec.range.contains(&micros)
-        {
-            return Ok((micros, end));
+        match self.read_short(bytes, at) {
+            Some(read) => Ok(read),
+            None => self.read_slowly(bytes, at),
         }
-        self.read_slowly(bytes, at)
     }
 
     #[cold]
@@ -59,6 +55,28 @@ impl TimeReader {
             }
         };
         if self.spec.range.contains(&micros) { Ok((micros, end)) } else { Err(Misfit::TimeRange) }
+    }
+
+    /// The event time that is all of a text, with nothing around it.
+    pub(super) fn read_all(&self, text: &[u8]) -> Result<i64, Misfit> {
+        let micros = match self.spec.unit {
+            TimeUnit::Rfc3339 => calendar::instant(text).ok_or(Misfit::Type)?,
+            _ if !number::is_all(text) => return Err(Misfit::Type),
+            _ if self.spec.fractional => self.read_decimal(text, 0)?.0,
+            _ => self.micros(number::integer(text, 0)?.0).ok_or(Misfit::TimeRange)?,
+        };
+        if self.spec.range.contains(&micros) { Ok(micros) } else { Err(Misfit::TimeRange) }
+    }
+
+    /// The event time that is written at `at` in the usual way, and where it ends.
+    #[inline(always)]
+    pub(super) fn read_short(&self, bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+        if self.spec.unit != TimeUnit::Millis {
+            return None;
+        }
+        let (millis, end) = number::short_whole(bytes, at)?;
+        let micros = millis.checked_mul(1000).filter(|micros| self.spec.range.contains(micros))?;
+        Some((micros, end))
     }
 
     /// A whole number of the unit in microseconds; `None` if that does not fit.

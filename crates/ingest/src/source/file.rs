@@ -11,8 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use event::Rejected;
-
+use super::feed::head_bytes;
 use super::position::{FileOrigin, Origin, Position};
 use super::{Lag, Partition, PartitionInfo, Poll, Waker};
 use crate::{Caution, Decoder, IngestError, Piece};
@@ -70,7 +69,7 @@ fn go_on(path: &Path, lanes: u32, origin: &FileOrigin) -> Result<File, IngestErr
 }
 
 /// Opens a plain file; returns it with its length.
-fn open_plain(path: &Path) -> Result<(File, u64), IngestError> {
+pub(super) fn open_plain(path: &Path) -> Result<(File, u64), IngestError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => IngestError::NotFound { path: path.to_owned() },
         _ => IngestError::Read { name: path.display().to_string(), source },
@@ -84,14 +83,15 @@ fn open_plain(path: &Path) -> Result<(File, u64), IngestError> {
     Ok((file, length))
 }
 
-fn fingerprint(file: &mut File, path: &Path, length: u64) -> Result<u64, IngestError> {
+/// Hash of the first bytes of a file that should have that length.
+pub(super) fn fingerprint(file: &mut File, path: &Path, length: u64) -> Result<u64, IngestError> {
     let mut bytes = Vec::new();
     read_at(file, path, 0, length.min(FINGERPRINT_BYTES), length, &mut bytes)?;
     Ok(event::key_hash(&bytes))
 }
 
 /// Appends exactly `count` bytes from `offset` on. `length` is what the file should have.
-fn read_at(
+pub(super) fn read_at(
     file: &mut File,
     path: &Path,
     offset: u64,
@@ -215,12 +215,6 @@ impl Lane {
         }
         Ok(())
     }
-}
-
-/// Bytes of a line that show, whatever follows, that it is longer than `record_bytes_max` (a carriage return
-/// does not count), and all that its quarantine row keeps.
-pub(super) fn head_bytes(record_bytes_max: usize) -> usize {
-    record_bytes_max.max(Rejected::RAW_BYTES_MAX).saturating_add(2)
 }
 
 impl Partition for Lane {

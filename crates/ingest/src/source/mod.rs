@@ -3,29 +3,46 @@
 //! A source is cut into partitions before anything is read ([`partitions`]); each is read by one worker
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
+mod again;
+mod feed;
 mod file;
 mod generate;
+mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kinesis;
 mod position;
+mod probe;
+mod set;
 mod stdin;
+mod tail;
+mod unpack;
+mod whole;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use event::{Decoded, Watermark};
+use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
+pub use again::read_again;
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
+pub use http::{Dedup, HttpLimits, HttpSpec};
+pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
 pub use position::Position;
+pub use probe::probe;
 
 use crate::{Caution, DecodeSpec, Decoder, IngestError};
 
 /// A source of the job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceSpec {
     /// Its name in the config.
     pub name: String,
     /// What it reads.
     pub kind: SourceKind,
+    /// How its records are written; the generator's are JSON.
+    pub format: Format,
     /// Events a second that the whole job reads of it at most; `None`: as fast as it goes. Kept by whoever
     /// polls, through `records_max`.
     pub rate: Option<f64>,
@@ -59,20 +76,58 @@ pub enum End {
     Never,
 }
 
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Format {
+    /// Newline-delimited JSON: an object a line.
+    #[default]
+    Json,
+    /// CSV by RFC 4180, with a header.
+    Csv,
+}
+
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Compression {
+    /// As its name says: gzip if it ends in `.gz`, zstd if it ends in `.zst`, else not at all.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+    /// One or more members of gzip.
+    Gzip,
+    /// One or more frames of Zstandard.
+    Zstd,
+}
+
 /// What a source reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SourceKind {
-    /// A finite file of newline-delimited JSON, cut into lanes.
+    /// Files. A single, plain one of newline-delimited JSON is cut into lanes, any other is one partition.
     File {
-        /// Its path; relative ones are relative to the working directory.
-        path: PathBuf,
-        /// Partitions that it is cut into. A job's state belongs to this number.
+        /// Their paths: of files, of directories, whose files are meant, or patterns. Relative ones are relative to the
+        /// working directory.
+        paths: Vec<PathBuf>,
+        /// Partitions that a file which can be cut is cut into. A job's state belongs to this number.
         lanes: u32,
+        /// How they are packed.
+        compression: Compression,
     },
     /// Standard input: one partition, which cannot be read again.
     Stdin,
     /// Podcast events that are made up, always the same ones.
     Generate(GenerateSpec),
+    /// A stream of Amazon Kinesis; a partition is a shard.
+    Kinesis(KinesisSpec),
+    /// A topic of Apache Kafka: its partitions, each message one record.
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// Which of its messages.
+        isolation: Isolation,
+    },
+    /// What clients post. Never written anywhere: it holds secrets.
+    Http(Box<HttpSpec>),
     /// The records that a job has archived, as that job read them. Opened by whoever knows archives, not by [`open`].
     Archive {
         /// A directory, or `s3://BUCKET/PREFIX`.
@@ -82,6 +137,16 @@ pub enum SourceKind {
     },
 }
 
+/// Which messages of a topic are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Those of transactions that were committed, and those without one.
+    #[default]
+    ReadCommitted,
+    /// All, those of transactions that were given up too.
+    ReadUncommitted,
+}
+
 impl SourceKind {
     /// Lanes of a file unless the config says otherwise.
     pub const LANES: u32 = 16;
@@ -89,10 +154,12 @@ impl SourceKind {
     /// Whether partitions may come while the job runs, and those that are there go.
     pub fn grows(&self) -> bool {
         match self {
-            SourceKind::File { .. }
-            | SourceKind::Stdin
+            SourceKind::File { paths, .. } => set::is_set(paths),
+            SourceKind::Stdin
             | SourceKind::Generate(_)
+            | SourceKind::Http(_)
             | SourceKind::Archive { .. } => false,
+            SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
         }
     }
 
@@ -100,12 +167,18 @@ impl SourceKind {
     pub fn is_repeatable(&self) -> bool {
         !matches!(self, SourceKind::Stdin)
     }
+
+    /// Whether its partitions are on the first process's machine: what clients post to it lies on its disk.
+    pub fn is_of_first_process(&self) -> bool {
+        matches!(self, SourceKind::Http(_))
+    }
 }
 
 /// A partition, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionInfo {
-    /// `FILE#lane`, `stdin` or `generate#lane`: as quarantine rows name it.
+    /// `FILE#lane`, `FILE`, `stdin`, `generate#lane`, `http:SOURCE`, `TOPIC/NUMBER` or the id of a shard: as quarantine rows
+    /// name it.
     pub id: String,
     /// Its number in its source, which gives it its place among the others: the same for the life of the job, whatever
     /// else comes and goes.
@@ -220,7 +293,16 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
         SourceKind::File { .. }
         | SourceKind::Stdin
         | SourceKind::Generate(_)
+        | SourceKind::Http(_)
         | SourceKind::Archive { .. } => Ok(None),
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } if spec.end == End::Never => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+            Ok(Some(Box::new(kafka::Lookup::while_running(&reading, spec.start)?)))
+        }
+        // What comes later was not there when the job was first started.
+        SourceKind::Kafka { .. } => Ok(None),
+        SourceKind::Kinesis(kinesis) => kinesis::discovery(spec, kinesis),
     }
 }
 
@@ -230,7 +312,11 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
 /// If the source cannot be read, or a setting makes no sense.
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
-        SourceKind::File { path, lanes } => file::partitions(path, *lanes),
+        SourceKind::File { paths, lanes, .. } => match cut_file(spec) {
+            Some(path) => file::partitions(path, *lanes),
+            None if spec.end == End::Never => followed(spec, paths),
+            None => set::partitions(paths),
+        },
         SourceKind::Stdin => {
             let start = Position::stdin(0);
             Ok(vec![PartitionInfo {
@@ -243,7 +329,45 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
         }
         SourceKind::Generate(generate) => generate::partitions(generate),
         SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } => {
+            kafka::partitions(&kafka::Reading::of(&spec.name, topic, *isolation), spec.start)
+        }
+        #[cfg(not(feature = "kafka"))]
+        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
+        #[cfg(feature = "http")]
+        SourceKind::Http(_) => Ok(http::partitions(spec)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => Err(not_built(spec, "http")),
+        SourceKind::Kinesis(kinesis) => kinesis::partitions(spec, kinesis),
     }
+}
+
+/// A source that this build cannot read.
+#[cfg(not(all(feature = "http", feature = "kafka")))]
+fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
+    IngestError::NotBuilt { name: spec.name.clone(), feature }
+}
+
+/// The file that is cut into lanes: the only one of a source, plain, of lines.
+fn cut_file(spec: &SourceSpec) -> Option<&Path> {
+    let SourceKind::File { paths, compression, .. } = &spec.kind else { return None };
+    let [path] = paths.as_slice() else { return None };
+    let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_cut = spec.format == Format::Json && spec.end == End::Latest;
+    (is_cut && is_plain && !set::is_set(paths)).then_some(path)
+}
+
+/// The partitions of files that others still write to: each is named, and plain.
+fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
+    let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
+    let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
+    if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
+        let must = "\"latest\" for directories, patterns and packed files";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    paths.iter().zip(0..).map(|(path, number)| tail::partition(path, number)).collect()
 }
 
 /// Opens a partition, to be read from `resume` on.
@@ -256,18 +380,42 @@ pub fn open(
     partition: &PartitionInfo,
     resume: Option<&Position>,
 ) -> Result<Box<dyn Partition>, IngestError> {
-    let decoder = Decoder::new(decode.clone());
+    let decoder = || Decoder::new(decode.clone());
     match &spec.kind {
-        SourceKind::File { path, lanes } => {
-            Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder)?))
-        }
         SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
+        SourceKind::File { lanes, compression, .. } => match cut_file(spec) {
+            Some(path) => Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?)),
+            None if spec.end == End::Never => {
+                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                Ok(Box::new(tail::Tail::open(path, spec.format, position, decode.clone())?))
+            }
+            None => {
+                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                let packed = unpack::Packing::of(*compression, &path);
+                Ok(Box::new(whole::Whole::open(path, packed, spec.format, position, decode.clone())?))
+            }
+        },
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
         }
-        SourceKind::Stdin => Ok(Box::new(stdin::Stream::spawn("standard input", std::io::stdin(), decoder)?)),
-        SourceKind::Generate(generate) => {
-            Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder)?))
+        SourceKind::Stdin => {
+            let (input, decode) = (std::io::stdin(), decode.clone());
+            Ok(Box::new(stdin::Stream::spawn("standard input", input, spec.format, decode)?))
         }
+        SourceKind::Generate(generate) => {
+            Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder())?))
+        }
+        #[cfg(feature = "kafka")]
+        SourceKind::Kafka { topic, isolation } => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+            Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder())?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
+        #[cfg(feature = "http")]
+        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder())?)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => Err(not_built(spec, "http")),
+        SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder()),
     }
 }

@@ -1,24 +1,22 @@
 //! Bytes that come as they come: standard input.
 //!
 //! A thread of its own waits for them and hands on what each read gave, at once. The queue between has a
-//! bound, so whoever writes to us waits when we are behind. Only whole lines are decoded.
+//! bound, so whoever writes to us waits when we are behind. Only whole records are decoded.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::file::head_bytes;
+use super::feed::Feed;
 use super::position::Position;
-use super::{Partition, Poll, Waker};
-use crate::{Caution, Decoder, IngestError, Piece};
+use super::{Format, Partition, Poll, Waker};
+use crate::{Caution, DecodeSpec, IngestError};
 
 /// Bytes of one read at most.
 const READ_BYTES: usize = 64 * 1024;
 /// Reads in the queue at most: with `READ_BYTES` 2 MiB.
 const READS_MAX: usize = 32;
-/// Bytes that are decoded at a time at most, unless one line has more.
-const PIECE_BYTES: usize = 1 << 20;
 
 type Slot = Arc<Mutex<Option<Waker>>>;
 
@@ -27,17 +25,7 @@ pub(super) struct Stream {
     name: &'static str,
     reads: Receiver<io::Result<Vec<u8>>>,
     waker: Slot,
-    decoder: Decoder,
-    /// Whole lines that are not decoded yet.
-    piece: Option<Piece>,
-    /// Bytes behind them.
-    buffer: Vec<u8>,
-    /// Bytes of the buffer that are known to hold no newline.
-    searched: usize,
-    /// Offset of the first byte of the buffer.
-    base: u64,
-    /// Whether the bytes up to the next newline belong to a line that is too long.
-    is_skipping: bool,
+    feed: Feed,
     is_ended: bool,
 }
 
@@ -46,7 +34,8 @@ impl Stream {
     pub(super) fn spawn(
         name: &'static str,
         reader: impl Read + Send + 'static,
-        decoder: Decoder,
+        format: Format,
+        decode: DecodeSpec,
     ) -> Result<Self, IngestError> {
         let (sender, reads) = sync_channel(READS_MAX);
         let waker = Slot::default();
@@ -55,92 +44,43 @@ impl Stream {
             .name(name.to_owned())
             .spawn(move || read_all(reader, sender, &slot))
             .map_err(|source| IngestError::Read { name: name.to_owned(), source })?;
-        Ok(Stream {
-            name,
-            reads,
-            waker,
-            decoder,
-            piece: None,
-            buffer: Vec::new(),
-            searched: 0,
-            base: 0,
-            is_skipping: false,
-            is_ended: false,
-        })
+        let feed = Feed::new(name.to_owned(), format, decode, 0, 0);
+        Ok(Stream { name, reads, waker, feed, is_ended: false })
     }
 
     /// Takes in what has come.
     fn receive(&mut self) -> Result<(), IngestError> {
-        let buffer_max = PIECE_BYTES.max(self.line_bytes_max());
-        while !self.is_ended && self.buffer.len() < buffer_max {
+        while !self.is_ended && !self.feed.is_full() {
             match self.reads.try_recv() {
-                Ok(Ok(bytes)) => self.append(&bytes),
+                Ok(Ok(bytes)) => self.feed.push(|buffer| buffer.extend_from_slice(&bytes)),
                 Ok(Err(source)) => return Err(IngestError::Read { name: self.name.to_owned(), source }),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => self.is_ended = true,
+                Err(TryRecvError::Disconnected) => {
+                    self.is_ended = true;
+                    self.feed.end();
+                }
             }
         }
         Ok(())
-    }
-
-    fn append(&mut self, mut bytes: &[u8]) {
-        if self.is_skipping {
-            let newline = memchr::memchr(b'\n', bytes);
-            self.is_skipping = newline.is_none();
-            let skipped = newline.map_or(bytes.len(), |newline| newline + 1);
-            self.base += skipped as u64;
-            bytes = &bytes[skipped..];
-        }
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Takes the whole lines out of the buffer; at the end also one without a newline, and of a line that is
-    /// too long its head.
-    fn take_piece(&mut self) -> Option<Piece> {
-        let newline = memchr::memrchr(b'\n', &self.buffer[self.searched..]);
-        let count = match newline {
-            Some(newline) => self.searched + newline + 1,
-            None if self.is_ended => self.buffer.len(),
-            None if self.buffer.len() >= self.line_bytes_max() => {
-                self.is_skipping = true;
-                self.buffer.len()
-            }
-            None => 0,
-        };
-        self.searched = self.buffer.len() - count;
-        if count == 0 {
-            return None;
-        }
-        let rest = self.buffer.split_off(count);
-        let piece = Piece::new(std::mem::replace(&mut self.buffer, rest), self.base);
-        self.base += count as u64;
-        Some(piece)
-    }
-
-    fn line_bytes_max(&self) -> usize {
-        head_bytes(self.decoder.spec().record_bytes_max)
     }
 }
 
 impl Partition for Stream {
     fn poll(&mut self, records_max: usize) -> Result<Poll, IngestError> {
-        let piece = match self.piece.take() {
-            Some(piece) => Some(piece),
-            None => {
-                self.receive()?;
-                self.take_piece()
-            }
-        };
-        let Some(piece) = piece else {
-            return Ok(if self.is_ended { Poll::Finished } else { Poll::CaughtUp });
-        };
-        let (decoded, rest) = self.decoder.decode(piece, records_max);
-        self.piece = rest;
-        Ok(Poll::Decoded(decoded))
+        if let Some(decoded) = self.feed.next(records_max)? {
+            return Ok(Poll::Decoded(decoded));
+        }
+        self.receive()?;
+        Ok(match self.feed.next(records_max)? {
+            Some(decoded) => Poll::Decoded(decoded),
+            None if self.feed.is_finished() => Poll::Finished,
+            None if self.feed.is_full() => Poll::Decoded(self.feed.nothing()),
+            None => Poll::CaughtUp,
+        })
     }
 
     fn position(&self) -> Position {
-        Position::stdin(self.piece.as_ref().map_or(self.base, Piece::offset))
+        Position::stdin(self.feed.offset())
     }
 
     fn set_waker(&mut self, waker: Waker) {
@@ -150,7 +90,7 @@ impl Partition for Stream {
     }
 
     fn set_caution(&mut self, caution: Caution) {
-        self.decoder.set_caution(caution);
+        self.feed.set_caution(caution);
     }
 }
 

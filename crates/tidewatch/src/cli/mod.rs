@@ -11,6 +11,8 @@ mod ctl;
 mod eval;
 mod generate;
 mod load;
+mod online;
+mod quarantine;
 mod run;
 
 use std::io::{self, IsTerminal, Write};
@@ -84,7 +86,7 @@ impl Style {
 enum Verb {
     /// Run a job until its input ends or it is told to stop
     Run(run::RunArguments),
-    /// Check a config without opening anything
+    /// Check a config without opening anything; with --online try what it names
     Check(check::CheckArguments),
     /// Write podcast events that are made up, and what is wrong in them
     Gen(generate::GenerateArguments),
@@ -94,6 +96,8 @@ enum Verb {
     Checkpoints(checkpoints::CheckpointsArguments),
     /// Ask a job that runs: status, rescale, drain
     Ctl(ctl::CtlArguments),
+    /// Look at what a job could not use, and have it again: list, replay
+    Quarantine(quarantine::QuarantineArguments),
     /// Evaluate SQL expressions over records, and print their values
     Eval(eval::EvalArguments),
     /// Print what a shell needs to complete this command line
@@ -131,6 +135,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(bench.with_sets(sets), &style),
         Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
         Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
+        Verb::Quarantine(verbs) => quarantine::run(&verbs.with_sets(sets), &style),
         Verb::Eval(eval) => eval::run(&eval, &style),
         Verb::Completions(completions) => completions::run(&completions),
     };

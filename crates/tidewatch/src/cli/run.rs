@@ -19,6 +19,7 @@ use ingest::SourceKind;
 use super::load::{Loaded, load, say_all};
 use super::{ConfigArguments, REFUSED, Style, chain, say};
 use crate::config::duration::format_instant;
+use crate::config::http::Endpoint;
 use crate::here::{self, check_dir, check_size, hint, make_state, words};
 use crate::progress::Progress;
 use crate::same::{is_device_or_pipe, is_same_file};
@@ -131,7 +132,10 @@ pub(super) fn run(mut arguments: RunArguments, style: &Style) -> anyhow::Result<
                 report,
             })
         }
-        _ => run_here(job, cluster, orders, &arguments, style),
+        (_, config) => {
+            let endpoint = config.as_ref().and_then(|config| config.http.as_ref());
+            run_here(job, cluster, orders, endpoint, &arguments, style)
+        }
     }
 }
 
@@ -140,6 +144,7 @@ fn run_here(
     job: Job,
     cluster: Cluster,
     orders: Option<Orders>,
+    endpoint: Option<&Endpoint>,
     arguments: &RunArguments,
     style: &Style,
 ) -> anyhow::Result<ExitCode> {
@@ -180,9 +185,22 @@ fn run_here(
     let started = Instant::now();
     let job = Arc::new(job);
     let is_first = cluster.process == 0;
+    let answers =
+        match endpoint.filter(|_| is_first).map(|endpoint| answer(endpoint, &control, &job)).transpose() {
+            Ok(answers) => answers,
+            Err(error) => {
+                let words = format!("`[http]`: {error:#}");
+                if let Some(link) = link {
+                    link.fail(&words, Ending::Failed);
+                }
+                say(&format!("error: {words}"));
+                return Ok(ExitCode::FAILURE);
+            }
+        };
     let progress = Progress::start(&control, style.quiet, style.verbose);
     let result = dataflow::run(Arc::clone(&job), cluster, port, Arc::clone(&control));
     progress.stop();
+    drop(answers);
     let summary = match result {
         Ok(summary) => summary,
         Err(error) => return failed(link, &error),
@@ -206,6 +224,18 @@ fn run_here(
         link.close(if summary.finished { Ending::Finished } else { Ending::Drained });
     }
     Ok(code)
+}
+
+/// Answers questions until what it gives is dropped.
+#[cfg(feature = "http")]
+fn answer(endpoint: &Endpoint, control: &Arc<Control>, job: &Job) -> anyhow::Result<serve::Server> {
+    Ok(crate::endpoint::listen(&endpoint.serve, control, job.transform.key_shape())?)
+}
+
+/// Answers nothing: a config that asks for it is refused by a program without HTTP.
+#[cfg(not(feature = "http"))]
+fn answer(_: &Endpoint, _: &Arc<Control>, _: &Job) -> anyhow::Result<()> {
+    anyhow::bail!("this program was built without `http`")
 }
 
 /// Words for what a start from elsewhere than the newest checkpoint gives up, if it is not refused.
@@ -355,15 +385,30 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
     if is_device_or_pipe(path) {
         return None;
     }
-    let sources = job.sources.iter().filter_map(|source| match &source.kind {
-        SourceKind::File { path, .. } => Some((path.as_path(), format!("the source `{}`", source.name))),
-        SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Archive { .. } => None,
+    let sources = job.sources.iter().flat_map(|source| {
+        let paths = match &source.kind {
+            SourceKind::File { paths, .. } => paths.as_slice(),
+            SourceKind::Stdin
+            | SourceKind::Generate(_)
+            | SourceKind::Archive { .. }
+            | SourceKind::Http(_)
+            | SourceKind::Kafka { .. }
+            | SourceKind::Kinesis(_) => &[],
+        };
+        paths.iter().map(move |path| (path.as_path(), format!("the source `{}`", source.name)))
     });
     let sinks = job.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path } | SinkKind::Sqlite { path, .. } => {
             Some((path.as_path(), format!("the output of sink `{}`", sink.name)))
         }
-        SinkKind::Stdout | SinkKind::Postgres { .. } | SinkKind::Archive { .. } => None,
+        SinkKind::Webhook { receiver, .. } => {
+            Some((receiver.undelivered.as_deref()?, format!("what sink `{}` could not deliver", sink.name)))
+        }
+        SinkKind::Stdout
+        | SinkKind::Postgres { .. }
+        | SinkKind::Kafka { .. }
+        | SinkKind::Kinesis { .. }
+        | SinkKind::Archive { .. } => None,
     });
     let mut files = sources.chain(sinks).chain([(config, "the config".to_owned())]);
     let (_, whose) = files.find(|(file, _)| is_same_file(file, path))?;

@@ -13,7 +13,10 @@ pub mod detection;
 pub mod diagnostic;
 pub mod duration;
 pub mod event;
-pub mod limits;
+pub mod http;
+pub mod kafka;
+pub mod kinesis;
+mod limits;
 pub mod mesh;
 pub mod nearest;
 pub(crate) mod overrides;
@@ -30,6 +33,7 @@ mod target;
 pub mod time;
 pub mod tree;
 pub mod value;
+mod webhook;
 pub mod window;
 
 use std::path::Path;
@@ -85,6 +89,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// `[supervise]`
     pub supervise: Supervise,
+    /// `[http]`
+    pub http: Option<http::Endpoint>,
     /// `[state]`
     pub state: Option<State>,
     /// `[archive]`
@@ -203,6 +209,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let branches = branch::read_branches(&mut root, reader);
     let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
+    let http = http::read_endpoint(&mut root, reader);
     let state = state::read_state(&mut root, reader);
     // A state with a mistake in it is still one.
     let has_state = table.get("state").is_some();
@@ -223,6 +230,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         rejects,
         mesh,
         supervise,
+        http,
         state,
         archive,
     }

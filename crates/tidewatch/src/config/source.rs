@@ -1,17 +1,22 @@
 //! `[source.NAME]`: where the events come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ingest::{End, Start};
+use event::Topic;
+use ingest::{Compression, End, Format, Isolation, KinesisSpec, Start};
 
 use super::archive::read_address;
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
-use super::place::Place;
-use super::section::{Reader, Section};
-use super::tree::Value;
-use super::value::{bad_value, duration, filled_string, integer, number, one_of, string};
+use super::http::{Http, check_shared, read_http};
+use super::kafka::read_topic;
+use super::kinesis;
+use super::place::{Place, Sources};
+use super::section::{Read, Reader, Section};
+use super::target::not_built;
+use super::tree::{Node, Value};
+use super::value::{bad_value, duration, filled_string, integer, number, one_of, string, strings};
 
 /// A source.
 #[derive(Debug, Clone)]
@@ -22,6 +27,9 @@ pub struct Source {
     pub place: Place,
     /// What it reads.
     pub kind: SourceKind,
+    /// `"json"`: newline-delimited JSON. `"csv"`: CSV by RFC 4180, with a header. Default: `"csv"` for a path that
+    /// ends in `.csv`, else `"json"`.
+    pub format: Format,
     /// Events a second that the whole job reads of it at most, to pace it. `0`: as fast as it goes. Free to
     /// change between runs. Default: `0`; `20000` for `generate`. Range: `0` to `1e9`.
     pub rate: f64,
@@ -36,15 +44,20 @@ pub struct Source {
 /// `type` of a source.
 #[derive(Debug, Clone)]
 pub enum SourceKind {
-    /// `"file"`: a finite file of newline-delimited JSON.
+    /// `"file"`: files, read to their end.
     File {
-        /// Its path; relative ones are relative to the working directory.
-        path: PathBuf,
-        /// Partitions that the file is cut into, so that any number of workers can share it. The answer, in
-        /// what is late, may depend on it. Default: `16`. Range: `1` to `1024`.
+        /// A path or a list of them: of a file, of a directory, whose files are meant, or a pattern with `*`, `?` or
+        /// `[..]`. Relative ones are relative to the working directory.
+        paths: Vec<PathBuf>,
+        /// Partitions that a single, plain file of newline-delimited JSON is cut into, so that any number of workers
+        /// can share it; any other is one partition. The answer, in what is late, may depend on it. Default: `16`.
+        /// Range: `1` to `1024`.
         lanes: u32,
+        /// How files are packed: `"none"`, `"gzip"`, `"zstd"`, or `"auto"`, as their names say (`.gz`, `.zst`).
+        /// Default: `"auto"`.
+        compression: Compression,
     },
-    /// `"stdin"`: newline-delimited JSON on standard input. It cannot be read again, so not with `[state]`.
+    /// `"stdin"`: standard input. It cannot be read again, so not with `[state]`.
     Stdin,
     /// `"generate"`: podcast events that are made up, always the same ones.
     Generate(Generator),
@@ -57,6 +70,18 @@ pub enum SourceKind {
         /// same order.
         of: Option<String>,
     },
+    /// `"kafka"`: a topic of Apache Kafka, each message one record of JSON.
+    Kafka {
+        /// `brokers`, `topic` and `options`: where it is, and how to get in.
+        topic: Topic,
+        /// `isolation`: `"read_committed"` reads only what transactions have committed and what was written without
+        /// one, `"read_uncommitted"` everything. Default: `"read_committed"`.
+        isolation: Isolation,
+    },
+    /// `"http"`: events that clients post.
+    Http(Box<Http>),
+    /// `"kinesis"`: a stream of Amazon Kinesis, a partition for each shard.
+    Kinesis(KinesisSpec),
 }
 
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
@@ -88,10 +113,29 @@ enum Kind {
     Stdin,
     Generate,
     Archive,
+    Http,
+    Kafka,
+    Kinesis,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("archive", Kind::Archive)];
+const KINDS: &[(&str, Kind)] = &[
+    ("file", Kind::File),
+    ("stdin", Kind::Stdin),
+    ("generate", Kind::Generate),
+    ("archive", Kind::Archive),
+    ("http", Kind::Http),
+    ("kafka", Kind::Kafka),
+    ("kinesis", Kind::Kinesis),
+];
+const ISOLATIONS: &[(&str, Isolation)] =
+    &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
+const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv)];
+const COMPRESSIONS: &[(&str, Compression)] = &[
+    ("auto", Compression::Auto),
+    ("none", Compression::None),
+    ("gzip", Compression::Gzip),
+    ("zstd", Compression::Zstd),
+];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
 
@@ -100,15 +144,17 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
     let mut sources = Vec::new();
     for (entry, mut section) in root.sections(reader, "source", "source") {
         let kind = read_kind(&mut section, reader);
+        let format = read_format(&kind, &mut section, reader);
         let (start, end) = match kind {
+            Some(SourceKind::File { .. }) => {
+                (Start::Earliest, section.or(reader, "end", (End::Latest, "\"latest\""), one_of(ENDS)))
+            }
+            Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => read_bounds(&mut section, reader),
+            Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
             // Where they begin and end is a part of what they are.
-            None
-            | Some(
-                SourceKind::File { .. }
-                | SourceKind::Stdin
-                | SourceKind::Generate(_)
-                | SourceKind::Archive { .. },
-            ) => (Start::Earliest, End::Latest),
+            None | Some(SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Archive { .. }) => {
+                (Start::Earliest, End::Latest)
+            }
         };
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
@@ -120,11 +166,12 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
         match kind {
             Some(kind) => {
                 section.finish(reader);
-                sources.push(Source { name: entry.name.clone(), place, kind, rate, start, end });
+                sources.push(Source { name: entry.name.clone(), place, kind, format, rate, start, end });
             }
             None => section.give_up(reader),
         }
     }
+    check_shared(&sources, reader);
     if sources.is_empty() && reader.findings.diagnostics.is_empty() {
         reader.report(Diagnostic {
             code: Code::MissingKey,
@@ -149,11 +196,14 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             one_of(KINDS),
         )?,
     };
+    check_built(kind, section, reader);
     match kind {
         Kind::File => {
-            let path = section.required(reader, "path", "add `path = \"FILE\"`", filled_string);
+            let paths = section.required(reader, "path", "add `path = \"FILE\"`", paths);
             let lanes = section.or(reader, "lanes", (16, "16"), integer(1..=LANES_MAX));
-            Some(SourceKind::File { path: PathBuf::from(path.unwrap_or_default()), lanes })
+            let default = (Compression::Auto, "\"auto\"");
+            let compression = section.or(reader, "compression", default, one_of(COMPRESSIONS));
+            Some(SourceKind::File { paths: paths.unwrap_or_default(), lanes, compression })
         }
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Archive => {
@@ -164,7 +214,64 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             Some(SourceKind::Archive { address: address.unwrap_or_default(), of })
         }
         Kind::Generate => Some(SourceKind::Generate(read_generator(section, reader))),
+        Kind::Http => read_http(section, reader).map(|http| SourceKind::Http(Box::new(http))),
+        Kind::Kafka => {
+            let topic = read_topic(section, reader);
+            let default = (Isolation::ReadCommitted, "\"read_committed\"");
+            let isolation = section.or(reader, "isolation", default, one_of(ISOLATIONS));
+            topic.map(|topic| SourceKind::Kafka { topic, isolation })
+        }
+        Kind::Kinesis => {
+            kinesis::check_built(section, reader);
+            kinesis::read_source(section, reader).map(SourceKind::Kinesis)
+        }
     }
+}
+
+/// A connector that is heavy to build is a feature of cargo.
+fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
+    let feature = match kind {
+        Kind::Kafka if !cfg!(feature = "kafka") => "kafka",
+        _ => return,
+    };
+    if let Some(entry) = section.entry("type") {
+        reader.report(not_built(feature, entry.node.place.clone()));
+    }
+}
+
+fn read_format(kind: &Option<SourceKind>, section: &mut Section, reader: &mut Reader) -> Format {
+    let default = match kind {
+        Some(SourceKind::File { paths, .. })
+            if !paths.is_empty() && paths.iter().all(|path| is_csv(path)) =>
+        {
+            (Format::Csv, "\"csv\"")
+        }
+        Some(SourceKind::File { .. } | SourceKind::Stdin) => (Format::Json, "\"json\""),
+        // Made-up events are not written, messages are JSON, and of a source without a type nobody knows what it may
+        // have.
+        Some(
+            SourceKind::Generate(_)
+            | SourceKind::Archive { .. }
+            | SourceKind::Http(_)
+            | SourceKind::Kafka { .. }
+            | SourceKind::Kinesis(_),
+        )
+        | None => return Format::Json,
+    };
+    section.or(reader, "format", default, one_of(FORMATS))
+}
+
+/// Whether the name of a file, or of what is packed in it, ends in `.csv`.
+fn is_csv(path: &Path) -> bool {
+    let is_packed =
+        path.extension().is_some_and(|ending| ["gz", "gzip", "zst", "zstd"].iter().any(|e| ending == *e));
+    let name = if is_packed { path.file_stem() } else { path.file_name() };
+    name.is_some_and(|name| Path::new(name).extension().is_some_and(|ending| ending == "csv"))
+}
+
+/// A path or a list of them.
+fn paths(sources: &Sources, node: &Node) -> Read<Vec<PathBuf>> {
+    Ok(strings(sources, node)?.into_iter().map(PathBuf::from).collect())
 }
 
 fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
@@ -197,10 +304,21 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
     }
 }
 
+/// Where a journal begins and ends: of neither its end nor a time in it is known where it is.
+fn read_http_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
+    let (start, end) = read_bounds(section, reader);
+    let entry = section.entries().iter().find(|entry| entry.name == "start");
+    if let (Start::Latest | Start::At(_), Some(entry)) = (start, entry) {
+        let message = "a journal is read from its first line on";
+        let diagnostic = Diagnostic::new(Code::BadValue, entry.node.place.clone(), message);
+        reader.report(diagnostic.with_help("`start` of `http` is \"earliest\" or \"checkpoint\""));
+    }
+    (start, end)
+}
+
 const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
 
 /// Where a stream begins and ends.
-#[allow(dead_code, reason = "no source of this build is a stream")]
 fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
     let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
         let text = match &node.value {

@@ -3,13 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alert::{Secret, Table};
+use alert::{KinesisTarget, Receiver, Secret, Table};
+use event::Topic;
 
 use super::archive::read_address;
 use super::diagnostic::{Code, Diagnostic};
+use super::kafka::read_topic;
+use super::kinesis;
+use super::place::Place;
 use super::secret::secret;
 use super::section::{Reader, Section};
 use super::value::{bad_value, duration, filled_string, one_of};
+use super::webhook::read_receiver;
 
 /// `type` of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +48,21 @@ pub enum Target {
         /// `dir`: the directory, or `"s3://BUCKET/PREFIX"`.
         address: String,
     },
+    /// `"webhook"`: an HTTP endpoint that rows are posted to.
+    Webhook(Box<Receiver>),
+    /// `"kafka"`: a topic of Apache Kafka, which must be there. The key of a message is that of its row.
+    Kafka {
+        /// `brokers`, `topic` and `options`: where it is, and how to get in.
+        topic: Topic,
+        /// `transactional_id`: the id of its transactions, and of the group that keeps what was delivered. No other
+        /// producer may have it. Default: `tidewatch-JOB-SINK`.
+        transactional_id: Option<String>,
+        /// `retry_for`: how long brokers that are away are waited for before the run fails. Default: `60s`.
+        /// Range: `0s` to `1d`.
+        retry_for: Duration,
+    },
+    /// `"kinesis"`: a stream of Amazon Kinesis, which gets a record for each row.
+    Kinesis(KinesisTarget),
 }
 
 /// What all databases have.
@@ -62,6 +82,9 @@ enum Kind {
     Sqlite,
     Postgres,
     Archive,
+    Kafka,
+    Kinesis,
+    Webhook,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -70,6 +93,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("sqlite", Kind::Sqlite),
     ("postgres", Kind::Postgres),
     ("archive", Kind::Archive),
+    ("kafka", Kind::Kafka),
+    ("kinesis", Kind::Kinesis),
+    ("webhook", Kind::Webhook),
 ];
 
 const URL_HELP: &str = "write `url = { env = \"DATABASE_URL\" }`, a `postgres://user@host/database`";
@@ -107,6 +133,17 @@ pub(super) fn read_target(name: &str, section: &mut Section, reader: &mut Reader
             let table = read_table(name, section, reader);
             Some(Target::Postgres { url: url?, ca, table: table? })
         }
+        Kind::Webhook => read_receiver(section, reader).map(|receiver| Target::Webhook(Box::new(receiver))),
+        Kind::Kafka => {
+            let topic = read_topic(section, reader);
+            let transactional_id = section.optional(reader, "transactional_id", filled_string);
+            let retry_for = read_retry_for(section, reader);
+            Some(Target::Kafka { topic: topic?, transactional_id, retry_for })
+        }
+        Kind::Kinesis => {
+            kinesis::check_built(section, reader);
+            kinesis::read_target(section, reader).map(Target::Kinesis)
+        }
     }
 }
 
@@ -118,12 +155,7 @@ fn read_table(name: &str, section: &mut Section, reader: &mut Reader) -> Option<
         Table::check_name(&name).map_err(|words| bad_value(node, words))?;
         Ok(name)
     });
-    let retry_for = section.or(
-        reader,
-        "retry_for",
-        (Duration::from_secs(60), "\"60s\""),
-        duration(Duration::ZERO..=Duration::from_secs(86_400)),
-    );
+    let retry_for = read_retry_for(section, reader);
     if !is_named && let Err(words) = Table::check_name(name) {
         let message = format!("`{name}` cannot be the name of a table: {words}");
         let place = section.place().clone();
@@ -133,20 +165,35 @@ fn read_table(name: &str, section: &mut Section, reader: &mut Reader) -> Option<
     Some(TableOptions { name: table, retry_for })
 }
 
+fn read_retry_for(section: &mut Section, reader: &mut Reader) -> Duration {
+    section.or(
+        reader,
+        "retry_for",
+        (Duration::from_secs(60), "\"60s\""),
+        duration(Duration::ZERO..=Duration::from_secs(86_400)),
+    )
+}
+
 /// A connector that is heavy to build is a feature of cargo.
 fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
     let feature = match kind {
         Kind::Sqlite if !cfg!(feature = "sqlite") => "sqlite",
         Kind::Postgres if !cfg!(feature = "postgres") => "postgres",
+        Kind::Webhook if !cfg!(feature = "webhook") => "webhook",
+        Kind::Kafka if !cfg!(feature = "kafka") => "kafka",
         _ => return,
     };
     if let Some(entry) = section.entry("type") {
-        let message = format!("this program was built without `{feature}`");
-        let help =
-            format!("build it with `--features {feature}`, or with `--features full` for all that there is");
-        let place = entry.node.place.clone();
-        reader.report(Diagnostic::new(Code::BadValue, place, message).with_help(help));
+        reader.report(not_built(feature, entry.node.place.clone()));
     }
+}
+
+/// What a config asks for that this program was built without.
+pub(super) fn not_built(feature: &str, place: Place) -> Diagnostic {
+    let message = format!("this program was built without `{feature}`");
+    let help =
+        format!("build it with `--features {feature}`, or with `--features full` for all that there is");
+    Diagnostic::new(Code::BadValue, place, message).with_help(help)
 }
 
 #[cfg(feature = "postgres")]

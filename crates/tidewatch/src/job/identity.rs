@@ -1,5 +1,6 @@
 //! What a state rests on, as names and texts: a state of another job is refused by what differs.
 
+use ingest::{Compression, End, Format};
 use transform::{BranchInputs, Transform};
 
 use super::windows::window_text;
@@ -21,12 +22,25 @@ pub(super) fn identity(
     let fields =
         decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let sources = config.sources.iter().map(|source| match &source.kind {
-        source::SourceKind::File { lanes, .. } => format!("{} file {lanes}", source.name),
+        source::SourceKind::File { lanes, compression, .. } => {
+            // What is so by default is not said, so that other jobs are what they were.
+            let format = (source.format != Format::Json).then(|| format!(" {:?}", source.format));
+            let packed = (*compression != Compression::Auto).then(|| format!(" {compression:?}"));
+            let follows = if source.end == End::Never { " followed" } else { "" };
+            let [format, packed] = [format, packed].map(Option::unwrap_or_default);
+            format!("{} file {lanes}{format}{packed}{follows}", source.name)
+        }
         source::SourceKind::Stdin => format!("{} stdin", source.name),
         source::SourceKind::Archive { of, .. } => {
             format!("{} archive {}", source.name, of.as_deref().unwrap_or_default())
         }
+        // Which of its brokers are named is free, and so are the credentials.
+        source::SourceKind::Kafka { topic, isolation } => {
+            format!("{} kafka {} {isolation:?}", source.name, topic.name)
+        }
+        source::SourceKind::Http(_) => format!("{} http", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
+        source::SourceKind::Kinesis(kinesis) => format!("{} kinesis {}", source.name, kinesis.stream),
     });
     // Only where there are any, so that other jobs are what they were.
     let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));

@@ -18,7 +18,9 @@ use transform::{BranchSpec, Transform, TransformSpec, own_name_error};
 
 use crate::config::event::NullKey;
 use crate::config::sink::{LATE, QUARANTINE};
-use crate::config::{Branch, Code, Config, Diagnostic, Quarantine, Reading, WindowShape, source};
+use crate::config::{
+    Branch, Code, Config, Diagnostic, Place, Quarantine, Reading, Window, WindowShape, source,
+};
 use branch::Shared;
 use expressions::Compiler;
 use identity::identity;
@@ -96,7 +98,7 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     let branches = branches.collect::<Option<Vec<_>>>()?;
     Some(Job {
         name: config.name.clone(),
-        sources: config.sources.iter().map(source_spec).collect(),
+        sources: config.sources.iter().map(|source| source_spec(source, config.state.is_some())).collect(),
         watermark: input::watermark(&config.time),
         idle_after: config.time.idle_partition_after,
         drift_max: config.time.max_drift.map(micros),
@@ -192,19 +194,27 @@ impl<'a> Texts<'a> {
     }
 }
 
-fn source_spec(source: &source::Source) -> ingest::SourceSpec {
+fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
     use source::SourceKind;
     let kind = match &source.kind {
-        SourceKind::File { path, lanes } => ingest::SourceKind::File { path: path.clone(), lanes: *lanes },
+        SourceKind::File { paths, lanes, compression } => {
+            ingest::SourceKind::File { paths: paths.clone(), lanes: *lanes, compression: *compression }
+        }
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
         SourceKind::Archive { address, of } => {
             ingest::SourceKind::Archive { address: address.clone(), of: of.clone() }
         }
+        SourceKind::Kafka { topic, isolation } => {
+            ingest::SourceKind::Kafka { topic: topic.clone(), isolation: *isolation }
+        }
+        SourceKind::Http(http) => ingest::SourceKind::Http(Box::new(http.spec(has_state))),
+        SourceKind::Kinesis(kinesis) => ingest::SourceKind::Kinesis(kinesis.clone()),
     };
     ingest::SourceSpec {
         name: source.name.clone(),
         kind,
+        format: source.format,
         rate: (source.rate > 0.0).then_some(source.rate),
         start: source.start,
         end: source.end,
@@ -233,9 +243,43 @@ fn micros(duration: Duration) -> i64 {
 /// Settings that exclude each other, and names that are taken.
 fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     check_stdin(config, compiler);
+    check_archive(config, compiler);
     branch::check_names(config, compiler);
     output::check_outputs(config, compiler);
     branch::check_windows(config, compiler);
+    check_endpoint(config, compiler);
+}
+
+/// Whoever asks what the rules say of a key needs rules, and windows that can be looked into.
+fn check_endpoint(config: &Config, compiler: &mut Compiler) {
+    let Some(endpoint) = &config.http else { return };
+    let is_in_order = |branch: &Branch| {
+        let in_order = |(window, _): &(Window, Place)| {
+            !matches!(window.shape, WindowShape::Shared(_)) || window.firing.early.is_some()
+        };
+        branch.window.as_ref().is_some_and(in_order)
+    };
+    let (message, help) = if config.branches.iter().any(is_in_order) {
+        (
+            "verdicts are of windows that keys share",
+            "set `window.type` to \"sliding\", \"tumbling\" or \"cumulate\"",
+        )
+    } else if config.branches.iter().all(|branch| branch.rules.is_empty()) {
+        ("verdicts are what rules say, and the job has none", "add `[rules.ID]`, or take `[http]` out")
+    } else {
+        return;
+    };
+    let diagnostic = Diagnostic::new(Code::Conflict, endpoint.place.clone(), message);
+    compiler.report(diagnostic.with_help(help));
+}
+
+/// What is archived is read again as JSON.
+fn check_archive(config: &Config, compiler: &mut Compiler) {
+    let Some(archive) = &config.archive else { return };
+    for source in config.sources.iter().filter(|source| source.format == ingest::Format::Csv) {
+        let message = format!("source `{}` holds CSV, which an archive cannot keep", source.name);
+        compiler.report(Diagnostic::new(Code::Conflict, archive.place.clone(), message));
+    }
 }
 
 fn check_stdin(config: &Config, compiler: &mut Compiler) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use alert::{Format, Secret, Shape, SinkKind, SinkSpec, Table, plain_schema};
-use event::{Field, MICROS_PER_MILLI, RowSchema, Schema};
+use event::{Field, MICROS_PER_MILLI, RowSchema, Schema, Topic};
 use transform::compile_column;
 
 use super::expressions::Compiler;
@@ -64,6 +64,19 @@ impl Compiler<'_> {
         sinks
     }
 
+    /// The key of a message is that of its row, which must be in it.
+    fn check_message_key(&mut self, config: &Config, sink: &Sink, columns: &[Sql], key: &[String]) {
+        for branch in &config.branches {
+            let columns =
+                if columns.is_empty() { branch.columns.as_deref().unwrap_or_default() } else { columns };
+            for name in key.iter().filter(|name| !columns.iter().any(|column| is_bare(column, name))) {
+                let message = format!("the messages of a topic need the column `{name}` as it is");
+                let help = format!("add `\"{name}\"` to `columns`; it is the key of the message");
+                self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
+            }
+        }
+    }
+
     fn plain(&mut self, columns: &[Sql], schema: &Schema) -> Format {
         let mut compiled: Vec<(String, _)> = Vec::new();
         for column in columns {
@@ -84,8 +97,19 @@ impl Compiler<'_> {
     fn shape_of_rows(&mut self, config: &Config, sink: &Sink, columns: &[Sql], key: &[Field]) -> Shape {
         let key: Vec<String> = key.iter().map(|field| field.name.clone()).collect();
         let rule = config.branches.iter().all(|branch| !branch.rules.is_empty());
-        if !matches!(sink.target, Target::Sqlite { .. } | Target::Postgres { .. }) {
-            return Shape::Rows { key, rule };
+        match sink.target {
+            Target::Sqlite { .. } | Target::Postgres { .. } => {}
+            Target::Kafka { .. } => {
+                self.check_message_key(config, sink, columns, &key);
+                return Shape::Rows { key, rule };
+            }
+            Target::Stdout
+            | Target::File(_)
+            | Target::Webhook(_)
+            | Target::Kinesis(_)
+            | Target::Archive { .. } => {
+                return Shape::Rows { key, rule };
+            }
         }
         let [branch] = config.branches.as_slice() else {
             let message =
@@ -154,11 +178,11 @@ pub(super) fn quarantine_spec(name: &str, quarantine: &Quarantine) -> SinkSpec {
     sink_spec(name, &quarantine.target, quarantine.mode, Shape::Quarantine)
 }
 
-/// `shape` is that of its table, if it is one.
+/// `shape` is that of its rows.
 fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec {
     let table = |TableOptions { name, retry_for }: &TableOptions| Table {
         name: name.clone(),
-        shape,
+        shape: shape.clone(),
         retry_for: *retry_for,
     };
     let kind = match target {
@@ -171,6 +195,14 @@ fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec 
             SinkKind::Postgres { url: url.clone(), ca: ca.clone(), table: table(options) }
         }
         Target::Archive { address } => SinkKind::Archive { address: address.clone() },
+        Target::Webhook(receiver) => SinkKind::Webhook { receiver: receiver.clone(), shape },
+        Target::Kafka { topic, transactional_id, retry_for } => SinkKind::Kafka {
+            topic: topic.clone(),
+            transactional_id: transactional_id.clone(),
+            shape,
+            retry_for: *retry_for,
+        },
+        Target::Kinesis(target) => SinkKind::Kinesis { target: target.clone(), shape },
     };
     let mode = match mode {
         Mode::ExactlyOnce => alert::Mode::ExactlyOnce,
@@ -185,6 +217,10 @@ enum Output<'a> {
     File(&'a Path),
     Sqlite(&'a Path, &'a str),
     Postgres(&'a Secret, &'a str),
+    /// A topic that is read.
+    TopicRead(&'a Topic),
+    /// One that is written, and the id of its transactions if it has one of its own.
+    TopicWritten(&'a Topic, Option<&'a str>),
 }
 
 impl<'a> Output<'a> {
@@ -193,11 +229,17 @@ impl<'a> Output<'a> {
         match target {
             // Sinks of one archive have folders of their own.
             Target::Stdout | Target::Archive { .. } => None,
+            // Records of several writers may mix in it.
+            Target::Kinesis(_) => None,
             // Lines of several writers may mix in it.
             Target::File(path) if is_device_or_pipe(path) => None,
             Target::File(path) => Some(Output::File(path)),
             Target::Sqlite { path, table } => Some(Output::Sqlite(path, &table.name)),
             Target::Postgres { url, table, .. } => Some(Output::Postgres(url, &table.name)),
+            Target::Webhook(receiver) => receiver.undelivered.as_deref().map(Output::File),
+            Target::Kafka { topic, transactional_id, .. } => {
+                Some(Output::TopicWritten(topic, transactional_id.as_deref()))
+            }
         }
     }
 
@@ -213,6 +255,17 @@ impl<'a> Output<'a> {
                 Some(table)
             }
             (Output::Postgres(a, x), Output::Postgres(b, y)) if a == b && x == y => Some(table),
+            (Output::TopicWritten(a, _), Output::TopicRead(b))
+                if a.name == b.name && a.brokers == b.brokers =>
+            {
+                Some(("topic", "topic"))
+            }
+            // Several may write to a topic, but not with one id: each would fence the other.
+            (Output::TopicWritten(a, Some(x)), Output::TopicWritten(b, Some(y)))
+                if x == y && a.brokers == b.brokers =>
+            {
+                Some(("transactional id", "transactional_id"))
+            }
             _ => None,
         }
     }
@@ -222,8 +275,17 @@ impl<'a> Output<'a> {
 pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
     let mut taken: Vec<(Output, String)> = Vec::new();
     for source in &config.sources {
-        if let source::SourceKind::File { path, .. } = &source.kind {
-            taken.push((Output::File(path), format!("the source `{}`", source.name)));
+        let whose = format!("the source `{}`", source.name);
+        match &source.kind {
+            source::SourceKind::File { paths, .. } => {
+                taken.extend(paths.iter().map(|path| (Output::File(path), whose.clone())));
+            }
+            source::SourceKind::Kafka { topic, .. } => taken.push((Output::TopicRead(topic), whose)),
+            source::SourceKind::Stdin
+            | source::SourceKind::Generate(_)
+            | source::SourceKind::Http(_)
+            | source::SourceKind::Archive { .. }
+            | source::SourceKind::Kinesis(_) => {}
         }
     }
     let sinks = config.sinks.iter().map(|sink| (sink.name.as_str(), &sink.target, &sink.place));

@@ -158,7 +158,7 @@ pub fn postgres(variable: &str) -> Sink {
 }
 
 impl Sink {
-    fn option(self, name: &str, write: impl FnOnce(Call) -> Call) -> Self {
+    pub(super) fn option(self, name: &str, write: impl FnOnce(Call) -> Call) -> Self {
         Sink { words: write(self.words.call(name)).end(), ..self }
     }
 

@@ -57,6 +57,7 @@ mod job;
 mod names;
 mod rule;
 mod time;
+mod webhook;
 mod window;
 mod words;
 
@@ -67,6 +68,7 @@ pub use job::{Handle, Job, Mistakes, Run, RunFailure, workers};
 pub use names::Names;
 pub use rule::{Rule, rule};
 pub use time::{Early, Every, Unit, after, days, every, hours, millis, minutes, seconds};
+pub use webhook::webhook;
 pub use window::{Window, count, cumulate, each, global, session, session_by, sliding, tumbling};
 
 pub use dataflow::{Progress, RunError, Summary};

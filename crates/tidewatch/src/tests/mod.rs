@@ -3,13 +3,16 @@
 mod archive;
 mod branches;
 mod diagnostics;
+mod http;
 mod jobs;
 mod mesh;
 mod overrides;
 mod sinks;
 mod state;
 mod time;
+mod topics;
 mod typos;
+mod webhook;
 
 use std::path::Path;
 

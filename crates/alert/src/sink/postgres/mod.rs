@@ -9,6 +9,7 @@ mod tls;
 
 use std::path::Path;
 
+use event::Probe;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Transaction};
@@ -17,8 +18,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
+use super::secret::reveal;
 use super::table::{Column, Kind, LEDGER, quoted_list};
-use super::{Secret, SinkError};
+use super::{Quarantined, Secret, SinkError};
 pub use connection::check_url;
 use connection::{Connection, parse, within};
 
@@ -38,7 +40,7 @@ impl Postgres {
             let database = "the PostgreSQL server".to_owned();
             SinkError::Refused { sink: place.sink.clone(), database, words }
         };
-        let config = parse(&url.reveal(&place.sink)?).map_err(refused)?;
+        let config = parse(&reveal(url, &place.sink)?).map_err(refused)?;
         let tls = tls::connector(config.get_ssl_mode(), ca).map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| refused(error.to_string()))?;
@@ -97,6 +99,10 @@ impl Database for Postgres {
         })
     }
 
+    fn not_empty(&self) -> SinkError {
+        self.place.not_empty_error(self.describe())
+    }
+
     fn transact(&mut self, judge: Option<Judge<'_>>, lines: &[u8]) -> Result<(), Failure> {
         self.run(async |connection, place| {
             let transaction = within(connection.client.transaction()).await?;
@@ -112,6 +118,69 @@ impl Database for Postgres {
                 }
             }
         })
+    }
+}
+
+impl Postgres {
+    /// What there is to be found out before a job writes to it.
+    pub(super) fn probe(&mut self) -> Vec<Probe> {
+        let table = self.place.table.name.clone();
+        let connected = self.run(async |connection, _| {
+            let query = "SELECT current_database()::text || ' as ' || current_user::text";
+            Ok(within(connection.client.query_one(query, &[])).await?.get::<_, String>(0))
+        });
+        let connected = Probe::new(format!("connect to {}", self.description), connected.map_err(words_of));
+        if connected.outcome.is_err() {
+            return vec![connected];
+        }
+        let mut rights = |table: &str, wanted: &str| {
+            let found = self.run(async |connection, _| {
+                let query = "SELECT to_regclass(quote_ident($1)) IS NOT NULL, coalesce((SELECT \
+                     bool_and(has_table_privilege(to_regclass(quote_ident($1)), wanted)) FROM \
+                     unnest(string_to_array($2, ',')) AS wanted), false), \
+                     has_schema_privilege(current_schema(), 'CREATE')";
+                let row = within(connection.client.query_one(query, &[&table, &wanted])).await?;
+                Ok((row.get(0), row.get(1), row.get(2)))
+            });
+            let outcome = match found.map_err(words_of) {
+                Ok((true, true, _)) => Ok("it is there".to_owned()),
+                Ok((true, false, _)) => Err(format!("this user lacks the rights {wanted}")),
+                Ok((false, _, Some(true))) => Ok("it is not there yet, and can be made".to_owned()),
+                Ok((false, ..)) => Err("it is not there, and this user cannot make it".to_owned()),
+                Err(words) => Err(words),
+            };
+            Probe::new(format!("write to the table `{table}`"), outcome)
+        };
+        let rights = [rights(&table, "SELECT,INSERT"), rights(LEDGER, "SELECT,INSERT,UPDATE")];
+        [vec![connected], rights.into()].concat()
+    }
+
+    /// All quarantine rows of the table, in the order of partition and offset: a table has none of its own.
+    pub(super) fn quarantine(&mut self) -> Result<Vec<Quarantined>, Failure> {
+        self.run(async |connection, place| {
+            let query = format!(
+                "SELECT reason, detail, \"partition\", \"offset\", raw FROM \"{}\" \
+                 ORDER BY \"partition\" COLLATE \"C\", \"offset\"",
+                place.table.name
+            );
+            let rows = within(connection.client.query(&query, &[])).await?;
+            let row = |row: &tokio_postgres::Row| Quarantined {
+                reason: row.get(0),
+                detail: row.get(1),
+                partition: row.get(2),
+                offset: row.get::<_, Option<i64>>(3).map(i64::cast_unsigned),
+                raw: row.get(4),
+            };
+            Ok(rows.iter().map(row).collect())
+        })
+    }
+}
+
+/// A failure in words.
+fn words_of(failure: Failure) -> String {
+    match failure {
+        Failure::Away(words) | Failure::Refused(words) | Failure::Failed(words) => words,
+        Failure::Sink(error) => error.to_string(),
     }
 }
 

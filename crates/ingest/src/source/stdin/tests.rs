@@ -32,8 +32,9 @@ impl Read for Pipe {
 fn pipe() -> (Sender<Vec<u8>>, Stream) {
     let (sender, reads) = channel();
     let spec = DecodeSpec::new(Vec::new(), TimeSpec::new(&["ts"], TimeUnit::Millis));
-    let decoder = Decoder::new(DecodeSpec { record_bytes_max: 2000, ..spec });
-    let stream = Stream::spawn("a test's input", Pipe { reads, rest: Vec::new() }, decoder).unwrap();
+    let spec = DecodeSpec { record_bytes_max: 2000, ..spec };
+    let pipe = Pipe { reads, rest: Vec::new() };
+    let stream = Stream::spawn("a test's input", pipe, Format::Json, spec).unwrap();
     (sender, stream)
 }
 
@@ -100,7 +101,7 @@ fn a_huge_line_is_one_rejected_record_in_flat_memory() {
     while let Some(decoded) = wait(&mut stream) {
         offsets.extend(decoded.records.offsets);
         rejected.extend(decoded.rejected.iter().map(|record| (record.offset, record.reason)));
-        assert!(stream.buffer.capacity() < 4 << 20);
+        assert!(stream.feed.capacity() < 4 << 20);
     }
     let first = LINE.len() as u64;
     assert_eq!(offsets, [0, first + 2000 * 50_000 + 1]);

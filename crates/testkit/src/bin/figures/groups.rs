@@ -10,12 +10,13 @@ use testkit::workload::repository;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
 use crate::figure::{Figures, Target};
+use crate::kinesis::kinesis;
 use crate::limits::{count, features, session};
 use crate::recovery::recovery;
 use crate::slices::{sparse, windows};
 
 /// The groups, in the order in which they run.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: &[&str] = &[
     "reference",
     "session",
     "count",
@@ -27,7 +28,11 @@ pub(crate) const NAMES: [&str; 12] = [
     "latency",
     "checkpoint",
     "recovery",
+    "kinesis",
     "start",
+    // Built and run only where it is asked for.
+    #[cfg(feature = "kafka")]
+    "kafka",
 ];
 
 /// Runs one of [`NAMES`].
@@ -44,7 +49,10 @@ pub(crate) fn run(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()
         "latency" => latency(bench, figures),
         "checkpoint" => checkpoint(bench, figures),
         "recovery" => recovery(bench, figures),
+        "kinesis" => kinesis(bench, figures),
         "start" => start(bench, figures),
+        #[cfg(feature = "kafka")]
+        "kafka" => crate::kafka::kafka(bench, figures),
         other => Err(format!("no figures {other}").into()),
     }
 }

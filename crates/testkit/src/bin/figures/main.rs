@@ -8,6 +8,9 @@
 mod bench;
 mod figure;
 mod groups;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kinesis;
 mod limits;
 mod recovery;
 mod slices;

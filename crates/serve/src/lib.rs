@@ -1,0 +1,28 @@
+//! A server of HTTP/1.1 on a thread of its own: who may come in, what a connection may cost, how it ends.
+//!
+//! Below whoever answers requests: the source that takes events in, and the endpoint that tells what is known of a
+//! key. Knows nothing of jobs. Promises that a connection costs a place and ends in time whatever its client does, and
+//! that requests in hand are answered when the server is dropped. Without the feature `server` there are only the words
+//! for its settings.
+
+#[cfg(feature = "server")]
+mod error;
+#[cfg(feature = "server")]
+mod problem;
+#[cfg(feature = "server")]
+mod server;
+mod spec;
+#[cfg(feature = "server")]
+mod tls;
+#[cfg(feature = "server")]
+mod token;
+
+#[cfg(feature = "server")]
+pub use error::ServeError;
+#[cfg(feature = "server")]
+pub use problem::Problem;
+#[cfg(feature = "server")]
+pub use server::{Drain, Server};
+pub use spec::{Certificate, ServeSpec, Token};
+#[cfg(feature = "server")]
+pub use token::Tokens;

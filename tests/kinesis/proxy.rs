@@ -1,0 +1,244 @@
+//! A proxy in front of a server of Kinesis that lets things go wrong as they do in a large service: it throttles, lets
+//! iterators expire, fails, breaks connections before and within an answer, is slow, and takes only some records of a
+//! request. A seed says what happens to which request.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::random::Random;
+
+/// Records of an answer at most.
+const RECORDS_MAX: usize = 50;
+
+/// What it does to requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Any of what goes wrong, in three of ten requests.
+    Any,
+    /// A stream that has just dropped the record that is asked for by its number.
+    Trimmed,
+}
+
+/// A proxy; it stops with the test.
+pub(crate) struct Proxy {
+    address: String,
+    state: Arc<State>,
+}
+
+struct State {
+    upstream: String,
+    fault: Fault,
+    random: Mutex<Random>,
+    faults: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Proxy {
+    pub(crate) fn start(upstream: &str, fault: Fault, seed: u64) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let state = Arc::new(State {
+            upstream: upstream.strip_prefix("http://").expect("an address").to_owned(),
+            fault,
+            random: Mutex::new(Random::new(seed)),
+            faults: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if serving.is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let state = Arc::clone(&serving);
+                // A connection that breaks is no matter of the test.
+                std::thread::spawn(move || drop(state.serve(client)));
+            }
+        });
+        Proxy { address, state }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// How often something has gone wrong.
+    pub(crate) fn faults(&self) -> u64 {
+        self.state.faults.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.is_over.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.address.trim_start_matches("http://")));
+    }
+}
+
+/// A request: its head without `Connection`, what it asks for, its body.
+struct Request {
+    head: String,
+    operation: String,
+    body: Vec<u8>,
+}
+
+impl State {
+    fn below(&self, bound: u64) -> u64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).below(bound)
+    }
+
+    fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
+        let request = read_request(&mut client)?;
+        match self.fault {
+            Fault::Any => self.serve_badly(client, request),
+            Fault::Trimmed => {
+                let mut request = request;
+                if request.operation == "GetShardIterator" {
+                    let body = String::from_utf8_lossy(&request.body);
+                    let changed = body.replace("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER");
+                    self.faults.fetch_add(u64::from(changed != *body), Ordering::Relaxed);
+                    request.body = changed.into_bytes();
+                }
+                client.write_all(&self.forward(&request)?)
+            }
+        }
+    }
+
+    fn serve_badly(&self, mut client: TcpStream, request: Request) -> std::io::Result<()> {
+        let lot = self.below(100);
+        if lot < 30 {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+        }
+        let throttled = "ProvisionedThroughputExceededException";
+        match lot {
+            0..6 => {
+                client.write_all(&answer(400, &json!({ "__type": throttled, "message": "Rate exceeded" })))
+            }
+            6..10 if request.operation == "GetRecords" => {
+                let body = json!({ "__type": "ExpiredIteratorException", "message": "Iterator expired" });
+                client.write_all(&answer(400, &body))
+            }
+            6..14 => client.write_all(&answer(500, &json!({ "__type": "InternalFailure" }))),
+            14..18 => client.write_all(&answer(503, &Value::Null)),
+            // Done, and nobody hears of it.
+            18..22 => self.forward(&request).map(drop),
+            22..26 => {
+                let whole = self.forward(&request)?;
+                client.write_all(&whole[..whole.len() / 2])
+            }
+            26..28 => {
+                std::thread::sleep(Duration::from_millis(300));
+                client.write_all(&self.forward(&request)?)
+            }
+            28..30 if request.operation == "PutRecords" => {
+                let some = self.put_some(&request)?;
+                client.write_all(&some)
+            }
+            _ => client.write_all(&self.forward(&request)?),
+        }
+    }
+
+    /// What the server says. A shard gives few records at a time, so that it is asked often, and says when there are more.
+    fn forward(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+        if request.operation != "GetRecords" {
+            return self.forward_whole(request);
+        }
+        let mut body: Value = serde_json::from_slice(&request.body)?;
+        body["Limit"] = RECORDS_MAX.into();
+        let few =
+            Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
+        let whole = self.forward_whole(&few)?;
+        let start = whole.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let mut said: Value = serde_json::from_slice(&whole[start..])?;
+        if said["Records"].as_array().is_none_or(|records| records.len() < RECORDS_MAX) {
+            return Ok(whole);
+        }
+        said["MillisBehindLatest"] = 1.into();
+        Ok(answer(200, &said))
+    }
+
+    fn forward_whole(&self, Request { head, body, .. }: &Request) -> std::io::Result<Vec<u8>> {
+        let mut upstream = TcpStream::connect(&self.upstream)?;
+        let head = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        upstream.write_all(head.as_bytes())?;
+        upstream.write_all(body)?;
+        let mut answer = Vec::new();
+        upstream.read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Takes two of three records of a request.
+    fn put_some(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+        let mut body: Value = serde_json::from_slice(&request.body)?;
+        let records = body["Records"].as_array().cloned().unwrap_or_default();
+        let is_taken = |at: usize| at % 3 != 1;
+        body["Records"] =
+            (0..).zip(&records).filter(|(at, _)| is_taken(*at)).map(|(_, record)| record.clone()).collect();
+        let taken =
+            Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
+        let forwarded = self.forward_whole(&taken)?;
+        let start = forwarded.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let mut answered: Value = serde_json::from_slice(&forwarded[start..])?;
+        let mut there = answered["Records"].as_array().cloned().unwrap_or_default().into_iter();
+        let failed =
+            json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded" });
+        let all: Vec<Value> = (0..records.len())
+            .map(|at| if is_taken(at) { there.next().unwrap_or_default() } else { failed.clone() })
+            .collect();
+        answered["FailedRecordCount"] =
+            (records.len() - (0..records.len()).filter(|at| is_taken(*at)).count()).into();
+        answered["Records"] = all.into();
+        Ok(answer(200, &answered))
+    }
+}
+
+fn answer(status: u16, body: &Value) -> Vec<u8> {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    format!(
+        "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn read_request(client: &mut TcpStream) -> std::io::Result<Request> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 65_536];
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|bytes: &[u8]| bytes == b"\r\n\r\n") {
+            break end + 4;
+        }
+        match client.read(&mut buffer)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => bytes.extend_from_slice(&buffer[..count]),
+        }
+    };
+    let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let (mut head, mut operation, mut length) = (String::new(), String::new(), 0);
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap_or(0),
+            "connection" => {}
+            name => {
+                if name == "x-amz-target" {
+                    operation = value.rsplit('.').next().unwrap_or_default().to_owned();
+                }
+                head += &format!("{line}\r\n");
+            }
+        }
+    }
+    let mut body = bytes.split_off(end);
+    while body.len() < length {
+        match client.read(&mut buffer)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => body.extend_from_slice(&buffer[..count]),
+        }
+    }
+    Ok(Request { head, operation, body })
+}
