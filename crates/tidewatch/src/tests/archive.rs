@@ -45,20 +45,20 @@ mod with_archives {
             ),
             r#"
 error[E0301]: an archive takes rows with checkpoints only
-  --> job.toml:29:1
+  --> job.toml:29:7
    |
 29 | [sink.alerts]
-   | ^^^^^^^^^^^^^ help: add `[state]` with `dir = "DIR"`
+   |       ^^^^^^ help: add `[state]` with `dir = "DIR"`
 error[E0301]: an archive needs a state: its files become visible with checkpoints
-  --> job.toml:33:1
+  --> job.toml:33:2
    |
 33 | [archive]
-   | ^^^^^^^^^ help: add `[state]` with `dir = "DIR"`
+   |  ^^^^^^^ help: add `[state]` with `dir = "DIR"`
 error[E0102]: unknown key `every` in `[archive]`
   --> job.toml:35:1
    |
 35 | every = 1
-   | ^^^^^ `[archive]` has only `dir`
+   | ^^^^^
 "#,
         );
     }
