@@ -178,7 +178,8 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
             message: "the job has no source".to_owned(),
             place: None,
             help: Some(
-                "add `[source.NAME]` with `type = \"file\"`, `\"stdin\"` or `\"generate\"`".to_owned(),
+                "add `[source.NAME]` with `type = \"file\"`, `\"kafka\"`, `\"kinesis\"`, `\"http\"`, `\"stdin\"` or `\"generate\"`"
+                    .to_owned(),
             ),
         });
     }
@@ -192,7 +193,7 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
         false => section.required(
             reader,
             "type",
-            "add `type = \"file\"`, `\"stdin\"` or `\"generate\"`",
+            "add `type = \"file\"`, `\"kafka\"`, `\"kinesis\"`, `\"http\"`, `\"stdin\"` or `\"generate\"`",
             one_of(KINDS),
         )?,
     };
