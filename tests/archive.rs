@@ -252,6 +252,20 @@ fn a_start_from_an_older_checkpoint_takes_back_what_was_archived_since() {
 }
 
 #[test]
+fn several_processes_have_one_archive_and_several_may_replay_it() {
+    let Some(duckdb) = duckdb() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("live");
+    let job = live(&out, &input, FAST).processes(2).workers(2);
+    job.run();
+    holds_all(&duckdb, &out.join("archive"), &input);
+    let again = replay(&folder.path().join("replay"), &out.join("archive").display().to_string());
+    again.clone().processes(2).run();
+    assert!(job.alerts() == input.alerts && again.alerts() == input.alerts, "other alerts than the oracle");
+}
+
+#[test]
 fn alerts_and_quarantine_rows_go_to_an_archive_once_however_the_job_is_killed() {
     let Some(duckdb) = duckdb() else { return };
     let folder = tempfile::tempdir().expect("a folder");

@@ -44,7 +44,8 @@ mod place;
 #[cfg(feature = "parquet")]
 mod sink;
 mod stager;
-#[cfg(all(test, feature = "parquet"))]
+#[cfg(feature = "parquet")]
+#[cfg(test)]
 mod tests;
 
 pub use block::{Block, Line, Origin, Outcome};

@@ -269,11 +269,13 @@ impl Archive {
     }
 
     /// Bytes of a file from `start` on.
+    #[cfg(feature = "parquet")]
     pub(crate) fn read(&self, name: &str, start: u64, length: u64) -> Result<Bytes, ArchiveError> {
         self.disk.read(name, Some((start, length))).map_err(self.failed("read", name))
     }
 
     /// Length of a file.
+    #[cfg(feature = "parquet")]
     pub(crate) fn length(&self, name: &str) -> Result<u64, ArchiveError> {
         self.disk.length(name).map_err(self.failed("look at", name))
     }

@@ -16,6 +16,7 @@ use crate::{Archive, ArchiveError, StagedFile};
 pub(crate) type Group<'a> = (&'a Origin, Vec<Entry<'a>>);
 
 /// A record on its way into a file.
+#[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "nobody writes one"))]
 pub(crate) struct Entry<'a> {
     pub(crate) block: &'a Block,
     pub(crate) line: &'a Line,
