@@ -411,7 +411,7 @@ fn one_run_names_every_mistake_and_none_that_follows_from_another() {
             "error[E0102]: unknown key `sise` in `[window]`",
             // `engagement` and the rule use `listen_s`, which is not their mistake.
             "error[E0201]: unknown column `duration`",
-            "error[E0105]: `stdot` is none of file, stdout, sqlite, postgres, kafka, webhook",
+            "error[E0105]: `stdot` is none of file, stdout, sqlite, postgres, kafka, kinesis, webhook",
         ],
         "{messages}"
     );
