@@ -261,8 +261,14 @@ impl<D: Database> Sink for DatabaseSink<D> {
             return self.attempt(Database::keep);
         }
         let (generation, start) = (self.place.generation, self.length);
-        self.transact(lines, |found| found.followed_by(generation, number, start, lines))?;
-        self.length = start + lines.len() as u64;
+        let mut length = start;
+        self.transact(lines, |found| {
+            let next = found.followed_by(generation, number, start, lines)?;
+            // What it has already counts in what it says of itself.
+            length = next.as_ref().map_or(found.bytes, |next| next.bytes);
+            Ok(next)
+        })?;
+        self.length = length;
         Ok(())
     }
 }
