@@ -4,6 +4,18 @@
 //! key. Knows nothing of jobs. Promises that a connection costs a place and ends in time whatever its client does, and
 //! that requests in hand are answered when the server is dropped. Without the feature `server` there are only the words
 //! for its settings.
+//!
+//! ```
+//! use serve::{ServeSpec, Token};
+//! use std::time::Duration;
+//!
+//! // A secret of the settings is never shown.
+//! let tokens = vec![Token::Text("not to be seen".to_owned())];
+//! let (listen, timeout) = ("127.0.0.1:0".parse()?, Duration::from_secs(30));
+//! let spec = ServeSpec { listen, tls: None, tokens, connections: 16, timeout };
+//! assert!(!format!("{spec:?}").contains("not to be seen"));
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 #[cfg(feature = "server")]
 mod error;

@@ -3,6 +3,7 @@
 //! The job runs in this process if it is the one that is supervised, or if nobody is to supervise; else this
 //! process is the supervisor ([`crate::supervise`]).
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -228,13 +229,13 @@ fn run_here(
 
 /// Answers questions until what it gives is dropped.
 #[cfg(feature = "http")]
-fn answer(endpoint: &Endpoint, control: &Arc<Control>, job: &Job) -> anyhow::Result<serve::Server> {
-    Ok(crate::endpoint::listen(&endpoint.serve, control, job.transform.key_shape())?)
+fn answer(endpoint: &Endpoint, control: &Arc<Control>, job: &Job) -> anyhow::Result<Box<dyn Any>> {
+    Ok(Box::new(crate::endpoint::listen(&endpoint.serve, control, job.transform.key_shape())?))
 }
 
 /// Answers nothing: a config that asks for it is refused by a program without HTTP.
 #[cfg(not(feature = "http"))]
-fn answer(_: &Endpoint, _: &Arc<Control>, _: &Job) -> anyhow::Result<()> {
+fn answer(_: &Endpoint, _: &Arc<Control>, _: &Job) -> anyhow::Result<Box<dyn Any>> {
     anyhow::bail!("this program was built without `http`")
 }
 

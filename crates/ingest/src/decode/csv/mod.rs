@@ -224,6 +224,3 @@ fn fields(bytes: &[u8], from: usize) -> Result<Vec<Field<'_>>, Box<Failure>> {
         at = end + 1;
     }
 }
-
-#[cfg(test)]
-mod tests;
