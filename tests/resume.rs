@@ -635,3 +635,28 @@ fn to_look_at_the_checkpoints_of_a_job_that_was_not_started_makes_nothing() {
         assert!(std::fs::read_dir(job.state_path()).expect("the folder").next().is_none());
     }
 }
+
+#[test]
+fn a_paced_job_most_of_whose_lanes_are_at_their_end_goes_on_at_its_pace() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("events.ndjson");
+    generate(60_000, 800, 12, &[], &file);
+    let job = |name: &str| {
+        let config = testkit::workload::repository().join("configs/podcast-reference.toml");
+        Job::new(PROGRAM, config, folder.path().join(name))
+            .on(&file)
+            .with_alerts()
+            .set("source.events.lanes", 64)
+    };
+    let whole = job("whole");
+    whole.run();
+    let paced = job("paced").with_state().set("state.checkpoint_every", "\"100ms\"");
+    let running = paced.clone().set("source.events.rate", 20_000).invocation().start();
+    eventually("some alerts are out", SOON, || (paced.alerts().len() > 1_000).then_some(()));
+    running.kill();
+    let begun = std::time::Instant::now();
+    paced.clone().set("source.events.rate", 40_000).invocation().start().wait(SOON).expect_code(0);
+    assert!(paced.alerts() == whole.alerts(), "other alerts");
+    // Sixty thousand at forty thousand a second, less what was read before.
+    assert!(begun.elapsed() > Duration::from_millis(100), "{:?}: no faster than it may", begun.elapsed());
+}

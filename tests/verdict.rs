@@ -49,9 +49,13 @@ struct Payments {
 
 impl Payments {
     fn start(processes: usize, workers: usize, more: &[(&str, &str)]) -> Payments {
+        Payments::start_as(CONFIG, processes, workers, more)
+    }
+
+    fn start_as(text: &str, processes: usize, workers: usize, more: &[(&str, &str)]) -> Payments {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("cards.toml");
-        std::fs::write(&config, CONFIG).expect("write the config");
+        std::fs::write(&config, text).expect("write the config");
         let address = free_address();
         let program = match processes {
             1 => Invocation::new(PROGRAM).arg("run").arg(&config).args(["-w", &workers.to_string()]),
@@ -146,6 +150,27 @@ fn what_has_left_the_open_windows_no_longer_counts() {
     assert_eq!(payments.verdict("a")["verdict"], "unknown");
     payments.pay("a", 1_200_000, &[1.0]);
     assert_eq!(payments.verdict_of("a", 1)["verdict"], "clear");
+}
+
+#[test]
+fn whoever_takes_the_questions_stays_when_it_has_nothing_left_to_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = folder.path().join("history.ndjson");
+    let old = json!({ "card": "old", "ts": 1_699_999_999_000_i64, "amount": 1.0 });
+    std::fs::write(&history, format!("{old}\n")).expect("write");
+    // Of two workers the first reads the history, the second standard input.
+    let first =
+        format!("[source.history]\nlanes = 1\npath = {:?}\n[source.events]", history.display().to_string());
+    let text = CONFIG.replacen("[source.events]", &first, 1);
+    let mut payments = Payments::start_as(&text, 1, 2, &[]);
+    payments.pay("a", 0, &[2_000.0]);
+    assert_eq!(payments.verdict_of("a", 1)["verdict"], "alert");
+    // The history has been read for a while by then.
+    std::thread::sleep(Duration::from_millis(300));
+    payments.pay("a", 1_000, &[1.0]);
+    assert_eq!(payments.verdict_of("a", 2)["verdict"], "alert");
+    drop(payments.running.stdin.take());
+    payments.running.wait(SOON).expect_code(0);
 }
 
 #[test]

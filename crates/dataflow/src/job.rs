@@ -178,6 +178,11 @@ impl Control {
         self.desk.ask(key, Box::new(take))
     }
 
+    /// Says that questions may come: so worker 0 goes on for as long as any worker reads. Only before the run.
+    pub fn expect_questions(&self) {
+        self.desk.open_up();
+    }
+
     /// Says that nobody waits for the answer to that question any more.
     pub fn forget(&self, question: u64) {
         self.desk.forget(question);

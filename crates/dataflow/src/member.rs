@@ -55,8 +55,8 @@ impl Member {
     }
 
     /// What every worker knows of it.
-    fn known(&self) -> Known {
-        Known { name: self.info.id.clone(), series: ordinal(self.source, self.info.series) }
+    fn known(&self, is_over: bool) -> Known {
+        Known { name: self.info.id.clone(), series: ordinal(self.source, self.info.series), is_over }
     }
 
     /// What a checkpoint says of it.
@@ -172,6 +172,8 @@ pub(crate) struct Known {
     pub(crate) name: String,
     /// Ordinal of the first partition with which it shares one sequence of offsets.
     pub(crate) series: u32,
+    /// Whether it was at its end before this run began, so that nobody reads it.
+    pub(crate) is_over: bool,
 }
 
 /// What the workers of a process know of all partitions, those included that are found while the job runs.
@@ -180,15 +182,17 @@ pub(crate) struct Register(RwLock<BTreeMap<u32, Known>>);
 
 impl Register {
     /// Knows these.
-    pub(crate) fn of<'a>(members: impl IntoIterator<Item = &'a Member>) -> Self {
-        let known = members.into_iter().map(|member| (member.ordinal(), member.known()));
+    pub(crate) fn of(members: &Members) -> Self {
+        let known = members
+            .iter()
+            .map(|(ordinal, (member, state))| (*ordinal, member.known(state.stage == Stage::Finished)));
         Register(RwLock::new(known.collect()))
     }
 
     /// Learns of one more; nothing new is no harm.
     pub(crate) fn learn(&self, member: &Member) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.entry(member.ordinal()).or_insert_with(|| member.known());
+        known.entry(member.ordinal()).or_insert_with(|| member.known(false));
     }
 
     /// What is known of one.

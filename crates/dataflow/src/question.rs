@@ -54,6 +54,8 @@ type Take = Box<dyn FnOnce(Finding) + Send>;
 
 #[derive(Default)]
 struct Open {
+    /// Whether somebody may ask.
+    is_manned: bool,
     next: u64,
     asked: Vec<Question>,
     waiting: BTreeMap<u64, Take>,
@@ -86,7 +88,19 @@ impl Desk {
 
     /// Nobody waits for that answer any more.
     pub(crate) fn forget(&self, number: u64) {
-        self.open().waiting.remove(&number);
+        let mut open = self.open();
+        open.waiting.remove(&number);
+        open.asked.retain(|question| question.number != number);
+    }
+
+    /// Somebody may ask from now on.
+    pub(crate) fn open_up(&self) {
+        self.open().is_manned = true;
+    }
+
+    /// Whether somebody may ask.
+    pub(crate) fn is_manned(&self) -> bool {
+        self.open().is_manned
     }
 
     /// Whether questions wait to be taken.

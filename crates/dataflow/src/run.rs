@@ -112,7 +112,7 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
         control,
         outcome: Arc::clone(&outcome),
         recovery,
-        register: Arc::new(Register::of(members.values().map(|(member, _)| member))),
+        register: Arc::new(Register::of(&members)),
         members,
         space: Arc::default(),
     };
@@ -131,8 +131,11 @@ fn paces(job: &Job, cluster: &Cluster, members: &Members) -> Vec<Option<Arc<Pace
     let processes = cluster.hosts.len().max(1);
     let peers = cluster.workers * processes;
     let paces = job.sources.iter().enumerate().map(|(source, spec)| {
+        // Those of a source that stays as it is are opened although they are finished, and leave their part then.
+        let opened =
+            |state: &SourceState| is_read(state) || (!spec.kind.grows() && state.stage == Stage::Finished);
         let read =
-            members.values().filter(|(member, state)| member.source as usize == source && is_read(state));
+            members.values().filter(|(member, state)| member.source as usize == source && opened(state));
         let (all, own) = read.fold((0, 0), |(all, own), (member, _)| {
             (all + 1, own + usize::from(member.owner(peers) / cluster.workers == cluster.process))
         });

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ingest::{Discovery, End, IngestError, PartitionInfo, discovery};
 
@@ -15,6 +15,8 @@ use crate::world::World;
 
 /// How often a source is asked for its partitions.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// For how long a source may say that there is no such thing while a job reads it.
+const REFUSED: Duration = Duration::from_secs(60);
 /// How often at most, while somebody waits.
 const HURRY: Duration = Duration::from_millis(200);
 
@@ -27,6 +29,7 @@ pub(crate) struct Scout {
     known: BTreeSet<u32>,
     /// What went wrong when a source was last asked, not to be said again and again.
     trouble: Option<String>,
+    refused_since: Option<Instant>,
 }
 
 impl Scout {
@@ -48,7 +51,7 @@ impl Scout {
         }
         let known = members.keys().copied().collect();
         let looks = !hurries.is_empty() || job.sources.iter().any(|spec| world.awaits_more(spec));
-        Ok(looks.then_some(Scout { answers, hurries, known, trouble: None }))
+        Ok(looks.then_some(Scout { answers, hurries, known, trouble: None, refused_since: None }))
     }
 
     /// Has the sources asked soon.
@@ -57,6 +60,12 @@ impl Scout {
         for hurry in &self.hurries {
             let _ = hurry.try_send(());
         }
+    }
+
+    /// Whether a source has said for a while that there is no such thing.
+    fn is_refused_for_long(&mut self, world: &World) -> bool {
+        let now = world.now();
+        now.saturating_duration_since(*self.refused_since.get_or_insert(now)) >= REFUSED
     }
 
     /// Those that came since the last call.
@@ -69,7 +78,7 @@ impl Scout {
         for (place, answer) in answers {
             match answer {
                 Ok(infos) => {
-                    self.trouble = None;
+                    (self.trouble, self.refused_since) = (None, None);
                     for info in infos {
                         let member = Member::new(place, info)?;
                         if self.known.insert(member.ordinal()) {
@@ -77,7 +86,10 @@ impl Scout {
                         }
                     }
                 }
-                Err(error) if error.is_refusal() => return Err(error.into()),
+                // Who has just come back may not know yet what there is.
+                Err(error) if error.is_refusal() && self.is_refused_for_long(world) => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     let words = format!("look for new partitions: {error}; trying again");
                     if self.trouble.as_ref() != Some(&words) {

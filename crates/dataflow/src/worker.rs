@@ -49,11 +49,13 @@ impl Here {
         self.job.sources.iter().any(|spec| self.world.awaits_more(spec))
     }
 
-    /// Whether a partition is one of the job: if it is known, or its source does not end where it ended at the first
-    /// start.
+    /// Whether a partition is one that somebody reads in this run: if it is known and was not at its end before, or is
+    /// not known and its source does not end where it ended at the first start.
     pub(crate) fn is_to_be_read(&self, source: u32, ordinal: u32) -> bool {
-        self.partitions.known(ordinal).is_some()
-            || self.world.takes_in_newcomers(&self.job.sources[source as usize])
+        match self.partitions.known(ordinal) {
+            Some(known) => !known.is_over,
+            None => self.world.takes_in_newcomers(&self.job.sources[source as usize]),
+        }
     }
 
     /// Whether the job keeps state, so that cuts are made.

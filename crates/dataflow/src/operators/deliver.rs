@@ -234,7 +234,9 @@ impl Writing {
                     let job = &self.here.job;
                     if let Some(sink) = if is_late { job.late } else { job.quarantine } {
                         // Whoever sends a record was heard to begin to read its partition before.
-                        if let Some(Known { name, series }) = self.here.partitions.known(rejected.partition) {
+                        if let Some(Known { name, series, .. }) =
+                            self.here.partitions.known(rejected.partition)
+                        {
                             self.hold(alert::quarantine_row(&rejected, &name, series, sink));
                         }
                     }
@@ -292,10 +294,11 @@ impl Writing {
 
     /// What the checkpoint of the interval that is over says of this operator.
     fn freeze(&mut self) -> Cut {
-        let finished = self.watermark() == Watermark::FINISHED;
         self.reached_at.insert(self.interval, self.reached.clone());
         let (mut held, at_once) = (self.held.rows(), self.held_at_once.rows());
         held.extend(at_once);
+        // What waits for this very commit is still to be put out.
+        let finished = self.watermark() == Watermark::FINISHED && held.is_empty();
         Cut {
             number: self.interval,
             watermark: self.watermark(),

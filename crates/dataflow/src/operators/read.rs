@@ -367,7 +367,13 @@ impl Reading {
 
     /// Whether nothing is to be read any more.
     fn is_over(&self) -> bool {
-        !self.here.awaits_more() && self.nursery.is_empty() && self.intakes.iter().all(Intake::is_finished)
+        // Whoever takes the questions along stays until all are at their end.
+        let is_asked = self.here.worker == 0 && self.here.control.desk().is_manned();
+        let others_read = is_asked && self.here.peers > 1 && self.heard.watermark() != Watermark::FINISHED;
+        !others_read
+            && !self.here.awaits_more()
+            && self.nursery.is_empty()
+            && self.intakes.iter().all(Intake::is_finished)
     }
 
     /// Begins to read the partitions whose time has come, and says what is new of those that come and go.

@@ -73,7 +73,7 @@ impl Workers {
             space: Arc::default(),
             paces: job.sources.iter().map(|_| None).collect(),
             recovery,
-            register: Arc::new(Register::of(members.values().map(|(member, _)| member))),
+            register: Arc::new(Register::of(&members)),
             members,
         });
         let writer = Arc::new(Mutex::new(writer));

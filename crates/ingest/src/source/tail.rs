@@ -154,11 +154,14 @@ impl Tail {
             return Ok(true);
         }
         if length == from {
-            self.is_over = self.is_replaced()?;
-            if self.is_over {
+            // Whoever wrote to it until it was replaced has written by now.
+            let grown = |file: &File| file.metadata().map(|found| found.len() > length);
+            let is_over = self.is_replaced()? && !grown(file).map_err(|source| self.failed(source))?;
+            if is_over {
+                self.is_over = true;
                 self.feed.end();
             }
-            return Ok(self.is_over);
+            return Ok(is_over);
         }
         let count = (length - from).min(self.feed.room() as u64) as usize;
         let (bytes, head) = self.read(file, from, count).map_err(|source| self.failed(source))?;

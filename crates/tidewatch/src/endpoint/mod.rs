@@ -37,6 +37,7 @@ pub(crate) fn listen(
     control: &Arc<Control>,
     keys: &KeyShape,
 ) -> Result<Server, ServeError> {
+    control.expect_questions();
     let (control, keys) = (Arc::clone(control), keys.clone());
     Server::start(spec, |tokens, drain| {
         Router::new()

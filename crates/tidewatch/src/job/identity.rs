@@ -22,13 +22,16 @@ pub(super) fn identity(
     let fields =
         decode.fields.iter().map(|field| format!("{} {} {:?}", field.name, field.data_type, field.path));
     let sources = config.sources.iter().map(|source| match &source.kind {
-        source::SourceKind::File { lanes, compression, .. } => {
+        source::SourceKind::File { paths, lanes, compression } => {
             // What is so by default is not said, so that other jobs are what they were.
             let format = (source.format != Format::Json).then(|| format!(" {:?}", source.format));
             let packed = (*compression != Compression::Auto).then(|| format!(" {compression:?}"));
             let follows = if source.end == End::Never { " followed" } else { "" };
             let [format, packed] = [format, packed].map(Option::unwrap_or_default);
-            format!("{} file {lanes}{format}{packed}{follows}", source.name)
+            // Which files a set has is found once, so that it must stay the same set.
+            let set = super::source_spec(source, true).kind.grows().then(|| format!(" of {paths:?}"));
+            let set = set.unwrap_or_default();
+            format!("{} file {lanes}{format}{packed}{follows}{set}", source.name)
         }
         source::SourceKind::Stdin => format!("{} stdin", source.name),
         source::SourceKind::Archive { of, .. } => {
@@ -36,11 +39,13 @@ pub(super) fn identity(
         }
         // Which of its brokers are named is free, and so are the credentials.
         source::SourceKind::Kafka { topic, isolation } => {
-            format!("{} kafka {} {isolation:?}", source.name, topic.name)
+            format!("{} kafka {} {isolation:?}{}", source.name, topic.name, end_text(source.end))
         }
         source::SourceKind::Http(_) => format!("{} http", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
-        source::SourceKind::Kinesis(kinesis) => format!("{} kinesis {}", source.name, kinesis.stream),
+        source::SourceKind::Kinesis(kinesis) => {
+            format!("{} kinesis {}{}", source.name, kinesis.stream, end_text(source.end))
+        }
     });
     // Only where there are any, so that other jobs are what they were.
     let own = own_aggregates(transform).map(|own| ("aggregates".to_owned(), own));
@@ -59,6 +64,14 @@ pub(super) fn identity(
     let names = config.branches.iter().filter_map(|branch| branch.name.clone()).collect::<Vec<_>>();
     let names = (!names.is_empty()).then(|| ("branches".to_owned(), names.join("; ")));
     always.into_iter().chain(names).chain(branches).chain(own).collect()
+}
+
+/// Where the partitions of a stream end is found at the first start.
+fn end_text(end: End) -> &'static str {
+    match end {
+        End::Latest => " to where it ended",
+        End::Never => "",
+    }
 }
 
 /// What the state of a branch rests on.

@@ -98,10 +98,22 @@ impl Output {
         }
     }
 
-    /// Waits until the brokers have everything, or have refused some of it.
+    /// Waits until the brokers have everything, or have refused some of it, for as long as they take more of it every
+    /// now and then, which `within` bounds.
     pub(super) fn flush(&self, within: Duration) -> Result<(), KafkaError> {
-        self.producer.flush(within)?;
-        self.producer.context().failed().map_or(Ok(()), Err)
+        let mut left = self.producer.in_flight_count();
+        loop {
+            let flushed = self.producer.flush(within);
+            if let Some(refused) = self.producer.context().failed() {
+                return Err(refused);
+            }
+            let now = self.producer.in_flight_count();
+            match flushed {
+                Err(error) if now >= left => return Err(error),
+                Err(_) => left = now,
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// What an error is that says no more than that the client is at its end.

@@ -159,6 +159,8 @@ impl WebhookSink {
 
     fn away(&mut self, words: &str, asked: Option<Duration>) -> SinkError {
         let now = Instant::now();
+        // A receiver that is away refuses nothing.
+        self.refused_since = None;
         if let Change::Opened(pause) = self.circuit.failed(now, asked, chance()) {
             say(&format!(
                 "warning: sink `{}`: {} takes no rows: {words}\n\
@@ -226,6 +228,8 @@ impl WebhookSink {
             path.display()
         ));
         self.circuit.succeeded();
+        // The next one that is refused has its own time.
+        self.refused_since = None;
         self.done += request.length;
         Ok(())
     }
