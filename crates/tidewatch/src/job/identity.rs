@@ -39,7 +39,7 @@ pub(super) fn identity(
         }
         // Which of its brokers are named is free, and so are the credentials.
         source::SourceKind::Kafka { topic, isolation } => {
-            format!("{} kafka {} {isolation:?}{}", source.name, topic.name, end_text(source.end))
+            format!("{} kafka {} {isolation:?}", source.name, topic.name)
         }
         source::SourceKind::Http(_) => format!("{} http", source.name),
         source::SourceKind::Generate(generator) => format!("{} {}", source.name, generated(generator)),
@@ -66,7 +66,7 @@ pub(super) fn identity(
     always.into_iter().chain(names).chain(branches).chain(own).collect()
 }
 
-/// Where the partitions of a stream end is found at the first start.
+/// Where the shards of a stream end is found at the first start, if it is asked for then.
 fn end_text(end: End) -> &'static str {
     match end {
         End::Latest => " to where it ended",
