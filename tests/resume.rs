@@ -641,16 +641,11 @@ fn a_paced_job_most_of_whose_lanes_are_at_their_end_goes_on_at_its_pace() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("events.ndjson");
     generate(60_000, 800, 12, &[], &file);
-    let job = |name: &str| {
-        let config = testkit::workload::repository().join("configs/podcast-reference.toml");
-        Job::new(PROGRAM, config, folder.path().join(name))
-            .on(&file)
-            .with_alerts()
-            .set("source.events.lanes", 64)
-    };
+    let job =
+        |name: &str| Job::reference(PROGRAM, folder.path().join(name), &file).set("source.events.lanes", 64);
     let whole = job("whole");
     whole.run();
-    let paced = job("paced").with_state().set("state.checkpoint_every", "\"100ms\"");
+    let paced = job("paced").set("state.checkpoint_every", "\"100ms\"");
     let running = paced.clone().set("source.events.rate", 20_000).invocation().start();
     eventually("some alerts are out", SOON, || (paced.alerts().len() > 1_000).then_some(()));
     running.kill();
