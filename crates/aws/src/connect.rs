@@ -28,7 +28,7 @@ pub struct Access {
 /// A client of Kinesis, with what it hears of the server's clock.
 #[derive(Debug, Clone)]
 pub struct Kinesis {
-    /// It never tries again by itself: whoever calls decides, with [`trouble`] and [`Backoff`].
+    /// It never tries again by itself: whoever calls decides, with [`trouble`](crate::trouble) and [`Backoff`](crate::Backoff).
     pub client: aws_sdk_kinesis::Client,
     /// The clock of the server.
     pub clock: ServerClock,
