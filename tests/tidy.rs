@@ -12,7 +12,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("aws", &[]),
     ("journal", &[]),
     ("kafka", &["event"]),
-    ("serve", &[]),
+    ("serve", &["event"]),
     ("ingest", &["event", "aws", "journal", "kafka", "serve"]),
     ("transform", &["event"]),
     ("window", &["event"]),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event::Secret;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ingest::{
@@ -14,7 +15,7 @@ use ingest::{
 };
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serve::{Certificate, ServeSpec, Token};
+use serve::{Certificate, ServeSpec};
 use testkit::http::{Answer, Client, connect, free_address, read_answer, request};
 use testkit::process::eventually;
 
@@ -229,7 +230,7 @@ fn only_who_shows_a_token_is_let_in() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "another-token-of-a-file\n").expect("write");
-    let tokens = vec![Token::Text(TOKEN.to_owned()), Token::File(file)];
+    let tokens = vec![Secret::Text(TOKEN.to_owned()), Secret::File(file)];
     let mut http = spec(&folder.path().join("journal"));
     http.serve.tokens = tokens;
     let mut partition = listening(&http, None);

@@ -6,11 +6,12 @@
 //! for its settings.
 //!
 //! ```
-//! use serve::{ServeSpec, Token};
+//! use event::Secret;
+//! use serve::ServeSpec;
 //! use std::time::Duration;
 //!
 //! // A secret of the settings is never shown.
-//! let tokens = vec![Token::Text("not to be seen".to_owned())];
+//! let tokens = vec![Secret::Text("not to be seen".to_owned())];
 //! let (listen, timeout) = ("127.0.0.1:0".parse()?, Duration::from_secs(30));
 //! let spec = ServeSpec { listen, tls: None, tokens, connections: 16, timeout };
 //! assert!(!format!("{spec:?}").contains("not to be seen"));
@@ -35,6 +36,6 @@ pub use error::ServeError;
 pub use problem::Problem;
 #[cfg(feature = "server")]
 pub use server::{Drain, Server};
-pub use spec::{Certificate, ServeSpec, Token};
+pub use spec::{Certificate, ServeSpec};
 #[cfg(feature = "server")]
 pub use token::Tokens;

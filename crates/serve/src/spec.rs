@@ -1,9 +1,10 @@
 //! The settings of a server. Known to every build, also one that has no server.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use event::Secret;
 
 /// Where a server listens, and what a connection may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct ServeSpec {
     /// Certificate and key, if connections are encrypted.
     pub tls: Option<Certificate>,
     /// What a client has to show, one of these; if there are none, nothing.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<Secret>,
     /// Connections at a time; further ones wait to be accepted.
     pub connections: usize,
     /// Longest time for each of: the handshake, the head of a request or the wait for one.
@@ -27,32 +28,4 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-}
-
-/// A secret of the config.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Token {
-    /// The value itself.
-    Text(String),
-    /// A file that holds it; white space around it is none of it.
-    File(PathBuf),
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Token::Text(_) => formatter.write_str("Token::Text(..)"),
-            Token::File(path) => formatter.debug_tuple("Token::File").field(path).finish(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_not_shown_when_it_is_debugged() {
-        assert_eq!(format!("{:?}", Token::Text("hunter2".into())), "Token::Text(..)");
-    }
 }

@@ -2,9 +2,10 @@
 
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, HeaderMap};
+use event::Secret;
 use ring::digest::{SHA256, digest};
 
-use crate::{Problem, ServeError, Token};
+use crate::{Problem, ServeError};
 
 /// What clients may show: one of these, or nothing if there are none. Keeps hashes only.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +16,7 @@ impl Tokens {
     ///
     /// # Errors
     /// If one cannot be read.
-    pub fn read(tokens: &[Token]) -> Result<Tokens, ServeError> {
+    pub fn read(tokens: &[Secret]) -> Result<Tokens, ServeError> {
         tokens.iter().map(hash).collect::<Result<_, _>>().map(Tokens)
     }
 
@@ -38,10 +39,10 @@ impl Tokens {
     }
 }
 
-fn hash(token: &Token) -> Result<[u8; 32], ServeError> {
+fn hash(token: &Secret) -> Result<[u8; 32], ServeError> {
     let text = match token {
-        Token::Text(text) => text.clone(),
-        Token::File(path) => std::fs::read_to_string(path).map_err(|error| ServeError::Unusable {
+        Secret::Text(text) => text.clone(),
+        Secret::File(path) => std::fs::read_to_string(path).map_err(|error| ServeError::Unusable {
             setting: "tokens",
             path: path.clone(),
             words: error.to_string(),
@@ -58,7 +59,7 @@ mod tests {
 
     #[test]
     fn whoever_shows_one_of_the_tokens_may_come_in_and_nobody_else() {
-        let tokens = Tokens::read(&[Token::Text("first".into()), Token::Text(" second\n".into())]).unwrap();
+        let tokens = Tokens::read(&[Secret::Text("first".into()), Secret::Text(" second\n".into())]).unwrap();
         let headers = |value: &str| HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
         for value in ["Bearer first", "bearer second", "BEARER  first "] {
             assert_eq!(tokens.admit(&headers(value)), Ok(()), "{value}");

@@ -3,6 +3,7 @@
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
 use super::section::{Read, Reader, Section};
+use super::target::not_built;
 use super::tree::Node;
 use super::value::{bad_value, filled_string};
 
@@ -38,12 +39,7 @@ pub(super) fn read_archive(root: &mut Section, reader: &mut Reader, has_state: b
 pub(super) fn read_address(text: String, node: &Node) -> Read<String> {
     let built = |feature: &str, is_built: bool| match is_built {
         true => Ok(()),
-        false => {
-            let help = format!(
-                "build it with `--features {feature}`, or with `--features full` for all that there is"
-            );
-            Err(bad_value(node, format!("this program was built without `{feature}`")).with_help(help))
-        }
+        false => Err(not_built(feature, node.place.clone())),
     };
     built("archive", cfg!(feature = "archive"))?;
     match checkpoint::Bucket::parse(&text) {

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alert::Secret;
+use event::Secret;
 use ingest::{Dedup, HttpLimits, HttpSpec};
-use serve::{Certificate, ServeSpec, Token};
+use serve::{Certificate, ServeSpec};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::event::parse_path;
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::source::{Source, SourceKind};
+use super::target::not_built;
 use super::tree::Value;
 use super::value::{bad_value, boolean, bytes, duration, filled_string, integer, strings};
 
@@ -73,7 +74,7 @@ impl Http {
             serve: ServeSpec {
                 listen: self.listen,
                 tls: self.tls.clone(),
-                tokens: tokens(&self.tokens),
+                tokens: self.tokens.clone(),
                 connections: self.connections,
                 timeout: self.timeout,
             },
@@ -92,7 +93,6 @@ impl Http {
 
 /// `None` if what must be there is not.
 pub(super) fn read_http(section: &mut Section, reader: &mut Reader) -> Option<Http> {
-    check_built(section, reader);
     let listen = read_listen(section, reader);
     let dir = section.required(reader, "dir", "add `dir = \"DIRECTORY\"` for the journal", filled_string);
     let (largest, kib) = (64 << 20, 1 << 10);
@@ -127,10 +127,10 @@ pub(super) fn read_http(section: &mut Section, reader: &mut Reader) -> Option<Ht
 pub(super) fn read_endpoint(root: &mut Section, reader: &mut Reader) -> Option<Endpoint> {
     let mut section = root.section(reader, "http")?;
     if !cfg!(feature = "http") {
-        not_built(section.place().clone(), reader);
+        reader.report(not_built("http", section.place().clone()));
     }
     let listen = read_listen(&mut section, reader);
-    let tokens = tokens(&read_tokens(&mut section, reader));
+    let tokens = read_tokens(&mut section, reader);
     let tls = read_tls(&mut section, reader);
     let insecure = section.or(reader, "insecure", (false, "false"), boolean);
     let connections = section.or(reader, "connections", (512, "512"), integer(1..=100_000));
@@ -160,19 +160,6 @@ pub(super) fn check_shared(sources: &[Source], reader: &mut Reader) {
     }
 }
 
-fn check_built(section: &Section, reader: &mut Reader) {
-    let entry = section.entries().iter().find(|entry| entry.name == "type");
-    if let Some(entry) = entry.filter(|_| !cfg!(feature = "http")) {
-        not_built(entry.node.place.clone(), reader);
-    }
-}
-
-fn not_built(place: Place, reader: &mut Reader) {
-    let message = "this program was built without `http`";
-    let help = "build it with `--features http`, or with `--features full` for all that there is";
-    reader.report(Diagnostic::new(Code::BadValue, place, message).with_help(help));
-}
-
 fn read_listen(section: &mut Section, reader: &mut Reader) -> Option<SocketAddr> {
     section.required(reader, "listen", "add `listen = \"127.0.0.1:8080\"`", |sources, node| {
         let text = filled_string(sources, node)?;
@@ -186,15 +173,6 @@ fn read_listen(section: &mut Section, reader: &mut Reader) -> Option<SocketAddr>
 fn read_tokens(section: &mut Section, reader: &mut Reader) -> Vec<Secret> {
     let help = "write `tokens = [{ env = \"VARIABLE\" }]` or `[{ file = \"FILE\" }]`";
     super::secret::secrets(section, reader, "tokens", help, check_token)
-}
-
-/// The same for whoever asks for them.
-fn tokens(secrets: &[Secret]) -> Vec<Token> {
-    let token = |secret: &Secret| match secret {
-        Secret::Text(text) => Token::Text(text.clone()),
-        Secret::File(path) => Token::File(path.clone()),
-    };
-    secrets.iter().map(token).collect()
 }
 
 fn read_timeout(section: &mut Section, reader: &mut Reader) -> Duration {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use alert::KinesisTarget;
 use ingest::{KinesisMode, KinesisSpec};
 
-use super::diagnostic::{Code, Diagnostic};
 use super::section::{Reader, Section};
 use super::value::{bad_value, duration, filled_string, one_of};
 
@@ -73,17 +72,4 @@ pub(super) fn read_source(section: &mut Section, reader: &mut Reader) -> Option<
 pub(super) fn read_target(section: &mut Section, reader: &mut Reader) -> Option<KinesisTarget> {
     let Place { stream, region, endpoint, retry_for } = read_place(section, reader);
     Some(KinesisTarget { stream: stream?, region, endpoint, retry_for })
-}
-
-/// Reports a connector that this program was built without.
-pub(super) fn check_built(section: &mut Section, reader: &mut Reader) {
-    if cfg!(feature = "kinesis") {
-        return;
-    }
-    if let Some(entry) = section.entry("type") {
-        let message = "this program was built without `kinesis`".to_owned();
-        let help = "build it with `--features kinesis`, or with `--features full` for all that there is";
-        let place = entry.node.place.clone();
-        reader.report(Diagnostic::new(Code::BadValue, place, message).with_help(help));
-    }
 }

@@ -222,17 +222,16 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             let isolation = section.or(reader, "isolation", default, one_of(ISOLATIONS));
             topic.map(|topic| SourceKind::Kafka { topic, isolation })
         }
-        Kind::Kinesis => {
-            kinesis::check_built(section, reader);
-            kinesis::read_source(section, reader).map(SourceKind::Kinesis)
-        }
+        Kind::Kinesis => kinesis::read_source(section, reader).map(SourceKind::Kinesis),
     }
 }
 
 /// A connector that is heavy to build is a feature of cargo.
 fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
     let feature = match kind {
+        Kind::Http if !cfg!(feature = "http") => "http",
         Kind::Kafka if !cfg!(feature = "kafka") => "kafka",
+        Kind::Kinesis if !cfg!(feature = "kinesis") => "kinesis",
         _ => return,
     };
     if let Some(entry) = section.entry("type") {

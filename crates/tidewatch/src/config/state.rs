@@ -6,7 +6,8 @@ use std::time::Duration;
 use checkpoint::{Bucket, Location};
 
 use super::diagnostic::{Code, Diagnostic};
-use super::section::{Read, Reader, Section};
+use super::section::{Reader, Section};
+use super::target::not_built;
 use super::value::{bad_value, boolean, duration, filled_string, integer};
 
 /// `[state]`: what a job needs to go on after a crash or a stop. Without it there are no checkpoints.
@@ -43,7 +44,9 @@ pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<Stat
         match Bucket::parse(&text) {
             None => Ok(Location::Dir(PathBuf::from(text))),
             Some(bucket) => {
-                check_built(node)?;
+                if !cfg!(feature = "s3") {
+                    return Err(not_built("s3", node.place.clone()));
+                }
                 bucket.map(Location::S3).map_err(|words| {
                     bad_value(node, words).with_help("write `dir = \"s3://BUCKET/NAME-OF-THE-JOB\"`")
                 })
@@ -66,14 +69,6 @@ pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<Stat
     };
     section.finish(reader);
     Some(State { location: location?, checkpoint_every, shards })
-}
-
-fn check_built(node: &super::tree::Node) -> Read<()> {
-    if cfg!(feature = "s3") {
-        return Ok(());
-    }
-    let help = "build it with `--features s3`, or with `--features full` for all that there is";
-    Err(bad_value(node, "this program was built without `s3`").with_help(help))
 }
 
 fn read_bucket(section: &mut Section, reader: &mut Reader, bucket: Bucket) -> Bucket {

@@ -140,10 +140,7 @@ pub(super) fn read_target(name: &str, section: &mut Section, reader: &mut Reader
             let retry_for = read_retry_for(section, reader);
             Some(Target::Kafka { topic: topic?, transactional_id, retry_for })
         }
-        Kind::Kinesis => {
-            kinesis::check_built(section, reader);
-            kinesis::read_target(section, reader).map(Target::Kinesis)
-        }
+        Kind::Kinesis => kinesis::read_target(section, reader).map(Target::Kinesis),
     }
 }
 
@@ -181,6 +178,7 @@ fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
         Kind::Postgres if !cfg!(feature = "postgres") => "postgres",
         Kind::Webhook if !cfg!(feature = "webhook") => "webhook",
         Kind::Kafka if !cfg!(feature = "kafka") => "kafka",
+        Kind::Kinesis if !cfg!(feature = "kinesis") => "kinesis",
         _ => return,
     };
     if let Some(entry) = section.entry("type") {

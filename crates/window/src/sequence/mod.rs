@@ -61,9 +61,7 @@ pub struct LateRecord {
 /// What became of the records that were released.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// How many were not late.
-    pub windowed: u64,
-    /// Those that were, in order.
+    /// Those that were late, in order.
     pub late: Vec<LateRecord>,
     /// Partition and offset of those that were not and came with their first bytes, if that was asked for:
     /// [`Sequence::telling_held`].
@@ -276,7 +274,6 @@ impl Sequence {
             Machine::Triggered(_) => {}
         }
         batch.rows.resize(batch.slots.len(), NONE);
-        self.judged.windowed += batch.rows.len() as u64;
         let is_session = matches!(self.machine, Machine::Sessions(..));
         for piece in &batch.released.pieces {
             let Stretch { run, start, at, .. } = batch.released.stretches[piece.stretch as usize];
@@ -313,10 +310,9 @@ impl Sequence {
 
     /// Takes records into windows with triggers, one after the other: each may cause rows that the next must not be in.
     fn trigger(&mut self, batch: &Batch, emit: &mut Emit<'_>) {
-        let Sequence { state, machine: Machine::Triggered(triggered), runs, judged, .. } = self else {
+        let Sequence { state, machine: Machine::Triggered(triggered), runs, .. } = self else {
             return;
         };
-        judged.windowed += batch.slots.len() as u64;
         let mut late = Vec::new();
         for piece in &batch.released.pieces {
             let Stretch { run: number, start, at, .. } = batch.released.stretches[piece.stretch as usize];
@@ -353,7 +349,6 @@ impl Sequence {
         let run = self.runs.run(number);
         let (partition, offset) = (run.partition, run.offsets[record]);
         let (seen, time) = (run.seen[record], run.times[record]);
-        self.judged.windowed -= 1;
         self.judged.late.push(LateRecord { partition, offset, seen, time, raw });
     }
 
