@@ -70,6 +70,7 @@
 //! ```
 
 mod detection;
+mod episode;
 mod error;
 mod gather;
 mod previous;
@@ -77,5 +78,6 @@ mod rule;
 mod verdict;
 
 pub use detection::{Detection, row_schema_prefix};
+pub use episode::{Change, ChangeKind, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
 pub use rule::Rule;

@@ -1,0 +1,206 @@
+//! The episodes of a worker's keys, with their timers.
+//!
+//! Only keys with something bad take memory. Promises that changes of one key come in the order in which they are due, and
+//! that the chunks of [`Episodes::save`] say all that is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::life_cycle::{Change, Episode, Judged, LifeCycle};
+
+/// A rule, by its rank, and an encoded key.
+type Of = (Vec<u8>, u16);
+
+/// A change, and whose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpisodeChange {
+    /// Encoded key.
+    pub key: Vec<u8>,
+    /// Rank of the rule.
+    pub rule: u16,
+    /// What changed.
+    pub change: Change,
+}
+
+/// Episodes of some keys, as a checkpoint has them. Replaces what was written before about these keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedEpisodes(Vec<(Vec<u8>, Vec<(String, Episode)>)>);
+
+/// What is known of the episodes of a worker's keys.
+#[derive(Debug)]
+pub struct Episodes {
+    /// The life cycle of each rule, by rank.
+    life_cycles: Vec<LifeCycle>,
+    /// Names of the rules, by rank, which may be others after a restart.
+    rules: Vec<String>,
+    kept: BTreeMap<Of, Episode>,
+    /// When each of them changes by itself.
+    timers: BTreeSet<(i64, Of)>,
+    /// Keys of which no snapshot says what is known by now.
+    changed: BTreeSet<Vec<u8>>,
+    /// Keys that are yet to be written.
+    saving: Vec<Vec<u8>>,
+}
+
+impl Episodes {
+    /// None yet. `rules` are the names and life cycles of the rules, by rank.
+    pub fn new(rules: Vec<(String, LifeCycle)>) -> Self {
+        let (rules, life_cycles) = rules.into_iter().unzip();
+        Episodes {
+            life_cycles,
+            rules,
+            kept: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            saving: Vec::new(),
+        }
+    }
+
+    /// Number of episodes that are under way, or may become one.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// Takes in that a rule has found a window of a key bad. The windows of a key come in the order in which they are due.
+    ///
+    /// # Panics
+    /// If there is no rule of that rank.
+    pub fn bad(&mut self, key: &[u8], rule: u16, judged: Judged, give: &mut dyn FnMut(EpisodeChange)) {
+        let of = (key.to_vec(), rule);
+        self.fire(&of, judged.due, give);
+        let life_cycle = self.life_cycles[usize::from(rule)];
+        let known = self.kept.get(&of).map(|episode| life_cycle.timer(episode));
+        let episode = self.kept.entry(of.clone()).or_insert_with(|| Episode::new(judged));
+        let change = life_cycle.bad(episode, judged);
+        let timer = life_cycle.timer(episode);
+        self.set_timer(&of, known, Some(timer));
+        give_change(&of, change, give);
+    }
+
+    /// Takes in that a window of a key is not bad, where it may have been when it was put out before: of a window that is
+    /// put out once nothing is to be said.
+    pub fn good(&mut self, key: &[u8], rule: u16, due: i64, end: i64, give: &mut dyn FnMut(EpisodeChange)) {
+        let of = (key.to_vec(), rule);
+        self.fire(&of, due, give);
+        let life_cycle = self.life_cycles[usize::from(rule)];
+        let Some(episode) = self.kept.get_mut(&of) else { return };
+        let known = life_cycle.timer(episode);
+        let change = life_cycle.good(episode, due, end);
+        let timer = life_cycle.timer(episode);
+        self.set_timer(&of, Some(known), Some(timer));
+        give_change(&of, change, give);
+    }
+
+    /// Whether something is known of a key and a rule.
+    pub fn knows(&self, key: &[u8], rule: u16) -> bool {
+        self.kept.contains_key(&(key.to_vec(), rule))
+    }
+
+    /// Event time has come to `reached`, and all windows that are due until then were taken in.
+    pub fn advance(&mut self, reached: i64, give: &mut dyn FnMut(EpisodeChange)) {
+        while let Some((at, of)) = self.timers.first().filter(|(at, _)| *at <= reached).cloned() {
+            self.fire_one(&of, at, give);
+        }
+    }
+
+    /// Lets the timers of one episode fire that are due before what is due at `due`.
+    fn fire(&mut self, of: &Of, due: i64, give: &mut dyn FnMut(EpisodeChange)) {
+        while let Some(episode) = self.kept.get(of) {
+            let at = self.life_cycles[usize::from(of.1)].timer(episode);
+            if at >= due {
+                return;
+            }
+            self.fire_one(of, at, give);
+        }
+    }
+
+    fn fire_one(&mut self, of: &Of, at: i64, give: &mut dyn FnMut(EpisodeChange)) {
+        let life_cycle = self.life_cycles[usize::from(of.1)];
+        let Some(episode) = self.kept.get_mut(of) else { return };
+        let (change, stays) = life_cycle.fire(episode);
+        let timer = stays.then(|| life_cycle.timer(episode));
+        if !stays {
+            self.kept.remove(of);
+        }
+        self.set_timer(of, Some(at), timer);
+        give_change(of, change, give);
+    }
+
+    fn set_timer(&mut self, of: &Of, before: Option<i64>, now: Option<i64>) {
+        if !self.changed.contains(&of.0) {
+            self.changed.insert(of.0.clone());
+        }
+        if before == now {
+            return;
+        }
+        if let Some(before) = before {
+            self.timers.remove(&(before, of.clone()));
+        }
+        if let Some(now) = now {
+            self.timers.insert((now, of.clone()));
+        }
+    }
+
+    /// Begins a snapshot: of what has changed since the last one, or of everything if `whole`.
+    pub fn begin_save(&mut self, whole: bool) {
+        let changed = std::mem::take(&mut self.changed);
+        self.saving = match whole {
+            true => {
+                let mut keys: Vec<Vec<u8>> = self.kept.keys().map(|(key, _)| key.clone()).collect();
+                keys.dedup();
+                keys
+            }
+            false => changed.into_iter().collect(),
+        };
+    }
+
+    /// The next `keys_max` keys of the snapshot; `None` once there are no more.
+    pub fn save(&mut self, keys_max: usize) -> Option<SavedEpisodes> {
+        if self.saving.is_empty() {
+            return None;
+        }
+        let rest = self.saving.split_off(self.saving.len().min(keys_max.max(1)));
+        let keys = std::mem::replace(&mut self.saving, rest);
+        let of_key = |key: Vec<u8>| {
+            let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
+            let name = |rule: u16| self.rules[usize::from(rule)].clone();
+            let episodes = self.kept.range(of).map(|((_, rule), episode)| (name(*rule), episode.clone()));
+            (key, episodes.collect())
+        };
+        Some(SavedEpisodes(keys.into_iter().map(of_key).collect()))
+    }
+
+    /// Takes in what a snapshot says, after all that were taken before it. `owns` says whether a key belongs here. Episodes
+    /// of rules that are no more are left out.
+    pub fn restore(&mut self, saved: SavedEpisodes, owns: &dyn Fn(&[u8]) -> bool) {
+        for (key, episodes) in saved.0.into_iter().filter(|(key, _)| owns(key)) {
+            let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
+            let old: Vec<Of> = self.kept.range(of).map(|(of, _)| of.clone()).collect();
+            for of in old {
+                if let Some(episode) = self.kept.remove(&of) {
+                    let timer = self.life_cycles[usize::from(of.1)].timer(&episode);
+                    self.timers.remove(&(timer, of));
+                }
+            }
+            for (rule, episode) in episodes {
+                let Some(rank) = self.rules.iter().position(|known| *known == rule) else { continue };
+                let (of, life_cycle) = ((key.clone(), rank as u16), self.life_cycles[rank]);
+                self.timers.insert((life_cycle.timer(&episode), of.clone()));
+                self.kept.insert(of, episode);
+            }
+            self.changed.insert(key);
+        }
+    }
+}
+
+fn give_change(of: &Of, change: Option<Change>, give: &mut dyn FnMut(EpisodeChange)) {
+    if let Some(change) = change {
+        give(EpisodeChange { key: of.0.clone(), rule: of.1, change });
+    }
+}

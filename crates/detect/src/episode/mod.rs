@@ -1,0 +1,10 @@
+//! Episodes: windows that a rule finds bad, of one key and one after the other, as one thing with one name.
+//!
+//! Stands behind the rules: what they hit goes in, the few changes that are worth an alert come out. Pure; the states
+//! of all keys are in the checkpoint.
+
+mod kept;
+mod life_cycle;
+
+pub use kept::{EpisodeChange, Episodes, SavedEpisodes};
+pub use life_cycle::{Change, ChangeKind, Episode, Judged, LifeCycle};
