@@ -37,7 +37,7 @@
 //!     spans: spans.clone(),
 //!     keys: BinaryArray::from_vec(vec![b"ann"]),
 //!     batch: Batch::new(row.schema().clone(), columns.clone(), 1),
-//!     hits: vec![Hit { row: 0, verdict: Some(verdict) }],
+//!     hits: vec![Hit { row: 0, verdict: Some(verdict), change: None }],
 //!     failed: FailedRows {
 //!         spans,
 //!         keys: BinaryArray::from_vec(vec![]),

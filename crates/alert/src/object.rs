@@ -142,6 +142,10 @@ impl AlertObject {
                 out.extend_from_slice(format!(r#","revision":{}"#, span.sequence).as_bytes());
             }
         }
+        if let Some(change) = hit.change {
+            let (state, windows) = (change.kind.name(), change.windows);
+            out.extend_from_slice(format!(r#","state":"{state}","windows":{windows}"#).as_bytes());
+        }
         out.extend_from_slice(br#","features":"#);
         self.append_columns(columns, self.row.features(), row, out);
         out.extend_from_slice(br#","score":"#);
@@ -151,7 +155,10 @@ impl AlertObject {
         out.extend_from_slice(br#","threshold":"#);
         append_number(hit.verdict.and_then(|verdict| verdict.threshold), out);
         out.extend_from_slice(br#","summary":"#);
-        match (rule.and_then(|rule| rule.summary.as_ref()), rule_id, &hit.verdict) {
+        // What is over has no features that a sentence could name.
+        let is_over = hit.change.is_some_and(|change| !change.kind.is_alarm());
+        let summary = rule.and_then(|rule| rule.summary.as_ref()).filter(|_| !is_over);
+        match (summary, rule_id, &hit.verdict) {
             (Some(summary), Some(rule), Some(verdict)) => {
                 scratch.clear();
                 summary.append(columns, keys.len(), row, rule, verdict, scratch);
@@ -160,7 +167,7 @@ impl AlertObject {
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(br#","episode":""#);
-        append_episode(origin, key, span.first_end, out);
+        append_episode(origin, key, hit.change.map_or(span.first_end, |change| change.first_end), out);
         out.extend_from_slice(br#""}}"#);
     }
 

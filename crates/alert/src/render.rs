@@ -62,13 +62,15 @@ pub struct Renderer {
 }
 
 /// What the columns of a plain row are compiled against: the row, and then `rule` and `severity`, which are
-/// NULL in a job without rules, `revision`, which is 0 unless the row corrects another, and `early`, which is true of
-/// what is known before a window's end. The last two are left out where the job has such a column.
+/// NULL in a job without rules, `revision`, which is 0 unless the row corrects another, `early`, which is true of
+/// what is known before a window's end, and `state`, what happened to an episode, which is NULL in a job that puts out rows.
+/// The last three are left out where the job has such a column.
 pub fn plain_schema(row_schema: &Schema) -> Schema {
     let mut schema = row_schema.clone();
     schema.push(Field::new("rule", DataType::Varchar));
     schema.push(Field::new("severity", DataType::Varchar));
-    for (name, data_type) in [(REVISION, DataType::Bigint), (EARLY, DataType::Boolean)] {
+    let own = [(REVISION, DataType::Bigint), (EARLY, DataType::Boolean), (STATE, DataType::Varchar)];
+    for (name, data_type) in own {
         if row_schema.index_of(name).is_none() {
             schema.push(Field::new(name, data_type));
         }
@@ -78,6 +80,7 @@ pub fn plain_schema(row_schema: &Schema) -> Schema {
 
 const REVISION: &str = "revision";
 const EARLY: &str = "early";
+const STATE: &str = "state";
 
 impl Renderer {
     /// A renderer of rows under `row`. `rules` are those of the detection, in any order; rows for which an
@@ -200,6 +203,10 @@ impl Renderer {
         if !has(EARLY) {
             let early = spans().map(|span| Some(span.outcome == Outcome::Early));
             columns.push(Arc::new(early.collect::<BooleanArray>()));
+        }
+        if !has(STATE) {
+            let states = hits.iter().map(|hit| hit.change.map(|change| change.kind.name()));
+            columns.push(Arc::new(states.collect::<StringArray>()));
         }
         Batch::new(Arc::clone(&self.plain_schema), columns, hits.len())
     }

@@ -97,7 +97,7 @@ fn batch(users: &[&str], spans: &Spans) -> (BinaryArray, Batch) {
 fn hit(row: u32, rule: Option<u16>) -> Hit {
     let verdict =
         |rule| Verdict { rule, severity: Severity::Warning, score: Some(0.2982), threshold: Some(0.3) };
-    Hit { row, verdict: rule.map(verdict) }
+    Hit { row, verdict: rule.map(verdict), change: None }
 }
 
 fn detected(users: &[&str], failed: &[&str], hits: Vec<Hit>) -> Detected {

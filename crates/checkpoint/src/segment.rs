@@ -17,6 +17,8 @@ pub enum Operator {
     Branch(u16),
     /// The names of files of records that an archive is to show.
     Archive,
+    /// Episodes of what the rules of that branch have found, counted from 0.
+    Episodes(u16),
 }
 
 impl Operator {
@@ -33,9 +35,19 @@ impl Operator {
     pub fn branch(self) -> Option<usize> {
         match self {
             Operator::Window => Some(0),
-            Operator::Outbox | Operator::Archive => None,
+            Operator::Outbox | Operator::Archive | Operator::Episodes(_) => None,
             Operator::Branch(branch) => Some(usize::from(branch)),
         }
+    }
+
+    /// Episodes of that branch, counted from 0.
+    pub fn episodes_of(branch: usize) -> Self {
+        Operator::Episodes(u16::try_from(branch).unwrap_or(u16::MAX))
+    }
+
+    /// Whether it is what a worker knows of its keys, rather than what a checkpoint puts out.
+    pub fn is_keyed(self) -> bool {
+        !matches!(self, Operator::Outbox | Operator::Archive)
     }
 }
 

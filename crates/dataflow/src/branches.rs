@@ -8,13 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use checkpoint::{CodecError, Frame, Kind, Operator};
 use event::{Counts, Memory, Place, Reason, Rejected, Rows, Watermark};
 use serde_bytes::ByteBuf;
-use window::{Arrival, Arrivals, Judged, Keyed, LateRecord, Recall, Run, Windows};
+use window::{
+    ASIDES, Arrival, Arrivals, Judged, KEYS, Keyed, LateRecord, RECALL, Recall, Run, StateChunk, Windows,
+};
 
 use crate::branch::{Part, Shares};
 use crate::job::Job;
 use crate::message::Columns;
+use crate::snapshot::{Saved, SavedChunk};
 
 /// What a branch keeps of its keys.
 pub(crate) struct Kept {
@@ -53,6 +57,58 @@ impl Kept {
             }
             None => rows,
         })
+    }
+}
+
+impl Saved for Kept {
+    type Chunk = StateChunk;
+    /// Keys, and everything else, of which nothing stays as long as keys do.
+    const LETTERS: &'static [char] = &['k', 'w'];
+
+    fn operator(branch: usize) -> Operator {
+        Operator::of_branch(branch)
+    }
+
+    fn labels(&self) -> Vec<i64> {
+        let mut labels = self.windows.labels();
+        labels.extend([KEYS, RECALL]);
+        labels.sort_unstable();
+        labels
+    }
+
+    fn begin(&mut self, cut: u32, whole: bool) -> (i64, Vec<u32>) {
+        let again = self.windows.begin_snapshot(cut, whole);
+        if let Some(recall) = &mut self.recall {
+            recall.begin_snapshot(whole);
+        }
+        (KEYS, again)
+    }
+
+    fn next_chunk(&mut self) -> Option<StateChunk> {
+        self.windows.next_chunk().or_else(|| self.recall.as_mut()?.next_chunk())
+    }
+
+    /// Records that are set aside are few.
+    fn written_again() -> &'static [i64] {
+        &[ASIDES]
+    }
+}
+
+impl SavedChunk for StateChunk {
+    fn label(&self) -> i64 {
+        self.label
+    }
+
+    fn supersedes(&self) -> bool {
+        self.supersedes
+    }
+
+    fn letter(&self) -> char {
+        if self.label == KEYS { 'k' } else { 'w' }
+    }
+
+    fn frame(&self) -> Result<Frame, CodecError> {
+        Frame::new(Kind::State, &self.head, self.packed_parts())
     }
 }
 

@@ -7,7 +7,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::{Concatenate, Probe};
 
 use crate::operators::deliver::{Writer, deliver};
-use crate::operators::detect::detect;
+use crate::operators::detect::{Judging, detect};
 use crate::operators::read::{Reader, read};
 use crate::operators::window::{Restored, window};
 use crate::worker::{Here, Probes};
@@ -17,7 +17,7 @@ pub(crate) fn build(
     scope: Scope<'_, u64>,
     here: &Here,
     reader: Reader,
-    keyed: Restored,
+    (keyed, judging): (Restored, Judging),
     writer: Option<Writer>,
 ) -> Probes {
     let probes = Probes::default();
@@ -29,12 +29,12 @@ pub(crate) fn build(
     // 6 window: records and watermarks become rows of features, one per key and closed window.
     let closed = window(here, read.parcels, read.marks.clone(), keyed);
 
-    // 7 detect: rows become scores, and what the rules find becomes lines.
-    let found = detect(here, closed.rows);
+    // 7 detect: rows become scores, and what the rules find becomes episodes, and lines.
+    let found = detect(here, closed.closed, closed.cuts, judging);
 
     // 8 deliver: lines go to sinks in canonical order; a cut becomes a checkpoint.
-    let items = scope.concatenate([read.items, closed.items, found]);
-    let parts = scope.concatenate([read.parts, closed.parts]);
+    let items = scope.concatenate([read.items, closed.items, found.items]);
+    let parts = scope.concatenate([read.parts, closed.parts, found.parts]);
     let (taken, committed) = deliver(here, items, read.marks, parts, writer);
 
     taken.probe_with(&probes.taken);

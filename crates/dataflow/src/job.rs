@@ -59,6 +59,13 @@ pub struct Job {
     pub mesh: MeshSpec,
 }
 
+impl Job {
+    /// Whether some branch puts out episodes rather than rows.
+    pub(crate) fn follows_episodes(&self) -> bool {
+        self.branches.iter().any(|branch| branch.detection.follows_episodes())
+    }
+}
+
 /// Where state is kept, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateSpec {

@@ -27,6 +27,7 @@ mod commit;
 mod custody;
 mod delivery;
 mod fault;
+mod followed;
 mod graph;
 mod held;
 mod intake;

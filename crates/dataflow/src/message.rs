@@ -155,6 +155,19 @@ impl<'de> Deserialize<'de> for Content {
     }
 }
 
+/// What the windows of a worker's keys give, in the order of epochs.
+#[derive(Debug, Clone)]
+pub(crate) enum Closed {
+    /// Rows.
+    Rows(Features),
+    /// All rows that are due before this were given. Only said where somebody follows them.
+    Before(i64),
+}
+
+/// The windows have given so many messages when an interval ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given(pub(crate) u64);
+
 /// Rows of closed windows, on the worker of their keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Features {

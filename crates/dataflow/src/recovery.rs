@@ -6,12 +6,13 @@ use std::sync::Arc;
 use alert::{Deliverer, Delivery, SinkSpec};
 use archive::{Archive, ArchiveError, Archived};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
-use event::{OutputRow, Shard, SinkId, Watermark};
+use event::{OutputRow, Shard, SinkId, Watermark, key_hash};
 use ingest::{PartitionWatermark, Position, WatermarkSpec};
 use window::{ASIDES, ChunkHead, KEYS};
 
 use crate::branches::Kept;
 use crate::delivery::{Before, OpenSink};
+use crate::followed::Followed;
 use crate::job::{Beginning, Job, RunError, Summary};
 use crate::plant::Plant;
 use crate::world::World;
@@ -188,6 +189,29 @@ impl Recovery {
         Ok(())
     }
 
+    /// Gives the episodes of each branch the keys that a worker holds. What was kept of branches that put out none by now is
+    /// left out.
+    pub(crate) fn restore_episodes(
+        &self,
+        followed: &mut [Followed],
+        worker: usize,
+        peers: usize,
+    ) -> Result<(), RunError> {
+        let (Some(store), Some(manifest)) = (&self.store, &self.manifest) else { return Ok(()) };
+        let owns =
+            |key: &[u8]| Shard::of(key_hash(key), manifest.shards).worker(manifest.shards, peers) == worker;
+        let shared = |segment: &&Segment| segment.writer.shares_with(worker, peers, manifest.shards);
+        for segment in manifest.segments.iter().filter(shared) {
+            let Operator::Episodes(branch) = segment.operator else { continue };
+            let Some(followed) = followed.get_mut(usize::from(branch)) else { continue };
+            for (offset, chunk) in segment.live() {
+                let (saved, _) = store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
+                followed.restore(saved, &owns);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes in what one worker wrote of one branch.
     fn restore_chain(
         &self,
@@ -228,8 +252,7 @@ impl Recovery {
         for number in store.numbers()?.into_iter().filter(|number| *number < manifest.number) {
             let segments = store.manifest(number)?.segments.into_iter();
             stale.extend(segments.filter(|segment| {
-                segment.operator.branch().is_some()
-                    && !manifest.segments.iter().any(|s| s.name == segment.name)
+                segment.operator.is_keyed() && !manifest.segments.iter().any(|s| s.name == segment.name)
             }));
         }
         Ok(stale)
@@ -251,7 +274,7 @@ impl Recovery {
             return Ok(());
         }
         let segments = before.map(|manifest| manifest.segments.as_slice()).unwrap_or_default();
-        let segments = segments.iter().filter(|segment| segment.operator.branch().is_some());
+        let segments = segments.iter().filter(|segment| segment.operator.is_keyed());
         let manifest = Manifest {
             number: self.newest.map_or(0, |newest| newest + 1),
             generation: self.generation,

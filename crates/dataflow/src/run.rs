@@ -17,12 +17,14 @@ use timely::worker::{ProgressMode, Worker};
 
 use crate::branches::Branches;
 use crate::delivery::Plan;
+use crate::followed::Followed;
 use crate::intake::{self, Intake, Opened};
 use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
 use crate::member::{Member, Members, Register, members};
 use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::nursery::Nursery;
 use crate::operators::deliver::Writer;
+use crate::operators::detect::Judging;
 use crate::operators::read::Reader;
 use crate::operators::window::Restored;
 use crate::pace::{Pace, Share};
@@ -378,16 +380,21 @@ impl Start {
         let mut branches = Branches::new(&self.job);
         let before = here.world.now();
         self.recovery.restore(branches.kept(), here.worker, here.peers)?;
+        let mut followed = Followed::of(&self.job);
+        self.recovery.restore_episodes(&mut followed, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let global = Global::new(first_standings(&self.members, here.peers), self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
+        let judging = Judging { followed, store: store.clone().filter(|_| self.job.follows_episodes()) };
         let keyed = Restored { branches, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,
         };
-        worker.dataflow::<u64, _, _>(|scope| crate::graph::build(scope, here, reader, keyed, writer));
+        worker.dataflow::<u64, _, _>(|scope| {
+            crate::graph::build(scope, here, reader, (keyed, judging), writer)
+        });
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use event::{
     Spans,
 };
 
+use crate::episode::{Denied, Episodes};
 use crate::gather::Gather;
 use crate::verdict;
 use crate::{DetectError, Rule};
@@ -150,26 +151,50 @@ impl Detection {
         &self.rules
     }
 
+    /// How keys are encoded.
+    pub(crate) fn key_shape(&self) -> &KeyShape {
+        &self.key_shape
+    }
+
+    /// Episodes of no key yet, in a job that puts them out: where all rules have a life cycle.
+    pub fn episodes(&self) -> Option<Episodes> {
+        let rule = |rule: &Rule| Some((rule.id.clone(), rule.life_cycle?));
+        let rules: Option<Vec<_>> = self.rules.iter().map(rule).collect();
+        rules.filter(|rules| !rules.is_empty()).map(Episodes::new)
+    }
+
+    /// Whether what is found is put out as episodes.
+    pub fn follows_episodes(&self) -> bool {
+        !self.rules.is_empty() && self.rules.iter().all(|rule| rule.life_cycle.is_some())
+    }
+
     /// Judges rows: which of them the rules hit, and for which an expression failed.
     pub fn evaluate(&self, rows: &Rows) -> Detected {
+        self.judge(rows, None).0
+    }
+
+    /// The same, and the rules that do not hold for a window that may be put out more than once, where `episodes` know
+    /// something of its key.
+    pub(crate) fn judge(&self, rows: &Rows, episodes: Option<&Episodes>) -> (Detected, Vec<Denied>) {
         let decoded = self.reads_keys.then(|| self.key_shape.decode(&rows.keys));
         let mut hit_rows = Gather::default();
         let mut failed_rows = Gather::default();
         let mut details = Vec::new();
         let mut hits = Vec::new();
+        let mut denied = Vec::new();
         for start in (0..rows.keys.len()).step_by(CHUNK_ROWS) {
             let len = CHUNK_ROWS.min(rows.keys.len() - start);
             let mut chunk = self.chunk(rows, decoded.as_deref(), start, len);
             let mut found = self.apply_rules(&mut chunk, &rows.records[start..start + len]);
-            if !chunk.failures.is_empty() {
-                keep_first_failures(&mut chunk.failures);
-                let failed = |row: u32| {
-                    chunk.failures.binary_search_by_key(&(row as usize), |failure| failure.row).is_ok()
-                };
-                found.retain(|hit| !failed(hit.row));
-                let indices: Vec<u32> = chunk.failures.iter().map(|failure| failure.row as u32).collect();
-                failed_rows.push(chunk.own, &chunk.keys, self.computed(&chunk), &indices);
+            keep_first_failures(&mut chunk.failures);
+            let failed: Vec<u32> = chunk.failures.iter().map(|failure| failure.row as u32).collect();
+            if !failed.is_empty() {
+                found.retain(|hit| failed.binary_search(&hit.row).is_err());
+                failed_rows.push(chunk.own, &chunk.keys, self.computed(&chunk), &failed);
                 details.extend(chunk.failures.drain(..).map(|failure| failure.detail));
+            }
+            if let (Some(own), Some(episodes)) = (chunk.own, episodes) {
+                self.deny((own, &chunk.keys), &found, &failed, episodes, &mut denied);
             }
             if !found.is_empty() {
                 let indices = number_rows(&mut found, hit_rows.rows() as u32);
@@ -189,7 +214,40 @@ impl Detection {
             let (spans, keys, batch) = self.rows_of(failed_rows, &rows.spans);
             FailedRows { spans, keys, batch, details }
         };
-        Detected { spans, keys, batch, hits, failed }
+        (Detected { spans, keys, batch, hits, failed }, denied)
+    }
+
+    /// Nothing detected.
+    pub(crate) fn nothing(&self) -> Detected {
+        let rows_of = || self.rows_of(Gather::default(), &Spans::Own(Vec::new()));
+        let (spans, keys, batch) = rows_of();
+        let failed = FailedRows { spans, keys, batch, details: Vec::new() };
+        let (spans, keys, batch) = rows_of();
+        Detected { spans, keys, batch, hits: Vec::new(), failed }
+    }
+
+    /// Notes the rows that rules do not hit, of keys of which `episodes` know something. Of those for which an expression
+    /// failed nothing is known.
+    fn deny(
+        &self,
+        (own, keys): (&[Span], &BinaryArray),
+        found: &[RuleHit],
+        failed: &[u32],
+        episodes: &Episodes,
+        denied: &mut Vec<Denied>,
+    ) {
+        if episodes.is_empty() {
+            return;
+        }
+        let known = own.iter().enumerate().filter(|(row, _)| failed.binary_search(&(*row as u32)).is_err());
+        for (row, span) in known {
+            for rule in 0..self.rules.len() as u16 {
+                let is_hit = found.binary_search(&RuleHit { row: row as u32, rule: Some(rule) }).is_ok();
+                if !is_hit && episodes.knows(keys.value(row), rule) {
+                    denied.push(Denied { key: keys.value(row).to_vec(), rule, span: *span });
+                }
+            }
+        }
     }
 
     /// Computes the features and the scores of `len` rows from `start` on.
@@ -300,7 +358,7 @@ fn named(expressions: Vec<Named>) -> (Vec<Field>, Vec<Arc<dyn Expression>>) {
 }
 
 /// The first instant of each row's window, and the first behind it.
-fn window_columns(spans: &Spans, rows: Range<usize>) -> [ArrayRef; 2] {
+pub(crate) fn window_columns(spans: &Spans, rows: Range<usize>) -> [ArrayRef; 2] {
     let builder = || {
         TimestampMicrosecondBuilder::with_capacity(rows.len()).with_data_type(DataType::TimestampTz.arrow())
     };

@@ -45,6 +45,7 @@
 //!     min_events: 1,
 //!     severity: Severity::Warning,
 //!     escalate: None,
+//!     life_cycle: None,
 //! };
 //! let detection = Detection::new(
 //!     vec![Field::new("user_id", DataType::Varchar)],
@@ -78,6 +79,6 @@ mod rule;
 mod verdict;
 
 pub use detection::{Detection, row_schema_prefix};
-pub use episode::{Change, ChangeKind, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
+pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
 pub use rule::Rule;

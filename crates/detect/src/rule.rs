@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use event::{DataType, Expression, Severity};
 
-use crate::DetectError;
+use crate::{DetectError, LifeCycle};
 
 /// A rule over the rows of features and scores. Its expressions see the whole row.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Rule {
     pub severity: Severity,
     /// A second condition, a boolean, and how bad a hit is that fulfils it.
     pub escalate: Option<(Arc<dyn Expression>, Severity)>,
+    /// When what it finds is an episode, if that is what is put out; else each row is.
+    pub life_cycle: Option<LifeCycle>,
 }
 
 impl Rule {

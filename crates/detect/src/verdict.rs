@@ -13,7 +13,8 @@ use crate::detection::RuleHit;
 /// The hits with what their rules say of them, without the rows for which an expression failed; and those,
 /// ascending.
 pub(crate) fn reach(rules: &[Rule], batch: &Batch, hits: Vec<RuleHit>) -> (Vec<Hit>, Vec<RowFailure>) {
-    let mut verdicts: Vec<Hit> = hits.iter().map(|hit| Hit { row: hit.row, verdict: None }).collect();
+    let mut verdicts: Vec<Hit> =
+        hits.iter().map(|hit| Hit { row: hit.row, verdict: None, change: None }).collect();
     let mut failures: Vec<RowFailure> = Vec::new();
     for (rank, rule) in rules.iter().enumerate() {
         let rank = rank as u16;

@@ -1,9 +1,10 @@
-//! Episodes against a model that walks through time tick by tick and knows no timers.
+//! Episodes against an oracle that walks through time tick by tick and knows no timers.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
 
-use detect::{ChangeKind, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
-use event::Severity;
+use detect::{Change, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
+use event::{ChangeKind, Severity, Span, Window};
+use testkit::oracle::episodes::{Life, Word, episodes};
 use testkit::random::Random;
 
 const SLIDE: i64 = 10;
@@ -15,15 +16,22 @@ const USUAL: LifeCycle = LifeCycle {
     cooldown: 30 * SLIDE,
 };
 
-type Word = (i64, ChangeKind, i64, u64, Severity);
+fn life(of: LifeCycle) -> Life {
+    let LifeCycle { bad_windows, within, resolve_after, longest, cooldown } = of;
+    Life { bad_windows: bad_windows as usize, within, resolve_after, longest, cooldown }
+}
 
 fn judged(end: i64, severity: Severity) -> Judged {
-    Judged { due: end - 1, end, severity }
+    Judged { span: Span::from(Window { start: end - SLIDE, end }), severity }
 }
 
 fn word(change: &EpisodeChange) -> Word {
-    let change = change.change;
-    (change.due, change.kind, change.first_end, change.windows, change.severity)
+    let Change { kind, span, first_end, windows, severity } = change.change;
+    Word { due: span.due, kind, first_end, windows, severity, about: span.window.end }
+}
+
+fn short(word: &Word) -> (i64, ChangeKind, i64, u64, Severity) {
+    (word.due, word.kind, word.first_end, word.windows, word.severity)
 }
 
 /// What is said of one key and rule when these windows are bad.
@@ -38,55 +46,6 @@ fn run(life_cycle: LifeCycle, bad: &[(i64, Severity)], end: i64) -> Vec<Word> {
     words
 }
 
-/// The same, by walking through all ticks.
-fn model(of: LifeCycle, bad: &[(i64, Severity)], end: i64) -> Vec<Word> {
-    let mut words = Vec::new();
-    // (since, first end, last due, windows, severity, worst), (over at, first end, windows, worst)
-    let mut open: Option<(i64, i64, i64, u64, Severity, Severity)> = None;
-    let mut over: Option<(i64, i64, u64, Severity)> = None;
-    for tick in 0..=end {
-        if let Some((window, severity)) = bad.iter().find(|(window, _)| window - 1 == tick) {
-            let evidence: Vec<i64> = bad
-                .iter()
-                .map(|(window, _)| *window)
-                .filter(|w| w <= window && window - w < of.within && over.is_none_or(|(at, ..)| w - 1 > at))
-                .collect();
-            match &mut open {
-                Some((_, first, last, windows, now, worst)) => {
-                    *last = tick;
-                    *windows += 1;
-                    *worst = (*worst).max(*severity);
-                    if now != severity {
-                        *now = *severity;
-                        words.push((tick, ChangeKind::Updated, *first, *windows, *severity));
-                    }
-                }
-                None if evidence.len() >= of.bad_windows as usize => {
-                    let more = evidence.len() as u64;
-                    let again = over.filter(|(at, ..)| tick <= at + of.cooldown);
-                    let (kind, first, windows, worst) = match again {
-                        Some((_, first, windows, worst)) => {
-                            (ChangeKind::Reopened, first, windows + more, worst.max(*severity))
-                        }
-                        None => (ChangeKind::Opened, evidence[0], more, *severity),
-                    };
-                    words.push((tick, kind, first, windows, *severity));
-                    open = Some((tick, first, tick, windows, *severity, worst));
-                }
-                None => {}
-            }
-        }
-        if let Some((since, first, last, windows, _, worst)) = open
-            && (tick == last + of.resolve_after || tick == since + of.longest)
-        {
-            words.push((tick, ChangeKind::Resolved, first, windows, worst));
-            open = None;
-            over = Some((tick, first, windows, worst));
-        }
-    }
-    words
-}
-
 #[test]
 fn three_bad_windows_of_four_open_an_episode_and_three_good_ones_end_it() {
     use ChangeKind::{Opened, Resolved, Updated};
@@ -94,7 +53,7 @@ fn three_bad_windows_of_four_open_an_episode_and_three_good_ones_end_it() {
     let bad = [(10, Warning), (30, Warning), (40, Warning), (50, Critical), (60, Critical)];
     let expected =
         [(39, Opened, 10, 3, Warning), (49, Updated, 10, 4, Critical), (89, Resolved, 10, 5, Critical)];
-    assert_eq!(run(USUAL, &bad, 1000), expected);
+    assert_eq!(run(USUAL, &bad, 1000).iter().map(short).collect::<Vec<_>>(), expected);
     assert_eq!(run(USUAL, &[(10, Warning), (20, Warning), (50, Warning)], 1000), [], "two of four");
 }
 
@@ -102,8 +61,8 @@ fn three_bad_windows_of_four_open_an_episode_and_three_good_ones_end_it() {
 fn what_comes_back_within_the_cooldown_keeps_its_name() {
     let at_once = LifeCycle { bad_windows: 1, ..USUAL };
     let bad = [10, 200, 900].map(|end| (end, Severity::Info));
-    let words: Vec<_> =
-        run(at_once, &bad, 1000).into_iter().map(|(_, kind, first, ..)| (kind, first)).collect();
+    let words = run(at_once, &bad, 1000);
+    let words: Vec<_> = words.iter().map(|word| (word.kind, word.first_end)).collect();
     use ChangeKind::{Opened, Reopened, Resolved};
     let expected =
         [(Opened, 10), (Resolved, 10), (Reopened, 10), (Resolved, 10), (Opened, 900), (Resolved, 900)];
@@ -130,7 +89,7 @@ fn any_windows_give_what_the_walk_through_time_gives() {
         let end = 5000;
         assert_eq!(
             run(life_cycle, &bad, end),
-            model(life_cycle, &bad, end),
+            episodes(life(life_cycle), &bad, end),
             "{round}: {life_cycle:?} {bad:?}"
         );
     }
@@ -145,15 +104,16 @@ fn what_late_records_deny_is_withdrawn() {
     for end in [10, 20, 30] {
         episodes.bad(b"key", 0, judged(end, Severity::Warning), &mut give);
     }
-    episodes.good(b"key", 0, 32, 20, &mut give);
-    episodes.good(b"key", 0, 33, 10, &mut give);
-    episodes.good(b"key", 0, 34, 70, &mut give);
+    for (due, end) in [(32, 20), (33, 10), (34, 70)] {
+        let late = Span { due, ..judged(end, Severity::Info).span };
+        episodes.good(b"key", 0, late, &mut give);
+    }
     episodes.bad(b"key", 0, judged(40, Severity::Warning), &mut give);
     use ChangeKind::{Opened, Withdrawn};
     let warning = Severity::Warning;
     let expected =
         [(19, Opened, 10, 2, warning), (33, Withdrawn, 10, 1, warning), (39, Opened, 30, 2, warning)];
-    assert_eq!(words, expected);
+    assert_eq!(words.iter().map(short).collect::<Vec<_>>(), expected);
 }
 
 /// What some bad windows and the time after them make episodes say.
@@ -183,8 +143,9 @@ fn episodes_go_on_from_their_snapshots() {
                 assert_eq!(said(restored, end, &bad), changes);
             } else if random.chance(0.2) {
                 let whole = chunks.is_empty() || random.chance(0.2);
-                chunks = if whole { Vec::new() } else { chunks };
-                episodes.begin_save(whole);
+                if episodes.begin_save(whole) {
+                    chunks.clear();
+                }
                 while let Some(chunk) = episodes.save(2) {
                     chunks.push(bincode::serialize(&chunk).unwrap());
                 }

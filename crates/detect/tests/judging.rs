@@ -92,6 +92,7 @@ fn rule(id: &str, when: Arc<dyn Expression>) -> Rule {
         min_events: 0,
         severity: Severity::Warning,
         escalate: None,
+        life_cycle: None,
     }
 }
 

@@ -139,6 +139,52 @@ pub struct Hit {
     pub row: u32,
     /// What a rule found in it. `None` in a job without rules, which puts out every row.
     pub verdict: Option<Verdict>,
+    /// What this changes about the episode that the row belongs to, in a job that puts out episodes rather than rows.
+    pub change: Option<Change>,
+}
+
+/// Something about an episode that is worth a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// End of the first of its windows, which names it.
+    pub first_end: i64,
+    /// Its bad windows so far.
+    pub windows: u64,
+}
+
+/// What happened to an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// Enough windows were bad.
+    Opened,
+    /// It was over not long ago, and began again.
+    Reopened,
+    /// It became worse, or better without being over.
+    Updated,
+    /// No window was bad for long enough, or it has lasted as long as one may.
+    Resolved,
+    /// Late records have shown that it never was.
+    Withdrawn,
+}
+
+impl ChangeKind {
+    /// The name that alerts use.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChangeKind::Opened => "opened",
+            ChangeKind::Reopened => "reopened",
+            ChangeKind::Updated => "updated",
+            ChangeKind::Resolved => "resolved",
+            ChangeKind::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// Whether it says that something is wrong, rather than that nothing is any more.
+    pub fn is_alarm(self) -> bool {
+        !matches!(self, ChangeKind::Resolved | ChangeKind::Withdrawn)
+    }
 }
 
 /// Rows that came out together, after the rules have looked at them.

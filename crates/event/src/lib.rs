@@ -39,7 +39,9 @@ pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
 pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};
-pub use detected::{Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeverity, Verdict};
+pub use detected::{
+    Change, ChangeKind, Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeverity, Verdict,
+};
 pub use epoch::Epoch;
 pub use expression::{Evaluation, Expression, RowFailure};
 pub use key::{KeyShape, KeyShapeError, Shard, key_hash};

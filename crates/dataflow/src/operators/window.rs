@@ -20,11 +20,11 @@ use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
 
 use super::{Output, all_reached, is_past, wake};
-use crate::branches::Branches;
+use crate::branches::{Branches, Kept};
 use crate::custody::Slot;
 use crate::fault::Faults;
 use crate::job::RunError;
-use crate::message::{Features, Item, Mark, Parcel, Part};
+use crate::message::{Closed, Features, Given, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
 use crate::question::Question;
 use crate::snapshot::SnapshotWriter;
@@ -44,8 +44,10 @@ pub(crate) struct Restored {
 }
 
 /// Its outputs.
-pub(crate) struct Closed<'scope> {
-    pub(crate) rows: StreamVec<'scope, u64, Features>,
+pub(crate) struct Outputs<'scope> {
+    pub(crate) closed: StreamVec<'scope, u64, Closed>,
+    /// Where intervals end among them, in a job that follows episodes.
+    pub(crate) cuts: StreamVec<'scope, u64, Given>,
     pub(crate) items: StreamVec<'scope, u64, Item>,
     pub(crate) parts: StreamVec<'scope, u64, Part>,
 }
@@ -59,20 +61,22 @@ const EMIT_ROWS: usize = 1 << 16;
 const ROWS: usize = 0;
 const ITEMS: usize = 1;
 const PARTS: usize = 2;
+const CUTS: usize = 3;
 
 pub(crate) fn window<'scope>(
     here: &Here,
     parcels: StreamVec<'scope, u64, Parcel>,
     marks: StreamVec<'scope, u64, Mark>,
     keyed: Restored,
-) -> Closed<'scope> {
+) -> Outputs<'scope> {
     let scope = parcels.scope();
     let mut builder = OperatorBuilder::new("Window".to_owned(), scope);
     let address = builder.operator_info().address;
     let activator = scope.worker().sync_activator_for(address.to_vec());
-    let (rows, row_stream) = builder.new_output::<Vec<Features>>();
+    let (rows, row_stream) = builder.new_output::<Vec<Closed>>();
     let (items, item_stream) = builder.new_output::<Vec<Item>>();
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
+    let (cuts, cut_stream) = builder.new_output::<Vec<Given>>();
     // What comes out is tied to marks: a tick has one from every worker, after its parcels.
     let none: [(usize, Antichain<u64>); 0] = [];
     let pact = Exchange::new(|parcel: &Parcel| u64::from(parcel.to));
@@ -100,6 +104,8 @@ pub(crate) fn window<'scope>(
         rows: OutputBuilder::from(rows),
         items: OutputBuilder::from(items),
         parts: OutputBuilder::from(parts),
+        cuts: OutputBuilder::from(cuts),
+        given: 0,
         here: here.clone(),
     };
     builder.build(move |capabilities| {
@@ -115,7 +121,10 @@ pub(crate) fn window<'scope>(
                 operator.heard.hear_of(epoch);
                 let tick = operator.ticks.entry(epoch).or_insert_with(|| {
                     let retain = |port| capability.delayed(&epoch.0, port);
-                    Tick { capabilities: [retain(ROWS), retain(ITEMS), retain(PARTS)], marks: Vec::new() }
+                    Tick {
+                        capabilities: [retain(ROWS), retain(ITEMS), retain(PARTS), retain(CUTS)],
+                        marks: Vec::new(),
+                    }
                 });
                 tick.marks.append(marks);
             });
@@ -126,12 +135,12 @@ pub(crate) fn window<'scope>(
             }
         }
     });
-    Closed { rows: row_stream, items: item_stream, parts: part_stream }
+    Outputs { closed: row_stream, cuts: cut_stream, items: item_stream, parts: part_stream }
 }
 
 /// The marks of an epoch, and the right to put out what they cause.
 struct Tick {
-    capabilities: [Capability<u64>; 3],
+    capabilities: [Capability<u64>; 4],
     marks: Vec<Mark>,
 }
 
@@ -152,14 +161,17 @@ struct Windowing {
     /// Where they note which records are in hand.
     slot: Option<Arc<Slot>>,
     faults: Faults,
-    /// The right to put out the part of the cut that comes next.
-    cut: Option<Capability<u64>>,
+    /// The rights to put out the part of the cut that comes next, and where it is.
+    cut: Option<[Capability<u64>; 2]>,
     /// Whether a snapshot is being taken; the windows stay as they are until it is.
     saving: bool,
-    snapshots: Option<SnapshotWriter>,
-    rows: Output<Features>,
+    snapshots: Option<SnapshotWriter<Kept>>,
+    rows: Output<Closed>,
     items: Output<Item>,
     parts: Output<Part>,
+    cuts: Output<Given>,
+    /// Messages that were given.
+    given: u64,
     here: Here,
 }
 
@@ -212,7 +224,10 @@ impl Windowing {
             // cut of a job that is told to stop comes so soon.
             let overlap = self.here.world.has(Plant::OverlapSnapshots);
             let is_busy = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_busy() && !overlap);
-            let Some(cut) = self.cut.take_if(|_| over && !is_busy) else { break };
+            let Some([cut, given]) = self.cut.take_if(|_| over && !is_busy) else { break };
+            if self.here.job.follows_episodes() {
+                self.cuts.activate().session(&given).give(Given(self.given));
+            }
             if let Some(snapshots) = &mut self.snapshots {
                 snapshots.begin(self.interval, self.branches.kept(), cut);
             }
@@ -252,17 +267,24 @@ impl Windowing {
             self.global.births().found.values().for_each(|member| self.here.partitions.learn(member));
             self.heard.learn(&self.global);
         }
-        let [rows, items, parts] = &tick.capabilities;
+        let [rows, items, parts, cuts] = &tick.capabilities;
         if cut {
-            self.cut.get_or_insert_with(|| parts.clone());
+            self.cut.get_or_insert_with(|| [parts.clone(), cuts.clone()]);
         }
         let place = self.global.place();
         self.branches.set_reached(self.global.reached());
         let mut output = self.rows.activate();
         let mut session = output.session(rows);
-        let mut give = |branch, rows| session.give(Features { branch, rows });
+        let mut give = |branch, rows| {
+            self.given += 1;
+            session.give(Closed::Rows(Features { branch, rows }));
+        };
         if !self.branches.advance_some(place, EMIT_ROWS, &mut give) {
             return false;
+        }
+        if self.here.job.follows_episodes() {
+            self.given += 1;
+            session.give(Closed::Before(place.seen.0));
         }
         drop(session);
         if !self.questions.is_empty() {

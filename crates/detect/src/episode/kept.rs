@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use event::Span;
 use serde::{Deserialize, Serialize};
 
 use super::life_cycle::{Change, Episode, Judged, LifeCycle};
@@ -41,6 +42,8 @@ pub struct Episodes {
     changed: BTreeSet<Vec<u8>>,
     /// Keys that are yet to be written.
     saving: Vec<Vec<u8>>,
+    /// Keys that snapshots hold altogether, since one held all.
+    written: usize,
 }
 
 impl Episodes {
@@ -54,6 +57,7 @@ impl Episodes {
             timers: BTreeSet::new(),
             changed: BTreeSet::new(),
             saving: Vec::new(),
+            written: 0,
         }
     }
 
@@ -73,7 +77,7 @@ impl Episodes {
     /// If there is no rule of that rank.
     pub fn bad(&mut self, key: &[u8], rule: u16, judged: Judged, give: &mut dyn FnMut(EpisodeChange)) {
         let of = (key.to_vec(), rule);
-        self.fire(&of, judged.due, give);
+        self.fire(&of, judged.span.due, give);
         let life_cycle = self.life_cycles[usize::from(rule)];
         let known = self.kept.get(&of).map(|episode| life_cycle.timer(episode));
         let episode = self.kept.entry(of.clone()).or_insert_with(|| Episode::new(judged));
@@ -85,13 +89,13 @@ impl Episodes {
 
     /// Takes in that a window of a key is not bad, where it may have been when it was put out before: of a window that is
     /// put out once nothing is to be said.
-    pub fn good(&mut self, key: &[u8], rule: u16, due: i64, end: i64, give: &mut dyn FnMut(EpisodeChange)) {
+    pub fn good(&mut self, key: &[u8], rule: u16, span: Span, give: &mut dyn FnMut(EpisodeChange)) {
         let of = (key.to_vec(), rule);
-        self.fire(&of, due, give);
+        self.fire(&of, span.due, give);
         let life_cycle = self.life_cycles[usize::from(rule)];
         let Some(episode) = self.kept.get_mut(&of) else { return };
         let known = life_cycle.timer(episode);
-        let change = life_cycle.good(episode, due, end);
+        let change = life_cycle.good(episode, span);
         let timer = life_cycle.timer(episode);
         self.set_timer(&of, Some(known), Some(timer));
         give_change(&of, change, give);
@@ -147,9 +151,11 @@ impl Episodes {
         }
     }
 
-    /// Begins a snapshot: of what has changed since the last one, or of everything if `whole`.
-    pub fn begin_save(&mut self, whole: bool) {
+    /// Begins a snapshot: of what has changed since the last one, or of everything if `whole`. Says whether it is of
+    /// everything, which it also is where what was written before is mostly over.
+    pub fn begin_save(&mut self, whole: bool) -> bool {
         let changed = std::mem::take(&mut self.changed);
+        let whole = whole || self.written + changed.len() > 2 * self.kept.len();
         self.saving = match whole {
             true => {
                 let mut keys: Vec<Vec<u8>> = self.kept.keys().map(|(key, _)| key.clone()).collect();
@@ -158,6 +164,8 @@ impl Episodes {
             }
             false => changed.into_iter().collect(),
         };
+        self.written = if whole { self.saving.len() } else { self.written + self.saving.len() };
+        whole
     }
 
     /// The next `keys_max` keys of the snapshot; `None` once there are no more.

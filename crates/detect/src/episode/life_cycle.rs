@@ -4,7 +4,7 @@
 //! depends on the windows of the key and their order alone, and that windows that overlap, or follow one another, are one
 //! episode with one name.
 
-use event::Severity;
+use event::{ChangeKind, Outcome, Severity, Span, Window};
 use serde::{Deserialize, Serialize};
 
 /// Windows of an episode of which it is remembered that they were bad, to take back what a correction denies.
@@ -25,13 +25,12 @@ pub struct LifeCycle {
     pub cooldown: i64,
 }
 
-/// A window that the rule has judged.
+/// A window that the rule has found bad. Windows of a key come in the order in which they are due; what tells them apart is
+/// their first end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judged {
-    /// When the row is due. Rows of a key come in this order.
-    pub due: i64,
-    /// What tells the window apart from others of the key: its end, or what its end was when it was first put out.
-    pub end: i64,
+    /// The window, and where its row stands in the order of outputs.
+    pub span: Span,
     /// How bad it is.
     pub severity: Severity,
 }
@@ -48,6 +47,8 @@ pub struct Episode {
     windows: u64,
     /// When the last of them was due.
     last_due: i64,
+    /// That one.
+    last: Window,
     severity: Severity,
     /// Severity of the worst of them.
     worst: Severity,
@@ -64,12 +65,12 @@ enum Phase {
 }
 
 /// Something about an episode that is worth a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// What.
     pub kind: ChangeKind,
-    /// When it is due.
-    pub due: i64,
+    /// Where it stands in the order of outputs, and the window that it is about: of one that is over the last that was bad.
+    pub span: Span,
     /// The episode's name: end of the first of its windows.
     pub first_end: i64,
     /// Its bad windows so far.
@@ -78,53 +79,43 @@ pub struct Change {
     pub severity: Severity,
 }
 
-/// What happened to an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    /// Enough windows were bad.
-    Opened,
-    /// It was over not long ago, and began again.
-    Reopened,
-    /// It became worse, or better without being over.
-    Updated,
-    /// No window was bad for long enough, or it has lasted as long as one may.
-    Resolved,
-    /// Late records have shown that it never was.
-    Withdrawn,
-}
-
-impl ChangeKind {
-    /// The name that alerts use.
-    pub fn name(self) -> &'static str {
-        match self {
-            ChangeKind::Opened => "opened",
-            ChangeKind::Reopened => "reopened",
-            ChangeKind::Updated => "updated",
-            ChangeKind::Resolved => "resolved",
-            ChangeKind::Withdrawn => "withdrawn",
-        }
-    }
-}
-
 impl Episode {
     /// Nothing was bad yet.
     pub(super) fn new(judged: Judged) -> Self {
         Episode {
             phase: Phase::Pending,
-            first_end: judged.end,
+            first_end: judged.span.first_end,
             bad: Vec::new(),
             windows: 0,
-            last_due: judged.due,
+            last_due: judged.span.due,
+            last: judged.span.window,
             severity: judged.severity,
             worst: judged.severity,
         }
     }
 
-    fn change(&self, kind: ChangeKind, due: i64) -> Change {
-        let is_over = matches!(kind, ChangeKind::Resolved | ChangeKind::Withdrawn);
-        let severity = if is_over { self.worst } else { self.severity };
-        Change { kind, due, first_end: self.first_end, windows: self.windows, severity }
+    fn change(&self, kind: ChangeKind, span: Span) -> Change {
+        let severity = if kind.is_alarm() { self.severity } else { self.worst };
+        Change { kind, span, first_end: self.first_end, windows: self.windows, severity }
+    }
+
+    /// Where the word stands that it is over: behind all that is due then.
+    fn end(&self, at: i64) -> Span {
+        Span {
+            window: self.last,
+            due: at,
+            by_record: true,
+            sequence: 0,
+            outcome: Outcome::Result,
+            first_end: self.first_end,
+        }
+    }
+
+    /// A correction comes after later windows, and is about an earlier one.
+    fn note_last(&mut self, span: Span) {
+        if span.window.end >= self.last.end {
+            (self.last, self.last_due) = (span.window, self.last_due.max(span.due));
+        }
     }
 
     /// Adds a window; whether it was not there before.
@@ -142,16 +133,16 @@ impl Episode {
 impl LifeCycle {
     /// Takes in a window that is bad. All [timers](LifeCycle::timer) that are due before it have to be fired before.
     pub fn bad(&self, episode: &mut Episode, judged: Judged) -> Option<Change> {
-        let is_new = episode.add(judged.end);
+        let is_new = episode.add(judged.span.first_end);
         match episode.phase {
             Phase::Open { .. } => {
                 episode.windows += u64::from(is_new);
                 episode.bad.drain(..episode.bad.len().saturating_sub(REMEMBERED));
-                episode.last_due = episode.last_due.max(judged.due);
+                episode.note_last(judged.span);
                 episode.worst = episode.worst.max(judged.severity);
                 let changes = judged.severity != episode.severity;
                 episode.severity = judged.severity;
-                changes.then(|| episode.change(ChangeKind::Updated, judged.due))
+                changes.then(|| episode.change(ChangeKind::Updated, judged.span))
             }
             Phase::Pending | Phase::Over { .. } => self.open(episode, judged),
         }
@@ -159,9 +150,9 @@ impl LifeCycle {
 
     /// Opens an episode if enough windows are bad by now.
     fn open(&self, episode: &mut Episode, judged: Judged) -> Option<Change> {
-        let newest = episode.bad.last().copied().unwrap_or(judged.end);
+        let newest = episode.bad.last().copied().unwrap_or(judged.span.first_end);
         episode.bad.retain(|end| newest.saturating_sub(*end) < self.within);
-        episode.last_due = judged.due;
+        episode.note_last(judged.span);
         if episode.bad.len() < self.bad_windows as usize {
             return None;
         }
@@ -173,16 +164,16 @@ impl LifeCycle {
             episode.worst = judged.severity;
         }
         episode.windows += episode.bad.len() as u64;
-        episode.phase = Phase::Open { since: judged.due };
+        episode.phase = Phase::Open { since: judged.span.due };
         episode.severity = judged.severity;
         episode.worst = episode.worst.max(judged.severity);
         let kind = if again { ChangeKind::Reopened } else { ChangeKind::Opened };
-        Some(episode.change(kind, judged.due))
+        Some(episode.change(kind, judged.span))
     }
 
     /// Takes in that a window, which may have been bad when it was judged before, is not.
-    pub fn good(&self, episode: &mut Episode, due: i64, end: i64) -> Option<Change> {
-        let place = episode.bad.binary_search(&end).ok()?;
+    pub fn good(&self, episode: &mut Episode, span: Span) -> Option<Change> {
+        let place = episode.bad.binary_search(&span.first_end).ok()?;
         episode.bad.remove(place);
         let Phase::Open { .. } = episode.phase else { return None };
         episode.windows -= 1;
@@ -190,7 +181,7 @@ impl LifeCycle {
             return None;
         }
         episode.phase = Phase::Pending;
-        Some(episode.change(ChangeKind::Withdrawn, due))
+        Some(episode.change(ChangeKind::Withdrawn, span))
     }
 
     /// When something happens to it if no window is bad before. It happens after what is due then.
@@ -211,7 +202,7 @@ impl LifeCycle {
         match episode.phase {
             Phase::Open { .. } => {
                 episode.phase = Phase::Over { at };
-                let change = episode.change(ChangeKind::Resolved, at);
+                let change = episode.change(ChangeKind::Resolved, episode.end(at));
                 // What made it is no evidence for the next one.
                 episode.bad.clear();
                 (Some(change), true)

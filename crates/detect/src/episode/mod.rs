@@ -3,8 +3,10 @@
 //! Stands behind the rules: what they hit goes in, the few changes that are worth an alert come out. Pure; the states
 //! of all keys are in the checkpoint.
 
+mod follow;
 mod kept;
 mod life_cycle;
 
+pub(crate) use follow::Denied;
 pub use kept::{EpisodeChange, Episodes, SavedEpisodes};
-pub use life_cycle::{Change, ChangeKind, Episode, Judged, LifeCycle};
+pub use life_cycle::{Change, Episode, Judged, LifeCycle};

@@ -6,6 +6,7 @@
 //! clock: each window's records are collected, then each aggregate is computed from the whole list.
 
 mod aggregate;
+pub mod episodes;
 pub mod exact;
 pub mod triggers;
 

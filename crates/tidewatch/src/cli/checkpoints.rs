@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use archive::Archived;
 use checkpoint::{Kind, Location, Manifest, Operator, Segment, Store, StoreError};
 use clap::{Args, Subcommand};
+use detect::SavedEpisodes;
 use serde_json::{Value, json};
 use window::ChunkHead;
 
@@ -360,6 +361,9 @@ fn read(
         Operator::Window | Operator::Branch(_) => {
             store.read_chunk::<ChunkHead>(number, segment, offset, chunk, Kind::State).map(drop)
         }
+        Operator::Episodes(_) => {
+            store.read_chunk::<SavedEpisodes>(number, segment, offset, chunk, Kind::State).map(drop)
+        }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),
         Operator::Archive => {
             store.read_chunk::<Archived>(number, segment, offset, chunk, Kind::Archive).map(drop)
@@ -373,6 +377,7 @@ mod tests {
     use std::path::Path;
 
     use checkpoint::{Frame, SegmentBuilder, Writer};
+    use detect::SavedEpisodes;
     use event::{Counts, Watermark};
 
     use super::*;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use super::detection::{Named, Rule, read_expressions, read_rules};
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
@@ -47,10 +48,10 @@ const OWN: [&str; 4] = ["window", "features", "score", "rules"];
 const MOST: usize = 64;
 
 /// The branches, in the order of the file; one at least.
-pub(super) fn read_branches(root: &mut Section, reader: &mut Reader) -> Vec<Branch> {
+pub(super) fn read_branches(root: &mut Section, reader: &mut Reader, alerts: Option<&Alerts>) -> Vec<Branch> {
     let named = root.sections(reader, "branch", "branch");
     if named.is_empty() {
-        return vec![read_branch(root, None, reader)];
+        return vec![read_branch(root, None, reader, alerts)];
     }
     for section in OWN {
         if let Some(entry) = root.entry(section) {
@@ -68,14 +69,19 @@ pub(super) fn read_branches(root: &mut Section, reader: &mut Reader) -> Vec<Bran
         let condition = section.optional(reader, "where", sql);
         let columns = section.optional(reader, "columns", |_, node| Ok(node.clone()));
         let columns = columns.and_then(|list| read_columns(&list, reader));
-        let branch = read_branch(&mut section, Some(entry.name.clone()), reader);
+        let branch = read_branch(&mut section, Some(entry.name.clone()), reader, alerts);
         section.finish(reader);
         branches.push(Branch { place: Some(entry.key.clone()), condition, columns, ..branch });
     }
     branches
 }
 
-fn read_branch(section: &mut Section, name: Option<String>, reader: &mut Reader) -> Branch {
+fn read_branch(
+    section: &mut Section,
+    name: Option<String>,
+    reader: &mut Reader,
+    alerts: Option<&Alerts>,
+) -> Branch {
     Branch {
         name,
         place: None,
@@ -83,7 +89,7 @@ fn read_branch(section: &mut Section, name: Option<String>, reader: &mut Reader)
         window: read_window(section, reader),
         features: read_expressions(section, reader, "features"),
         scores: read_expressions(section, reader, "score"),
-        rules: read_rules(section, reader),
+        rules: read_rules(section, reader, alerts),
         columns: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use event::Severity;
 
+use super::alerts::{Alerts, read_rule_alerts};
 use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
 use super::section::{Reader, Section};
@@ -44,6 +45,8 @@ pub struct Rule {
     pub escalate: Option<(Sql, Severity)>,
     /// What the alert says, as `"{key}: engagement {engagement:.2f}"`. Default: none.
     pub summary: Option<Sql>,
+    /// When what it finds is an episode, if the job has `[alerts]`; else each row is put out.
+    pub alerts: Option<Alerts>,
 }
 
 const SEVERITIES: &[(&str, Severity)] =
@@ -99,7 +102,7 @@ fn read_named(section: &Section, reader: &mut Reader, wanted: impl Fn(&str) -> b
     named
 }
 
-pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {
+pub(super) fn read_rules(root: &mut Section, reader: &mut Reader, alerts: Option<&Alerts>) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (entry, mut section) in root.sections(reader, "rules", "rule") {
         let when = section.required(reader, "when", "add `when = \"score < 0.3\"`", sql);
@@ -128,8 +131,9 @@ pub(super) fn read_rules(root: &mut Section, reader: &mut Reader) -> Vec<Rule> {
             filled_string(sources, node)?;
             sql(sources, node)
         });
+        let alerts = read_rule_alerts(&mut section, reader, alerts);
         section.finish(reader);
-        rules.push(Rule { id: entry.name.clone(), when, min_events, severity, escalate, summary });
+        rules.push(Rule { id: entry.name.clone(), when, min_events, severity, escalate, summary, alerts });
     }
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     rules

@@ -7,6 +7,7 @@
 //!
 //! The sections are read by hand rather than by serde: serde stops at the first mistake.
 
+pub mod alerts;
 pub mod archive;
 pub mod branch;
 pub mod detection;
@@ -206,7 +207,8 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let limits = limits::read_limits(&mut root, reader);
     let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
-    let branches = branch::read_branches(&mut root, reader);
+    let alerts = alerts::read_alerts(&mut root, reader);
+    let branches = branch::read_branches(&mut root, reader, alerts.as_ref());
     let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
     let http = http::read_endpoint(&mut root, reader);

@@ -58,7 +58,7 @@ impl Compiler<'_> {
             self.gap(gap, columns);
         }
         let (row, scores) = self.scores(key, &features, &branch.scores);
-        let rules = self.rules(&branch.rules, &row);
+        let rules = self.rules(branch, &row);
         let formats = self.formats(config, branch, &row);
         Draft { scores, rules, formats }
     }

@@ -10,7 +10,7 @@ use transform::{
 };
 
 use crate::config::event::Event;
-use crate::config::{Code, Diagnostic, Named, Place, Reading, Rule, Sql};
+use crate::config::{Branch, Code, Diagnostic, Named, Place, Reading, Rule, Sql};
 
 /// Notes mistakes while the parts of a job are compiled.
 pub(super) struct Compiler<'a> {
@@ -127,11 +127,13 @@ impl<'a> Compiler<'a> {
         (RowSchema::new(key, features, &fields), compiled)
     }
 
-    pub(super) fn rules(&mut self, rules: &[Rule], row: &RowSchema) -> Vec<(detect::Rule, AlertRule)> {
-        rules.iter().filter_map(|rule| self.rule(rule, row)).collect()
+    pub(super) fn rules(&mut self, branch: &Branch, row: &RowSchema) -> Vec<(detect::Rule, AlertRule)> {
+        branch.rules.iter().filter_map(|rule| self.rule(rule, branch, row)).collect()
     }
 
-    fn rule(&mut self, rule: &Rule, row: &RowSchema) -> Option<(detect::Rule, AlertRule)> {
+    fn rule(&mut self, rule: &Rule, branch: &Branch, row: &RowSchema) -> Option<(detect::Rule, AlertRule)> {
+        let life_cycle = rule.alerts.as_ref().zip(branch.window.as_ref());
+        let life_cycle = life_cycle.map(|(alerts, (window, _))| self.life_cycle(alerts, window));
         let escalate = match &rule.escalate {
             Some((sql, severity)) => {
                 self.condition(Some(sql), row.schema()).map(|expression| (expression, *severity))
@@ -155,6 +157,7 @@ impl<'a> Compiler<'a> {
             min_events: rule.min_events,
             severity: rule.severity,
             escalate,
+            life_cycle,
         };
         Some((detected, AlertRule { id: rule.id.clone(), summary }))
     }

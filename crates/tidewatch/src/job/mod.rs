@@ -4,6 +4,7 @@
 //! is wrong is not reported again where it is used. Opens no file and no socket.
 
 mod branch;
+mod episodes;
 mod expressions;
 mod identity;
 mod input;

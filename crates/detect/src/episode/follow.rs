@@ -1,0 +1,128 @@
+//! Follows the episodes of rows that are judged: what the rules hit goes to [`Episodes`], and only what changes one comes out.
+//!
+//! What is over has no row of its own: it becomes one with the key, its last bad window, and no features.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BinaryArray, new_null_array};
+use arrow_select::concat::concat;
+use event::{Batch, Detected, Hit, Rows, Span, Spans, Verdict};
+
+use super::life_cycle::{Change, Judged};
+use super::{EpisodeChange, Episodes};
+use crate::Detection;
+use crate::detection::window_columns;
+
+/// A row for which a rule does not hold, of a key of whose episodes something is known.
+pub(crate) struct Denied {
+    pub(crate) key: Vec<u8>,
+    pub(crate) rule: u16,
+    pub(crate) span: Span,
+}
+
+/// What a rule says of a window.
+struct Said<'a> {
+    key: &'a [u8],
+    rule: u16,
+    span: Span,
+    /// The hit, unless the rule does not hold.
+    hit: Option<&'a Hit>,
+}
+
+impl Detection {
+    /// Judges rows, and keeps of what the rules hit only what changes an episode. The rows of a key come in the order in
+    /// which they are due, over all calls.
+    pub fn follow(&self, rows: &Rows, episodes: &mut Episodes) -> Detected {
+        let (mut detected, denied) = self.judge(rows, Some(episodes));
+        let hits = std::mem::take(&mut detected.hits);
+        let mut said: Vec<Said<'_>> = hits
+            .iter()
+            .filter_map(|hit| {
+                let (row, verdict) = (hit.row as usize, hit.verdict?);
+                let key = detected.keys.value(row);
+                Some(Said { key, rule: verdict.rule, span: detected.spans.of(row), hit: Some(hit) })
+            })
+            .chain(denied.iter().map(|no| Said { key: &no.key, rule: no.rule, span: no.span, hit: None }))
+            .collect();
+        if detected.spans.own().is_some() {
+            said.sort_by_key(|said| {
+                (said.span.due, said.span.by_record, said.span.first_end, said.span.sequence)
+            });
+        }
+        let (mut shown, mut over) = (Vec::new(), Vec::new());
+        for Said { key, rule, span, hit } in said {
+            let mut give = |changed: EpisodeChange| match hit.zip(hit.and_then(|hit| hit.verdict)) {
+                Some((hit, verdict)) if changed.change.kind.is_alarm() => {
+                    let verdict = Verdict { severity: changed.change.severity, ..verdict };
+                    shown.push(Hit {
+                        verdict: Some(verdict),
+                        change: Some(in_short(&changed.change)),
+                        ..*hit
+                    });
+                }
+                _ => over.push(changed),
+            };
+            match hit.and_then(|hit| hit.verdict) {
+                Some(verdict) => {
+                    episodes.bad(key, rule, Judged { span, severity: verdict.severity }, &mut give)
+                }
+                None => episodes.good(key, rule, span, &mut give),
+            }
+        }
+        shown.sort_by_key(|hit| (hit.row, hit.verdict.map(|verdict| verdict.rule)));
+        self.with_ends(Detected { hits: shown, ..detected }, over)
+    }
+
+    /// What is over because event time has come to `reached`, and all rows that are due until then were followed.
+    pub fn advance(&self, reached: i64, episodes: &mut Episodes) -> Detected {
+        let mut over = Vec::new();
+        episodes.advance(reached, &mut |changed| over.push(changed));
+        self.with_ends(self.nothing(), over)
+    }
+
+    /// Adds a row for each change that has none.
+    fn with_ends(&self, detected: Detected, over: Vec<EpisodeChange>) -> Detected {
+        if over.is_empty() {
+            return detected;
+        }
+        let rows = detected.batch.rows();
+        let keys = BinaryArray::from_iter_values(over.iter().map(|changed| &changed.key));
+        let own: Vec<Span> = over.iter().map(|changed| changed.change.span).collect();
+        let schema = self.row_schema().schema();
+        let mut columns = self.key_shape().decode(&keys);
+        columns.extend(window_columns(&Spans::Own(own.clone()), 0..over.len()));
+        let computed = &schema.fields()[columns.len()..];
+        columns.extend(computed.iter().map(|field| new_null_array(&field.data_type.arrow(), over.len())));
+        let ends = over.iter().zip(rows as u32..).map(|(EpisodeChange { rule, change, .. }, row)| {
+            let threshold = self.rules()[usize::from(*rule)].threshold;
+            let verdict = Verdict { rule: *rule, severity: change.severity, score: None, threshold };
+            Hit { row, verdict: Some(verdict), change: Some(in_short(change)) }
+        });
+        let spans = (0..rows).map(|row| detected.spans.of(row)).chain(own).collect();
+        let columns =
+            detected.batch.columns().iter().zip(&columns).map(|(before, after)| joined(before, after));
+        Detected {
+            spans: Spans::Own(spans),
+            keys: joined_keys(&detected.keys, &keys),
+            batch: Batch::new(Arc::clone(schema), columns.collect(), rows + over.len()),
+            hits: detected.hits.into_iter().chain(ends).collect(),
+            failed: detected.failed,
+        }
+    }
+}
+
+fn in_short(change: &Change) -> event::Change {
+    event::Change { kind: change.kind, first_end: change.first_end, windows: change.windows }
+}
+
+fn joined(before: &ArrayRef, after: &ArrayRef) -> ArrayRef {
+    if before.is_empty() {
+        return Arc::clone(after);
+    }
+    concat(&[before.as_ref(), after.as_ref()]).expect("columns of one type, whose rows fit in one column")
+}
+
+fn joined_keys(before: &BinaryArray, after: &BinaryArray) -> BinaryArray {
+    let before = before.iter().map(Option::unwrap_or_default);
+    BinaryArray::from_iter_values(before.chain(after.iter().map(Option::unwrap_or_default)))
+}
