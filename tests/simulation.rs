@@ -15,7 +15,7 @@ use alert::{AlertRule, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
 use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
-use detect::Detection;
+use detect::{Detection, LifeCycle};
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
 use ingest::{
     Compression, DecodeSpec, End, FieldSpec, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec,
@@ -28,6 +28,8 @@ use window::{WindowSpec, Windowing};
 #[cfg(feature = "archive")]
 #[path = "simulation/archive.rs"]
 mod archive;
+#[path = "simulation/episodes.rs"]
+mod episodes;
 #[path = "simulation/sleep.rs"]
 mod sleep;
 
@@ -80,7 +82,7 @@ fn aggregates() -> Vec<Aggregate> {
 ///   texts = "count(DISTINCT s)", different = "sum(DISTINCT v)"
 /// rules.busy = "total > LEAST"; sinks: rows (plain), alerts, quarantine
 /// ```
-fn compile(window: WindowSpec, least: f64) -> Job {
+fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
     let size = window.size.to_string();
     let fields = vec![
         FieldSpec::new("user", DataType::Varchar).required(),
@@ -116,7 +118,11 @@ fn compile(window: WindowSpec, least: f64) -> Job {
         threshold: None,
         min_events: 0,
         severity: Severity::Warning,
-        escalate: None,
+        escalate: Some((
+            transform::compile("most > 80", row.schema()).expect("a condition"),
+            Severity::Critical,
+        )),
+        life_cycle: life,
     };
     let (keys, shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
     let detection = Detection::new(keys, shape, expressions, vec![], vec![rule]).expect("a detection");
@@ -188,7 +194,9 @@ impl Case {
         let (size, slide) = (size * 1_000_000, slide * 1_000_000);
         let window = if grows { WindowSpec::cumulate(size, slide) } else { WindowSpec::sliding(size, slide) };
         let window = window.and_then(|window| window.allowing(lateness)).expect("a window");
-        let mut job = compile(window, least);
+        // Some put out episodes rather than rows.
+        let life = (seed % 8 == 6).then(|| episodes::life(&mut random, slide));
+        let mut job = compile(window, least, life);
         job.state = Some(StateSpec {
             location: Location::Dir("/simulated".into()),
             checkpoint_every: Duration::from_micros(1_000 + random.below(12_000)),
@@ -206,8 +214,18 @@ impl Case {
             lateness,
             aggregates: aggregates(),
         };
-        expect(job, partitions, &oracle, least)
+        expect(job, partitions, &oracle, (least, life))
     }
+}
+
+/// A row that is put out.
+struct Shown {
+    key: String,
+    start: i64,
+    end: i64,
+    /// Whether it is critical.
+    worse: bool,
+    text: String,
 }
 
 /// A line, where it begins, and what it is.
@@ -252,7 +270,12 @@ fn partition(random: &mut Random, keys: u64) -> (Vec<u8>, Vec<Placed>) {
     (bytes, lines)
 }
 
-fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Job, least: f64) -> Case {
+fn expect(
+    job: Job,
+    partitions: Vec<(Vec<u8>, Vec<Placed>)>,
+    oracle: &oracle::Job,
+    (least, life): (f64, Option<LifeCycle>),
+) -> Case {
     let records: Vec<Vec<Record>> = partitions
         .iter()
         .map(|(_, lines)| {
@@ -264,8 +287,7 @@ fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Jo
         })
         .collect();
     let outcome = oracle.run(&records);
-    let mut rows = String::new();
-    let mut alerts = Vec::new();
+    let mut shown = Vec::new();
     for row in &outcome.rows {
         let key = String::from_utf8_lossy(&row.key).into_owned();
         let text = |value: &Value| match value {
@@ -278,8 +300,7 @@ fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Jo
         if !matches!(values[1], Value::Double(total) if *total > least) {
             continue;
         }
-        writeln!(
-            rows,
+        let text = format!(
             "{{\"user\":\"{key}\",\"window_start\":{},\"window_end\":{},\"rows\":{},\"total\":{},\"most\":{},\"newest\":{},\"texts\":{},\"different\":{}}}",
             row.start / 1_000,
             row.end / 1_000,
@@ -289,10 +310,15 @@ fn expect(job: Job, partitions: Vec<(Vec<u8>, Vec<Placed>)>, oracle: &oracle::Jo
             text(values[3]),
             text(values[4]),
             text(values[5])
-        )
-        .expect("a string");
-        alerts.push((key, row.end / 1_000));
+        );
+        let worse = matches!(values[2], Value::Int(most) if *most > 80);
+        shown.push(Shown { key, start: row.start, end: row.end, worse, text });
     }
+    if let Some(life) = life {
+        shown = episodes::told(life, shown);
+    }
+    let rows: String = shown.iter().map(|row| format!("{}\n", row.text)).collect();
+    let alerts = shown.into_iter().map(|row| (row.key, row.end / 1_000)).collect();
     let quarantine = quarantine(&partitions, &records, &outcome, oracle);
     let bad = partitions.iter().flat_map(|(_, lines)| lines).filter(|p| matches!(p.line, Line::Bad)).count();
     Case {

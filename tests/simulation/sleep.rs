@@ -45,7 +45,7 @@ impl Sleepers {
         let (size, slide) = (size * 1_000_000, slide * 1_000_000);
         let lateness = if seed % 4 == 3 { 15_000_000 } else { 0 };
         let window = WindowSpec::sliding(size, slide).and_then(|window| window.allowing(lateness));
-        let mut job = compile(window.expect("a window"), -1e15);
+        let mut job = compile(window.expect("a window"), -1e15, None);
         let each = seed % 3 == 1;
         if each {
             job.branches[0].window = Windowing::InOrder(SequenceSpec::each());
@@ -98,7 +98,7 @@ impl Sleepers {
             ends.push(lifted.max(newest.unwrap_or(i64::MIN)).max(at_end.unwrap_or(i64::MIN)));
         }
         let each = self.each.then(|| self.each_row());
-        let mut case = expect(self.job, self.partitions, &self.oracle, -1e15);
+        let mut case = expect(self.job, self.partitions, &self.oracle, (-1e15, None));
         if let Some((rows, quarantine)) = each {
             case.windowed += case.late;
             (case.late, case.rows, case.quarantine) = (0, rows, quarantine);

@@ -73,6 +73,10 @@ pub enum Plant {
     ForgetToShow,
     /// Files of the archive are shown before their checkpoint is committed.
     ShowEarly,
+    /// Episodes are forgotten at a restart.
+    ForgetEpisodes,
+    /// Rows of the next interval are judged before the snapshot of this one's episodes.
+    JudgeEarly,
 }
 
 #[cfg(feature = "simulation")]
@@ -87,7 +91,7 @@ impl Plant {
     pub const OF_ARCHIVE: [Plant; 3] = [Plant::ForgetLift, Plant::ForgetToShow, Plant::ShowEarly];
 
     /// All others.
-    pub const ALL: [Plant; 23] = [
+    pub const ALL: [Plant; 25] = [
         Plant::OffsetOffByOne,
         Plant::FoldEarly,
         Plant::OutputBeforeCommit,
@@ -111,5 +115,7 @@ impl Plant {
         Plant::ForgetOutbox,
         Plant::LatePosition,
         Plant::SkipEmpty,
+        Plant::ForgetEpisodes,
+        Plant::JudgeEarly,
     ];
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use checkpoint::Store;
-use event::{Counts, Epoch};
+use event::{Counts, Epoch, Place};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -226,7 +226,8 @@ impl Windowing {
             let is_busy = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_busy() && !overlap);
             let Some([cut, given]) = self.cut.take_if(|_| over && !is_busy) else { break };
             if self.here.job.follows_episodes() {
-                self.cuts.activate().session(&given).give(Given(self.given));
+                let early = self.here.world.has(Plant::JudgeEarly) && self.global.place() != Place::END;
+                self.cuts.activate().session(&given).give(Given(self.given + u64::from(early)));
             }
             if let Some(snapshots) = &mut self.snapshots {
                 snapshots.begin(self.interval, self.branches.kept(), cut);
