@@ -7,8 +7,8 @@ use std::sync::Arc;
 use alert::{AlertRule, Format, Output, Rendered, Renderer, Summary, plain_schema};
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use event::{
-    Batch, DataType, Detected, Due, Evaluation, Expression, FailedRows, Field, Hit, KeyShape, Outcome,
-    RowFailure, RowSchema, Severity, SinkId, Span, Spans, Verdict, Window,
+    Batch, Change, ChangeKind, DataType, Detected, Due, Evaluation, Expression, FailedRows, Field, Hit,
+    KeyShape, Outcome, RowFailure, RowSchema, Severity, SinkId, Span, Spans, Verdict, Window,
 };
 use serde_json::{Value, json};
 
@@ -202,10 +202,30 @@ fn a_plain_row_has_its_columns_in_order_and_times_in_milliseconds() {
     assert_eq!(
         lines(&rendered, PLAIN),
         [
-            format!(r#"{head}"bored","severity":"warning","revision":0,"early":false}}"#),
-            format!(r#"{head}"low \"engagement\"","severity":"warning","revision":0,"early":false}}"#)
+            format!(r#"{head}"bored","severity":"warning","revision":0,"early":false,"state":null}}"#),
+            format!(
+                r#"{head}"low \"engagement\"","severity":"warning","revision":0,"early":false,"state":null}}"#
+            )
         ]
     );
+}
+
+#[test]
+fn what_happened_to_an_episode_is_said_under_the_name_of_its_first_window() {
+    let of =
+        |kind, first_end| Hit { change: Some(Change { kind, first_end, windows: 7 }), ..hit(0, Some(1)) };
+    let hits = [of(ChangeKind::Opened, 10), of(ChangeKind::Resolved, 10), of(ChangeKind::Updated, 20)];
+    let [opened, resolved, other] = hits.map(|hit| {
+        let rendered = renderer("nobody").render(&detected(&["ann"], &[], vec![hit]));
+        let state = parsed(&rendered, PLAIN)[0]["state"].clone();
+        let alert = parsed(&rendered, ALERTS)[0]["data"].take();
+        assert_eq!((&alert["state"], &alert["windows"]), (&state, &json!(7)));
+        alert
+    });
+    assert_eq!([&opened["state"], &resolved["state"], &other["state"]], ["opened", "resolved", "updated"]);
+    assert_eq!(opened["episode"], resolved["episode"]);
+    assert_ne!(opened["episode"], other["episode"]);
+    assert!(opened["summary"].is_string() && resolved["summary"].is_null());
 }
 
 #[test]

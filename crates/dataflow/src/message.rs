@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Content {
 #[derive(Debug, Clone)]
 pub(crate) enum Closed {
     /// Rows.
-    Rows(Features),
+    Rows(Box<Features>),
     /// All rows that are due before this were given. Only said where somebody follows them.
     Before(i64),
 }

@@ -84,7 +84,10 @@ fn any_windows_give_what_the_walk_through_time_gives() {
         let often = random.fraction();
         let windows = (1..120).map(|window| window * SLIDE);
         let bad: Vec<(i64, Severity)> = windows
-            .filter_map(|end| random.chance(often).then(|| (end, severities[random.below(3) as usize])))
+            .filter_map(|end| {
+                let severity = severities[random.below(3) as usize];
+                random.chance(often).then_some((end, severity))
+            })
             .collect();
         let end = 5000;
         assert_eq!(

@@ -156,7 +156,8 @@ impl Detecting {
             let Some(closed) = closed.pop_front() else { break };
             self.judged += 1;
             match closed {
-                Closed::Rows(Features { branch: number, rows }) => {
+                Closed::Rows(features) => {
+                    let Features { branch: number, rows } = *features;
                     counts.windows += rows.records.len() as u64;
                     let branch = &job.branches[number];
                     let detected = self.followed[number].judge(branch, &rows);

@@ -278,7 +278,7 @@ impl Windowing {
         let mut session = output.session(rows);
         let mut give = |branch, rows| {
             self.given += 1;
-            session.give(Closed::Rows(Features { branch, rows }));
+            session.give(Closed::Rows(Box::new(Features { branch, rows })));
         };
         if !self.branches.advance_some(place, EMIT_ROWS, &mut give) {
             return false;

@@ -26,7 +26,14 @@ pub struct EpisodeChange {
 
 /// Episodes of some keys, as a checkpoint has them. Replaces what was written before about these keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedEpisodes(Vec<(Vec<u8>, Vec<(String, Episode)>)>);
+pub struct SavedEpisodes(Vec<SavedKey>);
+
+/// What is known of a key, for each rule by its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedKey {
+    key: Vec<u8>,
+    episodes: Vec<(String, Episode)>,
+}
 
 /// What is known of the episodes of a worker's keys.
 #[derive(Debug)]
@@ -179,7 +186,7 @@ impl Episodes {
             let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
             let name = |rule: u16| self.rules[usize::from(rule)].clone();
             let episodes = self.kept.range(of).map(|((_, rule), episode)| (name(*rule), episode.clone()));
-            (key, episodes.collect())
+            SavedKey { episodes: episodes.collect(), key }
         };
         Some(SavedEpisodes(keys.into_iter().map(of_key).collect()))
     }
@@ -187,7 +194,7 @@ impl Episodes {
     /// Takes in what a snapshot says, after all that were taken before it. `owns` says whether a key belongs here. Episodes
     /// of rules that are no more are left out.
     pub fn restore(&mut self, saved: SavedEpisodes, owns: &dyn Fn(&[u8]) -> bool) {
-        for (key, episodes) in saved.0.into_iter().filter(|(key, _)| owns(key)) {
+        for SavedKey { key, episodes } in saved.0.into_iter().filter(|saved| owns(&saved.key)) {
             let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
             let old: Vec<Of> = self.kept.range(of).map(|(of, _)| of.clone()).collect();
             for of in old {
