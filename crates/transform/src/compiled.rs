@@ -147,7 +147,7 @@ pub fn compile_comparison(sql: &str, schema: &Schema) -> Result<Option<Compariso
     Ok(left.data_type.is_numeric().then(|| Comparison { left: Arc::new(left), threshold }))
 }
 
-fn unnested(tree: &Expr) -> &Expr {
+pub(crate) fn unnested(tree: &Expr) -> &Expr {
     match tree {
         Expr::Nested(inner) => unnested(inner),
         other => other,

@@ -31,6 +31,7 @@ mod branch;
 mod branch_inputs;
 mod calendar;
 mod compiled;
+mod detector;
 mod dialect;
 mod error;
 mod features;
@@ -49,6 +50,7 @@ mod value;
 
 pub use branch_inputs::{BranchInputs, BranchSpec};
 pub use compiled::{Comparison, compile, compile_column, compile_comparison};
+pub use detector::{Constant, DetectorCall, DetectorOption, compile_detector};
 pub use error::{ExpressionError, NamedError};
 pub use features::{AggregateCall, Features, compile_features, compile_features_with, own_name_error};
 pub use gap::compile_gap_expression;
