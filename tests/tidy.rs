@@ -7,7 +7,7 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("event", &[]),
     ("aws", &[]),
     ("journal", &[]),
@@ -15,8 +15,9 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("serve", &["event"]),
     ("ingest", &["event", "aws", "journal", "kafka", "serve"]),
     ("transform", &["event"]),
-    ("window", &["event"]),
-    ("detect", &["event"]),
+    ("keys", &["event"]),
+    ("window", &["event", "keys"]),
+    ("detect", &["event", "keys"]),
     ("alert", &["event", "aws", "kafka"]),
     ("checkpoint", &["event"]),
     ("archive", &["event", "ingest", "alert", "checkpoint"]),
@@ -41,7 +42,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
 ];
 
 /// The crates that do no IO, start no threads and read no clock.
-const PURE: [&str; 3] = ["transform", "window", "detect"];
+const PURE: [&str; 4] = ["keys", "transform", "window", "detect"];
 
 /// A source file past this limit has a second subject.
 const LINES_MAX: usize = 600;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use event::{Expression, Schema};
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, UnaryOperator, Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, UnaryOperator,
+    Value,
 };
 
 use crate::ExpressionError;
@@ -95,13 +96,19 @@ fn arguments<'a>(function: &'a Function, call: &DetectorCall) -> Result<&'a [Fun
 }
 
 impl DetectorCall {
-    fn take(&mut self, argument: &FunctionArg, source: &Source, schema: &Schema) -> Result<(), ExpressionError> {
+    fn take(
+        &mut self,
+        argument: &FunctionArg,
+        source: &Source,
+        schema: &Schema,
+    ) -> Result<(), ExpressionError> {
         let span = source.span(argument);
         match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(tree)) => {
                 let input = compile_over(source, tree, schema)?;
                 if !input.data_type().is_numeric() {
-                    let message = format!("`{}` looks at numbers, and this is a {}", self.name, input.data_type());
+                    let message =
+                        format!("`{}` looks at numbers, and this is a {}", self.name, input.data_type());
                     return Err(ExpressionError::new(message, span));
                 }
                 if !self.options.is_empty() {
@@ -114,7 +121,8 @@ impl DetectorCall {
             FunctionArg::Named { name, arg: FunctionArgExpr::Expr(tree), .. } => {
                 let name = name.value.to_ascii_lowercase();
                 let message = || format!("`{name}` is a number, a text in quotes, or true or false");
-                let value = constant(tree).ok_or_else(|| ExpressionError::new(message(), source.span(tree)))?;
+                let value =
+                    constant(tree).ok_or_else(|| ExpressionError::new(message(), source.span(tree)))?;
                 if self.options.iter().any(|option| option.name == name) {
                     return Err(ExpressionError::new(format!("`{name}` stands twice"), span));
                 }
@@ -122,7 +130,8 @@ impl DetectorCall {
                 Ok(())
             }
             _ => {
-                let message = format!("an argument of `{}` is an expression, or `option => value`", self.name);
+                let message =
+                    format!("an argument of `{}` is an expression, or `option => value`", self.name);
                 Err(ExpressionError::new(message, span))
             }
         }
@@ -153,14 +162,16 @@ mod tests {
     use super::*;
 
     fn call(sql: &str) -> Result<Option<DetectorCall>, String> {
-        let schema = Schema::new(vec![Field::new("x", DataType::Double), Field::new("name", DataType::Varchar)]);
+        let schema =
+            Schema::new(vec![Field::new("x", DataType::Double), Field::new("name", DataType::Varchar)]);
         let error = |error: ExpressionError| format!("{}: {}", &sql[error.span], error.message);
         compile_detector(sql, &schema, &|name| name == "baseline").map_err(error)
     }
 
     #[test]
     fn a_call_of_a_detector_has_inputs_and_then_options() {
-        let found = call("(Baseline(x, x + 1, direction => 'low', warmup => -2.5, own => TRUE))").unwrap().unwrap();
+        let found =
+            call("(Baseline(x, x + 1, direction => 'low', warmup => -2.5, own => TRUE))").unwrap().unwrap();
         assert_eq!((found.name.as_str(), found.inputs.len()), ("baseline", 2));
         assert_eq!(found.texts, ["x", "x + 1"]);
         let options: Vec<(&str, Constant)> =

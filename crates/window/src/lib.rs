@@ -36,7 +36,6 @@ mod aside;
 mod clock;
 mod index;
 mod keyed;
-mod keys;
 mod late;
 mod packed;
 mod peek;

@@ -7,9 +7,10 @@
 use bytes::Bytes;
 use event::{Watermark, key_hash};
 
+use keys::Keys;
+
 use crate::Windows;
 use crate::aggregate::{Layout, Widths, text_words};
-use crate::keys::Keys;
 use crate::packed::unpack;
 use crate::snapshot::{CHUNK_ROWS, ChunkHead, RowsHead, SnapshotError};
 use crate::text::Texts;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use keys::Keys;
+
 use crate::aggregate::{Layout, Spills, spills_of};
 use crate::index::Index;
-use crate::keys::Keys;
 
 /// The accumulators of one slice. Sparse: a key without a record in it costs nothing; where many keys have one, an
 /// index of 4 bytes per slot finds the rows until the slice is sealed.

@@ -15,10 +15,11 @@ use arrow_buffer::ToByteSlice;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use keys::Keys;
+
 use crate::Windows;
 use crate::aggregate::{Layout, Spill, Spills, rows_of_chunk, spills_of, text_words};
 use crate::aside::Aside;
-use crate::keys::Keys;
 use crate::packed::pack;
 use crate::recall::RecallHead;
 use crate::sequence::{Recent, WaitingRecord};

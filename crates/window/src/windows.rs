@@ -7,10 +7,11 @@ use arrow_array::{ArrayRef, BinaryArray};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use event::{Aggregate, Batch, Field, Rows, Schema, Spans, Watermark, Window};
 
+use keys::Keys;
+
 use crate::WindowSpec;
 use crate::aggregate::{Folding, Layout, Progress, Target, Totals, fold, results, text_words};
 use crate::aside::{Arrival, Aside};
-use crate::keys::Keys;
 use crate::quiet::Quiet;
 use crate::slice::Slice;
 use crate::slicing::Slicing;

@@ -8,8 +8,9 @@ use event::{Batch, Rows, Schema, Span, Spans};
 
 use super::state::Emit;
 use super::table::{Table, move_spills};
+use keys::Keys;
+
 use crate::aggregate::{Layout, Spills, Totals, combine, merge_spill, results};
-use crate::keys::Keys;
 use crate::text::Texts;
 
 /// Rows that are handed on in one go.

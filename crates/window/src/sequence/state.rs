@@ -8,8 +8,9 @@ use event::{Aggregate, Field, Rows, Schema, Span};
 use super::harvest::Harvest;
 use super::runs::Run;
 use super::table::Table;
+use keys::Keys;
+
 use crate::aggregate::{Folding, Layout, Progress, Target, fold};
-use crate::keys::Keys;
 use crate::text::Texts;
 use crate::windows::random_seed;
 

@@ -1,4 +1,4 @@
-//! The table of keys: from a key's bytes to its slot, a small number that indexes columns of state.
+//! The table of keys.
 //!
 //! Open addressing over buckets of 8 bytes; keys up to 16 bytes are held inline, so that a look-up costs
 //! two cache lines. The look-ups of a batch go through in passes, whose loads overlap.
@@ -7,7 +7,7 @@ use arrow_array::BinaryArray;
 
 const EMPTY: u64 = 0;
 
-/// A key, and how many slices know it. `len` is as long as the key; up to 16 bytes lie in `head` and
+/// A key, and how many refer to it. `len` is as long as the key; up to 16 bytes lie in `head` and
 /// `tail` (which overlap below 16), longer ones in the arena at `tail`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
@@ -19,9 +19,9 @@ struct Entry {
     references: u32,
 }
 
-/// Keys and their slots. A slot is reused once no slice refers to it any more.
+/// Keys and their slots. A slot is reused once nobody refers to it any more.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub struct Keys {
     /// High 32 bits of the hash, then slot + 1.
     buckets: Vec<u64>,
     entries: Vec<Entry>,
@@ -111,7 +111,8 @@ impl Saves {
 }
 
 impl Keys {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// An empty table. The seed differs from process to process, so that nobody can choose keys that are slow to look up.
+    pub fn new(seed: u64) -> Self {
         Keys {
             buckets: vec![EMPTY; 1 << 10],
             entries: Vec::new(),
@@ -127,7 +128,7 @@ impl Keys {
     /// The slots whose keys the snapshot of a cut must hold: new ones, and those of older cuts whose keys had
     /// better be written again; all of them at first, and if `whole`. And those older cuts, whose keys the
     /// snapshots do not need any more.
-    pub(crate) fn save(&mut self, cut: u32, whole: bool) -> (Vec<u32>, Vec<u32>) {
+    pub fn save(&mut self, cut: u32, whole: bool) -> (Vec<u32>, Vec<u32>) {
         let is_whole = whole || self.saves.is_none();
         let saves = self.saves.get_or_insert_default();
         let mut slots = std::mem::take(&mut saves.next);
@@ -154,13 +155,13 @@ impl Keys {
     }
 
     /// The slot of a key, which is new if need be.
-    pub(crate) fn insert_one(&mut self, key: &[u8], hash: u64) -> u32 {
+    pub fn insert_one(&mut self, key: &[u8], hash: u64) -> u32 {
         self.reserve(1);
         self.find_or_insert_one(key, hash)
     }
 
     /// The slot of a key, if it has one.
-    pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
+    pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
         let mask = self.buckets.len() - 1;
         let mut bucket = self.bucket_of(hash);
         while self.buckets[bucket] != EMPTY {
@@ -174,18 +175,23 @@ impl Keys {
         None
     }
 
-    /// One more than the largest slot in use so far.
-    pub(crate) fn slots(&self) -> usize {
+    /// One more than the largest slot so far.
+    pub fn slots(&self) -> usize {
         self.entries.len()
     }
 
     /// Number of keys.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Bytes of memory held.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.buckets.capacity() * 8
             + self.entries.capacity() * size_of::<Entry>()
             + self.free.capacity() * 4
@@ -198,14 +204,12 @@ impl Keys {
         (hash.wrapping_mul(self.seed) >> (64 - bits)) as usize
     }
 
-    /// Writes the slots of the keys of a batch's rows `[start, start + slots.len())`, making new ones.
-    pub(crate) fn find_or_insert(
-        &mut self,
-        keys: &BinaryArray,
-        hashes: &[u64],
-        start: usize,
-        slots: &mut [u32],
-    ) {
+    /// Writes the slots of the keys of a batch's rows `[start, start + slots.len())`, making new ones. `hashes` are those of all
+    /// rows, by [`event::key_hash`].
+    ///
+    /// # Panics
+    /// If there are fewer rows or hashes.
+    pub fn find_or_insert(&mut self, keys: &BinaryArray, hashes: &[u64], start: usize, slots: &mut [u32]) {
         let rows = start..start + slots.len();
         self.reserve(slots.len());
         let mut candidates = std::mem::take(&mut self.candidates);
@@ -298,13 +302,13 @@ impl Keys {
 
     /// The hash of a slot's key.
     #[inline]
-    pub(crate) fn hash(&self, slot: u32) -> u64 {
+    pub fn hash(&self, slot: u32) -> u64 {
         self.entries[slot as usize].hash
     }
 
     /// Appends the bytes of a slot's key.
     #[inline]
-    pub(crate) fn append_key(&self, slot: u32, out: &mut Vec<u8>) {
+    pub fn append_key(&self, slot: u32, out: &mut Vec<u8>) {
         let entry = &self.entries[slot as usize];
         let len = entry.len as usize;
         if len > 16 {
@@ -320,16 +324,19 @@ impl Keys {
         out.truncate(end);
     }
 
-    /// Notes that one more slice knows the slot.
+    /// Notes that one more refers to the slot.
+    ///
+    /// # Panics
+    /// If there is no such slot.
     #[inline]
-    pub(crate) fn refer(&mut self, slot: u32) {
+    pub fn refer(&mut self, slot: u32) {
         self.entries[slot as usize].references += 1;
     }
 
-    /// Notes that a slice which knew the slot is gone. Returns whether that was the last: the slot is
+    /// Notes that one no longer refers to the slot. Returns whether that was the last: the slot is
     /// then free, and what is held for it elsewhere must be empty.
     #[inline]
-    pub(crate) fn release(&mut self, slot: u32) -> bool {
+    pub fn release(&mut self, slot: u32) -> bool {
         let entry = &mut self.entries[slot as usize];
         entry.references -= 1;
         let last = entry.references == 0;
