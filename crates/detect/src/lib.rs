@@ -71,9 +71,12 @@
 
 mod detection;
 mod error;
+pub mod forest;
 mod gather;
 mod previous;
+mod random;
 mod rule;
+pub mod scale;
 mod verdict;
 
 pub use detection::{Detection, row_schema_prefix};
