@@ -122,7 +122,8 @@ mod tests {
     /// Share of the last half of the scores that a calibration calls anomalies.
     fn alarms(score: impl Fn(&mut Random) -> f64, spec: CalibrationSpec) -> f64 {
         const SCORES: usize = 200_000;
-        let (mut calibration, mut random) = (Calibration::new(spec).expect("a calibration"), Random::new(1, 2));
+        let (mut calibration, mut random) =
+            (Calibration::new(spec).expect("a calibration"), Random::new(1, 2));
         let mut alarms = 0;
         for number in 0..SCORES {
             let score = score(&mut random);

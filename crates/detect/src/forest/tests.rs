@@ -135,7 +135,8 @@ fn a_tree_that_was_changed_scores_as_one_that_was_grown_from_what_it_holds() {
     let mut dice = Dice(17);
     // Those that leave lie elsewhere, so that their traces would be seen.
     let stay: Vec<Vec<f64>> = (0..24).map(|_| dice.point(3)).collect();
-    let leave: Vec<Vec<f64>> = (0..24).map(|_| dice.point(3).iter().map(|x| 3.0 * x + 4.0).collect()).collect();
+    let leave: Vec<Vec<f64>> =
+        (0..24).map(|_| dice.point(3).iter().map(|x| 3.0 * x + 4.0).collect()).collect();
     let probes = [vec![0.1, 0.2, -0.3], vec![3.0, 0.0, 0.0], vec![-4.0, 5.0, 6.0], vec![1.0, -1.0, 1.5]];
     let (table, mut path) = (ScoreTable::new(64), Vec::new());
     let (mut kept, mut grown) = (vec![0.0; probes.len()], vec![0.0; probes.len()]);

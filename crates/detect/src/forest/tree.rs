@@ -77,14 +77,8 @@ pub(super) struct Tree {
 impl Tree {
     /// A tree for up to `capacity` points with `width` coordinates each, a multiple of [`LANES`].
     pub(super) fn new(capacity: usize, width: usize) -> Self {
-        let unused = Node {
-            cut: 0.0,
-            extent: 0.0,
-            dimension: 0,
-            mass: 0,
-            left: Link::NONE,
-            right: Link::NONE,
-        };
+        let unused =
+            Node { cut: 0.0, extent: 0.0, dimension: 0, mass: 0, left: Link::NONE, right: Link::NONE };
         let inner = capacity.saturating_sub(1);
         Tree {
             width,
@@ -203,14 +197,8 @@ impl Tree {
         let number = self.free_nodes.pop().unwrap_or_default();
         let below = if link.is_leaf() { self.copies(link) } else { self.cut(link).mass };
         let (left, right) = if cut.point_is_left { (leaf, link) } else { (link, leaf) };
-        self.nodes[usize::from(number)] = Node {
-            cut: cut.place,
-            extent: 0.0,
-            dimension: cut.dimension,
-            mass: below + 1,
-            left,
-            right,
-        };
+        self.nodes[usize::from(number)] =
+            Node { cut: cut.place, extent: 0.0, dimension: cut.dimension, mass: below + 1, left, right };
         let width = self.width;
         let start = usize::from(number) * 2 * width;
         if link.is_leaf() {
