@@ -3,7 +3,7 @@
 use event::DataType;
 
 /// A rule that cannot be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DetectError {
     /// A condition that is no condition.
     #[error("the condition of rule `{rule}` is a {found}, not a boolean")]
@@ -20,6 +20,16 @@ pub enum DetectError {
         rule: String,
         /// Type of what it compares.
         found: DataType,
+    },
+    /// A setting of a detector that cannot be.
+    #[error("`{setting}` of a detector is {found}, which is not {wanted}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// Its value.
+        found: f64,
+        /// What it should be.
+        wanted: &'static str,
     },
     /// Ranks have 16 bits.
     #[error("{0} rules are too many; at most 65536 are possible")]

@@ -70,15 +70,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod agreement;
+pub mod baseline;
+pub mod cusum;
 mod detection;
 mod episode;
 mod error;
+mod expected;
+pub mod forest;
 mod gather;
+pub mod onset;
+pub mod page_hinkley;
 mod previous;
+mod random;
+pub mod robust;
 mod rule;
+pub mod scale;
 mod verdict;
 
+pub use agreement::{Agreement, Family};
 pub use detection::{Detection, row_schema_prefix};
 pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
+pub use expected::{Direction, NearExpected};
 pub use rule::Rule;
