@@ -295,17 +295,24 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn from_base64(text: &str) -> Vec<u8> {
-    let digits: Vec<u32> = text
-        .bytes()
-        .filter(|byte| *byte != b'=')
-        .map(|byte| DIGITS.iter().position(|digit| *digit == byte).expect("base64") as u32)
-        .collect();
+    let digits: Vec<u32> = text.bytes().filter(|byte| *byte != b'=').map(value).collect();
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
     for four in digits.chunks(4) {
         let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
         bytes.extend((0..four.len() - 1).map(|at| (bits >> (16 - 8 * at)) as u8));
     }
     bytes
+}
+
+fn value(digit: u8) -> u32 {
+    u32::from(match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        other => panic!("{other} is no digit of base64"),
+    })
 }
 
 #[cfg(test)]
