@@ -6,10 +6,9 @@
 //! that ratios say more than rates. Whatever a job reads or writes is compared before its time is believed.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use serde_json::json;
-use testkit::usage::Usage;
+use testkit::usage::{self, Usage};
 use testkit::workload::repository;
 
 use crate::bench::{Bench, Failure, Median, Plan};
@@ -59,10 +58,10 @@ fn between(text: &str, from: &str, to: &str, new: &str) -> Result<String, Failur
     Ok(format!("{head}{from}{new}{}", &rest[at..]))
 }
 
-/// The rows that sinks are to write: those of that many events, as the sink of files has them.
+/// The rows that sinks are to write, as the sink of files has them.
 #[derive(Debug)]
 pub(crate) struct Rows {
-    /// The events.
+    /// The events that they come of.
     pub(crate) input: PathBuf,
     /// The rows, a line each.
     pub(crate) bytes: Vec<u8>,
@@ -71,47 +70,60 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Computes them.
+    /// Computes those of so many events, about as many rows.
     pub(crate) fn of(bench: &Bench, events: u64) -> Result<Rows, Failure> {
-        let input = bench.events(events, events / 50, 5)?;
+        Rows::of_users(bench, events, events / 50)
+    }
+
+    /// The same of so many users: the fewer events a user has, the more rows there are to an event.
+    pub(crate) fn of_users(bench: &Bench, events: u64, users: u64) -> Result<Rows, Failure> {
+        let input = bench.events(events, users, 5)?;
         let run = bench.run(&writing(bench, &input, &file(&bench.alerts_path()))?)?;
         let bytes = std::fs::read(&run.alerts)?;
-        let mut usages = Vec::new();
-        for _ in 0..bench.repeat {
-            usages.push(bench.run(&writing(bench, &input, &file(Path::new("/dev/null")))?)?.usage);
-        }
+        let thrown_away = writing(bench, &input, &file(Path::new("/dev/null")))?;
+        let runs = (0..bench.repeat).map(|_| Ok(bench.run(&thrown_away)?.usage));
+        let usages = runs.collect::<Result<Vec<Usage>, Failure>>()?;
         Ok(Rows { input, bytes, nothing: Median::of(&usages) })
     }
 
     /// How many they are.
-    pub(crate) fn count(&self) -> usize {
-        lines(&self.bytes).len()
+    pub(crate) fn count(&self) -> u64 {
+        lines(&self.bytes).len() as u64
     }
 
-    /// The figures of a sink that has taken them.
+    /// The figures of a sink that has taken them. What a sink takes is compared without what it takes to compute rows.
     pub(crate) fn report(&self, figures: &mut Figures, what: &str, turns: &Turns) {
-        turns.report(figures, what, "rows", self.count());
-        let count = self.count() as f64;
+        let (job, bare, count) = (turns.job_median(), turns.bare_median(), self.count() as f64);
+        turns.rates(figures, what, "rows", count, job);
         figures.detail(format!("{what}, thrown away"), self.nothing.to_json());
-        let name = format!("{what}: rows/s, the job that throws them away");
-        figures.add(name, count / self.nothing.wall_s, "", Target::None);
+        let rate = count / self.nothing.wall_s;
+        figures.add(format!("{what}: rows/s, the job that throws them away"), rate, "", Target::None);
+        let added = |whole: f64, nothing: f64, bare: f64| (whole - nothing) / bare;
+        let wall = added(job.wall_s, self.nothing.wall_s, bare.wall_s);
+        let cpu = added(job.cpu_s, self.nothing.cpu_s, bare.cpu_s);
+        figures.add(
+            format!("{what}: time that the sink adds, over the bare client's"),
+            wall,
+            "",
+            Target::None,
+        );
+        figures.add(format!("{what}: CPU that the sink adds, over the bare client's"), cpu, "", Target::None);
     }
 }
 
 /// What a bare client and a job took for the same.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    bare_s: Vec<f64>,
+    bare: Vec<Usage>,
     job: Vec<Usage>,
 }
 
 impl Turns {
-    /// Times the bare client once, and gives what it gave.
+    /// Measures the bare client once, which works in this process and in those that it starts, and gives what it gave.
     pub(crate) fn bare<T>(&mut self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-        let begun = Instant::now();
-        let done = work()?;
-        self.bare_s.push(begun.elapsed().as_secs_f64());
-        Ok(done)
+        let (done, usage) = usage::of(work)?;
+        self.bare.push(usage);
+        done
     }
 
     /// Notes what the job took.
@@ -119,27 +131,47 @@ impl Turns {
         self.job.push(usage);
     }
 
+    /// What the bare client took.
+    pub(crate) fn bare_median(&self) -> Median {
+        Median::of(&self.bare)
+    }
+
     /// What the job took.
     pub(crate) fn job_median(&self) -> Median {
         Median::of(&self.job)
     }
 
-    /// The figures: both rates, and one over the other.
-    pub(crate) fn report(&self, figures: &mut Figures, what: &str, unit: &str, count: usize) {
-        let mut bare = self.bare_s.clone();
-        bare.sort_by(f64::total_cmp);
-        let bare = bare.get(bare.len() / 2).copied().unwrap_or(f64::NAN);
-        let (job, count) = (self.job_median(), count as f64);
-        figures.detail(what, json!({ "count": count, "bare_wall_s": bare, "job": job.to_json() }));
-        figures.add(format!("{what}: {unit}/s, a bare client"), count / bare, "", Target::None);
-        figures.add(format!("{what}: {unit}/s, the job"), count / job.wall_s, "", Target::None);
-        figures.add(format!("{what}: the job over the bare client"), bare / job.wall_s, "", Target::None);
-        figures.add(format!("{what}: CPU of the job, of each"), job.cpu_s / count * 1e6, "us", Target::None);
+    /// The figures of a source: both rates, one over the other, and what each event costs.
+    pub(crate) fn report(&self, figures: &mut Figures, what: &str, unit: &str, count: u64) {
+        self.report_less(figures, what, unit, count, 0.0);
+    }
+
+    /// The same, where a job takes so many seconds more whatever there is to read.
+    pub(crate) fn report_less(&self, figures: &mut Figures, what: &str, unit: &str, count: u64, idle_s: f64) {
+        let job = self.job_median();
+        let job = Median { wall_s: job.wall_s - idle_s, ..job };
+        self.rates(figures, what, unit, count as f64, job);
+        let over = self.bare_median().wall_s / job.wall_s;
+        figures.add(format!("{what}: the job over the bare client"), over, "", Target::None);
+    }
+
+    fn rates(&self, figures: &mut Figures, what: &str, unit: &str, count: f64, job: Median) {
+        let bare = self.bare_median();
+        figures.detail(what, json!({ "count": count, "bare": bare.to_json(), "job": job.to_json() }));
+        for (who, median) in [("a bare client", bare), ("the job", job)] {
+            figures.add(format!("{what}: {unit}/s, {who}"), count / median.wall_s, "", Target::None);
+            figures.add(
+                format!("{what}: CPU of each, {who}"),
+                median.cpu_s / count * 1e6,
+                "us",
+                Target::None,
+            );
+        }
     }
 }
 
-/// The result of work, or in words that it is not what it must be.
-pub(crate) fn expect(what: &str, found: usize, wanted: usize) -> Result<(), Failure> {
+/// Fails in words unless a number is what it must be.
+pub(crate) fn expect(what: &str, found: u64, wanted: u64) -> Result<(), Failure> {
     if found == wanted { Ok(()) } else { Err(format!("{what}: {found} and not {wanted}").into()) }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn files(bench: &Bench, figures: &mut Figures) -> Result<(), Failure>
         for ((format, file), turns) in FORMATS.iter().zip(&made).zip(&mut all) {
             let found = turns.bare(|| (format.read)(file))?;
             let wanted = if format.counts_records { count } else { std::fs::metadata(&input)?.len() };
-            expect(format.name, usize::try_from(found)?, usize::try_from(wanted)?)?;
+            expect(format.name, found, wanted)?;
             let run = bench.run(&Plan::reference(file).set("source.events.lanes", 1))?;
             check_equal(&run.alerts, &limit.alerts)?;
             turns.job(run.usage);
@@ -62,7 +62,7 @@ pub(crate) fn files(bench: &Bench, figures: &mut Figures) -> Result<(), Failure>
     let plain = all.first().map(Turns::job_median);
     for ((format, file), turns) in FORMATS.iter().zip(&made).zip(&all) {
         let what = format!("from a file, {}", format.name);
-        turns.report(figures, &what, "events", usize::try_from(count)?);
+        turns.report(figures, &what, "events", count);
         let bytes = std::fs::metadata(file)?.len() as f64 / count as f64;
         figures.add(format!("{what}: bytes of an event"), bytes, "", Target::None);
         if let Some(plain) = plain {

@@ -3,8 +3,8 @@
 use crate::bench::{Bench, Failure};
 use crate::figure::Figures;
 use crate::{
-    archive, checkpoint, files, http, kafka, kinesis, latency, limits, outputs, recovery, reference, slices, start,
-    tables, webhook,
+    archive, checkpoint, files, http, kafka, kinesis, latency, limits, outputs, recovery, reference, slices,
+    start, tables, webhook,
 };
 
 /// What is asked for by its name.

@@ -93,8 +93,11 @@ fn post_all(address: SocketAddr, bodies: &[&[u8]]) -> Result<Duration, Failure> 
     let next = AtomicUsize::new(0);
     let begun = Instant::now();
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| post_next(address, bodies, &next))).collect();
-        clients.into_iter().try_for_each(|client| client.join().map_err(|_| "a client panicked".to_owned())?)
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|_| scope.spawn(|| post_next(address, bodies, &next))).collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().map_err(|_| "a client panicked".to_owned())?)
     })?;
     Ok(begun.elapsed())
 }
@@ -122,8 +125,8 @@ fn post_barely(bench: &Bench, bodies: &[&[u8]]) -> Result<f64, Failure> {
     let file = bench.folder.join("bare.journal");
     let journal = Journal::start(&file)?;
     let took = post_all(journal.address, bodies)?;
-    let length = usize::try_from(std::fs::metadata(&file)?.len())?;
-    expect("bytes that a bare server has", length, bodies.iter().map(|body| body.len()).sum())?;
+    let length = std::fs::metadata(&file)?.len();
+    expect("bytes that a bare server has", length, bodies.iter().map(|body| body.len() as u64).sum())?;
     remove(&file)?;
     Ok(took.as_secs_f64())
 }

@@ -33,7 +33,8 @@ impl Journal {
     pub(crate) fn start(file: &Path) -> io::Result<Journal> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let log = Arc::new(Log { file: File::create(file)?, state: Mutex::default(), synced: Condvar::new() });
+        let log =
+            Arc::new(Log { file: File::create(file)?, state: Mutex::default(), synced: Condvar::new() });
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let log = Arc::clone(&log);

@@ -10,7 +10,7 @@ use testkit::lanes;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
 use crate::connector::{Rows, Turns, expect, lines, reading, writing};
-use crate::figure::{Figures, Target};
+use crate::figure::Figures;
 
 const SHARDS: usize = 4;
 /// Bytes of the file that a shard gets at a time.
@@ -53,16 +53,15 @@ fn source(
         empty.push(bench.run(&job(reading(bench, &end(kinesis, "empty"))?))?.usage);
     }
     let what = format!("from a stream of Kinesis, {in_record} in a record");
-    turns.report(figures, &what, "events", usize::try_from(events)?);
     // The end of a stream is only believed some seconds after it was seen.
-    let job = turns.job_median().wall_s - Median::of(&empty).wall_s;
-    let name = format!("{what}: events/s, the job, less what an empty stream takes");
-    figures.add(name, events as f64 / job, "", Target::None);
+    let idle = Median::of(&empty);
+    figures.detail("an empty stream of Kinesis", idle.to_json());
+    turns.report_less(figures, &what, "events", events, idle.wall_s);
     Ok(())
 }
 
 /// Puts the lines of a file into a new stream, and says how many records they make.
-fn fill(kinesis: &Kinesis, stream: &str, file: &Path, in_record: usize) -> Result<usize, Failure> {
+fn fill(kinesis: &Kinesis, stream: &str, file: &Path, in_record: usize) -> Result<u64, Failure> {
     let bytes = std::fs::read(file)?;
     kinesis.create(stream, SHARDS);
     let mut records = 0;
@@ -75,7 +74,7 @@ fn fill(kinesis: &Kinesis, stream: &str, file: &Path, in_record: usize) -> Resul
                 packed(&all.chunks(in_record).map(<[_]>::to_vec).collect::<Vec<_>>())
             }
         };
-        records += data.len();
+        records += data.len() as u64;
         let entries = data.into_iter().map(|data| Entry { hash_key: shard.first_key, data });
         kinesis.put(stream, &entries.collect::<Vec<_>>());
     }
@@ -83,13 +82,13 @@ fn fill(kinesis: &Kinesis, stream: &str, file: &Path, in_record: usize) -> Resul
 }
 
 /// Reads all records of a stream, all shards at a time, and counts them.
-fn drain(kinesis: &Kinesis, stream: &str) -> Result<usize, Failure> {
+fn drain(kinesis: &Kinesis, stream: &str) -> Result<u64, Failure> {
     let shards = kinesis.shards(stream);
     std::thread::scope(|scope| {
         let readers: Vec<_> =
             shards.iter().map(|shard| scope.spawn(|| kinesis.records(stream, shard).len())).collect();
         let counts = readers.into_iter().map(|reader| reader.join().map_err(|_| "a reader panicked"));
-        Ok(counts.sum::<Result<usize, _>>()?)
+        Ok(counts.sum::<Result<usize, _>>()? as u64)
     })
 }
 
@@ -108,16 +107,18 @@ fn job(plan: Plan<'static>) -> Plan<'static> {
     plan.env("AWS_ACCESS_KEY_ID", "tidewatch").env("AWS_SECRET_ACCESS_KEY", "only-for-tests")
 }
 
-/// Writes a row for each window that closes.
+/// Writes a row for each window that closes. A request holds one row of a key at most, so there are many keys.
 fn sink(bench: &Bench, figures: &mut Figures, kinesis: &Kinesis) -> Result<(), Failure> {
-    let rows = Rows::of(bench, if bench.quick { 1_500 } else { 8_000 })?;
+    let (events, users) = if bench.quick { (200, 200) } else { (1_000, 1_000) };
+    let rows = Rows::of_users(bench, events, users)?;
     let mut turns = Turns::default();
     for repeat in 0..bench.repeat {
         let (bare, written) = (format!("bare-{repeat}"), format!("rows-{repeat}"));
         kinesis.create(&bare, 1);
         kinesis.create(&written, 1);
         let lines = lines(&rows.bytes);
-        let entries: Vec<Entry> = lines.iter().map(|line| Entry { hash_key: 0, data: line.to_vec() }).collect();
+        let entries: Vec<Entry> =
+            lines.iter().map(|line| Entry { hash_key: 0, data: line.to_vec() }).collect();
         turns.bare(|| {
             kinesis.put(&bare, &entries);
             Ok(())

@@ -81,7 +81,8 @@ fn remove_database(path: &Path) -> Result<(), Failure> {
 /// How the table was made, and its rows.
 fn read_sqlite(path: &Path) -> Result<(String, Vec<Vec<Value>>), Failure> {
     let connection = Connection::open(path)?;
-    let made = connection.query_row("SELECT sql FROM sqlite_schema WHERE name = 'alerts'", [], |row| row.get(0))?;
+    let made =
+        connection.query_row("SELECT sql FROM sqlite_schema WHERE name = 'alerts'", [], |row| row.get(0))?;
     let mut statement = connection.prepare("SELECT * FROM alerts ORDER BY rowid")?;
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect())?;
@@ -125,7 +126,7 @@ fn postgres(bench: &Bench, figures: &mut Figures, rows: &Rows) -> Result<(), Fai
             database.query(&format!("\\copy bare FROM '{}'", copied.display()));
             Ok(())
         })?;
-        let found = database.query("SELECT count(*) FROM bare").concat().parse()?;
+        let found = database.query("SELECT count(*) FROM bare").concat().parse::<u64>()?;
         expect("rows that a bare client has written", found, rows.count())?;
     }
     remove(&copied)?;

@@ -49,7 +49,7 @@ fn post(bench: &Bench, figures: &mut Figures, rows: &Rows, batch: usize) -> Resu
         turns.bare(|| {
             for body in &bodies {
                 let answer = client.post("/rows", &headers, body)?;
-                expect("the status of an answer", answer.status.into(), 204)?;
+                expect("the status of an answer", u64::from(answer.status), 204)?;
             }
             Ok(())
         })?;
