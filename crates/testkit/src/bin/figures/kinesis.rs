@@ -56,7 +56,7 @@ fn source(
     // The end of a stream is only believed some seconds after it was seen.
     let idle = Median::of(&empty);
     figures.detail("an empty stream of Kinesis", idle.to_json());
-    turns.report_less(figures, &what, "events", events, idle.wall_s);
+    turns.report_less(figures, &what, "events", events, idle);
     Ok(())
 }
 

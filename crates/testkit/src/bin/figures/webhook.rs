@@ -2,7 +2,7 @@
 //! bodies.
 //!
 //! One request at a time, in order: so a rate is what a round trip allows. Against a receiver elsewhere its distance
-//! decides alone, and both rates are the same.
+//! decides alone, and both rates are the same. The receiver is a thread of this process: the bare client's CPU has its in it.
 
 use std::net::SocketAddr;
 
