@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use testkit::http::{Client, connect, free_address};
 use testkit::job::Job;
-use testkit::process::eventually;
+use testkit::process::{children, cpu, eventually};
 
 use crate::bench::{Bench, Failure, check_equal, remove};
 use crate::connector::{events, expect, reading};
@@ -61,7 +61,7 @@ pub(crate) fn http(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> 
             bare.push(post_barely(bench, &bodies)?);
             job.push(post_to_job(bench, shape, &bodies, &limit)?);
         }
-        report(figures, shape.name, posted, bare, job);
+        report(figures, shape.name, posted, bare, &job);
     }
     Ok(())
 }
@@ -131,8 +131,18 @@ fn post_barely(bench: &Bench, bodies: &[&[u8]]) -> Result<f64, Failure> {
     Ok(took.as_secs_f64())
 }
 
-/// Seconds until a job has everything, and until it has read that, too.
-fn post_to_job(bench: &Bench, shape: &Shape, bodies: &[&[u8]], alerts: &Path) -> Result<(f64, f64), Failure> {
+/// Seconds.
+struct Took {
+    /// Until the last request was answered.
+    answered: f64,
+    /// Until the job had read everything, too.
+    read: f64,
+    /// Of the processor until then.
+    cpu: f64,
+}
+
+/// What a job takes.
+fn post_to_job(bench: &Bench, shape: &Shape, bodies: &[&[u8]], alerts: &Path) -> Result<Took, Failure> {
     let folder = bench.folder.join("http");
     remove(&folder)?;
     let (address, journal) = (free_address(), folder.join("journal"));
@@ -154,27 +164,34 @@ fn post_to_job(bench: &Bench, shape: &Shape, bodies: &[&[u8]], alerts: &Path) ->
         (status["partitions"][0]["lag_bytes"] == 0).then_some(())
     });
     let read = begun.elapsed();
+    let cpu = children(running.id()).into_iter().filter_map(cpu).sum::<Duration>();
     running.signal(Signal::SIGTERM);
     running.wait(PATIENCE).expect_code(0);
     let at_end = job.clone().set("source.events.end", "latest");
     at_end.invocation().start().wait(PATIENCE).expect_code(0);
     check_equal(&job.alerts_path(), alerts)?;
     remove(&folder)?;
-    Ok((answered.as_secs_f64(), read.as_secs_f64()))
+    let [answered, read, cpu] = [answered, read, cpu].map(|time| time.as_secs_f64());
+    Ok(Took { answered, read, cpu })
 }
 
-fn report(figures: &mut Figures, what: &str, count: usize, bare: Vec<f64>, job: Vec<(f64, f64)>) {
-    let (answered, read): (Vec<f64>, Vec<f64>) = job.into_iter().unzip();
-    let [bare, answered, read] = [bare, answered, read].map(|mut seconds| {
+fn report(figures: &mut Figures, what: &str, count: usize, bare: Vec<f64>, job: &[Took]) {
+    let median = |mut seconds: Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
         seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
-    });
+    };
+    let of = |time: fn(&Took) -> f64| median(job.iter().map(time).collect());
+    let (bare, answered, read, cpu) =
+        (median(bare), of(|took| took.answered), of(|took| took.read), of(|took| took.cpu));
     let events = count as f64;
-    figures.detail(what, json!({ "count": count, "bare_s": bare, "answered_s": answered, "read_s": read }));
+    let details =
+        json!({ "count": count, "bare_s": bare, "answered_s": answered, "read_s": read, "cpu_s": cpu });
+    figures.detail(what, details);
     figures.add(format!("{what}: events/s, a bare server"), events / bare, "", Target::None);
     figures.add(format!("{what}: events/s, the job"), events / answered, "", Target::None);
     figures.add(format!("{what}: events/s, read as well"), events / read, "", Target::None);
     figures.add(format!("{what}: the job over the bare server"), bare / answered, "", Target::None);
+    figures.add(format!("{what}: CPU of each, the job"), cpu / events * 1e6, "us", Target::None);
 }
 
 #[cfg(test)]
