@@ -19,6 +19,8 @@ use crate::workload::repository;
 
 /// Records of a request at most.
 const RECORDS_MAX: usize = 500;
+/// and bytes of their data, if there are several: the service takes 5 MiB, keys included.
+const BYTES_MAX: usize = 4 << 20;
 const SOON: Duration = Duration::from_secs(60);
 
 /// The two servers.
@@ -177,8 +179,17 @@ impl Kinesis {
     /// # Panics
     /// If one is not taken.
     pub fn put(&self, stream: &str, entries: &[Entry]) {
-        for entries in entries.chunks(RECORDS_MAX) {
-            let records: Vec<Value> = entries.iter().map(record).collect();
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |entry: &&Entry| {
+                bytes += entry.data.len();
+                bytes <= BYTES_MAX
+            };
+            let count = rest.iter().take(RECORDS_MAX).take_while(fits).count().max(1);
+            let (next, later) = rest.split_at(count);
+            rest = later;
+            let records: Vec<Value> = next.iter().map(record).collect();
             let answer = self.done("PutRecords", &json!({ "StreamName": stream, "Records": records }));
             assert_eq!(answer["FailedRecordCount"], 0, "{answer}");
         }

@@ -116,8 +116,11 @@ mod tests {
 
     #[test]
     fn work_in_this_process_and_in_those_that_it_waits_for_is_measured() {
-        let begun = Instant::now();
-        let ((), own) = of(|| while begun.elapsed() < Duration::from_millis(60) {}).expect("a usage");
+        let busy = || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(60) {}
+        };
+        let ((), own) = of(busy).expect("a usage");
         assert!(own.wall >= Duration::from_millis(60) && own.cpu() > Duration::ZERO, "{own:?}");
         let loops =
             || Command::new("sh").args(["-c", "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done"]).status();

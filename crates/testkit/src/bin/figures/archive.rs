@@ -9,8 +9,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::bench::{Bench, Failure, Median, Plan, check_equal, remove, size};
-use crate::connector::{Turns, events, expect, reading};
+use crate::bench::{Bench, Failure, Median, Plan, remove, size};
+use crate::connector::{Turns, events, expect, expect_all, reading};
 use crate::figure::{Figures, Target};
 
 /// Writing one and reading it.
@@ -26,14 +26,14 @@ pub(crate) fn archive(bench: &Bench, figures: &mut Figures) -> Result<(), Failur
         without.push(bench.run(&plan)?.usage);
         remove(&folder)?;
         let run = bench.run(&archiving)?;
-        check_equal(&run.alerts, &limit.alerts)?;
+        expect_all(&run, &limit.alerts, count)?;
         written.job(run.usage);
         let files = files_below(&folder.join("events"))?;
         let found = read.bare(|| files.iter().map(|file| rows_of(file)).sum())?;
         expect("records in the archive", found, count)?;
         write_again(bench, &files, &mut written)?;
         let run = bench.run(&replay)?;
-        check_equal(&run.alerts, &limit.alerts)?;
+        expect_all(&run, &limit.alerts, count)?;
         read.job(run.usage);
     }
     let bytes = size(&folder.join("events"))? as f64 / count as f64;

@@ -7,11 +7,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::usage::{self, Usage};
 use testkit::workload::repository;
 
-use crate::bench::{Bench, Failure, Median, Plan};
+use crate::bench::{Bench, Failure, Median, Plan, Run, check_equal};
 use crate::figure::{Figures, Target};
 
 /// Makes a row of every window that closes, so that sinks have something to do.
@@ -83,7 +83,10 @@ impl Rows {
         let thrown_away = writing(bench, &input, &file(Path::new("/dev/null")))?;
         let runs = (0..bench.repeat).map(|_| Ok(bench.run(&thrown_away)?.usage));
         let usages = runs.collect::<Result<Vec<Usage>, Failure>>()?;
-        Ok(Rows { input, bytes, nothing: Median::of(&usages) })
+        let rows = Rows { input, bytes, nothing: Median::of(&usages) };
+        let windows = run.report["windows"].as_u64().ok_or("the report has no number of windows")?;
+        expect("rows of a file", rows.count(), windows)?;
+        Ok(rows)
     }
 
     /// How many they are.
@@ -179,6 +182,18 @@ impl Turns {
             );
         }
     }
+}
+
+/// Fails unless a job has come to these alerts, and has counted each of so many events: most events are in no alert.
+pub(crate) fn expect_all(run: &Run, alerts: &Path, events: u64) -> Result<(), Failure> {
+    check_equal(&run.alerts, alerts)?;
+    expect_counted(&run.report, events)
+}
+
+/// Fails unless a report says that so many events came into windows.
+pub(crate) fn expect_counted(report: &Value, events: u64) -> Result<(), Failure> {
+    let windowed = report["windowed"].as_u64().ok_or("the report has no number of events in windows")?;
+    expect("events in windows", windowed, events)
 }
 
 /// Fails in words unless a number is what it must be.

@@ -16,7 +16,7 @@ use testkit::job::Job;
 use testkit::process::{children, cpu, eventually};
 
 use crate::bench::{Bench, Failure, check_equal, remove};
-use crate::connector::{events, expect, reading};
+use crate::connector::{events, expect, expect_counted, lines, reading};
 use crate::figure::{Figures, Target};
 use crate::journal::Journal;
 
@@ -170,6 +170,7 @@ fn post_to_job(bench: &Bench, shape: &Shape, bodies: &[&[u8]], alerts: &Path) ->
     let at_end = job.clone().set("source.events.end", "latest");
     at_end.invocation().start().wait(PATIENCE).expect_code(0);
     check_equal(&job.alerts_path(), alerts)?;
+    expect_counted(&job.report(), bodies.iter().map(|body| lines(body).len() as u64).sum())?;
     remove(&folder)?;
     let [answered, read, cpu] = [answered, read, cpu].map(|time| time.as_secs_f64());
     Ok(Took { answered, read, cpu })

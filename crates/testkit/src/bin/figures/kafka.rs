@@ -5,8 +5,8 @@
 
 use testkit::kafka::{Broker, broker_alone};
 
-use crate::bench::{Bench, Failure, check_equal};
-use crate::connector::{Rows, Turns, events, expect, lines, reading, writing};
+use crate::bench::{Bench, Failure};
+use crate::connector::{Rows, Turns, events, expect, expect_all, lines, reading, writing};
 use crate::figure::Figures;
 
 /// Partitions of the topic that is read.
@@ -39,7 +39,7 @@ fn source(bench: &Bench, figures: &mut Figures, broker: &Broker) -> Result<(), F
         let found = turns.bare(|| Ok(broker.count("events")))?;
         expect("messages that a bare consumer reads", found as u64, count)?;
         let run = bench.run(&plan)?;
-        check_equal(&run.alerts, &limit.alerts)?;
+        expect_all(&run, &limit.alerts, count)?;
         turns.job(run.usage);
     }
     turns.report(figures, "from a topic of Kafka", "messages", count);

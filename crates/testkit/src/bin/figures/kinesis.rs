@@ -8,8 +8,8 @@ use std::path::Path;
 use testkit::kinesis::{Entry, Kinesis, packed, servers};
 use testkit::lanes;
 
-use crate::bench::{Bench, Failure, Median, Plan, check_equal};
-use crate::connector::{Rows, Turns, expect, lines, reading, writing};
+use crate::bench::{Bench, Failure, Median, Plan};
+use crate::connector::{Rows, Turns, expect, expect_all, lines, reading, writing};
 use crate::figure::Figures;
 
 const SHARDS: usize = 4;
@@ -48,7 +48,7 @@ fn source(
         let found = turns.bare(|| drain(kinesis, stream))?;
         expect("records that a bare client reads", found, records)?;
         let run = bench.run(&job(reading(bench, &end(kinesis, stream))?))?;
-        check_equal(&run.alerts, &limit.alerts)?;
+        expect_all(&run, &limit.alerts, events)?;
         turns.job(run.usage);
         empty.push(bench.run(&job(reading(bench, &end(kinesis, "empty"))?))?.usage);
     }
