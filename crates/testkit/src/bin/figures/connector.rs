@@ -146,24 +146,7 @@ impl Turns {
 
     /// The figures of a source: both rates, one over the other, and what each event costs.
     pub(crate) fn report(&self, figures: &mut Figures, what: &str, unit: &str, count: u64) {
-        self.report_job(figures, what, unit, count, self.job_median());
-    }
-
-    /// The same without what a job takes that has nothing to read.
-    pub(crate) fn report_less(
-        &self,
-        figures: &mut Figures,
-        what: &str,
-        unit: &str,
-        count: u64,
-        idle: Median,
-    ) {
         let job = self.job_median();
-        let (wall_s, cpu_s) = (job.wall_s - idle.wall_s, job.cpu_s - idle.cpu_s);
-        self.report_job(figures, what, unit, count, Median { wall_s, cpu_s, ..job });
-    }
-
-    fn report_job(&self, figures: &mut Figures, what: &str, unit: &str, count: u64, job: Median) {
         self.rates(figures, what, unit, count as f64, job);
         let over = self.bare_median().wall_s / job.wall_s;
         figures.add(format!("{what}: the job over the bare client"), over, "", Target::None);

@@ -2,13 +2,15 @@
 //!
 //! The server is kinesalite on this machine, which takes some thousand records a second: the rates are its own. Where a
 //! record holds many events, as producers with the library of Amazon's pack them, the source has something to do as well.
+//! A job takes two seconds at least, since what comes by then belongs to it: so there is more to read than that, but with
+//! `--quick`, which compares nothing.
 
 use std::path::Path;
 
 use testkit::kinesis::{Entry, Kinesis, packed, servers};
 use testkit::lanes;
 
-use crate::bench::{Bench, Failure, Median, Plan};
+use crate::bench::{Bench, Failure, Plan};
 use crate::connector::{Rows, Turns, expect, expect_all, lines, reading, writing};
 use crate::figure::Figures;
 
@@ -25,9 +27,8 @@ pub(crate) fn kinesis(bench: &Bench, figures: &mut Figures) -> Result<(), Failur
         return Ok(());
     };
     let kinesis = servers.kinesalite();
-    kinesis.create("empty", SHARDS);
-    source(bench, figures, &kinesis, "single", if bench.quick { 5_000 } else { 20_000 }, 1)?;
-    source(bench, figures, &kinesis, "packed", if bench.quick { 20_000 } else { 200_000 }, PACKED)?;
+    source(bench, figures, &kinesis, "single", if bench.quick { 10_000 } else { 60_000 }, 1)?;
+    source(bench, figures, &kinesis, "packed", if bench.quick { 50_000 } else { 600_000 }, PACKED)?;
     sink(bench, figures, &kinesis)
 }
 
@@ -43,20 +44,16 @@ fn source(
     let input = bench.events(events, events / 50, 5)?;
     let limit = bench.limit(&input)?;
     let records = fill(kinesis, stream, &input, in_record)?;
-    let (mut turns, mut empty) = (Turns::default(), Vec::new());
-    for _ in 0..bench.repeat {
+    let mut turns = Turns::default();
+    for _ in 0..bench.repeat.div_ceil(2) {
         let found = turns.bare(|| drain(kinesis, stream))?;
         expect("records that a bare client reads", found, records)?;
         let run = bench.run(&job(reading(bench, &end(kinesis, stream))?))?;
         expect_all(&run, &limit.alerts, events)?;
         turns.job(run.usage);
-        empty.push(bench.run(&job(reading(bench, &end(kinesis, "empty"))?))?.usage);
     }
     let what = format!("from a stream of Kinesis, {in_record} in a record");
-    // The end of a stream is only believed some seconds after it was seen.
-    let idle = Median::of(&empty);
-    figures.detail("an empty stream of Kinesis", idle.to_json());
-    turns.report_less(figures, &what, "events", events, idle);
+    turns.report(figures, &what, "events", events);
     Ok(())
 }
 
