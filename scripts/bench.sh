@@ -8,14 +8,19 @@ Usage: scripts/bench.sh [--quick] [--json FILE] [--cold] [--only NAME,...] [--re
 
 Builds tidewatch and the hand-written limits, generates events under target/bench/, runs both in
 turns, checks that their outputs are equal, and prints each figure beside what it should reach.
-The whole takes some 25 minutes and 6 GB of disk; do not use the machine meanwhile.
+Connectors are measured beside a bare client that reads or writes the same: the limit of their server.
+The whole takes some 40 minutes and 8 GB of disk; do not use the machine meanwhile.
 
   --quick        a tenth of the events, fewer repeats: to try the script, not to compare versions
   --json FILE    the figures as JSON as well
   --cold         also time a release build from nothing (5 to 10 minutes more)
   --only NAME,.. only these: reference, session, count, features, scale, keys, windows,
-                 sparse, latency, checkpoint, recovery, kafka and kinesis (which start servers
-                 of their own), start
+                 sparse, latency, checkpoint, recovery, start
+                 sources: files, http, kafka, kinesis, archive
+                 sinks: kafka, kinesis, archive, outputs (a file, standard output), tables
+                 (SQLite, PostgreSQL), webhook
+                 kafka, kinesis and tables start servers of their own, which must be there:
+                 scripts/kafka.sh, kinesis.sh and postgres.sh install them
   --repeat N     runs of each command, of which the median counts [default: 5, quick: 3]
 
 Environment:
@@ -33,6 +38,6 @@ esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 caller=$PWD
 cd "$root"
-cargo build --release --locked -p testkit --features kafka >&2
+cargo build --release --locked -p testkit --features bench >&2
 [[ -n ${TIDEWATCH_BIN:-} ]] || cargo build --release --locked -p tidewatch --features full >&2
 exec target/release/figures --relative-to "$caller" "$@"

@@ -37,7 +37,7 @@ case ${1:-} in
     exec cargo test --locked -p tidewatch --test simulation -- --exact "$every" --nocapture
     ;;
 esac
-[[ $# -gt 0 ]] || set -- --workspace --features tidewatch/full
+[[ $# -gt 0 ]] || set -- --workspace --features tidewatch/full,testkit/bench
 log=$(mktemp)
 TIDEWATCH_LEFT_OUT=$(mktemp)
 export TIDEWATCH_LEFT_OUT

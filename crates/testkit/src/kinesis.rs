@@ -19,6 +19,8 @@ use crate::workload::repository;
 
 /// Records of a request at most.
 const RECORDS_MAX: usize = 500;
+/// and bytes of their data, if there are several: the service takes 5 MiB, keys included.
+const BYTES_MAX: usize = 4 << 20;
 const SOON: Duration = Duration::from_secs(60);
 
 /// The two servers.
@@ -177,8 +179,17 @@ impl Kinesis {
     /// # Panics
     /// If one is not taken.
     pub fn put(&self, stream: &str, entries: &[Entry]) {
-        for entries in entries.chunks(RECORDS_MAX) {
-            let records: Vec<Value> = entries.iter().map(record).collect();
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |entry: &&Entry| {
+                bytes += entry.data.len();
+                bytes <= BYTES_MAX
+            };
+            let count = rest.iter().take(RECORDS_MAX).take_while(fits).count().max(1);
+            let (next, later) = rest.split_at(count);
+            rest = later;
+            let records: Vec<Value> = next.iter().map(record).collect();
             let answer = self.done("PutRecords", &json!({ "StreamName": stream, "Records": records }));
             assert_eq!(answer["FailedRecordCount"], 0, "{answer}");
         }
@@ -295,17 +306,24 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn from_base64(text: &str) -> Vec<u8> {
-    let digits: Vec<u32> = text
-        .bytes()
-        .filter(|byte| *byte != b'=')
-        .map(|byte| DIGITS.iter().position(|digit| *digit == byte).expect("base64") as u32)
-        .collect();
+    let digits: Vec<u32> = text.bytes().filter(|byte| *byte != b'=').map(value).collect();
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
     for four in digits.chunks(4) {
         let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
         bytes.extend((0..four.len() - 1).map(|at| (bits >> (16 - 8 * at)) as u8));
     }
     bytes
+}
+
+fn value(digit: u8) -> u32 {
+    u32::from(match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        other => panic!("{other} is no digit of base64"),
+    })
 }
 
 #[cfg(test)]

@@ -59,16 +59,38 @@ impl Usage {
 pub fn measure(command: &mut Command) -> std::io::Result<(ExitStatus, Usage)> {
     let started = Instant::now();
     let status = command.status()?;
-    let wall = started.elapsed();
-    let children = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let usage = Usage {
-        wall,
-        user: duration(children.user_time()),
-        system: duration(children.system_time()),
-        // Linux counts in KiB.
-        memory_bytes_max: children.max_rss() as u64 * 1024,
+    let children = used(UsageWho::RUSAGE_CHILDREN)?;
+    Ok((status, Usage { wall: started.elapsed(), ..children }))
+}
+
+/// Does something in this process and measures it, with the processes that it starts and waits for. Peak memory is that
+/// of the process so far.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn of<T>(work: impl FnOnce() -> T) -> std::io::Result<(T, Usage)> {
+    let both = || Ok::<_, std::io::Error>([used(UsageWho::RUSAGE_SELF)?, used(UsageWho::RUSAGE_CHILDREN)?]);
+    let (started, before) = (Instant::now(), both()?);
+    let done = work();
+    let (wall, after) = (started.elapsed(), both()?);
+    let spent = |time: fn(&Usage) -> Duration| -> Duration {
+        after.iter().zip(&before).map(|(after, before)| time(after).saturating_sub(time(before))).sum()
     };
-    Ok((status, usage))
+    let (user, system) = (spent(|usage| usage.user), spent(|usage| usage.system));
+    let memory_bytes_max = after.iter().map(|usage| usage.memory_bytes_max).max().unwrap_or(0);
+    Ok((done, Usage { wall, user, system, memory_bytes_max }))
+}
+
+/// What somebody has used so far, but for the time.
+fn used(who: UsageWho) -> std::io::Result<Usage> {
+    let used = getrusage(who)?;
+    Ok(Usage {
+        wall: Duration::ZERO,
+        user: duration(used.user_time()),
+        system: duration(used.system_time()),
+        // Linux counts in KiB.
+        memory_bytes_max: used.max_rss() as u64 * 1024,
+    })
 }
 
 fn duration(time: TimeVal) -> Duration {
@@ -90,6 +112,20 @@ mod tests {
         let back = Usage::from_json(&usage.to_json()).expect("all fields");
         assert_eq!((back.wall, back.cpu()), (usage.wall, Duration::from_millis(1300)));
         assert_eq!(back.memory_bytes_max, 4096);
+    }
+
+    #[test]
+    fn work_in_this_process_and_in_those_that_it_waits_for_is_measured() {
+        let busy = || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(60) {}
+        };
+        let ((), own) = of(busy).expect("a usage");
+        assert!(own.wall >= Duration::from_millis(60) && own.cpu() > Duration::ZERO, "{own:?}");
+        let loops =
+            || Command::new("sh").args(["-c", "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done"]).status();
+        let (status, child) = of(loops).expect("a usage");
+        assert!(status.is_ok_and(|status| status.success()) && child.cpu() > Duration::ZERO, "{child:?}");
     }
 
     #[test]

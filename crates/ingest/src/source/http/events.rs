@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::http::{HeaderValue, StatusCode};
 use journal::Lines;
+use memchr::memchr_iter;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,7 +66,7 @@ impl Format {
         let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let mut events = Events { lines: Lines::default(), fields };
         match self {
-            Format::Lines => body.split(|byte| *byte == b'\n').for_each(|line| events.push(line)),
+            Format::Lines => events.push_lines(body),
             Format::Json if first_byte(body) == Some(b'[') => {
                 parse::<Vec<&RawValue>>(body)?.into_iter().for_each(|event| events.push_value(event));
             }
@@ -103,6 +104,15 @@ struct Events<'a> {
 }
 
 impl Events<'_> {
+    /// Adds the lines of a body.
+    fn push_lines(&mut self, body: &[u8]) {
+        let mut start = 0;
+        for end in memchr_iter(b'\n', body).chain([body.len()]) {
+            self.push(&body[start..end]);
+            start = end + 1;
+        }
+    }
+
     /// Adds a line, unless it is blank.
     fn push(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

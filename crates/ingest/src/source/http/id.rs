@@ -78,18 +78,42 @@ impl<'de> Visitor<'de> for Find<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let Some((first, rest)) = self.0.split_first() else {
+            while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(None);
+        };
         let mut found = None;
-        while let Some(name) = fields.next_key::<String>()? {
-            match self.0.split_first() {
-                Some((first, rest)) if *first == name && found.is_none() => {
-                    found = fields.next_value_seed(Find(rest))?;
-                }
-                _ => {
-                    fields.next_value::<IgnoredAny>()?;
-                }
+        while let Some(is_first) = fields.next_key_seed(Is(first))? {
+            if is_first && found.is_none() {
+                found = fields.next_value_seed(Find(rest))?;
+            } else {
+                fields.next_value::<IgnoredAny>()?;
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether a name is this one. Names are many and none is kept.
+struct Is<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Is<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Is<'_> {
+    type Value = bool;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(name == self.0)
     }
 }
 

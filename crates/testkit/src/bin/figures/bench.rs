@@ -28,12 +28,15 @@ pub(crate) struct Bench {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan<'a> {
     pub(crate) config: PathBuf,
-    pub(crate) input: &'a Path,
+    /// The file that it reads; `None` if the config itself says where its events come from and its alerts go.
+    pub(crate) input: Option<&'a Path>,
     pub(crate) processes: usize,
     pub(crate) workers: usize,
     /// Whether the config has a `[state]`, which then goes to a fresh folder.
     pub(crate) state: bool,
     pub(crate) set: Vec<String>,
+    /// Variables of its environment, as `NAME=VALUE`.
+    pub(crate) env: Vec<String>,
 }
 
 impl<'a> Plan<'a> {
@@ -44,7 +47,12 @@ impl<'a> Plan<'a> {
 
     /// The job of a config, which has a `[state]`, with one worker.
     pub(crate) fn of(config: PathBuf, input: &'a Path) -> Plan<'a> {
-        Plan { config, input, processes: 1, workers: 1, state: true, set: Vec::new() }
+        Plan { input: Some(input), ..Plan::whole(config) }
+    }
+
+    /// The same of a config that names its source and its sink.
+    pub(crate) fn whole(config: PathBuf) -> Plan<'a> {
+        Plan { config, input: None, processes: 1, workers: 1, state: true, set: Vec::new(), env: Vec::new() }
     }
 
     pub(crate) fn workers(self, workers: usize) -> Self {
@@ -59,6 +67,11 @@ impl<'a> Plan<'a> {
         self.set.push(format!("{name}={value}"));
         self
     }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push(format!("{name}={value}"));
+        self
+    }
 }
 
 /// What a run gave.
@@ -67,11 +80,23 @@ pub(crate) struct Run {
     pub(crate) usage: Usage,
     pub(crate) report: Value,
     pub(crate) alerts: PathBuf,
+    /// What it wrote to standard output.
+    pub(crate) stdout: Vec<u8>,
 }
 
 impl Bench {
+    /// Where the alerts of a run go.
+    pub(crate) fn alerts_path(&self) -> PathBuf {
+        self.folder.join("alerts.ndjson")
+    }
+
     /// Runs `command` through `measure`.
     pub(crate) fn measure(&self, command: &[String]) -> Result<Usage, Failure> {
+        Ok(self.measure_output(command)?.0)
+    }
+
+    /// The same, with what it wrote to standard output.
+    fn measure_output(&self, command: &[String]) -> Result<(Usage, Vec<u8>), Failure> {
         let file = self.folder.join("usage.json");
         let output = Command::new(self.siblings.join("measure"))
             .arg("--json")
@@ -85,12 +110,13 @@ impl Bench {
             return Err(format!("{}: {}", command.join(" "), String::from_utf8_lossy(&output.stderr)).into());
         }
         let usage = serde_json::from_slice(&std::fs::read(&file)?)?;
-        Usage::from_json(&usage).ok_or_else(|| "measure wrote no usage".into())
+        let usage = Usage::from_json(&usage).ok_or("measure wrote no usage")?;
+        Ok((usage, output.stdout))
     }
 
     /// Runs the job once, with a fresh state and output.
     pub(crate) fn run(&self, plan: &Plan<'_>) -> Result<Run, Failure> {
-        let alerts = self.folder.join("alerts.ndjson");
+        let alerts = self.alerts_path();
         let report = self.folder.join("report.json");
         let state = self.folder.join("state");
         remove(&alerts)?;
@@ -111,18 +137,22 @@ impl Bench {
         };
         command.push(text(&plan.config));
         command.extend(["--report".to_owned(), text(&report)]);
-        let mut set = vec![
-            format!("source.events.path={}", text(plan.input)),
-            format!("sink.alerts.path={}", text(&alerts)),
-        ];
+        let mut set = Vec::new();
+        if let Some(input) = plan.input {
+            set.push(format!("source.events.path={}", text(input)));
+            set.push(format!("sink.alerts.path={}", text(&alerts)));
+        }
         if plan.state {
             set.push(format!("state.dir={}", text(&state)));
         }
         set.extend(plan.set.iter().cloned());
         command.extend(set.into_iter().flat_map(|set| ["--set".to_owned(), set]));
-        let usage = self.measure(&command)?;
+        if !plan.env.is_empty() {
+            command.splice(0..0, ["env".to_owned()].into_iter().chain(plan.env.iter().cloned()));
+        }
+        let (usage, stdout) = self.measure_output(&command)?;
         let report = serde_json::from_slice(&std::fs::read(&report)?)?;
-        Ok(Run { usage, report, alerts })
+        Ok(Run { usage, report, alerts, stdout })
     }
 
     /// Runs the hand-written limit once.
@@ -142,7 +172,7 @@ impl Bench {
         command.extend(job.iter().map(|argument| (*argument).to_owned()));
         command.extend([text(input), "--alerts".to_owned(), text(&alerts)]);
         let usage = self.measure(&command)?;
-        Ok(Run { usage, report: Value::Null, alerts })
+        Ok(Run { usage, report: Value::Null, alerts, stdout: Vec::new() })
     }
 
     /// A config of a group of figures, written where a run finds it.
@@ -154,14 +184,42 @@ impl Bench {
 
     /// Events of the workload's generator, written unless they are there from last time.
     pub(crate) fn events(&self, events: u64, users: u64, seed: u64) -> Result<PathBuf, Failure> {
-        let file = self.folder.join(format!("events-{events}-{users}-{seed}.ndjson"));
+        self.made(&format!("events-{events}-{users}-{seed}.ndjson"), |part| {
+            workload::generate(events, users, seed, &[], part);
+            Ok(())
+        })
+    }
+
+    /// A file that is made unless it is there from last time, as a whole or not at all.
+    pub(crate) fn made(
+        &self,
+        name: &str,
+        make: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<PathBuf, Failure> {
+        let file = self.folder.join(name);
         if !file.exists() {
-            let part = file.with_extension("part");
-            workload::generate(events, users, seed, &[], &part);
+            let part = self.folder.join(format!("{name}.part"));
+            make(&part)?;
             std::fs::rename(&part, &file)?;
         }
         Ok(file)
     }
+}
+
+/// Bytes of all files below a folder.
+pub(crate) fn size(folder: &Path) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        // A file may go while the folder is read.
+        let metadata = std::fs::metadata(&path);
+        bytes += match metadata {
+            Ok(metadata) if metadata.is_dir() => size(&path)?,
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        };
+    }
+    Ok(bytes)
 }
 
 /// Fails unless two outputs have the same lines.

@@ -39,6 +39,7 @@ pub(crate) struct Figure {
 pub(crate) struct Figures {
     figures: Vec<Figure>,
     details: Vec<(String, Value)>,
+    left_out: Vec<String>,
 }
 
 impl Figures {
@@ -48,6 +49,11 @@ impl Figures {
 
     pub(crate) fn detail(&mut self, name: impl Into<String>, value: Value) {
         self.details.push((name.into(), value));
+    }
+
+    /// Notes that there are no figures of something, and why.
+    pub(crate) fn leave_out(&mut self, what: impl Into<String>) {
+        self.left_out.push(what.into());
     }
 
     /// A table: the figure, its value, what it should reach, and whether it does.
@@ -68,6 +74,9 @@ impl Figures {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{name:<62} {value:>12} {unit:<9} {wanted:<8} {verdict}");
         }
+        for what in &self.left_out {
+            let _ = writeln!(text, "LEFT OUT: {what}");
+        }
         text
     }
 
@@ -86,6 +95,7 @@ impl Figures {
         json!({
             "circumstances": circumstances,
             "figures": self.figures.iter().map(figure).collect::<Vec<_>>(),
+            "left_out": self.left_out,
             "details": self.details.iter().cloned().collect::<serde_json::Map<_, _>>(),
         })
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
 use crate::figure::{Figures, Target};
-use crate::groups::reference_events;
+use crate::reference::reference_events;
 
 /// A job and its limit.
 struct Pair<'a> {

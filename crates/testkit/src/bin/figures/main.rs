@@ -5,21 +5,33 @@
 
 #![allow(clippy::print_stdout, reason = "what it prints is its result")]
 
+mod archive;
 mod bench;
+mod checkpoint;
+mod connector;
 mod figure;
+mod files;
 mod groups;
-#[cfg(feature = "kafka")]
+mod http;
+mod journal;
 mod kafka;
 mod kinesis;
+mod latency;
 mod limits;
+mod outputs;
 mod recovery;
+mod reference;
 mod slices;
+mod start;
+mod tables;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::{Bench, Failure};
 use figure::Figures;
+use groups::GROUPS;
 use serde_json::{Value, json};
 use testkit::workload::repository;
 
@@ -58,9 +70,10 @@ fn read_arguments() -> Result<Options, Failure> {
             other => return Err(format!("unknown flag {other}; see --help").into()),
         }
     }
-    if let Some(unknown) = options.only.iter().flatten().find(|name| !groups::NAMES.contains(&name.as_str()))
-    {
-        return Err(format!("no figures {unknown}; there are {}", groups::NAMES.join(", ")).into());
+    let is_known = |name: &String| GROUPS.iter().any(|group| group.name == name);
+    if let Some(unknown) = options.only.iter().flatten().find(|name| !is_known(name)) {
+        let names: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
+        return Err(format!("no figures {unknown}; there are {}", names.join(", ")).into());
     }
     Ok(options)
 }
@@ -75,15 +88,15 @@ fn run(options: Options) -> Result<(), Failure> {
     };
     std::fs::create_dir_all(&bench.folder)?;
     let mut figures = Figures::default();
-    for name in groups::NAMES {
-        if options.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == name)) {
-            eprintln!("bench: {name} ...");
-            groups::run(name, &bench, &mut figures)?;
+    for group in GROUPS {
+        if options.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == group.name)) {
+            eprintln!("bench: {} ...", group.name);
+            group.run(&bench, &mut figures).map_err(|error| format!("{}: {error}", group.name))?;
         }
     }
     if options.cold {
         eprintln!("bench: a release build from nothing ...");
-        groups::cold_build(&bench, &mut figures)?;
+        start::cold_build(&bench, &mut figures)?;
     }
     if bench.quick {
         println!("quick: fewer events and repeats; these numbers are not for comparing versions");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::job::Job;
 use testkit::process::{Running, children, eventually, send};
 
-use crate::bench::{Bench, Failure, check_equal, remove};
+use crate::bench::{Bench, Failure, check_equal, remove, size};
 use crate::figure::{Figures, Target};
 
 /// How long one step of the job may take before the bench gives up.
@@ -101,22 +101,6 @@ fn most_on_disk(folder: &Path) -> Result<u64, Failure> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(most)
-}
-
-/// Bytes of all files below a folder.
-fn size(folder: &Path) -> Result<u64, Failure> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        // A file may go while the folder is read.
-        let metadata = std::fs::metadata(&path);
-        bytes += match metadata {
-            Ok(metadata) if metadata.is_dir() => size(&path)?,
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        };
-    }
-    Ok(bytes)
 }
 
 /// Against the state alone: the first checkpoint after a start holds it whole and nothing twice.

@@ -8,7 +8,7 @@ use testkit::usage::Usage;
 
 use crate::bench::{Bench, Failure, Median, Plan, Run};
 use crate::figure::{Figures, Target};
-use crate::groups::reference_events;
+use crate::reference::reference_events;
 
 /// Slices of a window in the last two figures: a day of minutes.
 const SLICES: u64 = 1440;
@@ -81,12 +81,7 @@ fn fit(points: &[(f64, f64)]) -> (f64, f64) {
 /// event, so that all slices take events until then.
 pub(crate) fn sparse(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     let keys: u64 = if bench.quick { 100_000 } else { 1_000_000 };
-    let input = bench.folder.join(format!("sparse-{keys}.ndjson"));
-    if !input.exists() {
-        let part = input.with_extension("part");
-        write_sparse_keys(&part, keys)?;
-        std::fs::rename(&part, &input)?;
-    }
+    let input = bench.made(&format!("sparse-{keys}.ndjson"), |part| write_sparse_keys(part, keys))?;
     let dense = (keys * SLICES * ROW_BYTES) as f64;
     for (how, out_of_order) in [("in order", "5s"), ("in any order", "2d")] {
         let plan = Plan::reference(&input).set("window.size", "24h").set("time.out_of_order", out_of_order);
