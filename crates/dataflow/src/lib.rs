@@ -31,6 +31,7 @@ mod graph;
 mod held;
 mod intake;
 mod job;
+mod listing;
 mod member;
 mod mesh;
 mod message;
