@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use testkit::hosts::write_host_file;
 use testkit::job::Job;
 use testkit::process::{Invocation, Running, eventually};
-use testkit::workload::generate;
+use testkit::workload::{generate, repository};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 

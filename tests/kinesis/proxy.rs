@@ -214,10 +214,10 @@ impl State {
             8..14 => client.write_all(&answer(500, &json!({ "__type": "InternalFailure" }))),
             14..20 => client.write_all(&answer(503, &Value::Null)),
             20..60 => {
-                let bytes = 1 + self.below(40_000);
+                let bytes = 1 + self.below(20_000);
                 self.pass_on(client, request, bytes)
             }
-            _ => self.pass_on(client, request, 400_000),
+            _ => self.pass_on(client, request, 60_000),
         }
     }
 

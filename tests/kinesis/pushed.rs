@@ -42,6 +42,9 @@ fn shards_that_are_split_and_merged_send_on_after_those_that_they_go_on_from_how
     let mut running = Some(start(1));
     let mut seen = 0;
     put_and_reshard(&kinesis, "pushed-live", &entries, |third| {
+        if running.is_none() {
+            running = Some(start(2));
+        }
         for kill in 0..3 {
             if kill == 1 {
                 // Left alone once, it comes as far as the stream does.
@@ -57,9 +60,6 @@ fn shards_that_are_split_and_merged_send_on_after_those_that_they_go_on_from_how
             // It is down while shards are merged.
             running.take().expect("it runs").kill();
             running = None;
-        }
-        if third == 3 && running.is_none() {
-            running = Some(start(2));
         }
     });
     assert_eq!(kinesis.shards("pushed-live").len(), 7);
