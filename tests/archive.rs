@@ -1,6 +1,11 @@
 //! Jobs that archive what they read: killed again and again, started from older checkpoints, replayed. What is visible is
 //! held against the input by DuckDB, which shares no code with the writer, and a replay against the live run.
 
+#[path = "archive/csv.rs"]
+mod csv;
+#[path = "archive/streams.rs"]
+mod streams;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -249,6 +254,58 @@ fn a_start_from_an_older_checkpoint_takes_back_what_was_archived_since() {
     }
     let refused = live(&out, &input, FAST).invocation().run().expect_code(3);
     assert!(refused.stderr.contains("already has files"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_file_of_an_archive_that_is_damaged_anywhere_stops_a_replay_and_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("live");
+    live(&out, &input, FAST).workers(2).run();
+    let archive = out.join("archive");
+    let mut paths = Vec::new();
+    for day in std::fs::read_dir(archive.join("events")).expect("days") {
+        let day = day.expect("a day").path();
+        paths.extend(std::fs::read_dir(day).expect("files").map(|file| file.expect("a file").path()));
+    }
+    paths.sort();
+    let again = replay(&folder.path().join("replay"), &archive.display().to_string()).workers(2);
+    for (number, path) in paths.iter().enumerate() {
+        let bytes = std::fs::read(path).expect("a file");
+        let footer = u32::from_le_bytes(*bytes[bytes.len() - 8..].first_chunk().expect("a length")) as usize;
+        let footer = bytes.len() - 8 - footer;
+        // Among the records, in the footer, its length, at the ends, and cut off.
+        let places = [
+            4,
+            footer / 2,
+            footer - 1,
+            footer + 3,
+            (footer + bytes.len()) / 2,
+            bytes.len() - 7,
+            bytes.len() - 1,
+        ];
+        for place in [places[number % 7], places[(number + 3) % 7], places[(number + 5) % 7], bytes.len()] {
+            let mut damaged = bytes.clone();
+            match damaged.get_mut(place) {
+                Some(byte) => *byte ^= 1,
+                None => damaged.truncate(bytes.len() - 1),
+            }
+            std::fs::write(path, damaged).expect("write");
+            let refused = again.invocation().run().expect_code(3);
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let words = &refused.stderr;
+            assert!(words.contains(&name) && words.contains("is damaged"), "byte {place} of {name}: {words}");
+            assert!(again.alerts().is_empty() || input.alerts.starts_with(&again.alerts()));
+            for folder in [again.state_path(), again.alerts_path(), again.quarantine_path()] {
+                // Whatever it had begun with.
+                let _ = std::fs::remove_dir_all(&folder).or_else(|_| std::fs::remove_file(&folder));
+            }
+        }
+        std::fs::write(path, bytes).expect("write");
+    }
+    assert!(paths.len() >= 2, "{paths:?}");
+    again.run();
+    assert!(again.alerts() == input.alerts, "other alerts than the oracle");
 }
 
 #[test]

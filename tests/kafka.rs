@@ -1,6 +1,9 @@
 //! Jobs from and to topics of a real broker of Apache Kafka: shared out, killed, fenced, with the broker killed under
 //! them. What readers of committed messages see is what the oracle says.
 
+#[path = "kafka/bounds.rs"]
+mod bounds;
+
 use std::path::Path;
 use std::time::Duration;
 

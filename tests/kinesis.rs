@@ -3,6 +3,12 @@
 
 #[path = "kinesis/proxy.rs"]
 mod proxy;
+#[path = "kinesis/pushed.rs"]
+mod pushed;
+#[path = "kinesis/starts.rs"]
+mod starts;
+#[path = "kinesis/trimmed.rs"]
+mod trimmed;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +21,7 @@ use testkit::job::Job;
 use testkit::kinesis::{Entry, Kinesis, packed, servers, with_credentials};
 use testkit::lanes;
 use testkit::podcast::{Expected, Podcast};
-use testkit::process::{Finished, eventually};
+use testkit::process::{Finished, Running, eventually};
 use testkit::random::{Random, seed};
 use testkit::workload::generate;
 
@@ -160,33 +166,6 @@ fn a_service_that_stays_away_ends_the_run_with_words_after_its_time() {
     assert!(missing.stderr.contains("ResourceNotFoundException"), "{}", missing.stderr);
 }
 
-/// Runs a job until it has delivered something, and stops it there.
-fn stopped_half_way(job: &Job) {
-    let running = with_credentials(job.invocation()).start();
-    eventually("a first delivery", SOON, || (!job.alerts().is_empty()).then_some(()));
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).expect_code(0);
-}
-
-#[test]
-fn a_position_that_the_stream_no_longer_holds_stops_the_job_with_words() {
-    let Some(servers) = servers() else { return };
-    let (kinesis, folder) = (servers.kinesalite(), tempfile::tempdir().expect("a folder"));
-    let input = Input::new(folder.path(), 3_000, 1);
-    input.put(&kinesis, "trimmed");
-    let paced = job(folder.path(), kinesis.address(), "trimmed").set("source.events.rate", 1_500);
-    stopped_half_way(&paced);
-    let before = paced.alerts();
-    let proxy = Proxy::start(kinesis.address(), Fault::Trimmed, 1);
-    let refused = run(&job(folder.path(), proxy.address(), "trimmed")).expect_code(3);
-    assert!(refused.stderr.contains("does not hold record 4"), "{}", refused.stderr);
-    assert!(proxy.faults() > 0 && paced.alerts() == before, "a refused job has written");
-    // The stream still has it: the same state goes on.
-    let job = job(folder.path(), kinesis.address(), "trimmed");
-    run(&job).expect_code(0);
-    input.check(&job, "gone on");
-}
-
 #[test]
 fn aggregates_of_producers_are_read_as_the_records_in_them_and_resumed_within_them() {
     let Some(servers) = servers() else { return };
@@ -247,26 +226,6 @@ fn aggregates_of_producers_are_read_as_the_records_in_them_and_resumed_within_th
         detail.contains("sequence number 4") && partition.starts_with("shardId-0000000")
     });
     assert_eq!(said.count() as u64, bad, "{rows:?}");
-}
-
-#[test]
-fn enhanced_fan_out_gives_the_alerts_of_the_oracle_also_when_the_job_is_killed() {
-    let Some(servers) = servers() else { return };
-    let (kinesis, folder) = (servers.fan_out(), tempfile::tempdir().expect("a folder"));
-    let input = Input::new(folder.path(), 1_500, 2);
-    input.put(&kinesis, "pushed");
-    let job = reading(&folder.path().join("out"), kinesis.address(), "pushed")
-        .set("source.events.mode", "fan_out")
-        .set("source.events.consumer", "tidewatch");
-    let paced = job.clone().set("source.events.rate", 500);
-    for kill in 0..3 {
-        let running = with_credentials(paced.clone().workers(1 + kill % 2).invocation()).start();
-        std::thread::sleep(Duration::from_millis(1_200));
-        running.kill();
-        assert!(input.expected.alerts.as_bytes().starts_with(&job.alerts()), "kill {kill}: not a prefix");
-    }
-    run(&job).expect_code(0);
-    input.check(&job, "at last");
 }
 
 /// The reference job on a file, with a stream as its sink.
@@ -409,10 +368,7 @@ fn shards_that_come_while_the_job_runs_or_is_down_are_found_and_nothing_of_them_
     let Some(servers) = servers() else { return };
     let (kinesis, folder) = (servers.kinesalite(), tempfile::tempdir().expect("a folder"));
     let (entries, bytes) = by_user(folder.path(), 6_000);
-    // An hour later something comes into every shard, so that all windows before it close.
-    let last = workload_time(bytes.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().expect("a line"));
-    let later = last.expect("a time") + 3_600_000;
-    let expected = Podcast { lanes: 1, ..Podcast::default() }.expect(&bytes).alerts;
+    let expected = expected(&bytes);
     kinesis.create("live", 2);
     let job = job(folder.path(), kinesis.address(), "live").set("source.events.end", "never");
     let start = |workers: usize| Some(with_credentials(job.clone().workers(workers).invocation()).start());
@@ -434,17 +390,40 @@ fn shards_that_come_while_the_job_runs_or_is_down_are_found_and_nothing_of_them_
             running.take().expect("it runs").kill();
         }
     });
-    let open = kinesis.shards("live").into_iter().filter(|shard| shard.is_open);
-    let flush = open.enumerate().map(|(number, shard)| {
+    close_windows(&kinesis, "live", &bytes);
+    ends_with(&job, running.expect("it runs"), &expected);
+}
+
+/// Puts something into every open shard that happened an hour after the last of these events, so that all windows before
+/// it close.
+fn close_windows(kinesis: &Kinesis, stream: &str, bytes: &[u8]) {
+    let last = workload_time(bytes.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().expect("a line"));
+    let later = last.expect("a time") + 3_600_000;
+    let open = kinesis.shards(stream).into_iter().filter(|shard| shard.is_open);
+    let last = open.enumerate().map(|(number, shard)| {
         let line = format!(
             "{{\"user_id\":\"later-{number}\",\"event_type\":\"listen\",\"ts\":{later},\"duration_s\":1.0}}"
         );
         Entry { hash_key: shard.first_key, data: line.into_bytes() }
     });
-    kinesis.put("live", &flush.collect::<Vec<_>>());
-    eventually("all alerts", SOON, || (job.alerts().len() >= expected.len()).then_some(()));
+    kinesis.put(stream, &last.collect::<Vec<_>>());
+}
+
+/// What the oracle says of events that come in the order of their times.
+fn expected(bytes: &[u8]) -> String {
+    Podcast { lanes: 1, ..Podcast::default() }.expect(bytes).alerts
+}
+
+/// Waits for the alerts of all windows, and stops the job.
+fn ends_with(job: &Job, mut running: Running, expected: &str) {
+    eventually("all alerts", SOON, || {
+        let is_there = job.alerts().len() >= expected.len();
+        (is_there || !running.is_running()).then_some(())
+    });
+    if !running.is_running() {
+        panic!("it has ended: {}", running.wait(SOON).stderr);
+    }
     assert!(job.alerts() == expected.as_bytes(), "other alerts than the oracle");
-    let running = running.expect("it runs");
     running.signal(Signal::SIGTERM);
     running.wait(SOON).expect_code(0);
     assert_eq!(job.report()["late"], 0);

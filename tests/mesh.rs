@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use testkit::hosts::write_host_file;
 use testkit::job::Job;
 use testkit::process::{Invocation, Running, eventually};
-use testkit::workload::generate;
+use testkit::workload::{generate, repository};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
@@ -171,4 +171,39 @@ fn a_stopped_process_ends_the_other_within_the_bound_and_itself_once_it_goes_on(
         job.run();
         assert!(job.alerts() == expected, "other bytes");
     }
+}
+
+#[test]
+fn without_a_state_all_processes_read_the_partitions_that_the_first_one_has_found() {
+    let case = Case::new();
+    let folder = case.folder.path();
+    let config =
+        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
+    let (stateless, _) = config.split_once("[state]").expect("a state");
+    let path = folder.join("stateless.toml");
+    std::fs::write(&path, stateless).expect("write");
+    let events = std::fs::read(&case.input).expect("events");
+    let lines: Vec<&[u8]> = events.split_inclusive(|&byte| byte == b'\n').collect();
+    // The second process looks a moment later: by then there is one file more.
+    for (place, files) in [("first", 3), ("second", 4)] {
+        let set = folder.join(place).join("events");
+        std::fs::create_dir_all(&set).expect("a folder");
+        for (number, part) in
+            lines.chunks(lines.len().div_ceil(3)).chain([&lines[..]]).enumerate().take(files)
+        {
+            std::fs::write(set.join(format!("{number}.ndjson")), part.concat()).expect("write");
+        }
+    }
+    let job = |out: &str| {
+        let job = Job::new(PROGRAM, &path, folder.join(out)).with_alerts();
+        job.set("source.events.path", "\"events\"")
+    };
+    let alone = job("alone");
+    alone.invocation().in_folder(&folder.join("first")).run().expect_code(0);
+    let (both, hosts) = (job("both"), case.hosts());
+    let second = process(&both, &hosts, 1).in_folder(&folder.join("second")).start();
+    is_done(process(&both, &hosts, 0).in_folder(&folder.join("first")).start());
+    is_done(second);
+    assert!(!alone.alerts().is_empty() && both.alerts() == alone.alerts(), "other bytes");
+    assert_eq!(both.report()["read"], alone.report()["read"]);
 }

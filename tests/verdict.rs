@@ -1,5 +1,10 @@
 //! What a running job says of a key before its window closes, asked over HTTP.
 
+#[path = "verdict/kinds.rs"]
+mod kinds;
+#[path = "verdict/pressed.rs"]
+mod pressed;
+
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -216,9 +221,9 @@ fn who_may_not_ask_and_what_is_no_key_is_told_so() {
 }
 
 #[test]
-fn a_job_without_rules_and_one_with_sessions_are_refused() {
+fn a_job_without_rules_and_one_where_every_event_is_a_row_are_refused() {
     for (name, value, words) in [
-        ("window", "{ type = \"session\", gap = \"5m\" }", "windows that keys share"),
+        ("window", "{ type = \"each\" }", "none is ever open"),
         ("rules", "{}", "the job has none"),
         ("http.listen", "\"0.0.0.0:7717\"", "other machines reach"),
     ] {

@@ -1,12 +1,13 @@
 //! A proxy in front of a server of Kinesis that lets things go wrong as they do in a large service: it throttles, lets
-//! iterators expire, fails, breaks connections before and within an answer, is slow, and takes only some records of a
-//! request. A seed says what happens to which request.
+//! iterators expire, fails, breaks connections before and within an answer, is slow, takes only some records of a
+//! request, and breaks subscriptions off. A seed says what happens to which request. It also stands for a service some
+//! time later, when a stream has dropped records or shards.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use testkit::random::Random;
@@ -19,8 +20,12 @@ const RECORDS_MAX: usize = 50;
 pub(crate) enum Fault {
     /// Any of what goes wrong, in three of ten requests.
     Any,
-    /// A stream that has just dropped the record that is asked for by its number.
-    Trimmed,
+    /// A server at which it is so many hours later.
+    Later { hours: i64 },
+    /// The same, where the stream has just dropped the record that is asked for by its number.
+    Trimmed { hours: i64 },
+    /// A stream that has forgotten its first shards.
+    Vanished { shards: u64 },
 }
 
 /// A proxy; it stops with the test.
@@ -34,6 +39,7 @@ struct State {
     fault: Fault,
     random: Mutex<Random>,
     faults: AtomicU64,
+    broken_off: AtomicU64,
     is_over: AtomicBool,
 }
 
@@ -46,6 +52,7 @@ impl Proxy {
             fault,
             random: Mutex::new(Random::new(seed)),
             faults: AtomicU64::new(0),
+            broken_off: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
         });
         let serving = Arc::clone(&state);
@@ -69,6 +76,11 @@ impl Proxy {
     /// How often something has gone wrong.
     pub(crate) fn faults(&self) -> u64 {
         self.state.faults.load(Ordering::Relaxed)
+    }
+
+    /// How many subscriptions ended in the middle of what was sent.
+    pub(crate) fn broken_off(&self) -> u64 {
+        self.state.broken_off.load(Ordering::Relaxed)
     }
 }
 
@@ -95,20 +107,68 @@ impl State {
         let request = read_request(&mut client)?;
         match self.fault {
             Fault::Any => self.serve_badly(client, request),
-            Fault::Trimmed => {
+            Fault::Later { hours } => self.serve_later(client, &request, hours),
+            Fault::Trimmed { hours } => {
                 let mut request = request;
-                if request.operation == "GetShardIterator" {
+                if matches!(request.operation.as_str(), "GetShardIterator" | "SubscribeToShard") {
                     let body = String::from_utf8_lossy(&request.body);
                     let changed = body.replace("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER");
                     self.faults.fetch_add(u64::from(changed != *body), Ordering::Relaxed);
                     request.body = changed.into_bytes();
                 }
-                client.write_all(&self.forward(&request)?)
+                self.serve_later(client, &request, hours)
             }
+            Fault::Vanished { shards } => self.serve_without(client, &request, shards),
         }
     }
 
+    /// Lets pass what there is, with another date.
+    fn serve_later(&self, mut client: TcpStream, request: &Request, hours: i64) -> std::io::Result<()> {
+        if request.operation == "SubscribeToShard" {
+            return self.pass_on(client, request, u64::MAX);
+        }
+        let whole = self.forward(request)?;
+        if hours == 0 {
+            return client.write_all(&whole);
+        }
+        let start = body_of(&whole);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let date = http_date(now.cast_signed() + hours * 3600);
+        let head = String::from_utf8_lossy(&whole[..start]).into_owned();
+        let lines = head.lines().filter(|line| !line.is_empty());
+        let lines = lines.filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        let head: String = lines.map(|line| format!("{line}\r\n")).collect();
+        client.write_all(format!("{head}Date: {date}\r\n\r\n").as_bytes())?;
+        client.write_all(&whole[start..])
+    }
+
+    /// Lets pass what there is, without the first shards.
+    fn serve_without(&self, mut client: TcpStream, request: &Request, shards: u64) -> std::io::Result<()> {
+        let is_gone = |id: &str| {
+            id.rsplit('-').next().and_then(|number| number.parse().ok()).is_some_and(|id: u64| id < shards)
+        };
+        let asked: Value = serde_json::from_slice(&request.body)?;
+        if asked["ShardId"].as_str().is_some_and(is_gone) {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+            let words = "Shard in stream under account 123 does not exist";
+            let body = json!({ "__type": "ResourceNotFoundException", "message": words });
+            return client.write_all(&answer(400, &body));
+        }
+        let whole = self.forward(request)?;
+        if request.operation != "ListShards" {
+            return client.write_all(&whole);
+        }
+        let mut said: Value = serde_json::from_slice(&whole[body_of(&whole)..])?;
+        if let Some(listed) = said["Shards"].as_array_mut() {
+            listed.retain(|shard| !shard["ShardId"].as_str().is_some_and(is_gone));
+        }
+        client.write_all(&answer(200, &said))
+    }
+
     fn serve_badly(&self, mut client: TcpStream, request: Request) -> std::io::Result<()> {
+        if request.operation == "SubscribeToShard" {
+            return self.subscribe_badly(client, &request);
+        }
         let lot = self.below(100);
         if lot < 30 {
             self.faults.fetch_add(1, Ordering::Relaxed);
@@ -142,6 +202,44 @@ impl State {
         }
     }
 
+    /// A subscription that is refused, or breaks off after some kilobytes: between two events or within one.
+    fn subscribe_badly(&self, mut client: TcpStream, request: &Request) -> std::io::Result<()> {
+        let lot = self.below(100);
+        self.faults.fetch_add(u64::from(lot < 60), Ordering::Relaxed);
+        match lot {
+            0..8 => {
+                let throttled = json!({ "__type": "LimitExceededException", "message": "Rate exceeded" });
+                client.write_all(&answer(400, &throttled))
+            }
+            8..14 => client.write_all(&answer(500, &json!({ "__type": "InternalFailure" }))),
+            14..20 => client.write_all(&answer(503, &Value::Null)),
+            20..60 => {
+                let bytes = 1 + self.below(20_000);
+                self.pass_on(client, request, bytes)
+            }
+            _ => self.pass_on(client, request, 60_000),
+        }
+    }
+
+    /// Hands on what comes as it comes, up to so many bytes.
+    fn pass_on(&self, mut client: TcpStream, request: &Request, bytes_max: u64) -> std::io::Result<()> {
+        let mut upstream = self.ask(request)?;
+        let (mut buffer, mut left) = ([0; 4096], bytes_max);
+        loop {
+            let some = upstream.read(&mut buffer)?;
+            if some == 0 {
+                return Ok(());
+            }
+            let given = u64::try_from(some).map_or(left, |some| left.min(some));
+            left -= given;
+            client.write_all(&buffer[..usize::try_from(given).unwrap_or(some)])?;
+            if left == 0 {
+                self.broken_off.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+    }
+
     /// What the server says. A shard gives few records at a time, so that it is asked often, and says when there are more.
     fn forward(&self, request: &Request) -> std::io::Result<Vec<u8>> {
         if request.operation != "GetRecords" {
@@ -152,7 +250,7 @@ impl State {
         let few =
             Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
         let whole = self.forward_whole(&few)?;
-        let start = whole.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let start = body_of(&whole);
         let mut said: Value = serde_json::from_slice(&whole[start..])?;
         if said["Records"].as_array().is_none_or(|records| records.len() < RECORDS_MAX) {
             return Ok(whole);
@@ -161,14 +259,19 @@ impl State {
         Ok(answer(200, &said))
     }
 
-    fn forward_whole(&self, Request { head, body, .. }: &Request) -> std::io::Result<Vec<u8>> {
+    fn forward_whole(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.ask(request)?.read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Asks the server.
+    fn ask(&self, Request { head, body, .. }: &Request) -> std::io::Result<TcpStream> {
         let mut upstream = TcpStream::connect(&self.upstream)?;
         let head = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n", body.len());
         upstream.write_all(head.as_bytes())?;
         upstream.write_all(body)?;
-        let mut answer = Vec::new();
-        upstream.read_to_end(&mut answer)?;
-        Ok(answer)
+        Ok(upstream)
     }
 
     /// Takes two of three records of a request.
@@ -181,7 +284,7 @@ impl State {
         let taken =
             Request { head: request.head.clone(), operation: String::new(), body: body.to_string().into() };
         let forwarded = self.forward_whole(&taken)?;
-        let start = forwarded.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let start = body_of(&forwarded);
         let mut answered: Value = serde_json::from_slice(&forwarded[start..])?;
         let mut there = answered["Records"].as_array().cloned().unwrap_or_default().into_iter();
         let failed =
@@ -194,6 +297,21 @@ impl State {
         answered["Records"] = all.into();
         Ok(answer(200, &answered))
     }
+}
+
+/// Where the body of an answer begins.
+fn body_of(answer: &[u8]) -> usize {
+    answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 4)
+}
+
+/// A second since 1970 as HTTP writes it.
+fn http_date(second: i64) -> String {
+    let said = std::process::Command::new("date")
+        .args(["-u", "-d", &format!("@{second}"), "+%a, %d %b %Y %H:%M:%S GMT"])
+        .env("LC_ALL", "C")
+        .output()
+        .expect("date");
+    String::from_utf8(said.stdout).expect("text").trim().to_owned()
 }
 
 fn answer(status: u16, body: &Value) -> Vec<u8> {

@@ -7,6 +7,14 @@ use std::io::Write;
 
 const MICROS_PER_DAY: i64 = 86_400 * event::MICROS_PER_SECOND;
 
+/// An instant as alerts have it: `2026-01-02T03:04:05.5Z`, with as many digits of the second as needed. `micros` counts
+/// from 1970.
+pub fn instant(micros: i64) -> String {
+    let mut text = Vec::with_capacity(32);
+    append_instant(micros, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// Appends an instant as `2026-01-02T03:04:05.5Z`, with as many digits of the second as needed.
 pub(crate) fn append_instant(micros: i64, out: &mut Vec<u8>) {
     append_timestamp(micros, out);

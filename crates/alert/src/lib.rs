@@ -60,6 +60,7 @@ mod render;
 mod sink;
 mod summary;
 
+pub use instant::instant;
 pub use json::{Instants, JsonColumn};
 pub use object::AlertRule;
 pub use quarantine::quarantine_row;

@@ -66,6 +66,8 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The records.
     pub lines: Vec<Line>,
+    /// What stands once before the records of the partition and says what is in them, if anything: the header of CSV.
+    pub header: Option<Arc<str>>,
     /// Where the record ends that begins with some bytes.
     pub end: fn(&[u8]) -> usize,
     /// To what the watermark was lifted just before the first of them, if anything but records did that: a partition that

@@ -1,6 +1,6 @@
 //! Which records an archive has of each partition, and where: what the footers of its files say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::block::Origin;
@@ -12,6 +12,8 @@ pub(crate) struct Catalog {
     pub(crate) archive: Archive,
     /// The row groups of each partition, by their first offset.
     pub(crate) partitions: BTreeMap<Origin, Vec<Place>>,
+    /// Files whose bytes are known to be what they were.
+    sound: Mutex<BTreeSet<Arc<str>>>,
 }
 
 /// A row group and its file.
@@ -43,7 +45,20 @@ impl Catalog {
             }
         }
         partitions.values_mut().for_each(|places| places.sort_by_key(|place| place.first));
-        Ok(Arc::new(Catalog { archive, partitions }))
+        Ok(Arc::new(Catalog { archive, partitions, sound: Mutex::default() }))
+    }
+
+    /// Checks that a file is what it was, once for all partitions that it has records of.
+    ///
+    /// # Errors
+    /// If it is not, or cannot be read.
+    pub(crate) fn check(&self, file: &Arc<str>) -> Result<(), ArchiveError> {
+        let sound = || self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sound().contains(file) {
+            file::check(&self.archive, file)?;
+            sound().insert(Arc::clone(file));
+        }
+        Ok(())
     }
 
     /// The same, or what it was when a partition was opened that is still read.

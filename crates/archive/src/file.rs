@@ -27,15 +27,15 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::block::Origin;
+use crate::seal::{self, Seal};
 use crate::stager::{Entry, Group};
 use crate::{Archive, ArchiveError};
 
 /// Bytes at the end of a file that are read first: as a rule the whole footer.
 const TAIL: u64 = 64 << 10;
-/// The length of the footer, and the mark at the end of the file.
-const END: u64 = 8;
 
 /// The columns. The names are those of quarantine rows where they mean the same.
 fn schema() -> SchemaRef {
@@ -52,18 +52,19 @@ fn schema() -> SchemaRef {
         Field::new("outcome", DataType::Utf8, false),
         Field::new("record", DataType::Utf8, true),
         Field::new("bytes", DataType::Binary, true),
+        Field::new("header", DataType::Utf8, true),
     ];
     Arc::new(Schema::new(fields))
 }
 
 /// Columns that repeat.
-const WORDS: [&str; 3] = ["source", "partition", "outcome"];
+const WORDS: [&str; 4] = ["source", "partition", "outcome", "header"];
 /// Columns that grow.
 const NUMBERS: [&str; 4] = ["offset", "time", "seen", "lifted"];
 /// Columns of text.
 const TEXTS: [&str; 2] = ["record", "bytes"];
 /// What a replay reads.
-const READ: [&str; 5] = ["offset", "lifted", "outcome", "record", "bytes"];
+const READ: [&str; 6] = ["offset", "lifted", "outcome", "record", "bytes", "header"];
 
 /// How any file of an archive is written.
 fn compressed() -> WriterPropertiesBuilder {
@@ -102,10 +103,10 @@ pub(crate) fn write(groups: &[Group<'_>]) -> Result<(Vec<u8>, u64), ArchiveError
         let options = ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema(), options)?;
         let mut rows = 0;
-        for (origin, lines) in groups {
-            writer.write(&batch(origin, lines)?)?;
+        for group in groups {
+            writer.write(&batch(group)?)?;
             writer.flush()?;
-            rows += lines.len() as u64;
+            rows += group.entries.len() as u64;
         }
         Ok((writer.into_inner()?, rows))
     };
@@ -115,7 +116,7 @@ pub(crate) fn write(groups: &[Group<'_>]) -> Result<(Vec<u8>, u64), ArchiveError
     })
 }
 
-fn batch(origin: &Origin, entries: &[Entry<'_>]) -> ParquetResult<RecordBatch> {
+fn batch(Group { origin, header, entries }: &Group<'_>) -> ParquetResult<RecordBatch> {
     let rows = entries.len();
     let known = |watermark: Watermark| (watermark > Watermark::NONE).then_some(watermark.0);
     let times = |of: &dyn Fn(&Entry<'_>) -> Option<i64>| {
@@ -153,6 +154,7 @@ fn batch(origin: &Origin, entries: &[Entry<'_>]) -> ParquetResult<RecordBatch> {
         Arc::new(StringArray::from_iter_values(entries.iter().map(|entry| entry.line.outcome.word()))),
         Arc::new(texts.finish()),
         Arc::new(bytes.finish()),
+        Arc::new(std::iter::repeat_n(*header, rows).collect::<StringArray>()),
     ];
     Ok(RecordBatch::try_new(schema(), columns)?)
 }
@@ -176,6 +178,7 @@ pub(crate) struct Records {
     outcomes: StringArray,
     texts: StringArray,
     bytes: BinaryArray,
+    headers: StringArray,
 }
 
 impl Records {
@@ -193,6 +196,12 @@ impl Records {
 
     pub(crate) fn outcome(&self, row: usize) -> &str {
         self.outcomes.value(row)
+    }
+
+    /// What stands before the records, if anything: the header of CSV.
+    pub(crate) fn header(&self) -> Option<&str> {
+        let is_there = !self.headers.is_empty() && self.headers.is_valid(0);
+        is_there.then(|| self.headers.value(0))
     }
 
     pub(crate) fn record(&self, row: usize) -> &[u8] {
@@ -236,25 +245,40 @@ impl ChunkReader for Part {
     }
 }
 
-/// Reads a file's footer.
+/// Reads a file's footer, and checks that it is what it was.
 fn footer(archive: &Archive, name: &str) -> Result<ParquetMetaData, ArchiveError> {
+    let seal = seal(archive, name)?;
     let length = archive.length(name)?;
-    let tail = length.min(TAIL);
-    let mut bytes = archive.read(name, length - tail, tail)?;
-    let end = bytes.len().checked_sub(END as usize).map(|end| &bytes[end..]);
-    let wanted = match end.and_then(|end| end.first_chunk::<4>().filter(|_| end.ends_with(b"PAR1"))) {
-        Some(wanted) => u64::from(u32::from_le_bytes(*wanted)) + END,
-        None => return Err(archive.unfit(name, "not a Parquet file")),
+    let mut bytes = archive.read(name, length.saturating_sub(TAIL), length.min(TAIL))?;
+    let start = match seal::footer_start(&bytes) {
+        None if bytes.ends_with(b"PAR1") && length > TAIL => {
+            bytes = archive.read_all(name)?;
+            seal::footer_start(&bytes)
+        }
+        start => start,
     };
-    if wanted > length {
-        return Err(archive.unfit(name, "its footer is longer than the file"));
+    let Some(start) = start else {
+        return Err(archive.unfit(name, "it is damaged: it does not end as a Parquet file does"));
+    };
+    if xxh3_64(&bytes[start..]) != seal.footer {
+        return Err(archive.unfit(name, "it is damaged: its footer does not match the checksum in its name"));
     }
-    if wanted > tail {
-        bytes = archive.read(name, length - wanted, wanted)?;
-    }
-    let start = bytes.len() - wanted as usize;
-    let footer = &bytes[start..bytes.len() - END as usize];
+    let footer = &bytes[start..bytes.len() - seal::END];
     ParquetMetaDataReader::decode_metadata(footer).map_err(|error| archive.unfit(name, error))
+}
+
+/// Checks that all bytes of a file are what they were.
+pub(crate) fn check(archive: &Archive, name: &str) -> Result<(), ArchiveError> {
+    match xxh3_64(&archive.read_all(name)?) == seal(archive, name)?.whole {
+        true => Ok(()),
+        false => Err(archive.unfit(name, "it is damaged: its bytes do not match the checksum in its name")),
+    }
+}
+
+fn seal(archive: &Archive, name: &str) -> Result<Seal, ArchiveError> {
+    let none =
+        || archive.unfit(name, "its name does not end with checksums, as those of an archive's files do");
+    Seal::in_name(name).ok_or_else(none)
 }
 
 /// The row groups of a file.
@@ -327,5 +351,6 @@ fn records(batch: &RecordBatch) -> Option<Records> {
         outcomes: batch.column_by_name("outcome")?.as_string_opt::<i32>()?.clone(),
         texts: batch.column_by_name("record")?.as_string_opt::<i32>()?.clone(),
         bytes: batch.column_by_name("bytes")?.as_binary_opt::<i32>()?.clone(),
+        headers: batch.column_by_name("header")?.as_string_opt::<i32>()?.clone(),
     })
 }

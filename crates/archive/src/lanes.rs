@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use event::{Decoded, Reason, Rejected, Watermark};
 use ingest::{
-    Caution, DecodeSpec, Decoder, IngestError, Lag, Messages, Partition, PartitionInfo, Piece, Poll,
-    Position, Waker,
+    Caution, CsvHeader, DecodeSpec, Decoder, IngestError, Lag, Messages, Partition, PartitionInfo, Piece,
+    Poll, Position, Waker,
 };
 
 use crate::block::Origin;
@@ -98,6 +98,7 @@ pub fn open(
     // The next one last.
     places.reverse();
     let decoder = Decoder::new(decode.clone());
+    let (header, caution) = (None, Caution::default());
     let (next, piece, lifted) = (Vec::new(), None, None);
     let address = address.to_owned();
     Ok(Box::new(ArchivedPartition {
@@ -111,6 +112,8 @@ pub fn open(
         piece,
         lifted,
         decoder,
+        header,
+        caution,
     }))
 }
 
@@ -130,6 +133,9 @@ struct ArchivedPartition {
     piece: Option<Piece>,
     lifted: Option<Watermark>,
     decoder: Decoder,
+    /// What stood before the records that the decoder is for, if they are CSV.
+    header: Option<String>,
+    caution: Caution,
 }
 
 impl ArchivedPartition {
@@ -140,7 +146,8 @@ impl ArchivedPartition {
         self.loaded.clear();
         while let Some(place) = self.places.pop_if(|place| last.is_none_or(|last| place.first <= last)) {
             last = last.max(Some(place.last));
-            let read = file::read(&self.catalog.archive, &place.file, place.index);
+            let checked = self.catalog.check(&place.file);
+            let read = checked.and_then(|()| file::read(&self.catalog.archive, &place.file, place.index));
             let records = read.map_err(|error| failed(&self.address, error))?;
             let group = self.loaded.len() as u32;
             let wanted = self.from..self.end;
@@ -158,11 +165,34 @@ impl ArchivedPartition {
         (&self.loaded[group as usize], row as usize)
     }
 
-    /// Gathers the next records, up to one whose watermark was lifted, or one that ended the program.
-    fn gather(&mut self) -> Gathered {
+    /// Makes the decoder one of records behind that header.
+    fn turn_to(&mut self, header: Option<String>) -> Result<(), IngestError> {
+        let spec = self.decoder.spec().clone();
+        let parsed = header.as_deref().map(|header| CsvHeader::parse(header.as_bytes())).transpose();
+        let failed = |fault| IngestError::Header { name: self.address.clone(), fault };
+        self.decoder = match parsed.map_err(failed)? {
+            Some(header) => Decoder::csv(spec, &header),
+            None => Decoder::new(spec),
+        };
+        self.decoder.set_caution(self.caution.clone());
+        self.header = header;
+        Ok(())
+    }
+
+    /// Gathers the next records, up to one whose watermark was lifted, one that ended the program, or one behind another
+    /// header.
+    fn gather(&mut self) -> Result<Gathered, IngestError> {
         let mut messages = Messages::default();
         while let Some(place) = self.next.last().copied() {
             let (records, row) = self.records(place);
+            if records.header() != self.header.as_deref() {
+                if !messages.is_empty() {
+                    break;
+                }
+                let header = records.header().map(str::to_owned);
+                self.turn_to(header)?;
+                continue;
+            }
             let (lifted, offset) = (records.lifted(row), records.offset(row));
             if !messages.is_empty() && (lifted.is_some() || messages.bytes() >= PIECE_BYTES) {
                 break;
@@ -177,13 +207,13 @@ impl ArchivedPartition {
                 let record = records.record(row).to_vec();
                 self.next.pop();
                 self.lifted = lifted;
-                return Gathered::Unread(offset, record, reason);
+                return Ok(Gathered::Unread(offset, record, reason));
             }
             messages.push_again(records.record(row), offset);
             self.next.pop();
             self.lifted = lifted.or(self.lifted);
         }
-        Gathered::Piece(messages.into())
+        Ok(Gathered::Piece(messages.into()))
     }
 }
 
@@ -218,7 +248,7 @@ impl Partition for ArchivedPartition {
                     }
                     self.load()?;
                 }
-                match self.gather() {
+                match self.gather()? {
                     Gathered::Piece(piece) => piece,
                     Gathered::Unread(offset, record, reason) => {
                         return Ok(Poll::Decoded(reject(&mut self.decoder, offset, &record, reason)));
@@ -254,6 +284,7 @@ impl Partition for ArchivedPartition {
     fn set_waker(&mut self, _waker: Waker) {}
 
     fn set_caution(&mut self, caution: Caution) {
-        self.decoder.set_caution(caution);
+        self.decoder.set_caution(caution.clone());
+        self.caution = caution;
     }
 }

@@ -11,7 +11,8 @@
 //!
 //! ```text
 //! staged/NAME                          written before the commit; removed by the next start if that never comes
-//! events/date=2026-11-28/NAME.parquet  what a commit has made visible; the date is that of the event
+//! events/date=2026-11-28/NAME.parquet  what a commit has made visible; the date is that of the event, and the name
+//!                                      ends with checksums, by which a replay finds out that a file is damaged
 //! rows/sink=NAME/date=2026-11-28/NUMBER.parquet  what a sink was given with a checkpoint ([`open_sink`])
 //! ```
 //!
@@ -27,7 +28,7 @@
 //! };
 //! let (bytes, lines) = (b"{}\n{\"ts\":0}\n".to_vec(), vec![line(0, 0), line(3, 3)]);
 //! let end = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-//! let block = Block { origin: origin.into(), bytes, lines, end, lifted: None };
+//! let block = Block { origin: origin.into(), bytes, lines, header: None, end, lifted: None };
 //! assert_eq!(block.record(&block.lines[1]), b"{\"ts\":0}");
 //! ```
 
@@ -41,6 +42,8 @@ mod file;
 #[cfg(feature = "parquet")]
 mod lanes;
 mod place;
+#[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "nobody reads one"))]
+mod seal;
 #[cfg(feature = "parquet")]
 mod sink;
 mod stager;

@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ArchiveError;
+use crate::seal::Seal;
 
 const STAGED: &str = "staged";
 const EVENTS: &str = "events";
 const ROWS: &str = "rows";
-const ENDING: &str = ".parquet";
+pub(crate) const ENDING: &str = ".parquet";
 
 /// The files of an archive.
 #[derive(Debug, Clone)]
@@ -57,8 +58,8 @@ pub struct Archived {
 
 impl StagedFile {
     /// What the next file of a worker is called: `nonce` differs from run to run, `count` from file to file.
-    pub(crate) fn name(interval: u32, worker: u32, nonce: u64, count: u64) -> String {
-        format!("{interval:010}-{worker:03}-{nonce:016x}-{count:04}")
+    pub(crate) fn name(interval: u32, worker: u32, nonce: u64, count: u64, seal: Seal) -> String {
+        format!("{interval:010}-{worker:03}-{nonce:016x}-{count:04}-{}", seal.text())
     }
 
     /// A file of these bytes.
@@ -266,6 +267,12 @@ impl Archive {
             names.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
         let settle = |folder: &&str| self.disk.settle(folder).map_err(self.failed("make durable", folder));
         folders.iter().try_for_each(settle)
+    }
+
+    /// All bytes of a file.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn read_all(&self, name: &str) -> Result<Bytes, ArchiveError> {
+        self.disk.read(name, None).map_err(self.failed("read", name))
     }
 
     /// Bytes of a file from `start` on.

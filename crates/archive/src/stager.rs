@@ -4,16 +4,20 @@
 //! the dates are. In a file each partition has row groups of its own, so that whoever reads one reads nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use event::Watermark;
 
 use crate::block::{Block, Line, Origin};
 use crate::date::{self, Day};
+use crate::seal::Seal;
 use crate::{Archive, ArchiveError, StagedFile};
 
-/// Records that belong into one row group, in offset order.
-pub(crate) type Group<'a> = (&'a Origin, Vec<Entry<'a>>);
+/// Records that belong into one row group: of one partition, behind one header if they have any, in offset order.
+pub(crate) struct Group<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) header: Option<&'a str>,
+    pub(crate) entries: Vec<Entry<'a>>,
+}
 
 /// A record on its way into a file.
 #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "nobody writes one"))]
@@ -75,9 +79,10 @@ impl Stager {
         }
         let mut written: Vec<StagedFile> = Vec::new();
         for (day, groups) in by_day(&self.blocks) {
-            let name = StagedFile::name(interval, self.worker, self.nonce, self.count);
+            let count = self.count;
             self.count += 1;
             let staged = write(&groups).and_then(|(bytes, rows)| {
+                let name = StagedFile::name(interval, self.worker, self.nonce, count, Seal::of(&bytes));
                 let file = StagedFile::new(name, date::text(day), rows, &bytes);
                 self.archive.stage(&file, &bytes.into())?;
                 Ok(file)
@@ -104,17 +109,18 @@ impl Stager {
 
 /// Sorts records by day and partition; those of a partition keep their order.
 fn by_day(blocks: &[Block]) -> BTreeMap<Day, Vec<Group<'_>>> {
-    let mut days: BTreeMap<Day, BTreeMap<&Arc<Origin>, Vec<_>>> = BTreeMap::new();
+    let mut days: BTreeMap<Day, BTreeMap<(&Origin, Option<&str>), Vec<_>>> = BTreeMap::new();
     for block in blocks {
         let mut lifted = block.lifted;
         for line in &block.lines {
-            let group = days.entry(date::day(line)).or_default().entry(&block.origin).or_default();
+            let of = (&*block.origin, block.header.as_deref());
+            let group = days.entry(date::day(line)).or_default().entry(of).or_default();
             group.push(Entry { block, line, lifted: lifted.take() });
         }
     }
     let days = days.into_iter().map(|(day, of_day)| {
-        let groups = of_day.into_iter().map(|(origin, lines)| (&**origin, lines));
-        (day, groups.collect())
+        let groups = of_day.into_iter();
+        (day, groups.map(|((origin, header), entries)| Group { origin, header, entries }).collect())
     });
     days.collect()
 }

@@ -33,7 +33,14 @@ fn block(
             (Watermark(first as i64), outcome.eq(&Outcome::Accepted).then_some(bytes.len() - 1));
         lines.push(Line { offset: first + number as u64, start, end, seen, time: *time, outcome: *outcome });
     }
-    Block { origin: Arc::clone(origin), bytes, lines, end: line_end, lifted: lifted.map(Watermark) }
+    Block {
+        origin: Arc::clone(origin),
+        bytes,
+        lines,
+        header: None,
+        end: line_end,
+        lifted: lifted.map(Watermark),
+    }
 }
 
 /// What a partition gives: offset, bytes or reason, and what lifts the watermark before.

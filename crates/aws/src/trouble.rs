@@ -12,14 +12,16 @@ pub enum Trouble {
     Passing(String),
     /// The place in the stream that was asked for is too old to be asked for again: it has to be looked up anew.
     Expired,
-    /// It cannot go well: no such stream, no permission, no credentials.
+    /// It cannot go well: there is no such stream, or no such shard.
+    Missing(String),
+    /// It cannot go well: no permission, no credentials.
     Refused(String),
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Passing(words) | Trouble::Refused(words) => f.write_str(words),
+            Trouble::Passing(words) | Trouble::Missing(words) | Trouble::Refused(words) => f.write_str(words),
             Trouble::Expired => f.write_str("the iterator has expired"),
         }
     }
@@ -76,6 +78,7 @@ where
             };
             match code {
                 Some("ExpiredIteratorException") => Trouble::Expired,
+                Some("ResourceNotFoundException") => Trouble::Missing(words),
                 Some(code) if PASSING.contains(&code) => Trouble::Passing(words),
                 // An event without a code: what is wrong shows when the stream is asked for again.
                 None if status.is_none() => Trouble::Passing(words),

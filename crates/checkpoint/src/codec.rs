@@ -28,6 +28,8 @@ pub enum Kind {
     Position = 4,
     /// The files of an archive.
     Archive = 5,
+    /// The partitions that a process tells the others; in no file.
+    Members = 6,
 }
 
 /// Bytes that are not what they should be.

@@ -408,7 +408,8 @@ impl Intake {
     fn block(&mut self, records: &mut Records, lines: Vec<Line>) -> Option<Block> {
         let origin = self.origin.clone().filter(|_| !lines.is_empty())?;
         let (bytes, end, lifted) = (std::mem::take(&mut records.bytes), records.end, self.lifted.take());
-        Some(Block { origin, bytes, lines, end, lifted })
+        let header = self.partition.header();
+        Some(Block { origin, bytes, lines, header, end, lifted })
     }
 
     /// The records that some window covers. The others are left out, as if by a filter.

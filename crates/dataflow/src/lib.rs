@@ -32,6 +32,7 @@ mod graph;
 mod held;
 mod intake;
 mod job;
+mod listing;
 mod member;
 mod mesh;
 mod message;

@@ -20,6 +20,7 @@ use crate::delivery::Plan;
 use crate::followed::Followed;
 use crate::intake::{self, Intake, Opened};
 use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
+use crate::listing;
 use crate::member::{Member, Members, Register, members};
 use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::nursery::Nursery;
@@ -83,18 +84,15 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
             None => None,
         },
     };
-    let known = led.as_ref().map(|Led { recovery, .. }| Agreed {
-        generation: recovery.generation,
-        checkpoint: recovery.checkpoint(),
-    });
     let begun = mesh.is_some() && has_begun(&job, led.as_ref(), &world)?;
-    let (builders, others, agreed) = match allocate(&job, &cluster, mesh, known, begun, &outcome, &control) {
+    let allocated = allocate(&job, &cluster, mesh, led.as_ref(), begun, &outcome, &control);
+    let Allocated { builders, others, agreed, told } = match allocated {
         Err(RunError::Stopped) => return Ok(stopped(led.as_ref())),
         allocated => allocated?,
     };
     let led = match led {
         Some(led) => Ok(led),
-        None => follow(&job, agreed, &world),
+        None => follow(&job, agreed, told, &world),
     };
     let Led { recovery, members, writer, summary } = match led {
         Ok(led) => led,
@@ -155,30 +153,48 @@ fn is_read(state: &SourceState) -> bool {
     matches!(state.stage, Stage::Awake | Stage::Asleep)
 }
 
-/// Worker threads, alone or joined with other processes, and what the processes go on from.
-type Allocated = (Vec<AllocatorBuilder>, Box<dyn Any + Send>, Agreed);
+/// Worker threads, alone or joined with other processes.
+struct Allocated {
+    builders: Vec<AllocatorBuilder>,
+    others: Box<dyn Any + Send>,
+    /// What the processes go on from.
+    agreed: Agreed,
+    /// The partitions, if the first process has said which there are.
+    told: Option<Members>,
+}
 
 fn allocate(
     job: &Job,
     cluster: &Cluster,
     mesh: Option<Mesh>,
-    known: Option<Agreed>,
+    led: Option<&Led>,
     begun: bool,
     outcome: &Arc<Outcome>,
     control: &Control,
 ) -> Result<Allocated, RunError> {
+    let known = led.map(|Led { recovery, .. }| Agreed {
+        generation: recovery.generation,
+        checkpoint: recovery.checkpoint(),
+    });
     let hooks = Hooks::default();
     let threads = ProcessBuilder::new_typed_vector(cluster.workers, hooks.refill.clone(), None);
     let Some(mesh) = mesh else {
         let builders = threads.into_iter().map(AllocatorBuilder::Process).collect();
-        return Ok((builders, Box::new(()), known.unwrap_or_default()));
+        let agreed = known.unwrap_or_default();
+        return Ok(Allocated { builders, others: Box::new(()), agreed, told: None });
     };
-    let Joined { sockets, agreed } = mesh.join(fingerprint(job), known, begun, outcome, control)?;
+    let Joined { mut sockets, agreed } = mesh.join(fingerprint(job), known, begun, outcome, control)?;
+    let told = match (&job.state, led) {
+        (Some(_), _) => None,
+        (None, Some(led)) => listing::tell(&led.members, &mut sockets).map(|()| None)?,
+        (None, None) => sockets[0].as_mut().map(listing::hear).transpose()?,
+    };
     let failed = |error: std::io::Error| RunError::Mesh(format!("set up the mesh: {error}"));
     let (builders, guard) =
         initialize_networking_from_sockets(threads, sockets, cluster.process, cluster.workers, hooks)
             .map_err(failed)?;
-    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard), agreed))
+    let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+    Ok(Allocated { builders, others: Box::new(guard), agreed, told })
 }
 
 /// Whether the job has read anything since it was first started.
@@ -286,8 +302,9 @@ fn first_standings(members: &Members, peers: usize) -> Vec<Standing> {
     Standing::first_of(peers, |worker| readers.contains(&worker))
 }
 
-/// What the other processes do: they go on from where the first one does.
-fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
+/// What the other processes do: they go on from where the first one does, with the partitions that it has told them or
+/// that its checkpoint has.
+fn follow(job: &Job, agreed: Agreed, told: Option<Members>, world: &World) -> Result<Led, RunError> {
     let recovery = match recover(job, Beginning::Checkpoint(agreed.checkpoint), world) {
         Err(RunError::Store(StoreError::Unknown { number, dir })) => {
             let newest = recover(job, Beginning::Scratch, world)?.newest;
@@ -303,7 +320,10 @@ fn follow(job: &Job, agreed: Agreed, world: &World) -> Result<Led, RunError> {
         }
         recovered => recovered,
     }?;
-    let members = members(job, recovery.manifest.as_deref(), world)?;
+    let members = match told {
+        Some(told) => told,
+        None => members(job, recovery.manifest.as_deref(), world)?,
+    };
     Ok(Led { recovery, members, writer: None, summary: Arc::default() })
 }
 

@@ -190,6 +190,18 @@ impl Broker {
         producer.flush(LIMIT).expect("a flush");
     }
 
+    /// Writes the same message so many times into each of the first partitions of a topic.
+    ///
+    /// # Panics
+    /// If one is not taken.
+    pub fn fill(&self, topic: &str, partitions: usize, message: &[u8], times: usize) {
+        let producer = producer(self.address(), &[]);
+        for partition in 0..partitions {
+            put(&producer, topic, partition, std::iter::repeat_n(Some(message), times));
+        }
+        producer.flush(LIMIT).expect("a flush");
+    }
+
     /// Writes a message with a key, a timestamp in milliseconds and a header.
     ///
     /// # Panics

@@ -73,11 +73,11 @@ impl Keyed {
         }
     }
 
-    /// The row of a key as it is by now: [`Windows::peek`]. Windows in which the order of records matters have none.
+    /// The row of a key as it is by now: [`Windows::peek`], [`Sequence::peek`].
     pub fn peek(&self, key: &[u8], hash: u64) -> Option<Rows> {
         match self {
             Keyed::Sliced(windows) => windows.peek(key, hash),
-            Keyed::InOrder(_) => None,
+            Keyed::InOrder(sequence) => sequence.peek(key, hash),
         }
     }
 

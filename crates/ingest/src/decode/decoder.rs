@@ -55,6 +55,10 @@ pub(super) enum Found {
 
 /// The format that records have.
 pub(super) trait ReadRecord {
+    /// Whether a record may go on over line ends, as within quotes of CSV. Then only its bounds, where they are known,
+    /// keep it from what follows, and CR LF is a line end as LF is.
+    const SPANS_LINES: bool;
+
     /// The columns that it reads into.
     fn columns(&mut self) -> &mut [Column];
 
@@ -231,7 +235,11 @@ impl Lines<'_> {
                 }
             }
             self.faults.meet(&bytes[line..]);
-            let (end, found) = reader.read(bytes, line, offset == 0, self.is_last);
+            let (within, is_last) = match self.bounds.end() {
+                Some(bound) if R::SPANS_LINES => (&bytes[..bound], true),
+                _ => (bytes, self.is_last),
+            };
+            let (end, found) = reader.read(within, line, offset == 0, is_last);
             if let Found::Cut = found {
                 roll_back(reader, self.times.len());
                 break;
@@ -303,13 +311,15 @@ impl Lines<'_> {
         let rows = self.times.len();
         roll_back(reader, rows);
         let raw = without_return(&self.bytes[line..end]);
+        let ends_with_both = R::SPANS_LINES && self.bytes.get(end) == Some(&b'\n');
+        let place = line..if ends_with_both { line + raw.len() } else { end };
         self.rejected.push(RejectedRecord {
             before: rows,
             offset,
             reason: failure.reason,
             detail: failure.detail,
             raw: Rejected::head(raw).to_vec(),
-            place: line..end,
+            place,
         });
     }
 }

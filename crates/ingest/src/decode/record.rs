@@ -261,6 +261,8 @@ impl RecordReader {
 }
 
 impl ReadRecord for RecordReader {
+    const SPANS_LINES: bool = false;
+
     fn columns(&mut self) -> &mut [Column] {
         &mut self.columns
     }

@@ -4,6 +4,8 @@
 //! ([`Feed::push`]), and takes records out ([`Feed::next`]). No more is held than a record may have
 //! (`record_bytes_max`) and what one call brought, whatever the bytes are.
 
+use std::sync::Arc;
+
 use event::{Decoded, Rejected};
 
 use super::Format;
@@ -18,6 +20,8 @@ pub(super) struct Feed {
     /// The source, as messages call it.
     name: String,
     format: Format,
+    /// The header of CSV, once it was read.
+    header: Option<Arc<str>>,
     decoder: Decoder,
     /// Bytes that are in decoding.
     piece: Option<Piece>,
@@ -55,8 +59,8 @@ impl Feed {
             Format::Json => (State::Line, from - 1),
         };
         let decoder = Decoder::new(spec);
-        let (piece, buffer) = (None, Vec::new());
-        Feed { name, format, decoder, piece, buffer, searched: 0, base, from, state, is_ended: false }
+        let (header, piece, buffer) = (None, None, Vec::new());
+        Feed { name, format, header, decoder, piece, buffer, searched: 0, base, from, state, is_ended: false }
     }
 
     /// Offset of the next byte that is to be pushed.
@@ -86,6 +90,11 @@ impl Feed {
             self.drop_first(newline.map_or(self.buffer.len(), |newline| newline + 1));
         }
         answer
+    }
+
+    /// The header of CSV, once it was read.
+    pub(super) fn header(&self) -> Option<Arc<str>> {
+        self.header.clone()
     }
 
     /// Nothing will be pushed any more.
@@ -228,7 +237,10 @@ impl Feed {
             None => return Ok(false),
         };
         if start < end {
-            let header = CsvHeader::parse(&self.buffer[start..end]).map_err(fault)?;
+            let record = &self.buffer[start..end];
+            let header = CsvHeader::parse(record).map_err(fault)?;
+            // A name that is no text is none that a job asks for.
+            self.header = Some(String::from_utf8_lossy(record).into());
             let caution = self.decoder.caution().clone();
             self.decoder = Decoder::csv(self.decoder.spec().clone(), &header);
             self.decoder.set_caution(caution);

@@ -125,6 +125,8 @@ pub enum SourceKind {
         topic: Topic,
         /// Which of its messages.
         isolation: Isolation,
+        /// Bytes of messages that wait in a process to be read, about: shared by the partitions.
+        queue_bytes: u64,
     },
     /// What clients post. Never written anywhere: it holds secrets.
     Http(Box<HttpSpec>),
@@ -240,6 +242,11 @@ pub trait Partition: Send {
         None
     }
 
+    /// What stands once before all of its records and says what is in them: the header of CSV, as soon as it was read.
+    fn header(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Has records left out or read alone from now on. Only what can be read again has a use for it.
     fn set_caution(&mut self, caution: Caution);
 
@@ -296,8 +303,8 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
         | SourceKind::Http(_)
         | SourceKind::Archive { .. } => Ok(None),
         #[cfg(feature = "kafka")]
-        SourceKind::Kafka { topic, isolation } if spec.end == End::Never => {
-            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+        SourceKind::Kafka { topic, isolation, queue_bytes } if spec.end == End::Never => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation, *queue_bytes);
             Ok(Some(Box::new(kafka::Lookup::while_running(&reading, spec.start)?)))
         }
         // What comes later was not there when the job was first started.
@@ -330,8 +337,8 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
         SourceKind::Generate(generate) => generate::partitions(generate),
         SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
         #[cfg(feature = "kafka")]
-        SourceKind::Kafka { topic, isolation } => {
-            kafka::partitions(&kafka::Reading::of(&spec.name, topic, *isolation), spec.start)
+        SourceKind::Kafka { topic, isolation, queue_bytes } => {
+            kafka::partitions(&kafka::Reading::of(&spec.name, topic, *isolation, *queue_bytes), spec.start)
         }
         #[cfg(not(feature = "kafka"))]
         SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
@@ -406,8 +413,8 @@ pub fn open(
             Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder())?))
         }
         #[cfg(feature = "kafka")]
-        SourceKind::Kafka { topic, isolation } => {
-            let reading = kafka::Reading::of(&spec.name, topic, *isolation);
+        SourceKind::Kafka { topic, isolation, queue_bytes } => {
+            let reading = kafka::Reading::of(&spec.name, topic, *isolation, *queue_bytes);
             Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder())?))
         }
         #[cfg(not(feature = "kafka"))]

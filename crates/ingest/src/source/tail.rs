@@ -11,6 +11,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::feed::Feed;
 use super::position::{Origin, Position, TailOrigin};
@@ -266,6 +267,10 @@ impl Partition for Tail {
 
     /// Whoever polls it comes again by itself, soon enough for a file.
     fn set_waker(&mut self, _waker: Waker) {}
+
+    fn header(&self) -> Option<Arc<str>> {
+        self.feed.header()
+    }
 
     fn set_caution(&mut self, caution: Caution) {
         self.caution = caution.clone();

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::feed::Feed;
 use super::file::{fingerprint, open_plain, read_at};
@@ -131,6 +132,10 @@ impl Partition for Whole {
     }
 
     fn set_waker(&mut self, _waker: Waker) {}
+
+    fn header(&self) -> Option<Arc<str>> {
+        self.feed.header()
+    }
 
     fn set_caution(&mut self, caution: Caution) {
         self.feed.set_caution(caution);

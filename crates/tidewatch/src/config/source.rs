@@ -1,5 +1,6 @@
 //! `[source.NAME]`: where the events come from.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::place::{Place, Sources};
 use super::section::{Read, Reader, Section};
 use super::target::not_built;
 use super::tree::{Node, Value};
-use super::value::{bad_value, duration, filled_string, integer, number, one_of, string, strings};
+use super::value::{bad_value, bytes, duration, filled_string, integer, number, one_of, string, strings};
 
 /// A source.
 #[derive(Debug, Clone)]
@@ -77,6 +78,9 @@ pub enum SourceKind {
         /// `isolation`: `"read_committed"` reads only what transactions have committed and what was written without
         /// one, `"read_uncommitted"` everything. Default: `"read_committed"`.
         isolation: Isolation,
+        /// `queue_bytes`: bytes of messages that wait in a process to be read, about; its partitions share them. Each
+        /// message takes about half a KiB more. Default: `"64MiB"`. Range: `"1MiB"` to `"4GiB"`.
+        queue_bytes: u64,
     },
     /// `"http"`: events that clients post.
     Http(Box<Http>),
@@ -127,6 +131,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("kafka", Kind::Kafka),
     ("kinesis", Kind::Kinesis),
 ];
+/// Bytes of messages of Kafka that wait in a process.
+const QUEUE_BYTES: u64 = 64 << 20;
+const QUEUE_RANGE: RangeInclusive<u64> = 1 << 20..=4 << 30;
 const ISOLATIONS: &[(&str, Isolation)] =
     &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
 const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv)];
@@ -220,7 +227,9 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
             let topic = read_topic(section, reader);
             let default = (Isolation::ReadCommitted, "\"read_committed\"");
             let isolation = section.or(reader, "isolation", default, one_of(ISOLATIONS));
-            topic.map(|topic| SourceKind::Kafka { topic, isolation })
+            let default = (QUEUE_BYTES, "\"64MiB\"");
+            let queue_bytes = section.or(reader, "queue_bytes", default, bytes(QUEUE_RANGE));
+            topic.map(|topic| SourceKind::Kafka { topic, isolation, queue_bytes })
         }
         Kind::Kinesis => kinesis::read_source(section, reader).map(SourceKind::Kinesis),
     }

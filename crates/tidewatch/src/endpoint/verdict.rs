@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 use serve::Problem;
 use tokio::sync::oneshot;
 
-use crate::config::duration::format_instant;
-
 /// How long the job may take to answer.
 const LIMIT: Duration = Duration::from_secs(2);
 /// From the worst on.
@@ -89,8 +87,8 @@ fn verdict(key: &Value, finding: &Finding, watermark: Option<Watermark>) -> Valu
     };
     let windows = finding.windows.iter().map(|(window, records)| {
         json!({
-            "start": format_instant(window.start),
-            "end": format_instant(window.end),
+            "start": alert::instant(window.start),
+            "end": alert::instant(window.end),
             "records": records,
         })
     });
@@ -101,7 +99,7 @@ fn verdict(key: &Value, finding: &Finding, watermark: Option<Watermark>) -> Valu
         "windows": windows.collect::<Vec<_>>(),
         "alerts": alerts,
         "failures": finding.failures,
-        "watermark": watermark.and_then(crate::report::instant).map(format_instant),
+        "watermark": watermark.and_then(crate::report::instant).map(alert::instant),
     })
 }
 
@@ -141,6 +139,8 @@ mod tests {
         let told = verdict(&json!("u"), &clear, None);
         assert_eq!((&told["verdict"], &told["windows"][0]["records"]), (&json!("clear"), &json!(3)));
         assert_eq!(told["windows"][0]["end"], "1970-01-01T00:01:00Z");
+        // Not the date alone.
+        assert_eq!(told["windows"][0]["start"], "1970-01-01T00:00:00Z");
         let failed = Finding { failures: vec!["division".into()], ..clear.clone() };
         assert_eq!(verdict(&json!("u"), &failed, None)["verdict"], "unknown");
         let alert =

@@ -38,7 +38,7 @@ pub(super) fn identity(
             format!("{} archive {}", source.name, of.as_deref().unwrap_or_default())
         }
         // Which of its brokers are named is free, and so are the credentials.
-        source::SourceKind::Kafka { topic, isolation } => {
+        source::SourceKind::Kafka { topic, isolation, .. } => {
             format!("{} kafka {} {isolation:?}", source.name, topic.name)
         }
         source::SourceKind::Http(_) => format!("{} http", source.name),

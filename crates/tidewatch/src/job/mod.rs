@@ -206,9 +206,11 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
         SourceKind::Archive { address, of } => {
             ingest::SourceKind::Archive { address: address.clone(), of: of.clone() }
         }
-        SourceKind::Kafka { topic, isolation } => {
-            ingest::SourceKind::Kafka { topic: topic.clone(), isolation: *isolation }
-        }
+        SourceKind::Kafka { topic, isolation, queue_bytes } => ingest::SourceKind::Kafka {
+            topic: topic.clone(),
+            isolation: *isolation,
+            queue_bytes: *queue_bytes,
+        },
         SourceKind::Http(http) => ingest::SourceKind::Http(Box::new(http.spec(has_state))),
         SourceKind::Kinesis(kinesis) => ingest::SourceKind::Kinesis(kinesis.clone()),
     };
@@ -244,7 +246,6 @@ fn micros(duration: Duration) -> i64 {
 /// Settings that exclude each other, and names that are taken.
 fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     check_stdin(config, compiler);
-    check_archive(config, compiler);
     branch::check_names(config, compiler);
     output::check_outputs(config, compiler);
     branch::check_windows(config, compiler);
@@ -254,16 +255,14 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
 /// Whoever asks what the rules say of a key needs rules, and windows that can be looked into.
 fn check_endpoint(config: &Config, compiler: &mut Compiler) {
     let Some(endpoint) = &config.http else { return };
-    let is_in_order = |branch: &Branch| {
-        let in_order = |(window, _): &(Window, Place)| {
-            !matches!(window.shape, WindowShape::Shared(_)) || window.firing.early.is_some()
-        };
-        branch.window.as_ref().is_some_and(in_order)
+    let is_each = |branch: &Branch| {
+        let is_each = |(window, _): &(Window, Place)| matches!(window.shape, WindowShape::Each);
+        branch.window.as_ref().is_some_and(is_each)
     };
-    let (message, help) = if config.branches.iter().any(is_in_order) {
+    let (message, help) = if config.branches.iter().all(is_each) {
         (
-            "verdicts are of windows that keys share",
-            "set `window.type` to \"sliding\", \"tumbling\" or \"cumulate\"",
+            "verdicts are of open windows, and where every event is a row at once none is ever open",
+            "set `window.type` to another than \"each\", or take `[http]` out: alerts come with each event",
         )
     } else if config.branches.iter().all(|branch| branch.rules.is_empty()) {
         ("verdicts are what rules say, and the job has none", "add `[rules.ID]`, or take `[http]` out")
@@ -272,15 +271,6 @@ fn check_endpoint(config: &Config, compiler: &mut Compiler) {
     };
     let diagnostic = Diagnostic::new(Code::Conflict, endpoint.place.clone(), message);
     compiler.report(diagnostic.with_help(help));
-}
-
-/// What is archived is read again as JSON.
-fn check_archive(config: &Config, compiler: &mut Compiler) {
-    let Some(archive) = &config.archive else { return };
-    for source in config.sources.iter().filter(|source| source.format == ingest::Format::Csv) {
-        let message = format!("source `{}` holds CSV, which an archive cannot keep", source.name);
-        compiler.report(Diagnostic::new(Code::Conflict, archive.place.clone(), message));
-    }
 }
 
 fn check_stdin(config: &Config, compiler: &mut Compiler) {

@@ -85,13 +85,6 @@ error[E0102]: unknown key `every` in `[archive]`
         assert!(compile(SMALL, &twice, &[]).unwrap_err().contains("take `mode` out"));
     }
 
-    #[test]
-    fn what_a_replay_could_not_read_is_not_archived() {
-        let sets = ["state.dir=state", "archive.dir=archive", "source.events.format=csv"];
-        let refused = compile(SMALL, &sets, &[]).unwrap_err();
-        assert!(refused.contains("source `events` holds CSV"), "{refused}");
-    }
-
     #[cfg(feature = "s3")]
     #[test]
     fn a_bucket_without_a_prefix_is_refused() {

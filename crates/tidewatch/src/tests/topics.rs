@@ -42,15 +42,18 @@ fn a_topic_is_read_from_its_beginning_without_an_end_unless_it_is_said() {
         |lines: &str| compile(&from_topic(lines), &[], &[("PW", "hunter2")]).unwrap().sources[0].clone();
     let plain = source("");
     let topic = Topic { brokers: "a:1,b:2".into(), name: "t".into(), options: vec![] };
-    assert_eq!(plain.kind, SourceKind::Kafka { topic, isolation: Isolation::ReadCommitted });
+    assert_eq!(
+        plain.kind,
+        SourceKind::Kafka { topic, isolation: Isolation::ReadCommitted, queue_bytes: 64 << 20 }
+    );
     assert_eq!((plain.start, plain.end, plain.rate), (Start::Earliest, End::Never, None));
     let other = source(
-        "start = \"2024-01-01T00:00:00Z\"\nend = \"latest\"\nisolation = \"read_uncommitted\"\n\
+        "start = \"2024-01-01T00:00:00Z\"\nend = \"latest\"\nisolation = \"read_uncommitted\"\nqueue_bytes = \"8MiB\"\n\
          options = { \"client.id\" = \"me\", \"fetch.min.bytes\" = 7, \"sasl.password\" = { env = \"PW\" } }",
     );
     assert_eq!((other.start, other.end), (Start::At(1_704_067_200_000_000), End::Latest));
-    let SourceKind::Kafka { topic, isolation } = other.kind else { panic!("another source") };
-    assert_eq!(isolation, Isolation::ReadUncommitted);
+    let SourceKind::Kafka { topic, isolation, queue_bytes } = other.kind else { panic!("another source") };
+    assert_eq!((isolation, queue_bytes), (Isolation::ReadUncommitted, 8 << 20));
     let text = |text: &str| Secret::Text(text.into());
     let options =
         [("client.id", text("me")), ("fetch.min.bytes", text("7")), ("sasl.password", text("hunter2"))];

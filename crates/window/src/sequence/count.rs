@@ -8,6 +8,8 @@
 //! Source: Tangwongsan, Hirzel, Schneider (2017), "Low-latency sliding-window aggregation in worst-case
 //! constant time" (the two-stacks algorithm).
 
+mod peek;
+
 use std::collections::VecDeque;
 
 use event::{Place, Span, Watermark, Window};

@@ -46,6 +46,11 @@ impl Harvest {
         }
     }
 
+    /// One with the same columns and without a row.
+    pub(crate) fn empty(&self) -> Self {
+        Harvest::new(Arc::clone(&self.schema))
+    }
+
     /// Number of rows so far, those that were handed on included.
     pub(crate) fn rows(&self) -> u64 {
         self.rows

@@ -13,6 +13,7 @@
 
 mod count;
 mod harvest;
+mod peek;
 mod restore;
 mod runs;
 mod saving;

@@ -6,6 +6,7 @@
 
 use event::{Span, Window};
 
+use super::peek::OpenWindow;
 use super::state::{Emit, State};
 use super::table::NONE;
 use super::timers::Timers;
@@ -229,6 +230,13 @@ impl Sessions {
         if has_fired {
             self.due.sort_unstable_by(|a, b| b.cmp(a));
         }
+    }
+
+    /// The open session of a key that starts last.
+    pub(crate) fn newest_of(&self, slot: u32) -> Option<OpenWindow> {
+        let newest = *self.newest.get(slot as usize)?;
+        let Session { start, end, .. } = *self.sessions.get(newest as usize)?;
+        Some((vec![newest], Span::from(Window { start, end })))
     }
 
     /// The interval of a row, as a snapshot holds it.

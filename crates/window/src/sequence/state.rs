@@ -128,6 +128,17 @@ impl State {
         self.harvest.flush(&self.layout, &self.texts, emit);
     }
 
+    /// What these rows hold together, all of the key of the first one; `None` if that is no record.
+    pub(crate) fn peek(&self, rows: &[u32], span: Span) -> Option<Rows> {
+        let (first, others) = rows.split_first()?;
+        let mut harvest = self.harvest.empty();
+        harvest.push(&self.layout, &self.keys, &self.table, *first, span);
+        others.iter().for_each(|row| harvest.add(&self.layout, &self.texts, &self.table, *row));
+        let mut found = None;
+        harvest.flush(&self.layout, &self.texts, &mut |rows| found = Some(rows));
+        found.filter(|rows| rows.records[0] > 0)
+    }
+
     /// Lets texts go that no row refers to. Nothing may be on its way out.
     pub(crate) fn sweep_texts(&mut self) {
         if self.texts.wants_sweep() {

@@ -119,7 +119,7 @@ impl Patience {
     fn wait(&mut self, stream: &Stream, trouble: Trouble) -> Result<(), SinkError> {
         let (sink, database) = (stream.sink.clone(), describe(&stream.target));
         let words = trouble.to_string();
-        if let Trouble::Refused(words) = trouble {
+        if let Trouble::Missing(words) | Trouble::Refused(words) = trouble {
             return Err(SinkError::Refused { sink, database, words });
         }
         let after = self.since.get_or_insert_with(Instant::now).elapsed();

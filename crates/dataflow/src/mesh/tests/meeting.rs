@@ -1,6 +1,11 @@
 //! Who joins, on what they agree, and who is turned away.
 
+use checkpoint::{SourceState, Stage};
+use event::Watermark;
+
 use super::*;
+use crate::listing;
+use crate::member::{Member, Members};
 
 #[test]
 fn processes_join_in_any_order_and_take_generation_and_checkpoint_from_process_0() {
@@ -13,6 +18,39 @@ fn processes_join_in_any_order_and_take_generation_and_checkpoint_from_process_0
         check_that_they_hear_each_other(&here, &there);
     }
     assert!(joined.iter().all(|joined| joined.sockets.iter().all(Option::is_none)), "one socket each");
+}
+
+#[test]
+fn all_processes_hear_from_process_0_which_partitions_there_are_before_anything_else() {
+    let processes = Process::all(3);
+    let mut started: Vec<_> = processes.iter().map(Process::start).collect();
+    let mut joined: Vec<Joined> = started.drain(..).map(joined).collect();
+    let members = (0..5_000u32).map(|number| {
+        let (id, start) = (format!("topic/{number}"), ingest::Position::stdin(7 * u64::from(number)));
+        let info = ingest::PartitionInfo { id, number, series: number, start, parents: vec![number / 2] };
+        let member = Member::new(0, info).unwrap();
+        let state = SourceState {
+            source: "events".to_owned(),
+            partition: member.info.id.clone(),
+            number,
+            parents: vec![number / 2],
+            position: vec![1, 2, 3],
+            watermark: Watermark::NONE,
+            stage: Stage::Awake,
+        };
+        (number, (member, state))
+    });
+    let members: Members = members.collect();
+    listing::tell(&members, &mut joined[0].sockets).unwrap();
+    for other in 1..3 {
+        let heard = listing::hear(joined[other].sockets[0].as_mut().unwrap()).unwrap();
+        assert_eq!(heard, members, "process {other}");
+    }
+    // What follows is all there.
+    for (one, other) in [(0, 1), (0, 2)] {
+        let (here, there) = (peer(&mut joined[one], other), peer(&mut joined[other], one));
+        check_that_they_hear_each_other(&here, &there);
+    }
 }
 
 #[test]

@@ -134,9 +134,10 @@ impl Scan {
     }
 }
 
-/// Where the record ends that begins with some bytes: at its newline or behind the last byte.
+/// Where the record ends that begins with some bytes: at its line end, LF or CR LF, or behind the last byte.
 pub(in crate::decode) fn record_end(bytes: &[u8]) -> usize {
-    Scan::default().end(bytes).unwrap_or(bytes.len())
+    let Some(newline) = Scan::default().end(bytes) else { return bytes.len() };
+    bytes[..newline].strip_suffix(b"\r").map_or(newline, <[u8]>::len)
 }
 
 #[cfg(test)]

@@ -174,6 +174,8 @@ impl CsvReader {
 }
 
 impl ReadRecord for CsvReader {
+    const SPANS_LINES: bool = true;
+
     fn columns(&mut self) -> &mut [Column] {
         &mut self.columns
     }

@@ -19,12 +19,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Reading, index, lookup};
+use super::{Reading, index, lookup, room};
 use crate::IngestError;
 
-/// Bytes that wait in the queues of a process, in KiB, shared by its partitions; each has at least the least.
-const QUEUES_KIB: usize = 64 * 1024;
-const QUEUE_KIB_MIN: usize = 1024;
 /// How long the serving thread waits for something to serve.
 const SERVE_EVERY: Duration = Duration::from_millis(100);
 /// How often brokers are asked how far they are.
@@ -112,18 +109,21 @@ impl Client {
 
     fn open(reading: &Reading) -> Result<Self, IngestError> {
         let (partitions, cluster) = lookup::identify(reading)?;
-        let queue = (QUEUES_KIB / partitions.max(1)).max(QUEUE_KIB_MIN).to_string();
-        let settings = reading.settings(&[
-            // The library asks for one where partitions are assigned; nothing is ever committed to it.
-            ("group.id", "tidewatch"),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "true"),
-            ("statistics.interval.ms", SAY_EVERY_MS),
-            ("queued.max.messages.kbytes", &queue),
-            // A queue that was full is filled again at once.
-            ("fetch.queue.backoff.ms", "5"),
-        ])?;
+        let room = room::settings(reading.queue_bytes, partitions);
+        let room: Vec<(&str, &str)> = room.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let settings = reading.settings(
+            &room,
+            &[
+                // The library asks for one where partitions are assigned; nothing is ever committed to it.
+                ("group.id", "tidewatch"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "true"),
+                ("statistics.interval.ms", SAY_EVERY_MS),
+                // A queue that was full is filled again at once.
+                ("fetch.queue.backoff.ms", "5"),
+            ],
+        )?;
         let watching = Watching {
             topic: reading.topic.name.clone(),
             board: Mutex::default(),

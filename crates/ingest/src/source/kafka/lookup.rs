@@ -49,7 +49,7 @@ impl Lookup {
     /// At a start of the job.
     fn open(reading: &Reading, start: Start) -> Result<Self, IngestError> {
         let consumer = reading
-            .settings(&[])?
+            .settings(&[], &[])?
             .create_with_context(Heard::default())
             .map_err(|error| refused(reading, kafka::words(&error)))?;
         let (reading, known) = (reading.clone(), Vec::new());

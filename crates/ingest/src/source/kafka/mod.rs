@@ -2,12 +2,13 @@
 //!
 //! Partitions are assigned by us and their offsets are in our checkpoints; there is no group, and nothing is committed to
 //! the brokers. `lookup` asks which partitions there are and where they begin and end, `client` is the one connection
-//! of a process to a topic, `partition` reads one partition over it.
+//! of a process to a topic, `room` says how much it may hold, `partition` reads one partition over it.
 
 mod client;
 mod lookup;
 mod meta;
 mod partition;
+mod room;
 
 use event::Topic;
 
@@ -25,11 +26,13 @@ pub(super) struct Reading {
     pub(super) source: String,
     pub(super) topic: Topic,
     pub(super) isolation: Isolation,
+    /// Bytes of messages that wait to be read, about.
+    pub(super) queue_bytes: u64,
 }
 
 impl Reading {
-    pub(super) fn of(source: &str, topic: &Topic, isolation: Isolation) -> Self {
-        Reading { source: source.to_owned(), topic: topic.clone(), isolation }
+    pub(super) fn of(source: &str, topic: &Topic, isolation: Isolation, queue_bytes: u64) -> Self {
+        Reading { source: source.to_owned(), topic: topic.clone(), isolation, queue_bytes }
     }
 
     /// How messages call it.
@@ -37,15 +40,20 @@ impl Reading {
         format!("source `{}`: {}", self.source, self.topic)
     }
 
-    /// The settings of its clients, with these over them.
-    fn settings(&self, fixed: &[(&str, &str)]) -> Result<rdkafka::ClientConfig, IngestError> {
+    /// The settings of its clients: what may be changed, what is, and what is fixed.
+    fn settings(
+        &self,
+        defaults: &[(&str, &str)],
+        fixed: &[(&str, &str)],
+    ) -> Result<rdkafka::ClientConfig, IngestError> {
         let level = match self.isolation {
             Isolation::ReadCommitted => "read_committed",
             Isolation::ReadUncommitted => "read_uncommitted",
         };
         let always = [("isolation.level", level), ("auto.offset.reset", "error")];
         let fixed: Vec<(&str, &str)> = always.iter().chain(fixed).copied().collect();
-        kafka::settings(&self.topic, DEFAULTS, &fixed).map_err(|error| {
+        let defaults: Vec<(&str, &str)> = DEFAULTS.iter().chain(defaults).copied().collect();
+        kafka::settings(&self.topic, &defaults, &fixed).map_err(|error| {
             let (kafka::SettingsError::File(words) | kafka::SettingsError::Refused(words)) = error;
             IngestError::Refused { name: self.name(), words }
         })

@@ -21,7 +21,7 @@ use crate::{Caution, Decoder, IngestError, Messages, Piece};
 
 /// Bytes of messages that are decoded together, about.
 const PIECE_BYTES: usize = 1 << 20;
-/// Messages that are decoded together at most.
+/// Messages that are taken together at most, those without a value included: a poll is short whatever comes.
 const PIECE_MESSAGES: usize = 8192;
 
 /// A partition of a topic.
@@ -111,8 +111,13 @@ impl KafkaPartition {
     /// Takes messages out of the queue, as many as are there and may be decoded together.
     fn gather(&mut self, records_max: usize) -> Result<Messages, IngestError> {
         let mut messages = Messages::default();
-        let most = records_max.min(PIECE_MESSAGES);
-        while messages.len() < most && messages.bytes() < PIECE_BYTES && !self.is_over() {
+        let mut taken = 0;
+        while messages.len() < records_max
+            && taken < PIECE_MESSAGES
+            && messages.bytes() < PIECE_BYTES
+            && !self.is_over()
+        {
+            taken += 1;
             match self.take(&mut messages)? {
                 Taken::Message => self.at_end = false,
                 Taken::End => {
@@ -245,3 +250,6 @@ impl Drop for KafkaPartition {
         self.leave();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,14 @@ pub enum KinesisError {
         /// The sequence number.
         sequence: String,
     },
+    /// The shard that is to be read on is no longer a part of the stream, or the stream is gone.
+    #[error("{what}, of which this job has not read all, is not there any more: {words}")]
+    Gone {
+        /// The shard.
+        what: String,
+        /// What the service said.
+        words: String,
+    },
     /// An id that is not that of a shard.
     #[error("{stream} has a shard {shard:?}, whose id has no number")]
     ShardId {
@@ -74,6 +82,10 @@ impl KinesisError {
             Self::Unavailable { .. } => "nothing is lost: the same command goes on from the last checkpoint",
             Self::Expired { .. } => {
                 "start afresh with an empty state directory and output, and let the stream keep its records for longer"
+            }
+            Self::Gone { .. } => {
+                "a stream forgets a closed shard with its last record, so what this job had not read of it is lost: start \
+                 afresh with an empty state directory and output, and let the stream keep its records for longer"
             }
             Self::ShardId { .. } | Self::NoClock { .. } => "set `endpoint` to a server that does as Amazon's",
         }

@@ -1,19 +1,23 @@
 //! Enhanced fan-out: a shard sends what it has to a registered consumer, which has a rate of its own.
 //!
 //! A subscription ends after five minutes, and is made anew. The service says something every few seconds, records or
-//! none; where it does not the connection is taken for dead.
+//! none; where it does not the connection is taken for dead. It says with the last records of a closed shard which go on
+//! from it; where it does not, the list of shards is asked now and then whether one that sends nothing is closed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws::{Trouble, event_trouble, trouble};
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::types::{ConsumerStatus, StartingPosition, SubscribeToShardEventStream};
 
 use super::fetch::{Answer, Fetch, Stop};
+use super::list;
 use super::queue::Standing;
 
 /// How long a subscription may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How often it is asked whether a shard is closed that sends nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Reads the shard on, until all of it is read; then the shards that go on from it.
 pub(super) async fn read(fetch: &mut Fetch, consumer: &str) -> Result<Vec<u32>, Stop> {
@@ -35,6 +39,7 @@ async fn subscription(fetch: &mut Fetch, consumer: &str) -> Result<Option<Vec<u3
     let request = fetch.kinesis.client.subscribe_to_shard();
     let request = request.consumer_arn(consumer).shard_id(&fetch.shard).starting_position(begin);
     let mut events = request.send().await.map_err(|error| trouble(&error))?.event_stream;
+    let (mut looked, mut is_closed) = (Instant::now(), false);
     loop {
         fetch.queue.room().await;
         let silent = |_| Trouble::Passing(format!("the subscription has said nothing for {SILENCE:?}"));
@@ -50,8 +55,14 @@ async fn subscription(fetch: &mut Fetch, consumer: &str) -> Result<Option<Vec<u3
         let standing = Standing { behind, is_end: behind == Some(0), ..since };
         let closed = match event.child_shards {
             Some(children) if !children.is_empty() => Some(fetch.numbers(Some(children))?),
+            // Closed before this was sent, and this was nothing.
+            _ if is_closed && standing.is_end && event.records.is_empty() => Some(Vec::new()),
             _ => None,
         };
+        if standing.is_end && closed.is_none() && looked.elapsed() >= LOOK_EVERY {
+            is_closed = list::is_closed(&fetch.kinesis, &fetch.spec, &fetch.shard).await?;
+            looked = Instant::now();
+        }
         if let Some(children) = fetch.hand_on(Answer { records: event.records, standing, closed }).await? {
             return Ok(Some(children));
         }

@@ -117,8 +117,10 @@ impl Fetch {
 
     /// Waits before it is tried again, unless it cannot go well or has been tried for too long.
     async fn wait(&mut self, trouble: Trouble) -> Result<(), KinesisError> {
-        if let Trouble::Refused(words) = trouble {
-            return Err(KinesisError::Refused { what: self.what(), words });
+        match trouble {
+            Trouble::Missing(words) => return Err(KinesisError::Gone { what: self.what(), words }),
+            Trouble::Refused(words) => return Err(KinesisError::Refused { what: self.what(), words }),
+            Trouble::Passing(_) | Trouble::Expired => {}
         }
         let after = self.troubled_since.get_or_insert_with(Instant::now).elapsed();
         let pause = self.backoff.pause();
@@ -145,7 +147,9 @@ impl Fetch {
         match (&self.place, &self.expected) {
             (_, Some(sequence)) => (ShardIteratorType::AtSequenceNumber, Some(sequence.clone()), None),
             (KinesisPlace::Time(millis), _) => {
-                (ShardIteratorType::AtTimestamp, None, Some(DateTime::from_millis(*millis)))
+                // The service refuses a time that is still to come.
+                let millis = self.kinesis.clock.millis().map_or(*millis, |now| now.min(*millis));
+                (ShardIteratorType::AtTimestamp, None, Some(DateTime::from_millis(millis)))
             }
             _ => (ShardIteratorType::TrimHorizon, None, None),
         }
@@ -177,7 +181,12 @@ impl Fetch {
                 _ => self.check_loss(expected).await?,
             }
         }
-        let Answer { records, standing, closed } = answer;
+        let Answer { mut records, standing, closed } = answer;
+        if let KinesisPlace::Time(from) = self.place {
+            let is_before =
+                |record: &Record| record.approximate_arrival_timestamp().is_some() && arrived(record) < from;
+            records.retain(|record| !is_before(record));
+        }
         if let Some(last) = records.last() {
             self.place =
                 KinesisPlace::After { sequence: last.sequence_number.clone(), arrived: arrived(last) };

@@ -140,6 +140,14 @@ pub(super) async fn children_of(
     }
 }
 
+/// Whether a shard takes no more records.
+pub(super) async fn is_closed(kinesis: &Kinesis, spec: &KinesisSpec, shard: &str) -> Result<bool, Trouble> {
+    let shards = list_once(kinesis, spec).await?;
+    let own = shards.iter().find(|listed| listed.shard_id() == shard);
+    let range = own.and_then(|listed| listed.sequence_number_range());
+    Ok(range.is_some_and(|range| range.ending_sequence_number().is_some()))
+}
+
 /// All shards by their numbers, and what time it was at the server when it said so.
 fn list(spec: &KinesisSpec) -> Result<(Vec<Listed>, Option<i64>), KinesisError> {
     let refused =
@@ -159,7 +167,7 @@ async fn list_patiently(kinesis: &Kinesis, spec: &KinesisSpec) -> Result<Vec<Sha
     loop {
         let words = match list_once(kinesis, spec).await {
             Ok(shards) => return Ok(shards),
-            Err(Trouble::Refused(words)) => {
+            Err(Trouble::Missing(words) | Trouble::Refused(words)) => {
                 return Err(KinesisError::Refused { what: spec.stream.clone(), words });
             }
             Err(trouble) => trouble.to_string(),

@@ -11,6 +11,7 @@
 
 mod firing;
 mod open;
+mod peek;
 mod place;
 mod saving;
 mod spec;
