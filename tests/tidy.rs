@@ -7,18 +7,19 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("event", &[]),
     ("aws", &[]),
+    ("bucket", &[]),
     ("journal", &[]),
     ("kafka", &["event"]),
     ("serve", &["event"]),
-    ("ingest", &["event", "aws", "journal", "kafka", "serve"]),
+    ("ingest", &["event", "aws", "bucket", "journal", "kafka", "serve"]),
     ("transform", &["event"]),
     ("window", &["event"]),
     ("detect", &["event"]),
     ("alert", &["event", "aws", "kafka"]),
-    ("checkpoint", &["event"]),
+    ("checkpoint", &["event", "bucket"]),
     ("archive", &["event", "ingest", "alert", "checkpoint"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive"]),
     (

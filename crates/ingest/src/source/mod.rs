@@ -4,6 +4,10 @@
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
 mod again;
+#[cfg(any(feature = "parquet", feature = "s3"))]
+mod blob;
+#[cfg(any(feature = "parquet", feature = "s3"))]
+mod carrier;
 mod feed;
 mod file;
 mod generate;
@@ -11,6 +15,11 @@ mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kinesis;
+mod numbering;
+#[cfg(feature = "s3")]
+mod object;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod position;
 mod probe;
 mod set;
@@ -22,6 +31,7 @@ mod whole;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bucket::Bucket;
 use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +94,8 @@ pub enum Format {
     Json,
     /// CSV by RFC 4180, with a header.
     Csv,
+    /// Parquet: rows are records. Only files and objects have it.
+    Parquet,
 }
 
 /// How a file is packed.
@@ -110,6 +122,16 @@ pub enum SourceKind {
         paths: Vec<PathBuf>,
         /// Partitions that a file which can be cut is cut into. A job's state belongs to this number.
         lanes: u32,
+        /// How they are packed.
+        compression: Compression,
+    },
+    /// Objects of an S3-compatible store, each one partition.
+    Objects {
+        /// Where they are; its prefix is empty.
+        bucket: Bucket,
+        /// Their keys: of an object, of a folder with a slash at its end, below which all are meant, or a pattern in the
+        /// last part.
+        keys: Vec<String>,
         /// How they are packed.
         compression: Compression,
     },
@@ -159,7 +181,16 @@ impl SourceKind {
             | SourceKind::Generate(_)
             | SourceKind::Http(_)
             | SourceKind::Archive { .. } => false,
-            SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
+            SourceKind::Objects { .. } | SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
+        }
+    }
+
+    /// Whether it stands for whatever is there by now, so that what comes later can be read as well.
+    pub fn can_be_watched(&self) -> bool {
+        match self {
+            SourceKind::File { paths, .. } => set::can_be_watched(paths),
+            SourceKind::Objects { .. } => true,
+            _ => false,
         }
     }
 
@@ -276,21 +307,32 @@ pub struct Lag {
 
 /// Looks for partitions that come while the job runs.
 pub trait Discovery: Send {
-    /// All partitions that there are now, also those that are known, in the order of their numbers. May block, on a
-    /// thread of its own; called every few seconds.
+    /// Partitions that there are now, in the order of their numbers; those that are known, or were given before, may be
+    /// among them. May block, on a thread of its own; called every few seconds.
     ///
     /// # Errors
     /// If the source cannot be asked; it is asked again later.
     fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError>;
 }
 
-/// Who looks for new partitions of a source; `None` if none can come.
+/// Who looks for new partitions of a source beside those that are known; `None` if none can come.
 ///
 /// # Errors
 /// If a setting makes no sense.
-pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
+pub fn discovery(
+    spec: &SourceSpec,
+    known: &[PartitionInfo],
+) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
+        SourceKind::File { paths, .. } if is_watched(spec) => {
+            Ok(Some(Box::new(set::Watch::new(paths, known))))
+        }
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { bucket, keys, .. } if is_watched(spec) => {
+            Ok(Some(Box::new(object::Looking::new(bucket, keys, known))))
+        }
         SourceKind::File { .. }
+        | SourceKind::Objects { .. }
         | SourceKind::Stdin
         | SourceKind::Generate(_)
         | SourceKind::Http(_)
@@ -306,7 +348,8 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
     }
 }
 
-/// All partitions of a source, in the order of their numbers, before anything is read.
+/// All partitions of a source, in the order of their numbers, before anything is read. Of one that is watched none: who
+/// looks for them ([`discovery`]) gives them their numbers.
 ///
 /// # Errors
 /// If the source cannot be read, or a setting makes no sense.
@@ -314,9 +357,16 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
     match &spec.kind {
         SourceKind::File { paths, lanes, .. } => match cut_file(spec) {
             Some(path) => file::partitions(path, *lanes),
+            None if is_watched(spec) => Ok(Vec::new()),
             None if spec.end == End::Never => followed(spec, paths),
             None => set::partitions(paths),
         },
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { .. } if is_watched(spec) => Ok(Vec::new()),
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { bucket, keys, .. } => object::partitions(bucket, keys),
+        #[cfg(not(feature = "s3"))]
+        SourceKind::Objects { .. } => Err(not_built(spec, "s3")),
         SourceKind::Stdin => {
             let start = Position::stdin(0);
             Ok(vec![PartitionInfo {
@@ -343,8 +393,18 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
     }
 }
 
+/// All partitions that a source has now, for whoever looks at it without a job: of one that is watched with numbers that
+/// mean nothing.
+///
+/// # Errors
+/// As [`partitions`] and [`Discovery::look`].
+pub fn partitions_now(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
+    let watch = if is_watched(spec) { discovery(spec, &[])? } else { None };
+    watch.map_or_else(|| partitions(spec), |mut watch| watch.look())
+}
+
 /// A source that this build cannot read.
-#[cfg(not(all(feature = "http", feature = "kafka")))]
+#[cfg(not(all(feature = "http", feature = "kafka", feature = "parquet", feature = "s3")))]
 fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
     IngestError::NotBuilt { name: spec.name.clone(), feature }
 }
@@ -358,13 +418,23 @@ fn cut_file(spec: &SourceSpec) -> Option<&Path> {
     (is_cut && is_plain && !set::is_set(paths)).then_some(path)
 }
 
+/// Whether files that come later are read.
+fn is_watched(spec: &SourceSpec) -> bool {
+    spec.end == End::Never && spec.kind.can_be_watched()
+}
+
 /// The partitions of files that others still write to: each is named, and plain.
 fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
     let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
     let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
     let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
     if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
-        let must = "\"latest\" for directories, patterns and packed files";
+        let must =
+            "\"latest\" for packed files, and where directories or patterns stand beside names of files";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    if spec.format == Format::Parquet {
+        let must = "\"latest\" for a file of Parquet: it is written at once";
         return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
     }
     paths.iter().zip(0..).map(|(path, number)| tail::partition(path, number)).collect()
@@ -385,16 +455,30 @@ pub fn open(
         SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
         SourceKind::File { lanes, compression, .. } => match cut_file(spec) {
             Some(path) => Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?)),
-            None if spec.end == End::Never => {
-                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
-                Ok(Box::new(tail::Tail::open(path, spec.format, position, decode.clone())?))
-            }
             None => {
                 let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
+                if matches!(position.origin, position::Origin::Tail(_)) {
+                    return Ok(Box::new(tail::Tail::open(path, spec.format, position, decode.clone())?));
+                }
+                if spec.format == Format::Parquet {
+                    return open_parquet(spec, decode, &path, position);
+                }
                 let packed = unpack::Packing::of(*compression, &path);
                 Ok(Box::new(whole::Whole::open(path, packed, spec.format, position, decode.clone())?))
             }
         },
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { bucket, compression, .. } => {
+            let position = resume.unwrap_or(&partition.start);
+            let object = object::Object::open(bucket, &partition.id, position)?;
+            if spec.format == Format::Parquet {
+                return read_parquet(spec, decode, Arc::new(object), position);
+            }
+            let packing = unpack::Packing::of(*compression, Path::new(&partition.id));
+            Ok(Box::new(object::Streamed::open(object, packing, spec.format, position, decode.clone())))
+        }
+        #[cfg(not(feature = "s3"))]
+        SourceKind::Objects { .. } => Err(not_built(spec, "s3")),
         SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
             Err(IngestError::NotRepeatable)
         }
@@ -418,4 +502,47 @@ pub fn open(
         SourceKind::Http(_) => Err(not_built(spec, "http")),
         SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder()),
     }
+}
+
+/// Opens a Parquet file.
+#[cfg(feature = "parquet")]
+fn open_parquet(
+    spec: &SourceSpec,
+    decode: &DecodeSpec,
+    path: &Path,
+    position: &Position,
+) -> Result<Box<dyn Partition>, IngestError> {
+    let (file, length) = whole::open_again(path, position)?;
+    read_parquet(spec, decode, Arc::new(blob::FileBlob::new(file, path, length)), position)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn open_parquet(
+    spec: &SourceSpec,
+    _decode: &DecodeSpec,
+    _path: &Path,
+    _position: &Position,
+) -> Result<Box<dyn Partition>, IngestError> {
+    Err(not_built(spec, "parquet"))
+}
+
+/// Reads Parquet, wherever it is.
+#[cfg(feature = "parquet")]
+fn read_parquet(
+    _spec: &SourceSpec,
+    decode: &DecodeSpec,
+    blob: Arc<dyn blob::Blob>,
+    position: &Position,
+) -> Result<Box<dyn Partition>, IngestError> {
+    Ok(Box::new(parquet::ParquetPartition::open(blob, position, decode.clone())))
+}
+
+#[cfg(all(feature = "s3", not(feature = "parquet")))]
+fn read_parquet(
+    spec: &SourceSpec,
+    _decode: &DecodeSpec,
+    _blob: Arc<dyn blob::Blob>,
+    _position: &Position,
+) -> Result<Box<dyn Partition>, IngestError> {
+    Err(not_built(spec, "parquet"))
 }

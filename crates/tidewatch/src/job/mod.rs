@@ -200,6 +200,10 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
         SourceKind::File { paths, lanes, compression } => {
             ingest::SourceKind::File { paths: paths.clone(), lanes: *lanes, compression: *compression }
         }
+        SourceKind::Objects { bucket, keys, compression } => {
+            let (bucket, keys) = (bucket.clone(), keys.clone());
+            ingest::SourceKind::Objects { bucket, keys, compression: *compression }
+        }
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
         SourceKind::Archive { address, of } => {
@@ -273,11 +277,17 @@ fn check_endpoint(config: &Config, compiler: &mut Compiler) {
     compiler.report(diagnostic.with_help(help));
 }
 
-/// What is archived is read again as JSON.
+/// What is archived is read again as JSON, as it was read.
 fn check_archive(config: &Config, compiler: &mut Compiler) {
     let Some(archive) = &config.archive else { return };
-    for source in config.sources.iter().filter(|source| source.format == ingest::Format::Csv) {
-        let message = format!("source `{}` holds CSV, which an archive cannot keep", source.name);
+    for source in &config.sources {
+        let holds = match source.format {
+            ingest::Format::Json => continue,
+            ingest::Format::Csv => "CSV, which an archive cannot keep",
+            // Only some of its columns are read.
+            ingest::Format::Parquet => "Parquet, which an archive does not keep: it is one",
+        };
+        let message = format!("source `{}` holds {holds}", source.name);
         compiler.report(Diagnostic::new(Code::Conflict, archive.place.clone(), message));
     }
 }
