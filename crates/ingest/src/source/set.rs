@@ -190,7 +190,7 @@ mod tests {
         };
         let mut watch = Watch::new(&paths, &[]);
         assert_eq!(look(&mut watch), [], "an empty directory");
-        ["m", "k", ".z"].map(put);
+        ["m", "k", ".z"].iter().for_each(|name| put(name));
         assert_eq!(look(&mut watch), named(&[("k", 0), ("m", 1)]));
         fs::rename(folder.path().join(".z"), folder.path().join("a")).unwrap();
         put("z");

@@ -62,9 +62,8 @@ impl Streamed {
         Streamed { object, packing, feed, carrier: None, progress, waker: None }
     }
 
-    /// Takes in what has come; says whether anything did.
+    /// Takes in the next piece that has come, if there is one and room for it; says whether anything did.
     fn receive(&mut self) -> Result<bool, IngestError> {
-        let mut came = false;
         let carrier = match &self.carrier {
             Some(carrier) => carrier,
             None => {
@@ -76,24 +75,22 @@ impl Streamed {
                 self.carrier.insert(Carrier::spawn(self.object.name(), PIECES_MAX, waker, work)?)
             }
         };
-        while !self.feed.is_full() {
-            match carrier.take()? {
-                Taken::Item(Stretch { offset, bytes }) => {
-                    // Behind the header of CSV records may be wanted that stand far behind it.
-                    let skipped = self.feed.wanted().saturating_sub(offset).min(bytes.len() as u64);
-                    self.feed.push(|buffer| buffer.extend_from_slice(&bytes[skipped as usize..]));
-                    came = true;
-                    // The feed learns of the header only when it is asked for records.
-                    break;
-                }
-                Taken::Nothing => break,
-                Taken::End => {
-                    self.feed.end();
-                    return Ok(true);
-                }
+        if self.feed.is_full() {
+            return Ok(true);
+        }
+        match carrier.take()? {
+            Taken::Item(Stretch { offset, bytes }) => {
+                // Behind the header of CSV records may be wanted that stand far behind it.
+                let skipped = self.feed.wanted().saturating_sub(offset).min(bytes.len() as u64);
+                self.feed.push(|buffer| buffer.extend_from_slice(&bytes[skipped as usize..]));
+                Ok(true)
+            }
+            Taken::Nothing => Ok(false),
+            Taken::End => {
+                self.feed.end();
+                Ok(true)
             }
         }
-        Ok(came)
     }
 }
 
