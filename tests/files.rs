@@ -235,3 +235,111 @@ fn a_file_that_is_followed_through_rotation_gives_the_alerts_of_all_its_events_h
     assert_eq!(job.report()["read"], 12_000);
     assert!(alerts.starts_with(&job.alerts()), "other alerts than the oracle");
 }
+
+/// Events in the order of their times, none of them late, and the alerts of a job that reads all of them.
+fn in_order(folder: &Path, count: u64) -> (Vec<u8>, Vec<u8>) {
+    let file = folder.join("events.ndjson");
+    generate(count, 500, 13, &["--low-frac", "0.1"], &file);
+    let bytes = std::fs::read(&file).expect("events");
+    let expected = Podcast { lanes: 1, ..Podcast::default() }.expect(&bytes);
+    assert!(expected.late == 0 && !expected.alerts.is_empty());
+    (bytes, expected.alerts.into_bytes())
+}
+
+/// Shows a file under its name once it is written.
+fn put(folder: &Path, name: &str, bytes: &[u8]) {
+    let hidden = folder.join(format!(".{name}"));
+    std::fs::write(&hidden, bytes).expect("write");
+    std::fs::rename(&hidden, folder.join(name)).expect("rename");
+}
+
+fn sigterm(running: testkit::process::Running) {
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    running.wait(Duration::from_secs(60)).expect_code(0);
+}
+
+#[test]
+fn a_directory_that_is_watched_gives_the_alerts_of_all_files_that_come_however_it_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lines, alerts) = in_order(folder.path(), 40_000);
+    let input = folder.path().join("events");
+    std::fs::create_dir(&input).expect("a folder");
+    let job = job(&folder.path().join("out"), &input).set("source.events.end", "never");
+    let parts: Vec<&[u8]> = lines.split_inclusive(|&byte| byte == b'\n').collect();
+    let parts: Vec<Vec<u8>> = parts.chunks(parts.len() / 10 + 1).map(<[&[u8]]>::concat).collect();
+    // Names whose order is not that in which the files come.
+    let names = ["m", "c.gz", "x", "a", "k", "b.gz", "z", "d", "e", "y"];
+    let mut random = Random::new(seed(92));
+    let mut running = job.clone().workers(2).invocation().start();
+    for (number, (part, name)) in parts.iter().zip(names).enumerate() {
+        let bytes = if name.ends_with(".gz") { gzip(part) } else { part.clone() };
+        put(&input, name, &bytes);
+        if number == 2 {
+            // Noticed while the job runs: it was not there at any start.
+            eventually("some alerts", Duration::from_secs(60), || (!job.alerts().is_empty()).then_some(()));
+            std::fs::remove_file(input.join("m")).expect("remove a file that was read to its end");
+        }
+        std::thread::sleep(Duration::from_millis(random.below(700)));
+        if number % 2 == 1 {
+            running.kill();
+            if number == 5 {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            assert!(alerts.starts_with(&job.alerts()), "part {number}: not a prefix of the answer");
+            running = job.clone().workers(1 + number % 3).invocation().start();
+        }
+    }
+    let most = alerts.len() * 9 / 10;
+    eventually("most alerts", Duration::from_secs(90), || (job.alerts().len() >= most).then_some(()));
+    sigterm(running);
+    assert_eq!(job.report()["read"], 40_000);
+    // What comes from now on is not read, and the windows close.
+    put(&input, "later", &parts[0]);
+    job.clone().set("source.events.end", "latest").workers(2).run();
+    assert!(job.alerts() == alerts, "other alerts than the oracle");
+    assert_eq!(job.report()["read"], 40_000);
+}
+
+#[test]
+fn a_file_that_is_taken_away_before_it_was_read_stops_the_job_with_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lines, _) = in_order(folder.path(), 20_000);
+    let input = folder.path().join("events");
+    std::fs::create_dir(&input).expect("a folder");
+    put(&input, "a", &lines);
+    let job = job(&folder.path().join("out"), &input).set("source.events.end", "never");
+    let running = job.clone().set("source.events.rate", 5_000).invocation().start();
+    eventually("a first delivery", Duration::from_secs(60), || (!job.alerts().is_empty()).then_some(()));
+    sigterm(running);
+    std::fs::remove_file(input.join("a")).expect("remove");
+    let finished = job.invocation().run().expect_code(3);
+    let words = format!("{} is gone, and was not read to its end", input.join("a").display());
+    assert!(finished.stderr.contains(&words), "{}", finished.stderr);
+}
+
+#[test]
+fn files_that_are_found_together_join_together_so_that_none_makes_another_late() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lines, alerts) = in_order(folder.path(), 40_000);
+    let input = folder.path().join("events");
+    std::fs::create_dir(&input).expect("a folder");
+    let job = job(&folder.path().join("out"), &input).set("source.events.end", "never").workers(3);
+    let lines: Vec<&[u8]> = lines.split_inclusive(|&byte| byte == b'\n').collect();
+    for (batch, lines) in lines.chunks(lines.len() / 2 + 1).enumerate() {
+        // Each file spans the time of all of them.
+        for number in 0..5 {
+            let part: Vec<&[u8]> = lines.iter().skip(number).step_by(5).copied().collect();
+            put(&input, &format!("{number}-{batch}"), &part.concat());
+        }
+        let before = job.alerts().len();
+        let running = job.clone().invocation().start();
+        let most = alerts.len() * (2 * batch + 1) / 5;
+        eventually("more alerts", Duration::from_secs(60), || {
+            (job.alerts().len() > before.max(most)).then_some(())
+        });
+        sigterm(running);
+    }
+    job.clone().set("source.events.end", "latest").run();
+    assert_eq!((&job.report()["read"], &job.report()["late"]), (&json!(40_000), &json!(0)));
+    assert!(job.alerts() == alerts, "other alerts than the oracle");
+}

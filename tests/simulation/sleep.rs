@@ -30,10 +30,10 @@ pub(super) struct Births {
 
 impl Births {
     /// A family: 2 splits into 3 and 4, 1 and 3 merge into 5; some are there from the beginning, some come while the
-    /// job runs, and so does a stranger.
+    /// job runs, and so do two strangers, together.
     pub(super) fn new(seed: u64) -> Births {
-        let parents = [vec![], vec![], vec![], vec![2], vec![2], vec![1, 3], vec![]].to_vec();
-        let newcomers = [vec![3, 4, 5, 6], vec![5, 6], vec![6], vec![]];
+        let parents = [vec![], vec![], vec![], vec![2], vec![2], vec![1, 3], vec![], vec![]].to_vec();
+        let newcomers = [vec![3, 4, 5, 6, 7], vec![5, 6, 7], vec![6, 7], vec![]];
         Births { parents, newcomers: newcomers[seed as usize / 2 % 4].clone() }
     }
 }

@@ -32,11 +32,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use bucket::{Bucket, Keys};
 pub use chain::Chain;
 pub use codec::{CodecError, Frame, Kind, decode, encode};
 pub use disk::{Disk, Files, LocalDisk, LocalFiles};
 pub use error::{StoreError, is_full};
-pub use location::{Bucket, Keys, Location};
+pub use location::Location;
 pub use manifest::{Manifest, SinkState, SourceState, Stage};
 pub use retention::{Retained, Survey};
 #[cfg(feature = "s3")]

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+
+use bucket::Bucket;
 
 use crate::{Disk, LocalDisk, LocalFiles, Store, StoreError};
-
-const SCHEME: &str = "s3://";
 
 /// Where a job keeps its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,76 +15,6 @@ pub enum Location {
     Dir(PathBuf),
     /// Objects of an S3-compatible store.
     S3(Bucket),
-}
-
-/// A part of a bucket, and how to get there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
-    /// Its name.
-    pub name: String,
-    /// What all names of the job's objects begin with, without a slash at either end.
-    pub prefix: String,
-    /// Address of the server; without, `AWS_ENDPOINT_URL`, else that of Amazon for the region.
-    pub endpoint: Option<String>,
-    /// Region; without, `AWS_REGION`, else `us-east-1`.
-    pub region: Option<String>,
-    /// Whether a server may be talked to without TLS. One on this machine always may.
-    pub allow_http: bool,
-    /// How long a server that is away is waited for before a call fails.
-    pub retry_for: Duration,
-    /// Without: what the environment says (`AWS_ACCESS_KEY_ID` and its like), else the machine's role.
-    pub keys: Option<Keys>,
-}
-
-/// Who asks a server, and how it knows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Keys {
-    /// The name.
-    pub access: String,
-    /// The secret.
-    pub secret: String,
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Keys").field("access", &self.access).finish_non_exhaustive()
-    }
-}
-
-impl Bucket {
-    /// How long a server that is away is waited for, unless the user says otherwise.
-    pub const RETRY_FOR: Duration = Duration::from_secs(60);
-
-    /// Reads `s3://BUCKET/PREFIX`. `None` if it does not begin like that.
-    ///
-    /// # Errors
-    /// Why it is no such address, in words.
-    pub fn parse(address: &str) -> Option<Result<Bucket, String>> {
-        let (name, prefix) = {
-            let rest = address.strip_prefix(SCHEME)?;
-            rest.split_once('/').unwrap_or((rest, ""))
-        };
-        let prefix = prefix.trim_end_matches('/');
-        let word = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
-        let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(word);
-        Some(if name.len() < 3 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            Err(format!("`{name}` is no name of a bucket"))
-        } else if prefix.is_empty() {
-            Err("no prefix, which keeps the job apart from others in that bucket".to_owned())
-        } else if let Some(part) = prefix.split('/').find(|part| !is_part(part)) {
-            Err(format!("`{part}` cannot be a part of the prefix: letters, digits, `-`, `_`, `.`, `=` can"))
-        } else {
-            Ok(Bucket {
-                name: name.to_owned(),
-                prefix: prefix.to_owned(),
-                endpoint: None,
-                region: None,
-                allow_http: false,
-                retry_for: Self::RETRY_FOR,
-                keys: None,
-            })
-        })
-    }
 }
 
 impl Location {
@@ -145,7 +74,7 @@ impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::Dir(dir) => write!(formatter, "{}", dir.display()),
-            Location::S3(bucket) => write!(formatter, "{SCHEME}{}/{}", bucket.name, bucket.prefix),
+            Location::S3(bucket) => write!(formatter, "{bucket}"),
         }
     }
 }
@@ -168,28 +97,9 @@ fn bucket_disk(_bucket: &Bucket) -> std::io::Result<Arc<dyn Disk>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bucket::Keys;
 
-    #[test]
-    fn an_address_has_a_bucket_and_a_prefix_that_keeps_jobs_apart() {
-        let parse = |text: &str| {
-            Bucket::parse(text).map(|read| read.map(|b| (b.name, b.prefix)).map_err(|words| words.len() > 10))
-        };
-        let good = |name: &str, prefix: &str| Some(Ok((name.to_owned(), prefix.to_owned())));
-        assert_eq!(parse("state"), None);
-        assert_eq!(parse("/s3://x"), None);
-        assert_eq!(parse("s3://bucket/job"), good("bucket", "job"));
-        assert_eq!(parse("s3://my.bucket-1/team=a/job_2/"), good("my.bucket-1", "team=a/job_2"));
-        for bad in ["s3://", "s3://bucket", "s3://bucket/", "s3:///job", "s3://b u/job", "s3://u:p@host/job"]
-        {
-            assert_eq!(parse(bad), Some(Err(true)), "{bad}");
-        }
-        for bad in
-            ["s3://bucket/../x", "s3://bucket/a//b", "s3://bucket//a", "s3://bucket/a b", "s3://bucket/ä"]
-        {
-            assert_eq!(parse(bad), Some(Err(true)), "{bad}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn it_is_shown_as_it_is_written() {

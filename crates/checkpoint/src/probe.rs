@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use bucket::Bucket;
 use bytes::Bytes;
 use event::Probe;
 
-use crate::location::{Bucket, Location};
+use crate::location::Location;
 use crate::store::nonce;
 use crate::{LocalDisk, LocalFiles, Store};
 

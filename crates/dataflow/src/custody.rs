@@ -26,7 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ingest::{Caution, Witness};
 
 use crate::job::{Job, RunError};
-use crate::member::Member;
+use crate::member::{Member, members, of_source};
+use crate::world::World;
 
 /// What a supervisor has found out about records, and where it looks for what is in hand.
 #[derive(Debug, Default)]
@@ -129,13 +130,22 @@ impl Custody {
 /// Names of all partitions that a job has now, by the number with which notes speak of them.
 ///
 /// # Errors
-/// If a source cannot be asked.
+/// If a source cannot be asked, or the state cannot be read.
 pub fn partition_names(job: &Job) -> Result<BTreeMap<u32, String>, RunError> {
-    let mut names = BTreeMap::new();
+    let world = World::Real;
+    let manifest = match &job.state {
+        Some(state) => world.open_store(&state.location)?.newest_readable()?,
+        None => None,
+    };
+    let members = members(job, manifest.as_ref(), &world)?;
+    let mut names: BTreeMap<u32, String> =
+        members.iter().map(|(ordinal, (member, _))| (*ordinal, member.info.id.clone())).collect();
+    // One may have fallen over the first record of a partition that no checkpoint knows yet.
     for (place, source) in job.sources.iter().enumerate() {
-        for info in ingest::partitions(source)? {
+        let Some(mut discovery) = ingest::discovery(source, &of_source(&members, place))? else { continue };
+        for info in discovery.look()? {
             let member = Member::new(place, info)?;
-            names.insert(member.ordinal(), member.info.id);
+            names.entry(member.ordinal()).or_insert(member.info.id);
         }
     }
     Ok(names)

@@ -75,6 +75,8 @@ pub(crate) struct Intake {
     partition: Box<dyn Partition>,
     watermark: PartitionWatermark,
     finished: bool,
+    /// The interval of the first checkpoint that says that it is finished.
+    told: Option<u32>,
     /// What goes on from it, once it is at its end and until all of that is read.
     children: Option<Vec<u32>>,
     /// Whether all was read that was there when its end was asked for last.
@@ -123,6 +125,7 @@ impl Intake {
             partition,
             watermark,
             finished: false,
+            told: None,
             children: None,
             passed_end: false,
             cuts: VecDeque::new(),
@@ -201,8 +204,18 @@ impl Intake {
         }
     }
 
+    /// Whether nobody needs it any more at that epoch: all was read of it, a checkpoint says so where there are any, and
+    /// what it decided last is committed.
+    pub(crate) fn is_done_with(&self, epoch: Epoch, here: &Here) -> bool {
+        let is_told = !here.keeps_state() || self.told.is_some_and(|interval| interval < epoch.interval());
+        self.finished && is_told && self.undecided_in().is_none()
+    }
+
     /// The checkpoint of that interval has this position.
     pub(crate) fn cut(&mut self, interval: u32, position: Position) {
+        if self.finished {
+            self.told.get_or_insert(interval);
+        }
         self.cuts.push_back((interval, position));
     }
 

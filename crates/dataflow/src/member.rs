@@ -104,12 +104,18 @@ pub(crate) fn members(job: &Job, manifest: Option<&Manifest>, world: &World) -> 
                 return Err(RunError::NoCheckpoint(spec.name.clone()));
             }
             None => first_members(job, place, world)?,
-            Some(manifest) if world.grows(spec) => kept_members(job, place, manifest)?,
+            Some(manifest) if world.grows(spec) => kept_members(job, place, manifest, world)?,
             Some(manifest) => known_members(job, place, manifest, world)?,
         };
         members.extend(of_source.into_iter().map(|(member, state)| (member.ordinal(), (member, state))));
     }
     Ok(members)
+}
+
+/// The partitions of the source at that place in the config.
+pub(crate) fn of_source(members: &Members, place: usize) -> Vec<PartitionInfo> {
+    let own = members.values().filter(|(member, _)| member.source as usize == place);
+    own.map(|(member, _)| member.info.clone()).collect()
 }
 
 type OfSource = Vec<(Member, SourceState)>;
@@ -146,7 +152,7 @@ fn known_members(job: &Job, place: usize, manifest: &Manifest, world: &World) ->
 }
 
 /// The partitions of a source as the checkpoint has them.
-fn kept_members(job: &Job, place: usize, manifest: &Manifest) -> Result<OfSource, RunError> {
+fn kept_members(job: &Job, place: usize, manifest: &Manifest, world: &World) -> Result<OfSource, RunError> {
     let spec = &job.sources[place];
     let own = manifest.sources.iter().filter(|state| state.source == spec.name);
     let members = own.map(|state| {
@@ -157,7 +163,8 @@ fn kept_members(job: &Job, place: usize, manifest: &Manifest) -> Result<OfSource
         Ok((Member::new(place, info)?, state.clone()))
     });
     let members: OfSource = members.collect::<Result<_, RunError>>()?;
-    match members.is_empty() {
+    // Of a source that grows none may have come yet.
+    match members.is_empty() && !world.takes_in_newcomers(spec) {
         true => Err(RunError::Snapshot(format!(
             "checkpoint {} knows nothing of source `{}`; the source must stay as it was when the job was first started",
             manifest.number, spec.name
@@ -193,6 +200,11 @@ impl Register {
     pub(crate) fn learn(&self, member: &Member) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(member.ordinal()).or_insert_with(|| member.known(false));
+    }
+
+    /// Whether each was at its end before this run began.
+    pub(crate) fn are_all_over(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().all(|known| known.is_over)
     }
 
     /// What is known of one.

@@ -2,9 +2,10 @@
 //!
 //! A partition that goes on from others, as a shard of Kinesis after a split or a merge, is read once all of those are
 //! at their end: their watermarks hold the global one until it is, and its own begins at the least of them. So the
-//! answer is the same whenever that happens. One that goes on from none, as a new partition of Kafka, joins like one
-//! that wakes ([`crate::sleep`]), once all others have come to the end that they had when it was found: by then nothing
-//! that was put out before a crash can lie ahead of what it joins.
+//! answer is the same whenever that happens. One that goes on from none, as a new partition of Kafka or a new file, joins
+//! like one that wakes ([`crate::sleep`]), once all others have come to the end that they had when it was found: by then
+//! nothing that was put out before a crash can lie ahead of what it joins. Those that are found together join together:
+//! the watermark stays where it is until the last of them is read.
 //!
 //! Worker 0 looks for new ones and says so to all ([`Births`]); each is read by its owner.
 
@@ -31,13 +32,17 @@ pub(crate) struct Nursery {
     found: BTreeMap<u32, Member>,
     /// Found ones that this worker has heard of, since which its partitions were asked for their ends.
     asked: BTreeSet<u32>,
+    /// Those of them since which all partitions of this worker have come to their ends; it stays so, whatever is read
+    /// since, as those are that joined together with them.
+    passed: BTreeSet<u32>,
 }
 
 impl Nursery {
     /// With those that wait from the beginning.
     pub(crate) fn new(waiting: Vec<Member>, scout: Option<Scout>) -> Self {
         let waiting = waiting.into_iter().map(|member| (member.ordinal(), member)).collect();
-        Nursery { waiting, scout, found: BTreeMap::new(), asked: BTreeSet::new() }
+        let (asked, passed) = (BTreeSet::new(), BTreeSet::new());
+        Nursery { waiting, scout, found: BTreeMap::new(), asked, passed }
     }
 
     /// Whether some wait.
@@ -62,6 +67,9 @@ impl Nursery {
             }
         }
         self.learn(&births, intakes, here);
+        if !self.asked.is_empty() && intakes.iter().all(Intake::has_passed_end) {
+            self.passed.extend(&self.asked);
+        }
         let is_ripe = |(ordinal, member): (&u32, &Member)| is_ripe(member, &births, here).then_some(*ordinal);
         let ripe: Vec<u32> = self.waiting.iter().filter_map(is_ripe).collect();
         let ripe = ripe.into_iter().filter_map(|ordinal| self.waiting.remove(&ordinal));
@@ -80,6 +88,7 @@ impl Nursery {
             }
         }
         self.asked.retain(|ordinal| births.found.contains_key(ordinal));
+        self.passed.retain(|ordinal| births.found.contains_key(ordinal));
     }
 
     /// What this worker has to say.
@@ -92,13 +101,11 @@ impl Nursery {
                 || intake.parents().iter().any(|parent| heard.closed.contains_key(parent))
         };
         let opened = intakes.iter().filter(is_awaited).map(Intake::ordinal);
-        let has_passed = !self.asked.is_empty() && intakes.iter().all(Intake::has_passed_end);
-        let passed = self.asked.iter().filter(|_| has_passed).copied();
         Births {
             closed: closed.collect(),
             opened: opened.collect(),
             found: self.found.clone(),
-            passed: passed.collect(),
+            passed: self.passed.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ingest::{Discovery, End, IngestError, PartitionInfo, discovery};
 
 use crate::job::{Job, RunError};
-use crate::member::{Member, Members};
+use crate::member::{Member, Members, of_source};
 use crate::world::World;
 
 /// How often a source is asked for its partitions.
@@ -41,8 +41,12 @@ impl Scout {
         let (sender, answers) = channel();
         let mut hurries = Vec::new();
         for (place, spec) in job.sources.iter().enumerate().filter(|(_, spec)| spec.end == End::Never) {
-            if let Some(discovery) = discovery(spec)? {
+            if let Some(discovery) = discovery(spec, &of_source(members, place))? {
                 let (hurry, hurried) = sync_channel(1);
+                if spec.kind.can_be_watched() {
+                    // What came while the job did not run need not wait.
+                    let _ = hurry.try_send(());
+                }
                 spawn(place, discovery, sender.clone(), hurried).map_err(|error| {
                     RunError::Died(format!("a thread that looks for partitions: {error}"))
                 })?;

@@ -157,6 +157,10 @@ impl Global {
         if !self.births.is_empty() || standings.iter().any(|standing| standing.births.is_some()) {
             self.births = Births::of_all(standings);
         }
+        // Whoever joins first may not run ahead of those that join together with it.
+        if self.births.passed.iter().any(|ordinal| !self.births.opened.contains(ordinal)) {
+            return;
+        }
         // It never falls: a worker's first mark after a restart may be behind what was reached before.
         self.place = self.place.max(self.least());
     }
@@ -354,6 +358,33 @@ mod tests {
             &[(1, "0: asleep 10; 1: asleep 30"), (2, "0: waking 10@2"), (3, "0: awake 35")],
             &[30, 30, 35],
         );
+    }
+
+    #[test]
+    fn it_stays_until_all_are_read_that_join_together() {
+        let member = |number| {
+            let (id, start) = (number.to_string(), ingest::Position::stdin(0));
+            let info = ingest::PartitionInfo { id, number, series: number, start, parents: Vec::new() };
+            Member::new(0, info).unwrap()
+        };
+        let all = Births { found: [6, 7].map(|number| (number, member(number))).into(), ..Births::default() };
+        let passed = Births { passed: [6, 7].into(), ..all };
+        let mut global = Global::new(vec![Standing::unknown(); 2], Watermark::NONE);
+        let said = |seen: i64, births: &Births| {
+            let mut standing = Standing::finished();
+            standing.add_awake(at(seen, 3));
+            standing.add_births(births.clone());
+            standing
+        };
+        global.apply(Epoch(1), [(0, said(10, &passed)), (1, said(20, &Births::default()))]);
+        assert_eq!(global.place().seen, Watermark(10), "the other worker has not passed them");
+        let others = Births { passed: [6, 7].into(), ..Births::default() };
+        global.apply(Epoch(2), [(0, said(50, &passed)), (1, said(60, &others))]);
+        let one = Births { opened: [6].into(), ..passed.clone() };
+        global.apply(Epoch(3), [(0, said(70, &one)), (1, said(80, &others))]);
+        assert_eq!(global.place().seen, Watermark(10), "7 is not read by now");
+        global.apply(Epoch(4), [(1, said(80, &Births { opened: [7].into(), ..others }))]);
+        assert_eq!(global.place().seen, Watermark(70));
     }
 
     #[test]

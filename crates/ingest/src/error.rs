@@ -74,6 +74,28 @@ pub enum IngestError {
         /// Bytes of it that were read.
         read: u64,
     },
+    /// A file or object of which a part was still to be read is not there any more.
+    #[error("{name} is gone, and was not read to its end: only up to its place {read}")]
+    Vanished {
+        /// Its path or address.
+        name: String,
+        /// The place up to which it was read, as positions count it: in bytes, or in rows.
+        read: u64,
+    },
+    /// An object is not any more what it was when it was first seen.
+    #[error("{name} was replaced before it was read to its end: its length or its ETag is another one")]
+    Replaced {
+        /// Its address.
+        name: String,
+    },
+    /// A file is not one of Parquet, or cannot be read as one.
+    #[error("cannot read {name} as Parquet: {words}")]
+    Parquet {
+        /// Its path or address.
+        name: String,
+        /// Why.
+        words: String,
+    },
     /// Nothing is there to be read.
     #[error("no file is there that {} names", path.display())]
     NoFiles {
@@ -265,6 +287,14 @@ impl IngestError {
             }
             Self::Gone { .. } => Some(
                 "put it back beside that path, under any name, or start afresh with an empty state directory and output",
+            ),
+            Self::Vanished { .. } => Some(
+                "put it back as it was, and remove files only once the job has read them to their end; or start afresh with an \
+                 empty state directory and output",
+            ),
+            Self::Replaced { .. } => Some(
+                "put the first one back, and give each object a name of its own; or start afresh with an empty state \
+                 directory and output",
             ),
             Self::Unpack { .. } => Some("the file is damaged or not whole; pack it again, then start afresh"),
             Self::Setting { .. } | Self::Kind { .. } => {

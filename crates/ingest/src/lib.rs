@@ -2,7 +2,7 @@
 //! how far event time has come.
 //!
 //! First of the crates that an event travels through; `dataflow` polls it and hands the columns to
-//! `transform`. Plain structs: no timely, and no thread but the one that waits for standard input. A record
+//! `transform`. Plain structs: no timely, and no threads but those that wait for what lies outside of this machine. A record
 //! that does not fit is a value ([`event::RejectedRecord`]), never an error and never a panic.
 //!
 //! ```
@@ -39,7 +39,7 @@ pub use idleness::Idleness;
 pub use source::{
     Compression, Dedup, Discovery, End, Format, GenerateSpec, HttpLimits, HttpSpec, Incident, IncidentKind,
     Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, Partition, PartitionInfo, Poll, Position,
-    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, probe, read_again, truth,
-    write_events, write_truth,
+    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, partitions_now, probe, read_again,
+    truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

@@ -125,7 +125,10 @@ pub(crate) fn read<'scope>(
     builder.build(move |mut capabilities| {
         let first = reading.epoch.0;
         capabilities.iter_mut().for_each(|capability| capability.downgrade(&first));
-        if reading.is_over() {
+        // Where nobody reads anything, since all that there was is at its end and nothing more is to come by now, somebody
+        // has to say so: windows may still be open.
+        let speaks = reading.here.worker == 0 && reading.here.partitions.are_all_over();
+        if reading.is_over() && !speaks {
             capabilities.clear();
         }
         reading.here.control.vitals().begins_to_read(reading.here.first_interval);
@@ -152,7 +155,7 @@ struct Reading {
     /// What was said last of partitions that come and go.
     said: Births,
     paces: Vec<Option<Arc<Pace>>>,
-    /// The greatest watermark of partitions that were finished before this run.
+    /// The greatest watermark of partitions that are finished and not among the intakes any more.
     finished: Watermark,
     /// Has this operator run again.
     waker: Waker,
@@ -378,6 +381,7 @@ impl Reading {
 
     /// Begins to read the partitions whose time has come, and says what is new of those that come and go.
     fn tend_nursery(&mut self) -> Result<(), RunError> {
+        self.forget_finished();
         let opened = self.nursery.tend(&mut self.intakes, &self.heard, self.epoch, &self.here)?;
         for opened in opened {
             let pace = self.paces[opened.member.source as usize].clone();
@@ -389,6 +393,25 @@ impl Reading {
         self.moved |= births != self.said;
         self.said = births;
         Ok(())
+    }
+
+    /// Lets go of partitions of which nobody needs anything any more: where new ones come for ever, so do those that end.
+    fn forget_finished(&mut self) {
+        let Reading { intakes, finished, epoch, here, heard, .. } = self;
+        let births = heard.births();
+        intakes.retain(|intake| {
+            let spec = &here.job.sources[intake.member().source as usize];
+            // Whoever is still said to be found would be taken for one that is to be read, and parents wait to hear that
+            // their children are.
+            let is_talked_of = births.found.contains_key(&intake.ordinal())
+                || intake.parents().iter().any(|parent| births.closed.contains_key(parent));
+            let stays =
+                is_talked_of || !here.world.takes_in_newcomers(spec) || !intake.is_done_with(*epoch, here);
+            if !stays {
+                *finished = intake.watermark_state().max(*finished);
+            }
+            stays
+        });
     }
 
     /// Whether what is put out at once has to wait for the commit of what partitions have decided. The last

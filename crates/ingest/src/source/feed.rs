@@ -55,8 +55,8 @@ impl Feed {
         // The byte before `from` tells whether a line begins right there.
         let (state, base) = match format {
             Format::Csv => (State::Header, begin),
-            Format::Json if from <= begin => (State::Records, begin),
-            Format::Json => (State::Line, from - 1),
+            _ if from <= begin => (State::Records, begin),
+            _ => (State::Line, from - 1),
         };
         let decoder = Decoder::new(spec);
         let (header, piece, buffer) = (None, None, Vec::new());
@@ -172,7 +172,7 @@ impl Feed {
         }
         let count = match self.format {
             Format::Csv => self.buffer.len(),
-            Format::Json => match memchr::memrchr(b'\n', &self.buffer[self.searched..]) {
+            _ => match memchr::memrchr(b'\n', &self.buffer[self.searched..]) {
                 Some(newline) => self.searched + newline + 1,
                 None if self.is_ended => self.buffer.len(),
                 None if self.buffer.len() >= self.record_bytes_max() => {

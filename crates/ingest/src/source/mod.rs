@@ -4,6 +4,10 @@
 //! ([`open`], [`Partition::poll`]). A partition owns its decoder and hands on columns.
 
 mod again;
+#[cfg(any(feature = "parquet", feature = "s3"))]
+mod blob;
+#[cfg(any(feature = "parquet", feature = "s3"))]
+mod carrier;
 mod feed;
 mod file;
 mod generate;
@@ -11,6 +15,12 @@ mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kinesis;
+mod numbering;
+#[cfg(feature = "s3")]
+mod object;
+mod open;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod position;
 mod probe;
 mod set;
@@ -22,6 +32,7 @@ mod whole;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bucket::Bucket;
 use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +40,11 @@ pub use again::read_again;
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
+pub use open::open;
 pub use position::Position;
 pub use probe::probe;
 
-use crate::{Caution, DecodeSpec, Decoder, IngestError};
+use crate::{Caution, IngestError};
 
 /// A source of the job.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +96,8 @@ pub enum Format {
     Json,
     /// CSV by RFC 4180, with a header.
     Csv,
+    /// Parquet: rows are records. Only files and objects have it.
+    Parquet,
 }
 
 /// How a file is packed.
@@ -110,6 +124,16 @@ pub enum SourceKind {
         paths: Vec<PathBuf>,
         /// Partitions that a file which can be cut is cut into. A job's state belongs to this number.
         lanes: u32,
+        /// How they are packed.
+        compression: Compression,
+    },
+    /// Objects of an S3-compatible store, each one partition.
+    Objects {
+        /// Where they are; its prefix is empty.
+        bucket: Bucket,
+        /// Their keys: of an object, of a folder with a slash at its end, below which all are meant, or a pattern in the
+        /// last part.
+        keys: Vec<String>,
         /// How they are packed.
         compression: Compression,
     },
@@ -161,7 +185,16 @@ impl SourceKind {
             | SourceKind::Generate(_)
             | SourceKind::Http(_)
             | SourceKind::Archive { .. } => false,
-            SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
+            SourceKind::Objects { .. } | SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => true,
+        }
+    }
+
+    /// Whether it stands for whatever is there by now, so that what comes later can be read as well.
+    pub fn can_be_watched(&self) -> bool {
+        match self {
+            SourceKind::File { paths, .. } => set::can_be_watched(paths),
+            SourceKind::Objects { .. } => true,
+            _ => false,
         }
     }
 
@@ -283,21 +316,32 @@ pub struct Lag {
 
 /// Looks for partitions that come while the job runs.
 pub trait Discovery: Send {
-    /// All partitions that there are now, also those that are known, in the order of their numbers. May block, on a
-    /// thread of its own; called every few seconds.
+    /// Partitions that there are now, in the order of their numbers; those that are known, or were given before, may be
+    /// among them. May block, on a thread of its own; called every few seconds.
     ///
     /// # Errors
     /// If the source cannot be asked; it is asked again later.
     fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError>;
 }
 
-/// Who looks for new partitions of a source; `None` if none can come.
+/// Who looks for new partitions of a source beside those that are known; `None` if none can come.
 ///
 /// # Errors
 /// If a setting makes no sense.
-pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, IngestError> {
+pub fn discovery(
+    spec: &SourceSpec,
+    known: &[PartitionInfo],
+) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
+        SourceKind::File { paths, .. } if is_watched(spec) => {
+            Ok(Some(Box::new(set::Watch::new(paths, known))))
+        }
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { bucket, keys, .. } if is_watched(spec) => {
+            Ok(Some(Box::new(object::Looking::new(bucket, keys, known))))
+        }
         SourceKind::File { .. }
+        | SourceKind::Objects { .. }
         | SourceKind::Stdin
         | SourceKind::Generate(_)
         | SourceKind::Http(_)
@@ -313,7 +357,8 @@ pub fn discovery(spec: &SourceSpec) -> Result<Option<Box<dyn Discovery>>, Ingest
     }
 }
 
-/// All partitions of a source, in the order of their numbers, before anything is read.
+/// All partitions of a source, in the order of their numbers, before anything is read. Of one that is watched none: who
+/// looks for them ([`discovery`]) gives them their numbers.
 ///
 /// # Errors
 /// If the source cannot be read, or a setting makes no sense.
@@ -321,9 +366,16 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
     match &spec.kind {
         SourceKind::File { paths, lanes, .. } => match cut_file(spec) {
             Some(path) => file::partitions(path, *lanes),
+            None if is_watched(spec) => Ok(Vec::new()),
             None if spec.end == End::Never => followed(spec, paths),
             None => set::partitions(paths),
         },
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { .. } if is_watched(spec) => Ok(Vec::new()),
+        #[cfg(feature = "s3")]
+        SourceKind::Objects { bucket, keys, .. } => object::partitions(bucket, keys),
+        #[cfg(not(feature = "s3"))]
+        SourceKind::Objects { .. } => Err(not_built(spec, "s3")),
         SourceKind::Stdin => {
             let start = Position::stdin(0);
             Ok(vec![PartitionInfo {
@@ -350,8 +402,18 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
     }
 }
 
+/// All partitions that a source has now, for whoever looks at it without a job: of one that is watched with numbers that
+/// mean nothing.
+///
+/// # Errors
+/// As [`partitions`] and [`Discovery::look`].
+pub fn partitions_now(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
+    let watch = if is_watched(spec) { discovery(spec, &[])? } else { None };
+    watch.map_or_else(|| partitions(spec), |mut watch| watch.look())
+}
+
 /// A source that this build cannot read.
-#[cfg(not(all(feature = "http", feature = "kafka")))]
+#[cfg(not(all(feature = "http", feature = "kafka", feature = "parquet", feature = "s3")))]
 fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
     IngestError::NotBuilt { name: spec.name.clone(), feature }
 }
@@ -365,64 +427,24 @@ fn cut_file(spec: &SourceSpec) -> Option<&Path> {
     (is_cut && is_plain && !set::is_set(paths)).then_some(path)
 }
 
+/// Whether files that come later are read.
+fn is_watched(spec: &SourceSpec) -> bool {
+    spec.end == End::Never && spec.kind.can_be_watched()
+}
+
 /// The partitions of files that others still write to: each is named, and plain.
 fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
     let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
     let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
     let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
     if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
-        let must = "\"latest\" for directories, patterns and packed files";
+        let must =
+            "\"latest\" for packed files, and where directories or patterns stand beside names of files";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    if spec.format == Format::Parquet {
+        let must = "\"latest\" for a file of Parquet: it is written at once";
         return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
     }
     paths.iter().zip(0..).map(|(path, number)| tail::partition(path, number)).collect()
-}
-
-/// Opens a partition, to be read from `resume` on.
-///
-/// # Errors
-/// If it cannot be read, or if `resume` does not belong to it as it is now: [`IngestError::is_refusal`].
-pub fn open(
-    spec: &SourceSpec,
-    decode: &DecodeSpec,
-    partition: &PartitionInfo,
-    resume: Option<&Position>,
-) -> Result<Box<dyn Partition>, IngestError> {
-    let decoder = || Decoder::new(decode.clone());
-    match &spec.kind {
-        SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
-        SourceKind::File { lanes, compression, .. } => match cut_file(spec) {
-            Some(path) => Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?)),
-            None if spec.end == End::Never => {
-                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
-                Ok(Box::new(tail::Tail::open(path, spec.format, position, decode.clone())?))
-            }
-            None => {
-                let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
-                let packed = unpack::Packing::of(*compression, &path);
-                Ok(Box::new(whole::Whole::open(path, packed, spec.format, position, decode.clone())?))
-            }
-        },
-        SourceKind::Stdin if resume.is_some_and(|position| position.offset > 0) => {
-            Err(IngestError::NotRepeatable)
-        }
-        SourceKind::Stdin => {
-            let (input, decode) = (std::io::stdin(), decode.clone());
-            Ok(Box::new(stdin::Stream::spawn("standard input", input, spec.format, decode)?))
-        }
-        SourceKind::Generate(generate) => {
-            Ok(Box::new(generate::GeneratePartition::open(generate, partition.number, resume, decoder())?))
-        }
-        #[cfg(feature = "kafka")]
-        SourceKind::Kafka { topic, isolation, queue_bytes } => {
-            let reading = kafka::Reading::of(&spec.name, topic, *isolation, *queue_bytes);
-            Ok(Box::new(kafka::KafkaPartition::open(&reading, spec.end, partition, resume, decoder())?))
-        }
-        #[cfg(not(feature = "kafka"))]
-        SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
-        #[cfg(feature = "http")]
-        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder())?)),
-        #[cfg(not(feature = "http"))]
-        SourceKind::Http(_) => Err(not_built(spec, "http")),
-        SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder()),
-    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Bytes before the place where the next record is to be looked for, or the number that a topic gave it; of a stream of
-    /// Kinesis it counts records. In a file all lanes count from its start, so that this also tells how far one is
+    /// Kinesis it counts records, of Parquet rows. In a file all lanes count from its start, so that this also tells how far one is
     /// ahead of another.
     pub offset: u64,
     /// What is counted.
@@ -52,6 +52,17 @@ pub(super) enum Origin {
     Whole(WholeOrigin),
     /// A file that others still write to.
     Tail(TailOrigin),
+    /// An object of an S3-compatible store, as it was when it was first seen.
+    Object(ObjectOrigin),
+}
+
+/// An object, as it was when it was first seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ObjectOrigin {
+    /// Its length, of a packed one that of its own bytes.
+    pub(super) length: u64,
+    /// What the server knows its content by, if it says so.
+    pub(super) e_tag: Option<String>,
 }
 
 /// A shard of a stream, and where it is read on. The offset beside it counts the records that were read of it since the

@@ -7,17 +7,24 @@ use std::path::Path;
 
 use event::Probe;
 
-use super::{SourceKind, SourceSpec, partitions};
+use super::{SourceKind, SourceSpec, partitions, partitions_now};
 
 /// What there is to be found out about a source before a job reads it. A new kind of source adds its own here.
 pub fn probe(spec: &SourceSpec) -> Vec<Probe> {
     match &spec.kind {
-        SourceKind::File { paths, .. } => match partitions(spec) {
+        SourceKind::File { paths, .. } => match partitions_now(spec) {
             Ok(_) => paths.iter().map(|path| read_first(path)).collect(),
             Err(error) => {
                 vec![Probe::new(format!("files of source `{}`", spec.name), Err(error.to_string()))]
             }
         },
+        SourceKind::Objects { bucket, .. } => {
+            let found = partitions_now(spec).map(|found| format!("{} objects", found.len()));
+            vec![Probe::new(
+                format!("list the objects of source `{}` in {bucket}", spec.name),
+                found.map_err(|error| error.to_string()),
+            )]
+        }
         SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => {
             let found = partitions(spec).map(|found| format!("{} partitions", found.len()));
             vec![Probe::new(

@@ -2,38 +2,95 @@
 //!
 //! Their order is that of the list, and of their names within a directory or pattern. Names that begin with a dot are
 //! passed over in both, as those of files that are not ready yet.
+//!
+//! Directories and patterns may be watched: files that come while the job runs, or came while it did not, get the next
+//! numbers in the order of their names ([`Watch`]). So a file keeps its number whatever comes and goes, and its name is
+//! all that it is known by.
 
 use std::path::{Path, PathBuf};
 
-use super::PartitionInfo;
+use super::numbering::Numbering;
 use super::whole;
+use super::{Discovery, PartitionInfo};
 use crate::IngestError;
 
 /// Whether paths may mean more than one file, or another number of them the next time.
 pub(super) fn is_set(paths: &[PathBuf]) -> bool {
     match paths {
-        [path] => path.is_dir() || is_pattern(path),
+        [path] => is_folder(path) || is_pattern(path),
         _ => true,
     }
 }
 
+/// Whether each path stands for whatever files are there by now: a directory or a pattern.
+pub(super) fn can_be_watched(paths: &[PathBuf]) -> bool {
+    paths.iter().all(|path| is_folder(path) || is_pattern(path))
+}
+
 /// A partition for each file, as they are now.
 pub(super) fn partitions(paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
-    let files = files(paths)?;
+    let files = files(paths, Nothing::Refused)?;
     files.iter().zip(0..).map(|(path, number)| whole::partition(path, number)).collect()
 }
 
+/// Looks for files that are not known yet.
+pub(super) struct Watch {
+    paths: Vec<PathBuf>,
+    numbering: Numbering,
+}
+
+impl Watch {
+    /// Knows these, whether they are still there or not.
+    pub(super) fn new(paths: &[PathBuf], known: &[PartitionInfo]) -> Self {
+        Watch { paths: paths.to_vec(), numbering: Numbering::of(known) }
+    }
+}
+
+impl Discovery for Watch {
+    fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError> {
+        let mut come = files(&self.paths, Nothing::Fine)?;
+        come.retain(|path| path.to_str().is_none_or(|name| !self.numbering.knows(name)));
+        come.sort();
+        let mut found = Vec::new();
+        for path in come {
+            match whole::partition(&path, self.numbering.next()) {
+                Ok(info) => {
+                    self.numbering.add(&info.id);
+                    found.push(info);
+                }
+                // Taken away again since it was listed.
+                Err(IngestError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What it is that a directory or a pattern has no files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nothing {
+    /// Some may come.
+    Fine,
+    /// A mistake, as none will come.
+    Refused,
+}
+
 /// The files that paths mean, each once.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, IngestError> {
+fn files(paths: &[PathBuf], nothing: Nothing) -> Result<Vec<PathBuf>, IngestError> {
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
-            files.extend(inside(path)?);
+        let found = if is_folder(path) {
+            inside(path)?
         } else if is_pattern(path) {
-            files.extend(matching(path)?);
+            matching(path)?
         } else {
-            files.push(path.clone());
+            vec![path.clone()]
+        };
+        if found.is_empty() && nothing == Nothing::Refused {
+            return Err(IngestError::NoFiles { path: path.clone() });
         }
+        files.extend(found);
     }
     let mut sorted = files.clone();
     sorted.sort();
@@ -48,7 +105,7 @@ fn inside(folder: &Path) -> Result<Vec<PathBuf>, IngestError> {
     let failed = |source| IngestError::Read { name: folder.display().to_string(), source };
     let entries = std::fs::read_dir(folder).map_err(failed)?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-    ready(folder, paths.map_err(failed)?)
+    Ok(ready(paths.map_err(failed)?))
 }
 
 /// The files that fit a pattern.
@@ -61,16 +118,21 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, IngestError> {
         name: error.path().display().to_string(),
         source: error.into(),
     };
-    ready(pattern, paths.map_err(failed)?)
+    Ok(ready(paths.map_err(failed)?))
 }
 
 /// The plain files among them, in the order of their names.
-fn ready(named: &Path, mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, IngestError> {
+fn ready(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let is_hidden =
         |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     paths.retain(|path| !is_hidden(path) && path.is_file());
     paths.sort();
-    if paths.is_empty() { Err(IngestError::NoFiles { path: named.to_owned() }) } else { Ok(paths) }
+    paths
+}
+
+/// Whether a path is a directory, or is said to be one by the slash at its end.
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// Whether a path is a pattern rather than the name of what is there.
@@ -88,7 +150,7 @@ mod tests {
     fn named(folder: &Path, paths: &[&str]) -> Result<Vec<String>, String> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
         let short = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
-        let files = files(&paths).map(|files| files.iter().map(short).collect());
+        let files = files(&paths, Nothing::Refused).map(|files| files.iter().map(short).collect());
         files.map_err(|error| error.to_string().replace(&format!("{}/", folder.display()), ""))
     }
 
@@ -109,5 +171,38 @@ mod tests {
         assert!(named(&["["]).is_err_and(|words| words.starts_with("[ is no pattern: ")));
         let is_set = |name: &str| is_set(&[folder.path().join(name)]);
         assert!(is_set("d") && is_set("d/*") && !is_set("z.csv") && !is_set("w[1].csv") && !is_set("none"));
+    }
+    #[test]
+    fn what_comes_gets_the_next_numbers_in_the_order_of_names_and_nothing_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| fs::write(folder.path().join(name), "{}\n").unwrap();
+        let paths = [folder.path().to_owned()];
+        let look = |watch: &mut Watch| {
+            let infos = watch.look().unwrap();
+            let short = |info: &PartitionInfo| {
+                let name = Path::new(&info.id).file_name().unwrap().to_str().unwrap().to_owned();
+                (name, info.number)
+            };
+            infos.iter().map(short).collect::<Vec<_>>()
+        };
+        let named = |names: &[(&str, u32)]| -> Vec<(String, u32)> {
+            names.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        let mut watch = Watch::new(&paths, &[]);
+        assert_eq!(look(&mut watch), [], "an empty directory");
+        ["m", "k", ".z"].iter().for_each(|name| put(name));
+        assert_eq!(look(&mut watch), named(&[("k", 0), ("m", 1)]));
+        fs::rename(folder.path().join(".z"), folder.path().join("a")).unwrap();
+        put("z");
+        assert_eq!(look(&mut watch), named(&[("a", 2), ("z", 3)]));
+        assert_eq!(look(&mut watch), []);
+        // One that has lost a file knows it nevertheless, and may have heard of some only.
+        let heard = ["k", "a"].map(|name| folder.path().join(name));
+        let known = [whole::partition(&heard[0], 0).unwrap(), whole::partition(&heard[1], 2).unwrap()];
+        fs::remove_file(&heard[0]).unwrap();
+        let mut again = Watch::new(&paths, &known);
+        assert_eq!(look(&mut again), named(&[("m", 3), ("z", 4)]));
+        put("k");
+        assert_eq!(look(&mut again), [], "a name that was seen is not read again");
     }
 }

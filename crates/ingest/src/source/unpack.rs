@@ -54,7 +54,12 @@ impl Unpacked {
     /// Begins with the first of the `length` bytes of a file.
     pub(super) fn new(mut file: File, length: u64, packing: Packing) -> io::Result<Self> {
         file.rewind()?;
-        let packed = BufReader::with_capacity(256 * 1024, file.take(length));
+        Self::over(file.take(length), packing)
+    }
+
+    /// Begins with the first of the bytes that are read.
+    pub(super) fn over(bytes: impl Read + Send + 'static, packing: Packing) -> io::Result<Self> {
+        let packed = BufReader::with_capacity(256 * 1024, bytes);
         let reader: Box<dyn Read + Send> = match packing {
             Packing::None => Box::new(packed),
             Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),

@@ -12,7 +12,7 @@ use super::feed::Feed;
 use super::file::{fingerprint, open_plain, read_at};
 use super::position::{Origin, Position, WholeOrigin};
 use super::unpack::{Came, Packing, Unpacked};
-use super::{Format, Partition, PartitionInfo, Poll, Waker};
+use super::{Format, Lag, Partition, PartitionInfo, Poll, Waker};
 use crate::{Caution, DecodeSpec, IngestError};
 
 /// The partition that a file is, as it is now.
@@ -39,6 +39,23 @@ fn go_on(path: &Path, origin: WholeOrigin) -> Result<File, IngestError> {
         return Err(IngestError::Changed { path: path.to_owned() });
     }
     Ok(file)
+}
+
+/// That a file is not there is another thing once the job knows it.
+fn vanished(error: IngestError, read: u64) -> IngestError {
+    match error {
+        IngestError::NotFound { path } => IngestError::Vanished { name: path.display().to_string(), read },
+        error => error,
+    }
+}
+
+/// Opens a file at a position in it, for whoever reads it in another way; returns it with its length.
+#[cfg(feature = "parquet")]
+pub(super) fn open_again(path: &Path, position: &Position) -> Result<(File, u64), IngestError> {
+    let name = || path.display().to_string();
+    let Origin::Whole(origin) = position.origin else { return Err(IngestError::Kind { name: name() }) };
+    let file = go_on(path, origin).map_err(|error| vanished(error, position.offset))?;
+    Ok((file, origin.length))
 }
 
 /// Where the bytes come from.
@@ -69,7 +86,7 @@ impl Whole {
     ) -> Result<Self, IngestError> {
         let name = path.display().to_string();
         let Origin::Whole(origin) = position.origin else { return Err(IngestError::Kind { name }) };
-        go_on(&path, origin)?;
+        go_on(&path, origin).map_err(|error| vanished(error, position.offset))?;
         let feed = Feed::new(name, format, decode, 0, position.offset);
         Ok(Whole { path, packing, origin, bytes: None, feed })
     }
@@ -81,10 +98,12 @@ impl Whole {
         let failed = |source| IngestError::Read { name: path.display().to_string(), source };
         let bytes = match &mut self.bytes {
             Some(bytes) => bytes,
-            none => none.insert(match (go_on(path, self.origin)?, self.packing) {
-                (file, Packing::None) => Bytes::Plain(file),
-                (file, packing) => Bytes::Packed(Unpacked::new(file, length, packing).map_err(failed)?),
-            }),
+            none => none.insert(
+                match (go_on(path, self.origin).map_err(|error| vanished(error, from))?, self.packing) {
+                    (file, Packing::None) => Bytes::Plain(file),
+                    (file, packing) => Bytes::Packed(Unpacked::new(file, length, packing).map_err(failed)?),
+                },
+            ),
         };
         let came = match bytes {
             Bytes::Plain(file) => {
@@ -139,6 +158,13 @@ impl Partition for Whole {
 
     fn set_caution(&mut self, caution: Caution) {
         self.feed.set_caution(caution);
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        // Of a packed one nobody knows how many are to come out of it.
+        let is_plain = self.packing == Packing::None;
+        let bytes = is_plain.then(|| self.origin.length.saturating_sub(self.feed.offset()));
+        Some(Lag { bytes, ..Lag::default() })
     }
 }
 

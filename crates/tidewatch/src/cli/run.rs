@@ -389,7 +389,8 @@ fn file_of_job(path: &Path, job: &Job, config: &Path) -> Option<String> {
     let sources = job.sources.iter().flat_map(|source| {
         let paths = match &source.kind {
             SourceKind::File { paths, .. } => paths.as_slice(),
-            SourceKind::Stdin
+            SourceKind::Objects { .. }
+            | SourceKind::Stdin
             | SourceKind::Generate(_)
             | SourceKind::Archive { .. }
             | SourceKind::Http(_)

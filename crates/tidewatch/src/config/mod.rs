@@ -20,6 +20,7 @@ pub mod kinesis;
 mod limits;
 pub mod mesh;
 pub mod nearest;
+mod objects;
 pub(crate) mod overrides;
 pub mod place;
 mod print;

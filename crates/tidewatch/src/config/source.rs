@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use checkpoint::Bucket;
 use event::Topic;
 use ingest::{Compression, End, Format, Isolation, KinesisSpec, Start};
 
@@ -13,11 +14,12 @@ use super::duration::parse_instant;
 use super::http::{Http, check_shared, read_http};
 use super::kafka::read_topic;
 use super::kinesis;
-use super::place::{Place, Sources};
-use super::section::{Read, Reader, Section};
+use super::objects::{Named, named, read_server};
+use super::place::Place;
+use super::section::{Reader, Section};
 use super::target::not_built;
-use super::tree::{Node, Value};
-use super::value::{bad_value, bytes, duration, filled_string, integer, number, one_of, string, strings};
+use super::tree::Value;
+use super::value::{bad_value, bytes, duration, filled_string, integer, number, one_of, string};
 
 /// A source.
 #[derive(Debug, Clone)]
@@ -28,8 +30,8 @@ pub struct Source {
     pub place: Place,
     /// What it reads.
     pub kind: SourceKind,
-    /// `"json"`: newline-delimited JSON. `"csv"`: CSV by RFC 4180, with a header. Default: `"csv"` for a path that
-    /// ends in `.csv`, else `"json"`.
+    /// `"json"`: newline-delimited JSON. `"csv"`: CSV by RFC 4180, with a header. `"parquet"`: rows of Parquet, from files
+    /// and objects. Default: `"csv"` for paths that end in `.csv`, `"parquet"` for `.parquet`, else `"json"`.
     pub format: Format,
     /// Events a second that the whole job reads of it at most, to pace it. `0`: as fast as it goes. Free to
     /// change between runs. Default: `0`; `20000` for `generate`. Range: `0` to `1e9`.
@@ -56,6 +58,17 @@ pub enum SourceKind {
         lanes: u32,
         /// How files are packed: `"none"`, `"gzip"`, `"zstd"`, or `"auto"`, as their names say (`.gz`, `.zst`).
         /// Default: `"auto"`.
+        compression: Compression,
+    },
+    /// `"file"` with a `path` that begins with `s3://`: objects of an S3-compatible store.
+    Objects {
+        /// The bucket, and its server: `s3_endpoint`, `s3_region`, `s3_allow_http`, `retry_for`, and credentials from the
+        /// environment, as `[state]` has them.
+        bucket: Bucket,
+        /// `path`: addresses `s3://BUCKET/KEY` of objects, of folders (`s3://BUCKET/FOLDER/`, all objects below it are
+        /// meant) or patterns in the last part of a key; all in one bucket.
+        keys: Vec<String>,
+        /// How they are packed, as of files.
         compression: Compression,
     },
     /// `"stdin"`: standard input. It cannot be read again, so not with `[state]`.
@@ -136,7 +149,8 @@ const QUEUE_BYTES: u64 = 64 << 20;
 const QUEUE_RANGE: RangeInclusive<u64> = 1 << 20..=4 << 30;
 const ISOLATIONS: &[(&str, Isolation)] =
     &[("read_committed", Isolation::ReadCommitted), ("read_uncommitted", Isolation::ReadUncommitted)];
-const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv)];
+const FORMATS: &[(&str, Format)] =
+    &[("json", Format::Json), ("csv", Format::Csv), ("parquet", Format::Parquet)];
 const COMPRESSIONS: &[(&str, Compression)] = &[
     ("auto", Compression::Auto),
     ("none", Compression::None),
@@ -153,7 +167,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
         let kind = read_kind(&mut section, reader);
         let format = read_format(&kind, &mut section, reader);
         let (start, end) = match kind {
-            Some(SourceKind::File { .. }) => {
+            Some(SourceKind::File { .. } | SourceKind::Objects { .. }) => {
                 (Start::Earliest, section.or(reader, "end", (End::Latest, "\"latest\""), one_of(ENDS)))
             }
             Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => read_bounds(&mut section, reader),
@@ -207,11 +221,16 @@ fn read_kind(section: &mut Section, reader: &mut Reader) -> Option<SourceKind> {
     check_built(kind, section, reader);
     match kind {
         Kind::File => {
-            let paths = section.required(reader, "path", "add `path = \"FILE\"`", paths);
+            let named = section.required(reader, "path", "add `path = \"FILE\"`", named);
+            let named = read_server(section, reader, named.unwrap_or_else(|| Named::Files(Vec::new())));
+            // Whatever it says, an object is one partition, as most files are.
             let lanes = section.or(reader, "lanes", (16, "16"), integer(1..=LANES_MAX));
             let default = (Compression::Auto, "\"auto\"");
             let compression = section.or(reader, "compression", default, one_of(COMPRESSIONS));
-            Some(SourceKind::File { paths: paths.unwrap_or_default(), lanes, compression })
+            Some(match named {
+                Named::Files(paths) => SourceKind::File { paths, lanes, compression },
+                Named::Objects(bucket, keys) => SourceKind::Objects { bucket, keys, compression },
+            })
         }
         Kind::Stdin => Some(SourceKind::Stdin),
         Kind::Archive => {
@@ -250,12 +269,9 @@ fn check_built(kind: Kind, section: &mut Section, reader: &mut Reader) {
 
 fn read_format(kind: &Option<SourceKind>, section: &mut Section, reader: &mut Reader) -> Format {
     let default = match kind {
-        Some(SourceKind::File { paths, .. })
-            if !paths.is_empty() && paths.iter().all(|path| is_csv(path)) =>
-        {
-            (Format::Csv, "\"csv\"")
-        }
-        Some(SourceKind::File { .. } | SourceKind::Stdin) => (Format::Json, "\"json\""),
+        Some(SourceKind::File { paths, .. }) => format_of(paths.iter().map(PathBuf::as_path)),
+        Some(SourceKind::Objects { keys, .. }) => format_of(keys.iter().map(Path::new)),
+        Some(SourceKind::Stdin) => (Format::Json, "\"json\""),
         // Made-up events are not written, messages are JSON, and of a source without a type nobody knows what it may
         // have.
         Some(
@@ -267,7 +283,56 @@ fn read_format(kind: &Option<SourceKind>, section: &mut Section, reader: &mut Re
         )
         | None => return Format::Json,
     };
-    section.or(reader, "format", default, one_of(FORMATS))
+    let format = section.or(reader, "format", default, one_of(FORMATS));
+    if format == Format::Parquet {
+        check_parquet(kind, section, reader);
+    }
+    format
+}
+
+/// What all names say of the format, if they say the same.
+fn format_of<'a>(mut paths: impl Iterator<Item = &'a Path> + Clone) -> (Format, &'static str) {
+    let is_parquet = |path: &Path| path.extension().is_some_and(|ending| ending == "parquet");
+    match paths.clone().next() {
+        Some(_) if paths.clone().all(is_csv) => (Format::Csv, "\"csv\""),
+        Some(_) if paths.all(is_parquet) => (Format::Parquet, "\"parquet\""),
+        _ => (Format::Json, "\"json\""),
+    }
+}
+
+/// Parquet is read anywhere in a file, and packs its columns itself.
+fn check_parquet(kind: &Option<SourceKind>, section: &mut Section, reader: &mut Reader) {
+    let mut place = |key: &'static str| section.entry(key).map(|entry| entry.node.place.clone());
+    let (format, path, packed) = (place("format"), place("path"), place("compression"));
+    let said = format.or(path);
+    if !cfg!(feature = "parquet")
+        && let Some(place) = said.clone()
+    {
+        reader.report(not_built("parquet", place));
+    }
+    let conflict = |place, message: &str, help: &str| {
+        Diagnostic::new(Code::BadValue, place, message).with_help(help.to_owned())
+    };
+    match kind {
+        Some(SourceKind::Stdin) => {
+            if let Some(place) = said {
+                reader.report(conflict(
+                    place,
+                    "standard input is no file of Parquet",
+                    "write a file, and read that",
+                ));
+            }
+        }
+        Some(
+            SourceKind::File { compression: Compression::Gzip | Compression::Zstd, .. }
+            | SourceKind::Objects { compression: Compression::Gzip | Compression::Zstd, .. },
+        ) => {
+            if let Some(place) = packed {
+                reader.report(conflict(place, "Parquet packs its columns itself", "remove `compression`"));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Whether the name of a file, or of what is packed in it, ends in `.csv`.
@@ -276,11 +341,6 @@ fn is_csv(path: &Path) -> bool {
         path.extension().is_some_and(|ending| ["gz", "gzip", "zst", "zstd"].iter().any(|e| ending == *e));
     let name = if is_packed { path.file_stem() } else { path.file_name() };
     name.is_some_and(|name| Path::new(name).extension().is_some_and(|ending| ending == "csv"))
-}
-
-/// A path or a list of them.
-fn paths(sources: &Sources, node: &Node) -> Read<Vec<PathBuf>> {
-    Ok(strings(sources, node)?.into_iter().map(PathBuf::from).collect())
 }
 
 fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {

@@ -71,7 +71,8 @@ pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<Stat
     Some(State { location: location?, checkpoint_every, shards })
 }
 
-fn read_bucket(section: &mut Section, reader: &mut Reader, bucket: Bucket) -> Bucket {
+/// Reads how a bucket is reached.
+pub(super) fn read_bucket(section: &mut Section, reader: &mut Reader, bucket: Bucket) -> Bucket {
     let endpoint = section.optional(reader, "s3_endpoint", |sources, node| {
         let text = filled_string(sources, node)?;
         match text.starts_with("https://") || text.starts_with("http://") {

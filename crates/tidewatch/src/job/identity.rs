@@ -26,12 +26,20 @@ pub(super) fn identity(
             // What is so by default is not said, so that other jobs are what they were.
             let format = (source.format != Format::Json).then(|| format!(" {:?}", source.format));
             let packed = (*compression != Compression::Auto).then(|| format!(" {compression:?}"));
-            let follows = if source.end == End::Never { " followed" } else { "" };
+            let spec = super::source_spec(source, true);
+            // Whether files that come later are read may change: those that are known are the same.
+            let is_followed = source.end == End::Never && !spec.kind.can_be_watched();
+            let follows = if is_followed { " followed" } else { "" };
             let [format, packed] = [format, packed].map(Option::unwrap_or_default);
             // Which files a set has is found once, so that it must stay the same set.
-            let set = super::source_spec(source, true).kind.grows().then(|| format!(" of {paths:?}"));
+            let set = spec.kind.grows().then(|| format!(" of {paths:?}"));
             let set = set.unwrap_or_default();
             format!("{} file {lanes}{format}{packed}{follows}{set}", source.name)
+        }
+        // Its server is free, as are the credentials.
+        source::SourceKind::Objects { bucket, keys, compression } => {
+            let (name, bucket, format) = (&source.name, &bucket.name, source.format);
+            format!("{name} objects of {bucket} {keys:?} {format:?} {compression:?}")
         }
         source::SourceKind::Stdin => format!("{} stdin", source.name),
         source::SourceKind::Archive { of, .. } => {

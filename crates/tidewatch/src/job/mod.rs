@@ -201,6 +201,10 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
         SourceKind::File { paths, lanes, compression } => {
             ingest::SourceKind::File { paths: paths.clone(), lanes: *lanes, compression: *compression }
         }
+        SourceKind::Objects { bucket, keys, compression } => {
+            let (bucket, keys) = (bucket.clone(), keys.clone());
+            ingest::SourceKind::Objects { bucket, keys, compression: *compression }
+        }
         SourceKind::Stdin => ingest::SourceKind::Stdin,
         SourceKind::Generate(generator) => ingest::SourceKind::Generate(generate_spec(generator)),
         SourceKind::Archive { address, of } => {
@@ -250,6 +254,7 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     output::check_outputs(config, compiler);
     branch::check_windows(config, compiler);
     check_endpoint(config, compiler);
+    check_archive(config, compiler);
 }
 
 /// Whoever asks what the rules say of a key needs rules, and windows that can be looked into.
@@ -271,6 +276,20 @@ fn check_endpoint(config: &Config, compiler: &mut Compiler) {
     };
     let diagnostic = Diagnostic::new(Code::Conflict, endpoint.place.clone(), message);
     compiler.report(diagnostic.with_help(help));
+}
+
+/// What is archived are records as they were read.
+fn check_archive(config: &Config, compiler: &mut Compiler) {
+    let Some(archive) = &config.archive else { return };
+    for source in &config.sources {
+        if source.format != ingest::Format::Parquet {
+            continue;
+        }
+        // Only some of its columns are read.
+        let message =
+            format!("source `{}` holds Parquet, which an archive does not keep: it is one", source.name);
+        compiler.report(Diagnostic::new(Code::Conflict, archive.place.clone(), message));
+    }
 }
 
 fn check_stdin(config: &Config, compiler: &mut Compiler) {

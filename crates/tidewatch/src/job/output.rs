@@ -281,7 +281,8 @@ pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
                 taken.extend(paths.iter().map(|path| (Output::File(path), whose.clone())));
             }
             source::SourceKind::Kafka { topic, .. } => taken.push((Output::TopicRead(topic), whose)),
-            source::SourceKind::Stdin
+            source::SourceKind::Objects { .. }
+            | source::SourceKind::Stdin
             | source::SourceKind::Generate(_)
             | source::SourceKind::Http(_)
             | source::SourceKind::Archive { .. }

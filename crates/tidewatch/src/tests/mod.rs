@@ -6,6 +6,7 @@ mod diagnostics;
 mod http;
 mod jobs;
 mod mesh;
+mod objects;
 mod overrides;
 mod sinks;
 mod state;

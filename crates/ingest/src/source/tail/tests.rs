@@ -91,8 +91,8 @@ fn a_file_that_is_rotated_is_read_to_its_end_and_then_the_new_one_is() {
     for format in [Format::Json, Format::Csv] {
         let header = if format == Format::Csv { "ts\n" } else { "" };
         let line = |number| match format {
-            Format::Json => json(number),
             Format::Csv => format!("{}\n", 1_700_000_000_000 + number),
+            _ => json(number),
         };
         let log = Log::new();
         log.append(&(header.to_owned() + &line(0)));

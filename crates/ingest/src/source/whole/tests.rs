@@ -25,8 +25,8 @@ fn lines(format: Format) -> Vec<u8> {
         let time = 1_700_000_000_000 + number;
         let name = "x".repeat(number as usize % 50);
         text += &match format {
-            Format::Json => format!("{{\"ts\":{time},\"name\":\"{name}\"}}\n"),
             Format::Csv => format!("{time},\"{name}\n\"\n"),
+            _ => format!("{{\"ts\":{time},\"name\":\"{name}\"}}\n"),
         };
     }
     text.into_bytes()

@@ -143,7 +143,7 @@ struct Found {
 fn find(job: &Job, mut sought: Sought) -> Found {
     let mut found = Found::default();
     for (number, source) in job.sources.iter().enumerate() {
-        let infos = ingest::partitions(source).unwrap_or_else(|error| {
+        let infos = ingest::partitions_now(source).unwrap_or_else(|error| {
             say(&format!("warning: the source `{}` cannot be read: {error}", source.name));
             Vec::new()
         });

@@ -63,7 +63,7 @@ impl Retries {
 
 /// A number from 0 to 1 that differs from call to call.
 fn spread() -> f64 {
-    (crate::nonce() % 1024) as f64 / 1024.0
+    fastrand::f64()
 }
 
 /// Whether the same request may be answered later. What the server has understood and refused will not.
