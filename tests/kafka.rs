@@ -2,7 +2,7 @@
 //! them. What readers of committed messages see is what the oracle says.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -416,4 +416,20 @@ fn secured(job: Job, ends: &[&str], broker: &Broker, password: &str) -> Finished
         job = job.set(&format!("{end}.options"), options);
     }
     job.invocation().env("PASSWORD", password).run()
+}
+
+#[test]
+fn a_transaction_that_a_run_left_open_when_it_died_is_not_waited_for() {
+    let Some(broker) = broker() else { return };
+    broker.create("events-open", 1);
+    broker.create("alerts-open", 1);
+    broker.write("events-open", 0, vec![Some(LINE.as_bytes()); 10]);
+    broker.leave_open("alerts-open", "alerts-open");
+    let folder = tempfile::tempdir().expect("a folder");
+    let begun = Instant::now();
+    job(&broker, folder.path(), "events-open", "alerts-open").run();
+    // The brokers give it up after a minute.
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    let messages = broker.read("alerts-open", true).concat();
+    assert!(messages.len() == 10 && messages.iter().all(|m| m.key.as_deref() == Some(&b"u"[..])));
 }
