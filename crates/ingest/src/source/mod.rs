@@ -25,7 +25,7 @@ use std::sync::Arc;
 use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
-pub use again::read_again;
+pub use again::{Give, OpenArchived, Sought, read_again, read_archived_again};
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
@@ -237,6 +237,11 @@ pub trait Partition: Send {
     /// To what the watermark is lifted just before the records that the last poll gave, by a decision that was taken
     /// before: only an archive knows of any. To be asked once, before they are marked.
     fn lifted(&mut self) -> Option<Watermark> {
+        None
+    }
+
+    /// Where a record that the last poll gave stands, in words of the source that its offset does not say.
+    fn place_of(&self, _offset: u64) -> Option<String> {
         None
     }
 
