@@ -28,12 +28,9 @@ Exit codes: 0 done, 2 wrong usage, 3 there is no broker here, 1 anything else.
 HELP
 }
 
-fail() {
-  echo "kafka.sh: $2" >&2
-  exit "$1"
-}
+# shellcheck source=scripts/served.bash
+source "$(dirname "${BASH_SOURCE[0]}")/served.bash"
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=$root/target/kafka
 version=4.1.0
 jars=$programs/$version
@@ -75,7 +72,7 @@ make_certificate() {
 
 is_installed() { [[ -d $jars && -d $tls ]]; }
 
-install_broker() {
+install_server() {
   ! is_installed || return 0
   mkdir -p "$programs"
   # Tests that start at the same time fetch it once.
@@ -89,9 +86,6 @@ install_broker() {
   [[ -d $jars ]] || fetch || fail 3 "there is no Kafka here, and Maven could not bring it"
   [[ -d $tls ]] || make_certificate || fail 1 "no certificate could be made"
 }
-
-# shellcheck source=scripts/ports.bash
-source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
 
 # Whether the process that was started is there, and still that process.
 alive() { [[ -n ${1:-} ]] && grep -q 'kafka.Kafka' "/proc/$1/cmdline" 2>/dev/null; }
@@ -136,86 +130,52 @@ format() {
 }
 
 launch() {
-  local port=$1 pid tries=0
+  local port=$1 pid
   setsid java -Xmx512m -XX:+UseSerialGC -cp "$jars/*" kafka.Kafka "$dir/server.properties" </dev/null >>"$dir/log" 2>&1 &
   pid=$!
   disown "$pid"
   echo "$pid" >"$dir/pid"
-  until taken "$port"; do
-    alive "$pid" || [[ $tries -lt 20 ]] || return 1
-    tries=$((tries + 1))
-    [[ $tries -lt 1200 ]] || return 1
-    sleep 0.05
-  done
-  alive "$pid"
+  await "$pid" "$port" 20 1200
+}
+
+# launch_anew PORT: with a new configuration, and nothing in it.
+launch_anew() {
+  secure=$(free_port)
+  rm -rf "$dir/data"
+  configure "$1" "$(free_port)" "$secure"
+  format && launch "$1"
 }
 
 start() {
   [[ ! -e $dir ]] || fail 2 "$dir exists"
-  install_broker
-  mkdir -p "$dir"
-  dir=$(cd "$dir" && pwd)
-  local tries=0 plain secure
-  while :; do
-    plain=$(free_port) secure=$(free_port)
-    rm -rf "$dir/data"
-    configure "$plain" "$(free_port)" "$secure"
-    format && launch "$plain" && break
-    tries=$((tries + 1))
-    [[ $tries -lt 3 ]] || { cat "$dir/log" >&2 || true; fail 1 "the broker did not start"; }
-  done
-  echo "127.0.0.1:$plain" >"$dir/address"
-  echo "127.0.0.1:$plain 127.0.0.1:$secure $tls/ca.pem"
+  install_server
+  make_folder
+  local secure
+  on_free_port 3 "$dir/log" "the broker" launch_anew
+  echo "127.0.0.1:$port" >"$dir/address"
+  echo "127.0.0.1:$port 127.0.0.1:$secure $tls/ca.pem"
 }
 
 pid() { cat "$dir/pid" 2>/dev/null || true; }
 
-halt() {
-  local pid
-  pid=$(pid)
-  alive "$pid" || return 0
-  kill -KILL "$pid" 2>/dev/null || true
-  while alive "$pid"; do sleep 0.02; done
-}
+pause() { end_process "$(pid)"; }
 
 stop() {
-  halt
+  pause
   # Only what start has made.
   if [[ -f $dir/pid ]]; then rm -rf "$dir"; fi
 }
 
-[[ $# -gt 0 ]] || { usage >&2; exit 2; }
-verb=$1
-dir=${2:-}
-case $verb in
-  -h | --help)
-    usage
-    exit 0
-    ;;
-  install)
-    install_broker
-    exit 0
-    ;;
-  start | pause | resume | stop | status | serve) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
-  *) fail 2 "unknown verb '$verb'; see --help" ;;
-esac
-case $verb in
-  start) start ;;
-  stop) stop ;;
-  pause) halt ;;
-  status)
-    address=$(cat "$dir/address" 2>/dev/null) && alive "$(pid)" && taken "${address##*:}" || fail 1 "no broker runs there"
-    echo "$address"
-    ;;
-  resume)
-    address=$(cat "$dir/address")
-    launch "${address##*:}" || fail 1 "the broker did not start again"
-    ;;
-  serve)
-    # Ctrl-C in the terminal is for whoever started us; standard input ends then.
-    trap '' INT TERM
-    start
-    cat >/dev/null || true
-    stop
-    ;;
-esac
+status() {
+  local address
+  address=$(cat "$dir/address" 2>/dev/null) && alive "$(pid)" && taken "${address##*:}" || fail 1 "no broker runs there"
+  echo "$address"
+}
+
+resume() {
+  local address
+  address=$(cat "$dir/address")
+  launch "${address##*:}" || fail 1 "the broker did not start again"
+}
+
+obey "start pause resume stop status serve" "$@"

@@ -23,12 +23,9 @@ Exit codes: 0 done, 2 wrong usage, 3 there are no servers here, 1 anything else.
 HELP
 }
 
-fail() {
-  echo "kinesis.sh: $2" >&2
-  exit "$1"
-}
+# shellcheck source=scripts/served.bash
+source "$(dirname "${BASH_SOURCE[0]}")/served.bash"
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=$root/target/kinesis
 kinesalite=$programs/node_modules/kinesalite/cli.js
 fan_out=$programs/node_modules/kinesis-local/main.js
@@ -36,7 +33,7 @@ packer=$programs/packer/bin/python
 
 installed() { [[ -f $kinesalite && -f $fan_out && -f $programs/packed ]]; }
 
-install_servers() {
+install_server() {
   if installed; then return 0; fi
   mkdir -p "$programs"
   # Tests that start at the same time install them once.
@@ -55,28 +52,19 @@ install_servers() {
   touch "$programs/packed"
 }
 
-# shellcheck source=scripts/ports.bash
-source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
-
 # Whether the process that was started is there, and still that process.
 alive() { [[ -n ${1:-} ]] && grep -q loopback.js "/proc/$1/cmdline" 2>/dev/null; }
 
 # launch NAME PORT COMMAND...: starts a server and waits until it listens.
 launch() {
-  local name=$1 port=$2 pid tries=0
+  local name=$1 port=$2 pid
   shift 2
   (cd "$programs/node_modules/kinesis-local" && exec setsid node -r "$root/scripts/kinesis/loopback.js" "$@") \
     </dev/null >>"$dir/$name.log" 2>&1 &
   pid=$!
   disown "$pid"
   echo "$pid" >"$dir/$name.pid"
-  until taken "$port"; do
-    alive "$pid" || [[ $tries -lt 20 ]] || return 1
-    tries=$((tries + 1))
-    [[ $tries -lt 600 ]] || return 1
-    sleep 0.05
-  done
-  alive "$pid"
+  await "$pid" "$port" 20 600
 }
 
 launch_kinesalite() {
@@ -93,64 +81,24 @@ launch_fan_out() {
   launch kinesis-local "$1" "$fan_out"
 }
 
-# start_one LAUNCH LOG: leaves its port in `port`.
-start_one() {
-  local tries=0
-  while :; do
-    port=$(free_port)
-    "$1" "$port" && break
-    tries=$((tries + 1))
-    [[ $tries -lt 5 ]] || { cat "$dir/$2.log" >&2 || true; fail 1 "$2 did not start"; }
-  done
-}
-
 start() {
   [[ ! -e $dir ]] || fail 2 "$dir exists"
-  install_servers
-  mkdir -p "$dir"
-  dir=$(cd "$dir" && pwd)
+  install_server
+  make_folder
   local first
-  start_one launch_kinesalite kinesalite
+  on_free_port 5 "$dir/kinesalite.log" kinesalite launch_kinesalite
   first=$port
-  start_one launch_fan_out kinesis-local
+  on_free_port 5 "$dir/kinesis-local.log" kinesis-local launch_fan_out
   echo "http://127.0.0.1:$first http://127.0.0.1:$port"
 }
 
 stop() {
-  local file pid
+  local file
   for file in "$dir"/*.pid; do
-    [[ -f $file ]] || continue
-    pid=$(cat "$file")
-    if alive "$pid"; then kill -KILL "$pid" 2>/dev/null || true; fi
-    while alive "$pid"; do sleep 0.02; done
+    [[ ! -f $file ]] || end_process "$(cat "$file")"
   done
   # Only what start has made.
   if [[ -f $dir/kinesalite.pid ]]; then rm -rf "$dir"; fi
 }
 
-[[ $# -gt 0 ]] || { usage >&2; exit 2; }
-verb=$1
-dir=${2:-}
-case $verb in
-  -h | --help)
-    usage
-    exit 0
-    ;;
-  install)
-    install_servers
-    exit 0
-    ;;
-  start | stop | serve) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
-  *) fail 2 "unknown verb '$verb'; see --help" ;;
-esac
-case $verb in
-  start) start ;;
-  stop) stop ;;
-  serve)
-    # Ctrl-C in the terminal is for whoever started us; standard input ends then.
-    trap '' INT TERM
-    start
-    cat >/dev/null || true
-    stop
-    ;;
-esac
+obey "start stop serve" "$@"

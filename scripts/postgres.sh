@@ -30,10 +30,8 @@ Exit codes: 0 done, 2 wrong usage, 3 there is no PostgreSQL here, 1 anything els
 HELP
 }
 
-fail() {
-  echo "postgres.sh: $2" >&2
-  exit "$1"
-}
+# shellcheck source=scripts/served.bash
+source "$(dirname "${BASH_SOURCE[0]}")/served.bash"
 
 # The folder of initdb and pg_ctl, the newest version first.
 find_programs() {
@@ -81,9 +79,6 @@ as_owner() {
   if [[ $(id -u) == 0 ]]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
 
-# shellcheck source=scripts/ports.bash
-source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
-
 launch() {
   # Durable as in production: tests are about what survives.
   local options="-c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' \
@@ -94,20 +89,13 @@ launch() {
 start() {
   [[ ! -e $dir ]] || fail 2 "$dir exists"
   need_programs
-  mkdir -p "$dir"
-  dir=$(cd "$dir" && pwd)
+  make_folder
   if [[ $(id -u) == 0 ]]; then
     chown postgres "$dir"
     as_owner test -w "$dir" || fail 1 "the user postgres cannot enter $dir"
   fi
   (cd / && as_owner "$programs/initdb" -D "$dir/data" -U tidewatch -A trust -E UTF8 --locale=C --no-sync) >/dev/null
-  local tries=0
-  while :; do
-    port=$(free_port)
-    launch "$port" && break
-    tries=$((tries + 1))
-    [[ $tries -lt 5 ]] || { cat "$dir/log" >&2 || true; fail 1 "the server did not start"; }
-  done
+  on_free_port 5 "$dir/log" "the server" launch
   echo "$port" >"$dir/port"
   echo "postgres://tidewatch@127.0.0.1:$port/postgres"
 }
@@ -125,53 +113,31 @@ stop() {
   if [[ -d $dir/data ]]; then rm -rf "$dir"; fi
 }
 
-[[ $# -gt 0 ]] || { usage >&2; exit 2; }
-verb=$1
-dir=${2:-}
-case $verb in
-  -h | --help)
-    usage
-    exit 0
-    ;;
-  install)
-    install_server
-    exit 0
-    ;;
-  start | crash | restart | stop | serve | query | tls) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
-  *) fail 2 "unknown verb '$verb'; see --help" ;;
-esac
-case $verb in
-  start) start ;;
-  stop) stop ;;
-  query)
-    [[ $# -eq 4 ]] || fail 2 "query needs DIR DATABASE SQL; see --help"
-    need_programs
-    "$programs/psql" -X -A -t -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(cat "$dir/port")" -U tidewatch -d "$3" -c "$4"
-    ;;
-  tls)
-    [[ $# -eq 4 ]] || fail 2 "tls needs DIR CERTIFICATE KEY; see --help"
-    need_programs
-    # Through a pipe: the server's user may not be able to read them where they are.
-    as_owner tee "$dir/data/server.crt" <"$3" >/dev/null
-    as_owner tee "$dir/data/server.key" <"$4" >/dev/null
-    as_owner chmod 600 "$dir/data/server.key"
-    echo "ssl = on" | as_owner tee -a "$dir/data/postgresql.auto.conf" >/dev/null
-    (cd / && as_owner "$programs/pg_ctl" -D "$dir/data" reload) >/dev/null
-    ;;
-  crash)
-    need_programs
-    halt
-    ;;
-  restart)
-    need_programs
-    halt
-    launch "$(cat "$dir/port")" || fail 1 "the server did not start again"
-    ;;
-  serve)
-    # Ctrl-C in the terminal is for whoever started us; standard input ends then.
-    trap '' INT TERM
-    start
-    cat >/dev/null || true
-    stop
-    ;;
-esac
+query() {
+  [[ $# -eq 2 ]] || fail 2 "query needs DIR DATABASE SQL; see --help"
+  need_programs
+  "$programs/psql" -X -A -t -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(cat "$dir/port")" -U tidewatch -d "$1" -c "$2"
+}
+
+tls() {
+  [[ $# -eq 2 ]] || fail 2 "tls needs DIR CERTIFICATE KEY; see --help"
+  need_programs
+  # Through a pipe: the server's user may not be able to read them where they are.
+  as_owner tee "$dir/data/server.crt" <"$1" >/dev/null
+  as_owner tee "$dir/data/server.key" <"$2" >/dev/null
+  as_owner chmod 600 "$dir/data/server.key"
+  echo "ssl = on" | as_owner tee -a "$dir/data/postgresql.auto.conf" >/dev/null
+  (cd / && as_owner "$programs/pg_ctl" -D "$dir/data" reload) >/dev/null
+}
+
+crash() {
+  need_programs
+  halt
+}
+
+restart() {
+  crash
+  launch "$(cat "$dir/port")" || fail 1 "the server did not start again"
+}
+
+obey "start crash restart stop serve query tls" "$@"

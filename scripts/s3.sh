@@ -24,12 +24,9 @@ Exit codes: 0 done, 2 wrong usage, 3 there is no server here, 1 anything else.
 HELP
 }
 
-fail() {
-  echo "s3.sh: $2" >&2
-  exit "$1"
-}
+# shellcheck source=scripts/served.bash
+source "$(dirname "${BASH_SOURCE[0]}")/served.bash"
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=$root/target/s3
 gateway=$programs/versitygw
 moto=$programs/moto/bin/moto_server
@@ -56,14 +53,11 @@ install_server() {
   fail 3 "there is no S3 server here, and neither Go nor Python could bring one"
 }
 
-# shellcheck source=scripts/ports.bash
-source "$(dirname "${BASH_SOURCE[0]}")/ports.bash"
-
 # Whether the process that was started is there, and still that process.
 alive() { [[ -n ${1:-} ]] && grep -qE 'versitygw|moto_server' "/proc/$1/cmdline" 2>/dev/null; }
 
 launch() {
-  local port=$1 pid tries=0
+  local port=$1 pid
   if [[ -x $gateway ]]; then
     mkdir -p "$dir/data/$bucket"
     setsid "$gateway" --port "127.0.0.1:$port" --quiet posix "$dir/data" </dev/null >>"$dir/log" 2>&1 &
@@ -73,27 +67,14 @@ launch() {
   pid=$!
   disown "$pid"
   echo "$pid" >"$dir/pid"
-  until taken "$port"; do
-    alive "$pid" || [[ $tries -lt 10 ]] || return 1
-    tries=$((tries + 1))
-    [[ $tries -lt 300 ]] || return 1
-    sleep 0.05
-  done
-  alive "$pid"
+  await "$pid" "$port" 10 300
 }
 
 start() {
   [[ ! -e $dir ]] || fail 2 "$dir exists"
   install_server
-  mkdir -p "$dir"
-  dir=$(cd "$dir" && pwd)
-  local tries=0
-  while :; do
-    port=$(free_port)
-    launch "$port" && break
-    tries=$((tries + 1))
-    [[ $tries -lt 5 ]] || { cat "$dir/log" >&2 || true; fail 1 "the server did not start"; }
-  done
+  make_folder
+  on_free_port 5 "$dir/log" "the server" launch
   if [[ ! -x $gateway ]]; then
     # moto does not look at who asks.
     exec 3<>"/dev/tcp/127.0.0.1/$port"
@@ -107,54 +88,23 @@ start() {
 
 pid() { cat "$dir/pid" 2>/dev/null || true; }
 
-halt() {
-  local pid
-  pid=$(pid)
-  alive "$pid" || return 0
-  kill -KILL "$pid" 2>/dev/null || true
-  while alive "$pid"; do sleep 0.02; done
-}
-
 stop() {
-  halt
+  end_process "$(pid)"
   # Only what start has made.
   if [[ -f $dir/pid ]]; then rm -rf "$dir"; fi
 }
 
-[[ $# -gt 0 ]] || { usage >&2; exit 2; }
-verb=$1
-dir=${2:-}
-case $verb in
-  -h | --help)
-    usage
-    exit 0
-    ;;
-  install)
-    install_server
-    exit 0
-    ;;
-  start | pause | resume | stop | serve) [[ -n $dir ]] || fail 2 "which DIR? see --help" ;;
-  *) fail 2 "unknown verb '$verb'; see --help" ;;
-esac
-case $verb in
-  start) start ;;
-  stop) stop ;;
-  pause)
-    # moto keeps objects in memory.
-    if [[ -x $gateway ]]; then halt; else kill -STOP "$(pid)"; fi
-    ;;
-  resume)
-    if [[ -x $gateway ]]; then
-      launch "$(cat "$dir/port")" || fail 1 "the server did not start again"
-    else
-      kill -CONT "$(pid)"
-    fi
-    ;;
-  serve)
-    # Ctrl-C in the terminal is for whoever started us; standard input ends then.
-    trap '' INT TERM
-    start
-    cat >/dev/null || true
-    stop
-    ;;
-esac
+pause() {
+  # moto keeps objects in memory.
+  if [[ -x $gateway ]]; then end_process "$(pid)"; else kill -STOP "$(pid)"; fi
+}
+
+resume() {
+  if [[ -x $gateway ]]; then
+    launch "$(cat "$dir/port")" || fail 1 "the server did not start again"
+  else
+    kill -CONT "$(pid)"
+  fi
+}
+
+obey "start pause resume stop serve" "$@"

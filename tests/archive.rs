@@ -413,3 +413,33 @@ fn an_archive_in_a_bucket_has_each_record_once_and_its_replay_gives_the_same_byt
     server.known_to(again.invocation()).run().expect_code(0);
     assert!(again.alerts() == input.alerts, "the replay gives other alerts");
 }
+
+#[test]
+fn records_in_quarantine_are_had_again_from_the_archive_as_from_the_source_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut input = input(folder.path());
+    // Longer than what quarantine shows of them, so that only an archive or the source has all of it.
+    let bytes = std::fs::read(&input.file).expect("events");
+    let long =
+        format!(r#"{{"user_id":"u","ts":1700000000000,"duration_s":"x","note":"{}"}}"#, "long ".repeat(300));
+    input.file = folder.path().join("long.ndjson");
+    std::fs::write(&input.file, [bytes, format!("{long}\n").repeat(3).into_bytes()].concat()).expect("write");
+    let live = live(&folder.path().join("live"), &input, FAST);
+    live.run();
+    let archive = folder.path().join("live/archive");
+    let again = replay(&folder.path().join("again"), archive.to_str().expect("a path"));
+    again.run();
+    let of = |job: &Job| job.about(&["quarantine", "replay", "-q"]).run().expect_code(0).stdout;
+    let records = of(&live);
+    assert!(records.split(|byte| *byte == b'\n').filter(|line| *line == long.as_bytes()).count() == 3);
+    // Lanes of a file share its offsets, so that the order is the same too.
+    assert!(of(&again) == records, "other records than the source has");
+    // What is gone from the archive is named.
+    std::fs::remove_dir_all(archive.join("events")).expect("remove");
+    let lost = again.about(&["quarantine", "replay", "-q"]).run().expect_code(3);
+    assert!(
+        lost.stderr.contains("could not be had") && lost.stderr.contains("cannot be read"),
+        "{}",
+        lost.stderr
+    );
+}

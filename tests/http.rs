@@ -464,3 +464,51 @@ fn a_disk_without_space_has_clients_come_again_later_and_the_job_goes_on() {
     assert!(job.alerts() == input.alerts, "other alerts than the oracle");
     assert_eq!(job.report()["read"], 20_000);
 }
+
+#[test]
+fn posted_records_in_quarantine_are_had_again_from_the_journal_until_it_is_trimmed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = free_address();
+    let job = job(&folder.path().join("out"), address)
+        .with_quarantine()
+        .set("source.events.journal_bytes", "\"16MiB\"")
+        .set("source.events.decompressed_bytes", "\"1MiB\"");
+    let note = "long ".repeat(300);
+    let record = |number: usize| {
+        format!(
+            r#"{{"user_id":"u","event_type":"exit","ts":1700000000000,"duration_s":"{number}","note":"{note}"}}"#
+        )
+    };
+    let good = r#"{"user_id":"u","event_type":"exit","ts":1700000000000,"duration_s":0.0}"#;
+    let running = job.invocation().start();
+    listens(address);
+    let mut client = Client::new(address);
+    let mut post = |body: &str| {
+        let answer = client.post("/v1/events", &[("content-type", "application/x-ndjson")], body.as_bytes());
+        assert_eq!(answer.expect("an answer").status, 200);
+    };
+    for number in 0..6 {
+        post(&format!("{good}\n{}\n{good}\n", record(number)));
+    }
+    eventually("rows", SOON, || (job.quarantine().len() == 6).then_some(()));
+    // While the job has the journal open.
+    let replay = || job.about(&["quarantine", "replay", "-q"]).run();
+    let expected: String = (0..6).map(|number| record(number) + "\n").collect();
+    assert_eq!(replay().expect_code(0).text(), expected);
+
+    // Enough to fill some files of the journal, which go once a checkpoint lies behind them.
+    let many = format!("{good}\n").repeat(10_000);
+    (0..10).for_each(|_| post(&many));
+    post(&format!("{}\n", record(6)));
+    let first = folder.path().join("out/journal").join(format!("{:020}.log", 0));
+    eventually("a trimmed journal and the last row", SOON, || {
+        (!first.exists() && job.quarantine().len() == 7).then_some(())
+    });
+    let replayed = replay().expect_code(3);
+    assert_eq!(replayed.text(), record(6) + "\n");
+    for word in ["http:events@", "was trimmed behind a checkpoint", "6 records could not be had"] {
+        assert!(replayed.stderr.contains(word), "no {word:?} in:\n{}", replayed.stderr);
+    }
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).expect_code(0);
+}

@@ -5,7 +5,7 @@
 mod bounds;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -419,4 +419,143 @@ fn secured(job: Job, ends: &[&str], broker: &Broker, password: &str) -> Finished
         job = job.set(&format!("{end}.options"), options);
     }
     job.invocation().env("PASSWORD", password).run()
+}
+
+/// The values of a topic's committed messages, each with its line end.
+fn values(broker: &Broker, topic: &str) -> Vec<u8> {
+    let messages = broker.read(topic, true).concat().into_iter();
+    messages.flat_map(|message| [message.value.expect("a value").as_slice(), b"\n"].concat()).collect()
+}
+
+#[test]
+fn quarantine_rows_and_late_ones_go_to_topics_of_their_own_once_however_the_job_is_killed() {
+    let Some(broker) = broker() else { return };
+    let expected = input(&broker, "events-rejects");
+    broker.write("events-rejects", 1, [Some(&b"no json"[..]), Some(b"{}")]);
+    ["alerts-rejects", "rest-rejects", "late-rejects"].iter().for_each(|topic| broker.create(topic, 1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let to_topic = |job: Job, sink: &str| {
+        let set = |job: Job, key: &str, value: &str| job.set(&format!("sink.{sink}.{key}"), value);
+        let topic = format!("{}-rejects", if sink == "late" { "late" } else { "rest" });
+        let job = set(set(job, "type", "kafka"), "brokers", broker.address());
+        set(set(job, "topic", &topic), "transactional_id", &topic)
+    };
+    let job = job(&broker, folder.path(), "events-rejects", "alerts-rejects");
+    let job = to_topic(to_topic(job, "quarantine"), "late");
+    let mut random = Random::new(seed(53));
+    for kill in 0..3 {
+        let paced = job.clone().set("source.events.rate", 10_000).workers(1 + kill % 2);
+        let running = paced.invocation().start();
+        std::thread::sleep(Duration::from_millis(600 + random.below(1_200)));
+        running.kill();
+    }
+    job.run();
+
+    // What a run that nobody killed has in files.
+    let files = tempfile::tempdir().expect("a folder");
+    broker.create("alerts-rejects-again", 1);
+    let late = files.path().join("late.ndjson");
+    let again = self::job(&broker, files.path(), "events-rejects", "alerts-rejects-again");
+    let again = again.with_quarantine().set("sink.late.path", late.display());
+    again.run();
+    let late = std::fs::read(late).expect("late rows");
+    assert_eq!(late.split(|byte| *byte == b'\n').count() as u64 - 1, expected.late);
+    assert!(values(&broker, "late-rejects") == late, "other late rows");
+    let rest = std::fs::read(again.quarantine_path()).expect("quarantine rows");
+    assert_eq!(rest.split(|byte| *byte == b'\n').count(), 3);
+    assert_eq!(String::from_utf8_lossy(&values(&broker, "rest-rejects")), String::from_utf8_lossy(&rest));
+    let partitions = broker.read("rest-rejects", true).concat();
+    assert!(partitions.iter().all(|message| message.key.as_deref() == Some(&b"events-rejects/1"[..])));
+
+    let listed = job.about(&["quarantine", "list"]).run();
+    refused(listed, &["a topic of Kafka keeps nothing that could be read back", "--rows FILE"]);
+}
+
+#[test]
+fn records_in_quarantine_are_had_again_from_their_topic_until_retention_has_removed_them() {
+    let Some(broker) = broker() else { return };
+    broker.create("events-again", 2);
+    broker.create("alerts-again", 1);
+    let bad = |number: usize| {
+        let note = "long ".repeat(300);
+        format!(
+            r#"{{"user_id":"u","event_type":"exit","ts":1700000000000,"duration_s":"{number}","note":"{note}"}}"#
+        )
+    };
+    let kept: Vec<String> = (0..6).map(bad).collect();
+    // Among good messages, some without a value, and some of a transaction that was given up.
+    let mut written: Vec<Vec<Option<&[u8]>>> = vec![Vec::new(), Vec::new()];
+    for (number, record) in kept.iter().enumerate() {
+        let partition = &mut written[number % 2];
+        partition.extend([Some(LINE.as_bytes()), None, Some(record.as_bytes()), Some(LINE.as_bytes())]);
+    }
+    for (partition, messages) in written.into_iter().enumerate() {
+        broker.write("events-again", partition, messages);
+        broker.write_together("events-again", partition, vec![LINE.as_bytes(); 3], false);
+        broker.write("events-again", partition, [Some(&b"{\n \"late\":\xFF}"[..])]);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = job(&broker, folder.path(), "events-again", "alerts-again").with_quarantine();
+    job.run();
+    assert_eq!(job.quarantine().len(), kept.len() + 2);
+    let replay = || job.about(&["quarantine", "replay", "-q"]);
+    let lines = |records: &[&[u8]]| [records.join(&b'\n'), b"\n".to_vec()].concat();
+    let broken: &[u8] = b"{  \"late\":\xFF}";
+    let of = |number: usize| kept[number].as_bytes();
+    let replayed = replay().run().expect_code(0);
+    assert_eq!(
+        String::from_utf8_lossy(&replayed.stdout),
+        // By offset, then by partition.
+        String::from_utf8_lossy(&lines(&[of(0), of(1), of(2), of(3), of(4), of(5), broken, broken]))
+    );
+    let partition = replay().args(["--partition", "events-again/1", "--from", "3"]).run().expect_code(0);
+    assert!(partition.stdout == lines(&[of(3), of(5), broken]), "{}", partition.text());
+    let corrected = job.clone().set("event.fields.duration_s", "varchar").set("features.listen_s", "0.0");
+    let checked =
+        corrected.about(&["quarantine", "replay", "--check", "--format", "json"]).args(["--reason", "type"]);
+    let checked: Value = serde_json::from_slice(&checked.run().expect_code(0).stdout).expect("JSON");
+    assert_eq!(checked["accepted"], kept.len());
+
+    broker.remove_before("events-again", 0, 7);
+    let replayed = replay().run().expect_code(3);
+    assert!(replayed.stdout == lines(&[of(1), of(3), of(4), of(5), broken, broken]), "{}", replayed.text());
+    for word in ["events-again/0@2", "events-again/0@6", "the oldest one is 7", "2 records could not be had"]
+    {
+        assert!(replayed.stderr.contains(word), "no {word:?} in:\n{}", replayed.stderr);
+    }
+}
+
+#[test]
+fn what_a_message_has_beside_its_value_is_in_the_record_that_is_had_again() {
+    let Some(broker) = broker() else { return };
+    broker.create("events-member", 1);
+    broker.create("alerts-member", 1);
+    let note = "long ".repeat(300);
+    let value = format!(r#"{{"duration_s":"x","note":"{note}"}}"#);
+    broker.write_whole("events-member", "u", 1_700_000_000_000, ("kind", "exit"), &value);
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = job(&broker, folder.path(), "events-member", "alerts-member")
+        .set("event.fields.user_id", r#"{ path = "@kafka.key", type = "varchar" }"#)
+        .set("event.time", r#"{ field = "@kafka.timestamp", unit = "ms" }"#)
+        .with_quarantine();
+    job.run();
+    let replayed = job.about(&["quarantine", "replay", "-q"]).run().expect_code(0).text();
+    let member = r#"{"@kafka":{"key":"u","timestamp":1700000000000},"#;
+    assert_eq!(replayed, format!("{member}{}\n", &value[1..]));
+}
+
+#[test]
+fn a_transaction_that_a_run_left_open_when_it_died_is_not_waited_for() {
+    let Some(broker) = broker() else { return };
+    broker.create("events-open", 1);
+    broker.create("alerts-open", 1);
+    broker.write("events-open", 0, vec![Some(LINE.as_bytes()); 10]);
+    broker.leave_open("alerts-open", "alerts-open");
+    let folder = tempfile::tempdir().expect("a folder");
+    let begun = Instant::now();
+    job(&broker, folder.path(), "events-open", "alerts-open").run();
+    // The brokers give it up after a minute.
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    let messages = broker.read("alerts-open", true).concat();
+    assert!(messages.len() == 10 && messages.iter().all(|m| m.key.as_deref() == Some(&b"u"[..])));
 }

@@ -10,12 +10,13 @@ mod starts;
 #[path = "kinesis/trimmed.rs"]
 mod trimmed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use proxy::{Fault, Proxy};
+use serde_json::Value;
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::Job;
 use testkit::kinesis::{Entry, Kinesis, packed, servers, with_credentials};
@@ -427,4 +428,149 @@ fn ends_with(job: &Job, mut running: Running, expected: &str) {
     running.signal(Signal::SIGTERM);
     running.wait(SOON).expect_code(0);
     assert_eq!(job.report()["late"], 0);
+}
+
+/// A record that does not fit and is longer than what quarantine shows of it.
+fn bad(number: usize) -> Vec<u8> {
+    let note = "long ".repeat(300);
+    format!(
+        r#"{{"user_id":"u","event_type":"exit","ts":1700000000000,"duration_s":"{number}","note":"{note}"}}"#
+    )
+    .into_bytes()
+}
+
+/// Lines of whole records.
+fn lines(records: &[Vec<u8>]) -> Vec<u8> {
+    records.iter().flat_map(|record| [record, b"\n".as_slice()].concat()).collect()
+}
+
+#[test]
+fn records_in_quarantine_are_had_again_from_their_shard_and_in_their_aggregate_until_it_drops_them() {
+    let Some(servers) = servers() else { return };
+    let (kinesis, folder) = (servers.kinesalite(), tempfile::tempdir().expect("a folder"));
+    let input = Input::new(folder.path(), 3_000, 1);
+    kinesis.create("again", 1);
+    let shard = kinesis.shards("again").remove(0);
+    // Every third part of them is packed; some records do not fit. All are longer than what a row shows of them.
+    let note = format!(",\"note\":\"{}\"}}", "long ".repeat(220));
+    let long = |line: &Vec<u8>| {
+        [line.trim_ascii_end().strip_suffix(b"}").expect("an object"), note.as_bytes()].concat()
+    };
+    let (mut entries, mut read) = (Vec::new(), Vec::new());
+    for (at, chunk) in input.shards[0].chunks(60).enumerate() {
+        let mut data: Vec<Vec<u8>> = chunk.iter().map(long).collect();
+        if at % 2 == 0 {
+            [0, 30, 62].into_iter().for_each(|place| data.insert(place, bad(read.len() + place)));
+        }
+        read.extend(data.clone());
+        let here: Vec<(u128, Vec<u8>)> = data.into_iter().map(|line| (shard.first_key, line)).collect();
+        match at % 3 {
+            0 => entries.push(Entry { hash_key: shard.first_key, data: packed(&[here]).remove(0) }),
+            _ => entries.extend(here.into_iter().map(|(hash_key, data)| Entry { hash_key, data })),
+        }
+    }
+    entries.chunks(100).for_each(|some| kinesis.put("again", some));
+    let out = folder.path().join("out");
+    let job = job(&out, kinesis.address(), "again").with_quarantine();
+    run(&job).expect_code(0);
+    let rows = job.quarantine();
+    let records_of = |reason: &str| {
+        let rows = rows.iter().filter(|row| row["reason"] == reason);
+        let offsets: BTreeSet<u64> = rows.map(|row| row["offset"].as_u64().expect("an offset")).collect();
+        offsets.into_iter().map(|offset| read[offset as usize].clone()).collect::<Vec<_>>()
+    };
+    let (late, bads) = (records_of("late"), records_of("type"));
+    assert_eq!((late.len() as u64, bads.len()), (input.expected.late, 75));
+    assert!(bads.iter().all(|record| record.starts_with(br#"{"user_id":"u","#)));
+    let is_packed =
+        |row: &&Value| row["detail"].as_str().is_some_and(|words| words.contains(", sub-sequence "));
+    assert!(rows.iter().filter(is_packed).count() > 20, "rows say where in an aggregate their records are");
+
+    let replay = |job: &Job, reason: &str| {
+        with_credentials(job.about(&["quarantine", "replay", "-q"]).args(["--reason", reason])).run()
+    };
+    assert!(replay(&job, "type").expect_code(0).stdout == lines(&bads), "other records than were put");
+    // Of which no row says a sequence number: a checkpoint does, for the end of what was read.
+    assert!(replay(&job, "late").expect_code(0).stdout == lines(&late), "other late records than were put");
+    let forgotten = job.clone().set("state.dir", folder.path().join("empty").display());
+    let nowhere = replay(&forgotten, "late").expect_code(3);
+    assert!(
+        nowhere.stdout.is_empty() && nowhere.stderr.contains("nobody knows which record"),
+        "{}",
+        nowhere.stderr
+    );
+
+    // A stream that has dropped all before the record in which the fortieth of those stands.
+    let place = |row: &Value| {
+        let detail = row["detail"].as_str().expect("a detail");
+        let (_, place) = detail.trim_end_matches(')').rsplit_once("sequence number ").expect("a place");
+        let (sequence, packed) = place.split_once(", sub-sequence ").unwrap_or((place, "0"));
+        (sequence.to_owned(), packed.parse::<u64>().expect("a number"))
+    };
+    let mut places: Vec<(u64, (String, u64))> = rows
+        .iter()
+        .filter(|row| row["reason"] == "type")
+        .map(|row| (row["offset"].as_u64().expect("an offset"), place(row)))
+        .collect();
+    places.sort();
+    let (offset, (oldest, packed)) = places[40].clone();
+    let first = (offset - packed) as usize;
+    let proxy = Proxy::dropped(kinesis.address(), &oldest);
+    let dropped = job.clone().set("source.events.endpoint", proxy.address());
+    for reason in ["type", "late"] {
+        let kept: Vec<Vec<u8>> =
+            records_of(reason).into_iter().filter(|record| read[first..].contains(record)).collect();
+        let lost = records_of(reason).len() - kept.len();
+        assert!(kept.len() > 10 && lost > 10, "{reason}: {} of {lost}", kept.len());
+        let replayed = replay(&dropped, reason).expect_code(3);
+        assert!(
+            replayed.stdout == lines(&kept),
+            "{reason}: other records than are left\n{}",
+            replayed.stderr
+        );
+        for word in [
+            "shardId-000000000000@",
+            "does not keep records that old",
+            &format!("{lost} records could not be had"),
+        ] {
+            assert!(replayed.stderr.contains(word), "{reason}: no {word:?} in:\n{}", replayed.stderr);
+        }
+    }
+    assert!(proxy.faults() > 0);
+}
+
+#[test]
+fn quarantine_rows_and_late_ones_go_to_streams_of_their_own() {
+    let Some(servers) = servers() else { return };
+    let (kinesis, folder) = (servers.kinesalite(), tempfile::tempdir().expect("a folder"));
+    let file = folder.path().join("events.ndjson");
+    generate(6_000, 60, 12, &["--low-frac", "0.1"], &file);
+    let events = std::fs::read(&file).expect("events");
+    let mut events =
+        delayed(events.split_inclusive(|&b| b == b'\n'), workload_time, 1_200_000, 0.05, 4).concat();
+    events.extend_from_slice(b"no json\n{}\n");
+    std::fs::write(&file, &events).expect("write");
+    ["rows-beside", "rest", "late"].iter().for_each(|stream| kinesis.create(stream, 1));
+    let to_stream = |job: Job, sink: &str, stream: &str| {
+        let set = |job: Job, key: &str, value: &str| job.set(&format!("sink.{sink}.{key}"), value);
+        let job = set(set(job, "type", "kinesis"), "stream", stream);
+        set(set(job, "region", "us-east-1"), "endpoint", kinesis.address())
+    };
+    let job = writing(folder.path(), &file, kinesis.address(), "rows-beside");
+    run(&to_stream(to_stream(job, "quarantine", "rest"), "late", "late")).expect_code(0);
+    let files = folder.path().join("files");
+    std::fs::create_dir_all(&files).expect("a folder");
+    let late = files.join("late.ndjson");
+    let again = Job::reference(PROGRAM, &files, &file).set("source.events.lanes", 3).with_quarantine();
+    let again = again.set("sink.late.path", late.display());
+    again.run();
+    for (stream, path) in [("rest", again.quarantine_path()), ("late", late)] {
+        let records = kinesis.records(stream, &kinesis.shards(stream)[0]);
+        let found: BTreeSet<Vec<u8>> = records.iter().map(|(_, row)| row.clone()).collect();
+        let expected = std::fs::read(path).expect("rows");
+        let expected: BTreeSet<Vec<u8>> =
+            expected.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()).map(<[u8]>::to_vec).collect();
+        assert!(!expected.is_empty() && found == expected, "{stream}: other rows");
+        assert!(records.iter().all(|(key, _)| key.starts_with(file.to_str().expect("a path"))), "{stream}");
+    }
 }

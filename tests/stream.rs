@@ -153,7 +153,11 @@ columns = ["user_id", "window_start", "window_end", "events", "longest", "early"
 
 /// That a job in Rust is all that the one in TOML is, down to the last setting.
 fn assert_same(job: &tidewatch::stream::Job, text: &str) {
-    let reading = config::read(&Inputs { path: "job.toml".as_ref(), text, sets: &[], environment: &[] });
+    assert_same_with(job, text, &[]);
+}
+
+fn assert_same_with(job: &tidewatch::stream::Job, text: &str, environment: &[(String, String)]) {
+    let reading = config::read(&Inputs { path: "job.toml".as_ref(), text, sets: &[], environment });
     let toml = tidewatch::job::compile(&reading).unwrap_or_else(|found| panic!("{text}\n{found:?}"));
     assert_eq!(job.identity(), toml.identity, "{text}");
     assert!(format!("{job:?}").contains(&format!("{toml:?}")), "{text}\n{toml:#?}\n{job:#?}");
@@ -289,6 +293,187 @@ fn what_events_rules_and_sinks_have_is_that_of_toml() {
         .build()
         .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_same(&job, text);
+}
+
+/// A small job with other sources and sinks, in TOML.
+fn small(sources_and_sinks: &str) -> String {
+    format!(
+        r#"
+        name = "connected"
+        {sources_and_sinks}
+        [event]
+        key = "user_id"
+        time = {{ field = "ts", unit = "ms" }}
+        [window]
+        type = "tumbling"
+        size = "1m"
+        [features]
+        events = "count(*)"
+        [rules.many]
+        when = "events > 9"
+        [state]
+        dir = "state"
+        checkpoint_every = "2s"
+        "#
+    )
+}
+
+/// The same in Rust, but for the sinks.
+fn small_of(events: Events) -> Windowed {
+    let keyed = events.named("connected").time("ts", Millis).key_by("user_id");
+    let job = keyed.window(tumbling(minutes(1))).aggregate("events", "count(*)");
+    job.detect(rule("many").when("events > 9")).state("state", every(seconds(2)))
+}
+
+fn built(job: Windowed) -> tidewatch::stream::Job {
+    job.build().unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+#[test]
+fn files_of_csv_that_end_or_do_not_are_those_of_toml() {
+    let text = r#"
+        [source.events]
+        path = "a.txt"
+        format = "csv"
+        end = "never"
+        [source.more]
+        path = "b.ndjson"
+        end = "latest"
+        [sink.alerts]
+        type = "stdout"
+    "#;
+    let sources = events(file("a.txt").csv().end("never")).and(file("b.ndjson").end("latest").named("more"));
+    assert_same(&built(small_of(sources).alert_to(stdout())), &small(text));
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn topics_are_those_of_toml() {
+    let text = r#"
+        [source.plays]
+        type = "kafka"
+        brokers = "a:1,b:2"
+        topic = "plays"
+        options = { "client.id" = "me", "ssl.key.password" = { env = "HOME" } }
+        isolation = "read_uncommitted"
+        start = "2024-01-01T00:00:00Z"
+        end = "latest"
+        rate = 5
+        [sink.alerts]
+        type = "kafka"
+        brokers = "a:1"
+        topic = "alerts"
+        transactional_id = "id"
+        retry_for = "5s"
+        [sink.alerts_2]
+        type = "kafka"
+        brokers = "a:1"
+        topic = "rows"
+        format = "plain"
+        columns = ["user_id", "events"]
+        mode = "at_once"
+        [sink.quarantine]
+        type = "kafka"
+        brokers = "a:1"
+        topic = "rest"
+    "#;
+    let plays = kafka("a:1,b:2", "plays").client_option("client.id", "me");
+    let plays = plays.secret_option("ssl.key.password", "HOME").uncommitted();
+    let plays = plays.start("2024-01-01T00:00:00Z").end("latest").rate(5.0).named("plays");
+    let job = small_of(events(plays))
+        .alert_to(kafka("a:1", "alerts").transactional_id("id").retry_for(seconds(5)))
+        .alert_to(kafka("a:1", "rows").plain(["user_id", "events"]).at_once())
+        .quarantine_to(kafka("a:1", "rest"));
+    let home = std::env::var("HOME").expect("a variable that is there");
+    let text = small(&text.replace("{ env = \"HOME\" }", "{ env = \"SECRET\" }"));
+    assert_same_with(&built(job), &text, &[("SECRET".to_owned(), home)]);
+}
+
+#[cfg(feature = "kinesis")]
+#[test]
+fn streams_are_those_of_toml() {
+    let text = r#"
+        [source.events]
+        type = "kinesis"
+        stream = "plays"
+        region = "eu-west-1"
+        endpoint = "http://127.0.0.1:1"
+        retry_for = "9s"
+        mode = "fan_out"
+        consumer = "me"
+        start = "latest"
+        [source.more]
+        type = "kinesis"
+        stream = "more"
+        poll_every = "1s"
+        end = "latest"
+        rate = 7
+        [sink.alerts]
+        type = "kinesis"
+        stream = "alerts"
+        region = "eu-west-1"
+        [sink.alerts_2]
+        type = "kinesis"
+        stream = "rows"
+        format = "plain"
+        columns = ["user_id", "events"]
+        mode = "at_once"
+    "#;
+    let plays = kinesis("plays").region("eu-west-1").endpoint("http://127.0.0.1:1").retry_for(seconds(9));
+    let more = kinesis("more").poll_every(seconds(1)).end("latest").rate(7.0).named("more");
+    let job = small_of(events(plays.fan_out("me").start("latest")).and(more))
+        .alert_to(kinesis("alerts").region("eu-west-1"))
+        .alert_to(kinesis("rows").plain(["user_id", "events"]).at_once());
+    assert_same(&built(job), &small(text));
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn events_over_http_are_those_of_toml() {
+    let text = r#"
+        [source.events]
+        type = "http"
+        listen = "127.0.0.1:8080"
+        dir = "journal"
+        tokens = [{ file = "token" }]
+        tls = { cert = "cert.pem", key = "key.pem" }
+        dedup = { field = ["a", "b"], last = 5 }
+        journal_bytes = "2GiB"
+        end = "latest"
+        rate = 5
+        [sink.alerts]
+        type = "stdout"
+    "#;
+    let posted = http("127.0.0.1:8080", "journal").token_file("token").tls("cert.pem", "key.pem");
+    let posted = posted.dedup(["a", "b"], 5).journal_bytes("2GiB").end("latest").rate(5.0);
+    assert_same(&built(small_of(events(posted)).alert_to(stdout())), &small(text));
+}
+
+#[cfg(feature = "archive")]
+#[test]
+fn archives_are_those_of_toml() {
+    let text = r#"
+        [source.events]
+        type = "archive"
+        dir = "before"
+        of = "plays"
+        rate = 5
+        [sink.alerts]
+        type = "archive"
+        dir = "kept"
+        format = "plain"
+        columns = ["user_id", "events"]
+        [sink.quarantine]
+        type = "archive"
+        dir = "kept"
+        [archive]
+        dir = "kept"
+    "#;
+    let job = small_of(events(archive("before").of("plays").rate(5.0)))
+        .alert_to(archive("kept").plain(["user_id", "events"]))
+        .quarantine_to(archive("kept"))
+        .archive_to("kept");
+    assert_same(&built(job), &small(text));
 }
 
 #[test]

@@ -221,10 +221,25 @@ fn while_a_receiver_is_away_the_circuit_is_open_and_afterwards_nothing_is_missin
     let (before, began) = (receiver.requests().len(), Instant::now());
     receiver.answer(|_| Reply::Say(503, vec![], "closed for today"));
     std::thread::sleep(Duration::from_secs(5));
+    let status = job.ask(&["ctl", "status"]);
+    let shown = &status["receivers"][0];
+    assert!(
+        shown["sink"] == "hook"
+            && ["open", "half_open"].contains(&shown["circuit"].as_str().expect("a state"))
+    );
+    assert!(shown["rows_waiting"].as_u64() > Some(0) && shown["since"].as_str().is_some(), "{status}");
+    let said = job.about(&["ctl", "status"]).run().expect_code(0).text();
+    assert!(said.contains("sink hook: circuit ") && said.contains(" rows wait"), "{said}");
     let asked = receiver.requests().len() - before;
     // Five failures, and a probe after about two seconds.
     assert!((5..=8).contains(&asked), "{asked} requests in {:?}", began.elapsed());
     receiver.answer(|_| Reply::Take);
+    eventually("a closed circuit, with nothing that waits", SOON, || {
+        let shown = job.about(&["ctl", "status", "--format", "json"]).run();
+        let shown: Value = serde_json::from_slice(&shown.stdout).ok()?;
+        let shown = &shown["receivers"][0];
+        (shown["circuit"] == "closed" && shown["rows_waiting"].as_u64() < Some(1_000)).then_some(())
+    });
     let finished =
         words(running.wait(SOON), 0, &["takes no rows: HTTP 503", "closed for today", "takes rows again"]);
     assert_eq!(finished.stderr.matches("takes no rows").count(), 1, "{}", finished.stderr);

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Trimmed { hours: i64 },
     /// A stream that has forgotten its first shards.
     Vanished { shards: u64 },
+    /// A stream that has dropped all before some record, and goes on there whatever is asked for: [`Proxy::dropped`].
+    Dropped,
 }
 
 /// A proxy; it stops with the test.
@@ -37,6 +39,8 @@ pub(crate) struct Proxy {
 struct State {
     upstream: String,
     fault: Fault,
+    /// The sequence number of the oldest record that is left.
+    oldest: String,
     random: Mutex<Random>,
     faults: AtomicU64,
     broken_off: AtomicU64,
@@ -45,11 +49,21 @@ struct State {
 
 impl Proxy {
     pub(crate) fn start(upstream: &str, fault: Fault, seed: u64) -> Proxy {
+        Proxy::start_at(upstream, fault, seed, "")
+    }
+
+    /// A stream whose oldest record is that of a sequence number.
+    pub(crate) fn dropped(upstream: &str, oldest: &str) -> Proxy {
+        Proxy::start_at(upstream, Fault::Dropped, 1, oldest)
+    }
+
+    fn start_at(upstream: &str, fault: Fault, seed: u64, oldest: &str) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let state = Arc::new(State {
             upstream: upstream.strip_prefix("http://").expect("an address").to_owned(),
             fault,
+            oldest: oldest.to_owned(),
             random: Mutex::new(Random::new(seed)),
             faults: AtomicU64::new(0),
             broken_off: AtomicU64::new(0),
@@ -108,6 +122,21 @@ impl State {
         match self.fault {
             Fault::Any => self.serve_badly(client, request),
             Fault::Later { hours } => self.serve_later(client, &request, hours),
+            Fault::Dropped => {
+                let mut request = request;
+                if request.operation == "GetShardIterator" {
+                    let mut body: Value = serde_json::from_slice(&request.body)?;
+                    let asked = body["StartingSequenceNumber"].as_str().unwrap_or_default();
+                    // All of them have as many digits.
+                    if body["ShardIteratorType"] == "TRIM_HORIZON" || asked < self.oldest.as_str() {
+                        self.faults.fetch_add(1, Ordering::Relaxed);
+                        body["ShardIteratorType"] = json!("AT_SEQUENCE_NUMBER");
+                        body["StartingSequenceNumber"] = json!(self.oldest);
+                    }
+                    request.body = body.to_string().into_bytes();
+                }
+                client.write_all(&self.forward(&request)?)
+            }
             Fault::Trimmed { hours } => {
                 let mut request = request;
                 if matches!(request.operation.as_str(), "GetShardIterator" | "SubscribeToShard") {

@@ -68,9 +68,9 @@ pub use render::{Format, Output, Rendered, Renderer, plain_schema};
 #[cfg(feature = "postgres")]
 pub use sink::check_url;
 pub use sink::{
-    CircuitSpec, Deliverer, Delivery, KinesisTarget, Mode, Quarantined, Reach, Receiver, Secret, Shape, Sink,
-    SinkError, SinkKind, SinkSpec, Table, open_fresh, probe, read_quarantine, read_quarantine_file,
-    resume_after_at_once, resume_at_once, resume_exactly_once,
+    CircuitSpec, CircuitState, Deliverer, Delivery, Gauge, KinesisTarget, Mode, Quarantined, Reach, Receiver,
+    Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh, probe, read_quarantine,
+    read_quarantine_file, resume_after_at_once, resume_at_once, resume_exactly_once,
 };
 #[cfg(feature = "webhook")]
 pub use sink::{check_receiver, check_signing_secret};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alert::{Mode, Sink, SinkError};
+use alert::{Gauge, Mode, Sink, SinkError};
 use archive::{Archive, StagedFile};
 use checkpoint::{Segment, SinkState, SourceState, Store};
 use event::{Counts, OutputRow, SinkId, Watermark};
@@ -83,6 +83,8 @@ pub(crate) struct Delivery {
     /// The sinks that deliver at once, by sink.
     live: Vec<Option<LiveSink>>,
     committer: Option<Committer>,
+    /// Of sinks with a receiver that may be away, by sink.
+    gauges: Vec<Option<Arc<Gauge>>>,
     /// Ticks whose lines the sinks have not taken, with the bytes given up to then.
     held: VecDeque<(Capability<u64>, u64)>,
     failure: Failure,
@@ -100,6 +102,10 @@ impl Delivery {
         let failure = Failure::default();
         let outbox = vec![Vec::new(); sinks.len()];
         let (mut live, mut durable, mut syncs, mut states) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let gauges: Vec<Option<Arc<Gauge>>> = sinks.iter().map(|open| open.sink.gauge()).collect();
+        let shown =
+            sinks.iter().zip(&gauges).filter_map(|(open, gauge)| Some((open.name.clone(), gauge.clone()?)));
+        here.control.vitals().shows(shown.collect());
         for (index, open) in sinks.into_iter().enumerate() {
             states.push(open.state(0));
             if open.mode == Mode::ExactlyOnce {
@@ -116,7 +122,7 @@ impl Delivery {
             Committer::start(here, work, activate, Arc::clone(&failure))
         });
         let sink_bytes = here.job.flow.sink_bytes;
-        Delivery { sink_bytes, outbox, live, committer, held: VecDeque::new(), failure }
+        Delivery { sink_bytes, outbox, live, committer, gauges, held: VecDeque::new(), failure }
     }
 
     /// Gives a sink a line that is due.
@@ -130,6 +136,7 @@ impl Delivery {
         };
         lines.extend_from_slice(&row.line);
         lines.push(b'\n');
+        self.gauges[sink].iter().for_each(|gauge| gauge.given(1));
         self.live[sink].is_none() && self.is_outbox_full()
     }
 

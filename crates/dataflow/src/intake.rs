@@ -445,13 +445,12 @@ impl Intake {
         if rejected.is_empty() && failures.is_empty() {
             return Vec::new();
         }
-        let of_failures = failures.iter().map(|failure| RejectedRecord {
-            before: failure.row,
-            offset: records.offsets[failure.row],
-            reason: Reason::Expression,
-            detail: failure.detail.clone(),
-            raw: records.raw(failure.row).to_vec(),
-            place: 0..0,
+        let of_failures = failures.iter().map(|failure| {
+            let (offset, detail) = (records.offsets[failure.row], &failure.detail);
+            let place = self.partition.place_of(offset);
+            let detail = place.map_or(detail.clone(), |place| format!("{detail} ({place})"));
+            let (reason, raw) = (Reason::Expression, records.raw(failure.row).to_vec());
+            RejectedRecord { before: failure.row, offset, reason, detail, raw, place: 0..0 }
         });
         let mut all: Vec<RejectedRecord> = rejected.into_iter().chain(of_failures).collect();
         all.sort_by_key(|record| record.offset);

@@ -64,7 +64,7 @@ pub use mesh::{MeshSpec, TlsSpec, TokenSpec};
 pub use question::{Finding, TooMany};
 pub use run::{Port, listen, run};
 pub use space::once_there_is_space;
-pub use vitals::{Beat, HeldState, ReadPartition, Vitals};
+pub use vitals::{Beat, HeldState, ReadPartition, Receiving, Vitals};
 
 /// Shards of a job that does not say how many.
 pub const SHARDS: u32 = 1024;

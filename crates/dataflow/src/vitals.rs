@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use alert::{CircuitState, Gauge};
 use ingest::Lag;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,21 @@ pub struct Vitals {
     held: Mutex<BTreeMap<usize, HeldState>>,
     /// The partitions that each worker reads.
     partitions: Mutex<BTreeMap<usize, Vec<ReadPartition>>>,
+    /// The sinks with a receiver that may be away, by name.
+    gauges: Mutex<Vec<(String, Arc<Gauge>)>>,
+}
+
+/// A sink with a receiver that may be away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receiving {
+    /// Its name.
+    pub sink: String,
+    /// Whether requests are made.
+    pub circuit: CircuitState,
+    /// Since when it takes rows, or takes none, in microseconds since 1970.
+    pub since: i64,
+    /// Rows that wait for it, in the outbox and on the way there.
+    pub waiting: u64,
 }
 
 /// A partition as its worker reads it.
@@ -128,6 +144,22 @@ impl Vitals {
 
     pub(crate) fn reads(&self, worker: usize, partitions: Vec<ReadPartition>) {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, partitions);
+    }
+
+    /// The sinks of this process with a receiver that may be away, in the order of the config.
+    pub fn receiving(&self) -> Vec<Receiving> {
+        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiving = |(sink, gauge): &(String, Arc<Gauge>)| {
+            let (circuit, time) = gauge.circuit();
+            let since = now().saturating_sub(time.as_micros() as u64) as i64;
+            Receiving { sink: sink.clone(), circuit, since, waiting: gauge.waiting() }
+        };
+        gauges.iter().map(receiving).collect()
+    }
+
+    /// Says which sinks have a receiver that may be away.
+    pub(crate) fn shows(&self, gauges: Vec<(String, Arc<Gauge>)>) {
+        *self.gauges.lock().unwrap_or_else(PoisonError::into_inner) = gauges;
     }
 
     /// When the last worker began to read, in microseconds since 1970; `None` before.

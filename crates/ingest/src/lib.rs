@@ -37,9 +37,9 @@ pub use decode::{
 pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
-    Compression, Dedup, Discovery, End, Format, GenerateSpec, HttpLimits, HttpSpec, Incident, IncidentKind,
-    Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, Partition, PartitionInfo, Poll, Position,
-    SourceKind, SourceSpec, Start, Waker, discovery, open, partitions, partitions_now, probe, read_again,
-    truth, write_events, write_truth,
+    Compression, Dedup, Discovery, End, Format, GenerateSpec, Give, HttpLimits, HttpSpec, Incident,
+    IncidentKind, Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, OpenArchived, Partition,
+    PartitionInfo, Poll, Position, Sought, SourceKind, SourceSpec, Start, Waker, discovery, open, partitions,
+    partitions_now, probe, read_again, read_archived_again, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

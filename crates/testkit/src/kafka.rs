@@ -237,6 +237,28 @@ impl Broker {
         }
     }
 
+    /// Leaves a transaction of that id open that holds a message for a topic, and an offset of its first partition for the
+    /// group of the same name, as a producer does that dies before it commits.
+    ///
+    /// # Panics
+    /// If it cannot be begun.
+    pub fn leave_open(&self, id: &str, topic: &str) {
+        let producer = producer(self.address(), &[("transactional.id", id)]);
+        producer.init_transactions(LIMIT).expect("transactions");
+        producer.begin_transaction().expect("a transaction");
+        put(&producer, topic, 0, [Some(&b"never committed"[..])]);
+        producer.flush(LIMIT).expect("a flush");
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.address())
+            .set("group.id", id)
+            .create()
+            .expect("a consumer");
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, 0, Offset::Offset(7)).expect("an offset");
+        let group = consumer.group_metadata().expect("a group");
+        producer.send_offsets_to_transaction(&offsets, &group, LIMIT).expect("an offset in the transaction");
+    }
+
     /// Commits an offset of the first partition of a topic for a group, as any consumer does.
     ///
     /// # Panics

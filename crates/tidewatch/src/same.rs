@@ -1,8 +1,14 @@
-//! Whether two paths lead to the same file, however each of them is written; and what is no file at all.
+//! Whether two paths lead to the same file, or two names to the same stream or archive, however each of them is written;
+//! and what is no file at all.
 
 use std::ffi::OsString;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
+
+use alert::KinesisTarget;
+use checkpoint::Bucket;
+use glob::{MatchOptions, Pattern};
+use ingest::KinesisSpec;
 
 /// Links that are followed on one way: as many as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -10,6 +16,63 @@ const LINKS_MAX: usize = 40;
 /// Whether both lead to one file, which need not be there yet. A file with two hard links has two places.
 pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
     place(a) == place(b)
+}
+
+/// Whether a file is one of those that a path of a source means, be it there or not: in that directory, or fitting that
+/// pattern. Names that begin with a dot are passed over in both.
+pub(crate) fn is_among(file: &Path, of: &Path) -> bool {
+    let (file, of) = (place(file), place(of));
+    let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let fits = || {
+        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+        let pattern = of.to_str().and_then(|text| Pattern::new(text).ok());
+        pattern.is_some_and(|pattern| pattern.matches_path_with(&file, options))
+    };
+    !is_hidden && if of.is_dir() { file.parent() == Some(&of) } else { fits() }
+}
+
+/// Whether a stream is written that is read. Of two that are only perhaps the same one, as where the region comes from the
+/// environment for one of them, it is said that they are.
+pub(crate) fn is_same_stream(written: &KinesisTarget, read: &KinesisSpec) -> bool {
+    let a = StreamName::of(&written.stream, written.region.as_deref());
+    let b = StreamName::of(&read.stream, read.region.as_deref());
+    let may_be = |a: Option<&str>, b: Option<&str>| a.zip(b).is_none_or(|(a, b)| a == b);
+    let at = |endpoint: &Option<String>| endpoint.as_ref().map(|at| at.trim_end_matches('/').to_owned());
+    a.name == b.name
+        && at(&written.endpoint) == at(&read.endpoint)
+        && may_be(a.region, b.region)
+        && may_be(a.account, b.account)
+}
+
+/// What tells a stream apart.
+struct StreamName<'a> {
+    name: &'a str,
+    region: Option<&'a str>,
+    account: Option<&'a str>,
+}
+
+impl<'a> StreamName<'a> {
+    /// Of a name or an ARN: `arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`.
+    fn of(stream: &'a str, region: Option<&'a str>) -> Self {
+        let parts: Vec<&str> = stream.splitn(6, ':').collect();
+        match parts.as_slice() {
+            ["arn", _, _, of, account, name] => StreamName {
+                name: name.strip_prefix("stream/").unwrap_or(name),
+                region: region.or(Some(*of)),
+                account: Some(*account),
+            },
+            _ => StreamName { name: stream, region, account: None },
+        }
+    }
+}
+
+/// Whether two addresses are those of one archive.
+pub(crate) fn is_same_archive(a: &str, b: &str) -> bool {
+    match (Bucket::parse(a), Bucket::parse(b)) {
+        (None, None) => is_same_file(Path::new(a), Path::new(b)),
+        (Some(_), Some(_)) => a.trim_end_matches('/') == b.trim_end_matches('/'),
+        _ => false,
+    }
 }
 
 /// Whether a device or a pipe is there now. It takes whatever comes, from several writers too.
@@ -77,6 +140,64 @@ mod tests {
         assert!(is_same_file(Path::new("out"), Path::new("./out")));
         assert!(is_same_file(&std::env::current_dir().expect("a folder").join("out"), Path::new("out")));
         assert!(!is_same_file(Path::new("out"), Path::new("out2")));
+    }
+
+    #[test]
+    fn a_file_is_among_those_of_a_directory_or_a_pattern_before_it_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().join(path);
+        std::fs::create_dir_all(at("d/inner")).expect("create");
+        std::os::unix::fs::symlink("d", at("link")).expect("link");
+        let among = |file: &str, of: &str| is_among(&at(file), &at(of));
+        assert!(
+            among("d/out", "d")
+                && among("link/out", "d")
+                && among("d/out", "link/.")
+                && among("d/a.x", "d/*.x")
+        );
+        assert!(among("d/inner/a", "*/inner/?") && among("link/a.x", "d/*") && among("d/../d/a", "d"));
+        for (file, of) in
+            [("out", "d"), ("d/inner/a", "d"), ("d/.out", "d"), ("d/.out", "d/*"), ("d/a.y", "d/*.x")]
+        {
+            assert!(!among(file, of), "{file} {of}");
+        }
+        assert!(!among("d/inner/a", "d/*") && !among("d/out", "none"));
+    }
+
+    #[test]
+    fn a_stream_is_the_same_by_its_name_or_arn_unless_something_tells_them_apart() {
+        let same = |a: (&str, Option<&str>, Option<&str>), b: (&str, Option<&str>, Option<&str>)| {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            let retry_for = std::time::Duration::ZERO;
+            let written =
+                KinesisTarget { stream: a.0.into(), region: text(a.1), endpoint: text(a.2), retry_for };
+            let read = KinesisSpec {
+                stream: b.0.into(),
+                region: text(b.1),
+                endpoint: text(b.2),
+                mode: ingest::KinesisMode::Polling,
+                poll_every: retry_for,
+                retry_for,
+            };
+            is_same_stream(&written, &read)
+        };
+        let arn = |region: &str, account: &str| format!("arn:aws:kinesis:{region}:{account}:stream/s");
+        let (eu, us, local) = (Some("eu-west-1"), Some("us-east-1"), Some("http://127.0.0.1:4567"));
+        assert!(same(("s", eu, None), ("s", eu, None)) && same(("s", None, None), ("s", eu, None)));
+        assert!(same(("s", None, local), ("s", None, Some("http://127.0.0.1:4567/"))));
+        assert!(same((&arn("eu-west-1", "1"), None, None), ("s", eu, None)));
+        assert!(same((&arn("eu-west-1", "1"), None, None), (&arn("eu-west-1", "1"), None, None)));
+        assert!(!same(("s", eu, None), ("t", eu, None)) && !same(("s", eu, None), ("s", us, None)));
+        assert!(!same(("s", eu, local), ("s", eu, None)));
+        assert!(!same((&arn("eu-west-1", "1"), None, None), ("s", us, None)));
+        assert!(!same((&arn("eu-west-1", "1"), None, None), (&arn("eu-west-1", "2"), None, None)));
+    }
+
+    #[test]
+    fn an_archive_is_the_same_however_its_address_is_written() {
+        assert!(is_same_archive("a/b", "./a//b/") && is_same_archive("s3://b/x", "s3://b/x/"));
+        assert!(!is_same_archive("a/b", "a/c") && !is_same_archive("s3://b/x", "s3://b/y"));
+        assert!(!is_same_archive("s3://b/x", "b/x"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod database;
 mod error;
 mod file;
+mod gauge;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kept;
@@ -38,6 +39,7 @@ mod webhook;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use event::Secret;
@@ -45,6 +47,7 @@ use event::Topic;
 
 pub use error::SinkError;
 use file::FileSink;
+pub use gauge::{CircuitState, Gauge};
 pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
 pub use kinesis::KinesisTarget;
 #[cfg(feature = "postgres")]
@@ -194,6 +197,12 @@ pub trait Sink: Send {
     /// Bytes in the output so far: a file's length, what a database was given; elsewhere, and at once, what
     /// was written since the sink was opened.
     fn length(&self) -> u64;
+
+    /// What it shows while it runs, if it has a receiver that may be away. Whoever gives it lines notes there what is on
+    /// its way.
+    fn gauge(&self) -> Option<Arc<Gauge>> {
+        None
+    }
 
     /// Delivers, durably and once, all that a checkpoint put out. The numbers of checkpoints grow.
     ///

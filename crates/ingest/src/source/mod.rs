@@ -36,7 +36,7 @@ use bucket::Bucket;
 use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
-pub use again::read_again;
+pub use again::{Give, OpenArchived, Sought, read_again, read_archived_again};
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
@@ -277,6 +277,11 @@ pub trait Partition: Send {
 
     /// What stands once before all of its records and says what is in them: the header of CSV, as soon as it was read.
     fn header(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// Where a record that the last poll gave stands, in words of the source that its offset does not say.
+    fn place_of(&self, _offset: u64) -> Option<String> {
         None
     }
 

@@ -163,4 +163,11 @@ impl Position {
     pub(super) fn at(&self, offset: u64) -> Option<Self> {
         matches!(self.origin, Origin::File(_)).then(|| Position { offset, origin: self.origin.clone() })
     }
+
+    /// The place of that offset in the same topic; of anything else the same place.
+    #[cfg(feature = "kafka")]
+    pub(super) fn at_message(&self, offset: u64) -> Self {
+        let is_topic = matches!(self.origin, Origin::Kafka { .. });
+        Position { offset: if is_topic { offset } else { self.offset }, origin: self.origin.clone() }
+    }
 }

@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use alert::{Format, Secret, Shape, SinkKind, SinkSpec, Table, plain_schema};
+use alert::{Format, KinesisTarget, Secret, Shape, SinkKind, SinkSpec, Table, plain_schema};
 use event::{Field, MICROS_PER_MILLI, RowSchema, Schema, Topic};
+use ingest::KinesisSpec;
 use transform::compile_column;
 
 use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, Quarantine, Sink, TableOptions, Target};
 use crate::config::{Branch, Code, Config, Diagnostic, Sql, Window, WindowShape, source};
-use crate::same::{is_device_or_pipe, is_same_file};
+use crate::same::{is_among, is_device_or_pipe, is_same_archive, is_same_file, is_same_stream};
 
 impl Compiler<'_> {
     /// What a row of a branch looks like in each sink.
@@ -211,26 +212,31 @@ fn sink_spec(name: &str, target: &Target, mode: Mode, shape: Shape) -> SinkSpec 
     SinkSpec { name: name.to_owned(), kind, mode }
 }
 
-/// A file or a table that only one sink can write.
+/// What a source reads, or a sink writes that others may not.
 #[derive(Clone, Copy)]
 enum Output<'a> {
     File(&'a Path),
+    /// A file that is read, or a directory or a pattern of such files.
+    FilesRead(&'a Path),
     Sqlite(&'a Path, &'a str),
     Postgres(&'a Secret, &'a str),
     /// A topic that is read.
     TopicRead(&'a Topic),
     /// One that is written, and the id of its transactions if it has one of its own.
     TopicWritten(&'a Topic, Option<&'a str>),
+    StreamRead(&'a KinesisSpec),
+    StreamWritten(&'a KinesisTarget),
+    ArchiveRead(&'a str),
+    ArchiveWritten(&'a str),
 }
 
 impl<'a> Output<'a> {
-    /// `None` for what several can write.
+    /// `None` for what several can write, and nothing reads.
     fn of(target: &'a Target) -> Option<Self> {
         match target {
-            // Sinks of one archive have folders of their own.
-            Target::Stdout | Target::Archive { .. } => None,
-            // Records of several writers may mix in it.
-            Target::Kinesis(_) => None,
+            Target::Stdout => None,
+            Target::Archive { address } => Some(Output::ArchiveWritten(address)),
+            Target::Kinesis(target) => Some(Output::StreamWritten(target)),
             // Lines of several writers may mix in it.
             Target::File(path) if is_device_or_pipe(path) => None,
             Target::File(path) => Some(Output::File(path)),
@@ -243,12 +249,34 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// What a source reads.
+    fn read_by(source: &'a source::Source) -> Vec<Self> {
+        match &source.kind {
+            source::SourceKind::File { paths, .. } => {
+                paths.iter().map(|path| Output::FilesRead(path)).collect()
+            }
+            source::SourceKind::Kafka { topic, .. } => vec![Output::TopicRead(topic)],
+            source::SourceKind::Kinesis(kinesis) => vec![Output::StreamRead(kinesis)],
+            source::SourceKind::Archive { address, .. } => vec![Output::ArchiveRead(address)],
+            source::SourceKind::Objects { .. }
+            | source::SourceKind::Stdin
+            | source::SourceKind::Generate(_)
+            | source::SourceKind::Http(_) => Vec::new(),
+        }
+    }
+
     /// What the two would share, and the setting that takes them apart.
     fn shared_with(self, other: Output) -> Option<(&'static str, &'static str)> {
-        let (file, table) = (("file", "path"), ("table", "table"));
+        let (file, table) = (("the file", "path"), ("the table", "table"));
         match (self, other) {
             (Output::File(a), Output::File(b) | Output::Sqlite(b, _)) if is_same_file(a, b) => Some(file),
             (Output::Sqlite(a, _), Output::File(b)) if is_same_file(a, b) => Some(file),
+            (Output::File(a) | Output::Sqlite(a, _), Output::FilesRead(b)) if is_same_file(a, b) => {
+                Some(file)
+            }
+            (Output::File(a) | Output::Sqlite(a, _), Output::FilesRead(b)) if is_among(a, b) => {
+                Some(("a file", "path"))
+            }
             (Output::Sqlite(a, x), Output::Sqlite(b, y))
                 if x.eq_ignore_ascii_case(y) && is_same_file(a, b) =>
             {
@@ -258,47 +286,50 @@ impl<'a> Output<'a> {
             (Output::TopicWritten(a, _), Output::TopicRead(b))
                 if a.name == b.name && a.brokers == b.brokers =>
             {
-                Some(("topic", "topic"))
+                Some(("the topic", "topic"))
             }
             // Several may write to a topic, but not with one id: each would fence the other.
             (Output::TopicWritten(a, Some(x)), Output::TopicWritten(b, Some(y)))
                 if x == y && a.brokers == b.brokers =>
             {
-                Some(("transactional id", "transactional_id"))
+                Some(("the transactional id", "transactional_id"))
+            }
+            // Records of several writers may mix in a stream, and sinks of one archive have folders of their own.
+            (Output::StreamWritten(a), Output::StreamRead(b)) if is_same_stream(a, b) => {
+                Some(("the stream", "stream"))
+            }
+            (Output::ArchiveWritten(a), Output::ArchiveRead(b)) if is_same_archive(a, b) => {
+                Some(("the archive", "dir"))
             }
             _ => None,
         }
     }
 }
 
-/// A file or a table can be written by one sink only, and not while it is read.
+/// A file or a table can be written by one sink only, and nothing is written that is read: a job would feed on what it
+/// puts out.
 pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
     let mut taken: Vec<(Output, String)> = Vec::new();
     for source in &config.sources {
         let whose = format!("the source `{}`", source.name);
-        match &source.kind {
-            source::SourceKind::File { paths, .. } => {
-                taken.extend(paths.iter().map(|path| (Output::File(path), whose.clone())));
-            }
-            source::SourceKind::Kafka { topic, .. } => taken.push((Output::TopicRead(topic), whose)),
-            source::SourceKind::Objects { .. }
-            | source::SourceKind::Stdin
-            | source::SourceKind::Generate(_)
-            | source::SourceKind::Http(_)
-            | source::SourceKind::Archive { .. }
-            | source::SourceKind::Kinesis(_) => {}
-        }
+        taken.extend(Output::read_by(source).into_iter().map(|output| (output, whose.clone())));
     }
     let sinks = config.sinks.iter().map(|sink| (sink.name.as_str(), &sink.target, &sink.place));
     let quarantine = config.rejects.all().map(|(name, sink)| (name, &sink.target, &sink.place));
-    for (name, target, place) in sinks.chain(quarantine) {
-        let Some(output) = Output::of(target) else { continue };
+    let archive = config
+        .archive
+        .iter()
+        .map(|archive| ("`[archive]`".to_owned(), Output::ArchiveWritten(&archive.address), &archive.place));
+    let written = sinks
+        .chain(quarantine)
+        .filter_map(|(name, target, place)| Some((format!("sink `{name}`"), Output::of(target)?, place)));
+    for (who, output, place) in written.chain(archive) {
         let shared = taken.iter().find_map(|(other, whose)| Some((output.shared_with(*other)?, whose)));
         if let Some(((what, key), whose)) = shared {
-            let message = format!("sink `{name}` has the {what} of {whose}");
+            let message = format!("{who} has {what} of {whose}");
             let help = format!("give each its own `{key}`");
             compiler.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
         }
-        taken.push((output, format!("sink `{name}`")));
+        taken.push((output, who));
     }
 }

@@ -34,6 +34,16 @@ impl File {
         Source::from(self).rate(events)
     }
 
+    /// As a source: CSV with a header ([`Source::csv`]), whatever its name ends with.
+    pub fn csv(self) -> Source {
+        Source::from(self).csv()
+    }
+
+    /// As a source: where it ends ([`Source::end`]).
+    pub fn end(self, at: &str) -> Source {
+        Source::from(self).end(at)
+    }
+
     /// As a sink: plain rows ([`Sink::plain`]).
     pub fn plain(self, columns: impl Into<Names>) -> Sink {
         Sink::from(self).plain(columns)
@@ -72,7 +82,7 @@ pub fn generate() -> Source {
 }
 
 impl Source {
-    fn option(self, name: &str, write: impl FnOnce(Call) -> Call) -> Self {
+    pub(super) fn option(self, name: &str, write: impl FnOnce(Call) -> Call) -> Self {
         Source { words: write(self.words.call(name)).end(), ..self }
     }
 
@@ -85,6 +95,18 @@ impl Source {
     /// Events a second that the whole job reads of it at most. Default: as fast as it goes; 20,000 of those made up.
     pub fn rate(self, events: f64) -> Self {
         self.option(".rate", |call| call.number(&["rate"], events))
+    }
+
+    /// Of files and standard input: CSV by RFC 4180, with a header, instead of one JSON object a line. The default of files
+    /// whose name ends in `.csv`.
+    pub fn csv(self) -> Self {
+        self.option(".csv", |call| call.implied_text(&["format"], "csv"))
+    }
+
+    /// Where it ends: `"latest"`, where each partition ended when the job was first started, or `"never"`. Default:
+    /// `"latest"` of files, `"never"` of topics, of streams and over HTTP.
+    pub fn end(self, at: &str) -> Self {
+        self.option(".end", |call| call.text(&["end"], at))
     }
 
     /// Of made-up events: how many users there are. Default: 1000.
@@ -107,9 +129,11 @@ impl Source {
         self.option(".density", |call| call.number(&["density"], events))
     }
 
-    /// Of made-up events: the event time of the first, as `2023-11-14T22:13:20Z`.
-    pub fn start(self, instant: &str) -> Self {
-        self.option(".start", |call| call.text(&["start"], instant))
+    /// Where a topic or a stream begins that no checkpoint knows: `"earliest"`, `"latest"`, `"checkpoint"` (a job without one
+    /// is refused), or a time, as `2023-11-14T22:13:20Z`, from which on a record was taken in. Default: `"earliest"`. Of
+    /// made-up events: the event time of the first.
+    pub fn start(self, from: &str) -> Self {
+        self.option(".start", |call| call.text(&["start"], from))
     }
 
     /// Of made-up events: how late one is at most. Default: 4 s.

@@ -26,7 +26,8 @@ pub struct Events {
     draft: Draft,
 }
 
-/// The events of a source: [`super::file`], [`super::stdin`] or [`super::generate`].
+/// The events of a source: [`super::file`], [`super::stdin`], [`super::generate`], [`super::kafka()`], [`super::kinesis()`],
+/// [`super::http()`] or [`super::archive()`].
 #[track_caller]
 pub fn events(source: impl Into<Source>) -> Events {
     Events { draft: Draft::default() }.read("events", source.into(), Location::caller())
@@ -264,6 +265,14 @@ impl Windowed {
         let words =
             call(".state").text(&["state", "dir"], dir).duration(&["state", "checkpoint_every"], period);
         Windowed { draft: self.draft.with(words.end(), Location::caller()) }
+    }
+
+    /// Keeps every record that is read in the archive in a directory or a bucket (`s3://BUCKET/PREFIX`), from which another
+    /// job reads them again ([`super::archive()`]). Needs a state, and the cargo feature `archive`.
+    #[track_caller]
+    pub fn archive_to(self, dir: &str) -> Self {
+        let words = call(".archive_to").text(&["archive", "dir"], dir).end();
+        Windowed { draft: self.draft.with(words, Location::caller()) }
     }
 
     /// Any other setting of a config, as `--set` has it: `flow.tick=1ms`. It comes last and wins.

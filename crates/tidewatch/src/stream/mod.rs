@@ -49,11 +49,15 @@
 //! assert_eq!(lines[4], "  |                                              ^^^^^^^^^ help: did you mean `event_type`?");
 //! ```
 
+mod archive;
 mod draft;
 mod endpoint;
 mod events;
 mod from_file;
+mod http;
 mod job;
+mod kafka;
+mod kinesis;
 mod names;
 mod rule;
 mod time;
@@ -61,10 +65,14 @@ mod webhook;
 mod window;
 mod words;
 
+pub use archive::{Archive, archive};
 pub use endpoint::{File, Sink, Source, file, generate, postgres, sqlite, stdin, stdout};
 pub use events::{Events, Keyed, Windowed, events};
 pub use from_file::{FromFile, from_file};
+pub use http::http;
 pub use job::{Handle, Job, Mistakes, Run, RunFailure, workers};
+pub use kafka::{Topic, kafka};
+pub use kinesis::{Stream, kinesis};
 pub use names::Names;
 pub use rule::{Rule, rule};
 pub use time::{Early, Every, Unit, after, days, every, hours, millis, minutes, seconds};

@@ -128,6 +128,7 @@ fn beat(control: &Control, stillness: &Stillness) -> Beat {
         keys: vitals.held().keys,
         state_bytes: vitals.held().bytes,
         partitions: vitals.partitions(),
+        receiving: vitals.receiving(),
         watermark: progress.watermark.and_then(crate::report::instant),
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 
-use dataflow::{ReadPartition, Suspect};
+use dataflow::{ReadPartition, Receiving, Suspect};
 use serde::{Deserialize, Serialize};
 
 /// Variable that tells a process that it is supervised, and what it is to do.
@@ -102,6 +102,8 @@ pub(crate) struct Beat {
     pub(crate) state_bytes: u64,
     /// The partitions that it reads.
     pub(crate) partitions: Vec<ReadPartition>,
+    /// The sinks with a receiver that may be away.
+    pub(crate) receiving: Vec<Receiving>,
     /// The global watermark in microseconds since 1970, once there is one.
     pub(crate) watermark: Option<i64>,
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use dataflow::{Lag, ReadPartition};
+use dataflow::{Lag, ReadPartition, Receiving};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -77,6 +77,7 @@ impl Status<'_> {
             "state_bytes": beat.state_bytes,
             "bytes_per_key": beat.state_bytes.checked_div(beat.keys),
             "partitions": beat.partitions.iter().map(partition).collect::<Vec<_>>(),
+            "receivers": beat.receiving.iter().map(receiver).collect::<Vec<_>>(),
         });
         let plural = if *workers == 1 { "" } else { "s" };
         let up = up.map(|up| format!(" for {}", format_duration(Duration::from_secs(up.as_secs()))));
@@ -85,7 +86,7 @@ impl Status<'_> {
             "{job}: {state}{}, {workers} worker{plural}, {restarts} restarts\n\
              checkpoint {checkpoint}, watermark {}\n\
              {} events read since the start, {} windows, {} alerts, {} quarantined\n\
-             windows of {} keys are open{}{}",
+             windows of {} keys are open{}{}{}",
             up.unwrap_or_default(),
             watermark.as_deref().unwrap_or("-"),
             beat.read,
@@ -96,7 +97,8 @@ impl Status<'_> {
             beat.state_bytes
                 .checked_div(beat.keys)
                 .map_or(String::new(), |bytes| format!(", {bytes} bytes each")),
-            words_of_lag(&beat.partitions)
+            words_of_lag(&beat.partitions),
+            beat.receiving.iter().map(words_of_receiver).collect::<String>()
         );
         Answer::Done { data, words }
     }
@@ -113,6 +115,22 @@ fn partition(read: &ReadPartition) -> Value {
         "lag_bytes": lag.bytes,
         "lag_ms": lag.millis,
     })
+}
+
+/// A sink with a receiver that may be away.
+fn receiver(receiving: &Receiving) -> Value {
+    json!({
+        "sink": receiving.sink,
+        "circuit": receiving.circuit,
+        "since": format_instant(receiving.since),
+        "rows_waiting": receiving.waiting,
+    })
+}
+
+fn words_of_receiver(receiving: &Receiving) -> String {
+    let Receiving { sink, circuit, since, waiting } = receiving;
+    let since = format_instant(*since);
+    format!("\nsink {sink}: circuit {} since {since}, {waiting} rows wait", circuit.words())
 }
 
 /// How far partitions are behind what there is; nothing where no source knows.

@@ -201,3 +201,57 @@ fn a_password_is_never_shown() {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }
+
+/// That the small job with other lines for its source and its sink is refused, with these words.
+fn feeds_on_itself(source: &str, sink: &str, words: &str) {
+    let text = changed("type = \"file\"\npath = \"events.ndjson\"\n", &format!("{source}\n"));
+    let sink = format!("[sink.alerts]\n{sink}\n[state]\ndir = \"state\"\n");
+    let text = text.replace("[sink.alerts]\ntype = \"stdout\"\n", &sink);
+    let error = compile(&text, &[], &[]).unwrap_err();
+    assert!(error.contains(words), "no {words:?} in:\n{error}");
+}
+
+#[test]
+fn nothing_is_written_among_the_files_that_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.ndjson"), "").unwrap();
+    let dir = folder.path().display();
+    let words = "sink `alerts` has a file of the source `events`";
+    let out = format!("path = \"{dir}/out.ndjson\"");
+    feeds_on_itself(&format!("path = \"{dir}\""), &out, words);
+    feeds_on_itself(&format!("path = \"{dir}/*.ndjson\""), &out, words);
+    feeds_on_itself(&format!("path = [\"elsewhere\", \"{dir}/.\"]"), &out, words);
+    let table = format!("type = \"sqlite\"\npath = \"{dir}/out.db\"");
+    feeds_on_itself(&format!("path = \"{dir}\""), &table, words);
+    let same = "sink `alerts` has the file of the source `events`";
+    feeds_on_itself(&format!("path = \"{dir}/in.ndjson\""), &format!("path = \"{dir}/./in.ndjson\""), same);
+}
+
+#[cfg(feature = "kinesis")]
+#[test]
+fn a_stream_that_is_read_is_not_written() {
+    let lines = |stream: &str| {
+        format!(
+            "type = \"kinesis\"\nstream = \"{stream}\"\nregion = \"us-east-1\"\nendpoint = \"http://127.0.0.1:4567\""
+        )
+    };
+    let words = "sink `alerts` has the stream of the source `events`";
+    feeds_on_itself(&lines("s"), &lines("s"), words);
+    feeds_on_itself(&lines("s"), &lines("arn:aws:kinesis:us-east-1:000000000000:stream/s"), words);
+}
+
+#[cfg(feature = "archive")]
+#[test]
+fn an_archive_that_is_read_is_not_written() {
+    let archive = "type = \"archive\"\ndir = \"kept\"";
+    feeds_on_itself(
+        archive,
+        "type = \"archive\"\ndir = \"./kept/\"",
+        "sink `alerts` has the archive of the source",
+    );
+    feeds_on_itself(
+        archive,
+        "type = \"stdout\"\n[archive]\ndir = \"kept\"",
+        "`[archive]` has the archive of the source `events`",
+    );
+}

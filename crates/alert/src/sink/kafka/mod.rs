@@ -20,12 +20,14 @@ use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use key::key_of;
 use producer::Output;
-use record::{Records, offsets_of};
+use record::{Asked, Records, offsets_of};
 
 /// How long one step may take before it is tried again.
 const STEP_WITHIN: Duration = Duration::from_secs(10);
 /// How long the record of whoever has fenced this run is waited for.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(5);
+/// How long a transaction that somebody has open is waited for before this run claims the topic, which ends it.
+const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 /// How often the record is written again where there is nothing to deliver: brokers forget it some time.
 const KEEP_EVERY: Duration = Duration::from_secs(3600);
 
@@ -94,7 +96,16 @@ impl Kafka {
 
     /// The record as the brokers have it.
     fn read_record(&self, id: &str) -> Result<Delivered, Failure> {
-        Records::open(&self.topic, id)?.read()
+        Records::open(&self.topic, id, Asked::Settled)?.read(STEP_WITHIN)
+    }
+
+    /// The record before this run claims the topic. A run that died may have left a transaction open, which the brokers
+    /// give up after a minute or so, and `init` at once: what it would have said does not count.
+    fn read_record_before(&self, id: &str) -> Result<Delivered, Failure> {
+        match Records::open(&self.topic, id, Asked::Settled)?.read(DECIDED_WITHIN) {
+            Err(Failure::Away(_)) => Records::open(&self.topic, id, Asked::Committed)?.read(STEP_WITHIN),
+            read => read,
+        }
     }
 
     /// Makes this run the one whose transactions count, unless a later one does already.
@@ -102,7 +113,7 @@ impl Kafka {
         if let Some(record) = self.record {
             return Ok(record);
         }
-        let before = self.read_record(id)?;
+        let before = self.read_record_before(id)?;
         if before.generation > self.place.generation() {
             // The judge refuses it; its transactions are not touched.
             return Ok(before);
@@ -212,7 +223,7 @@ impl Kafka {
         self.send(lines)?;
         self.output()?.flush(STEP_WITHIN).map_err(|error| self.failure(&error))?;
         if self.group.is_none() {
-            self.group = Some(Records::open(&self.topic, id)?.group()?);
+            self.group = Some(Records::open(&self.topic, id, Asked::Settled)?.group()?);
         }
         let sent = match (&self.output, &self.group) {
             (Some(output), Some(group)) => {

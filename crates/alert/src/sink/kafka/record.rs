@@ -4,17 +4,27 @@
 //! Written in the same transaction as the lines. The brokers keep it as long as they keep offsets of groups without
 //! members (`offsets.retention.minutes`, a week unless set).
 
+use std::time::Duration;
+
 use event::Topic;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::STEP_WITHIN;
 use crate::sink::database::Failure;
 use crate::sink::ledger::Delivered;
 
 /// The first word of the metadata: what wrote it, and how.
 const MARK: &str = "tidewatch1";
+
+/// Which records count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The last one; a transaction that may hold another one is waited for.
+    Settled,
+    /// The last one that was committed, whatever is still to be decided.
+    Committed,
+}
 
 pub(super) struct Records {
     topic: String,
@@ -23,12 +33,16 @@ pub(super) struct Records {
 
 impl Records {
     /// `group` is the name of the group.
-    pub(super) fn open(topic: &Topic, group: &str) -> Result<Self, Failure> {
+    pub(super) fn open(topic: &Topic, group: &str, asked: Asked) -> Result<Self, Failure> {
+        let isolation = match asked {
+            Asked::Settled => "read_committed",
+            Asked::Committed => "read_uncommitted",
+        };
         let fixed = [
             ("group.id", group),
             ("enable.auto.commit", "false"),
-            // Waits for transactions that are still to be decided.
-            ("isolation.level", "read_committed"),
+            // Of offsets too it says whether to wait for transactions that are still to be decided.
+            ("isolation.level", isolation),
         ];
         let settings = kafka::settings(topic, &[("client.id", "tidewatch")], &fixed).map_err(refused)?;
         let consumer = settings.create().map_err(|error| Failure::Refused(kafka::words(&error)))?;
@@ -36,10 +50,10 @@ impl Records {
     }
 
     /// The record; of nothing if there is none.
-    pub(super) fn read(&self) -> Result<Delivered, Failure> {
+    pub(super) fn read(&self, within: Duration) -> Result<Delivered, Failure> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, 0);
-        let found = self.consumer.committed_offsets(asked, STEP_WITHIN).map_err(|error| failure(&error))?;
+        let found = self.consumer.committed_offsets(asked, within).map_err(|error| failure(&error))?;
         let Some(element) = found.find_partition(&self.topic, 0) else { return Ok(Delivered::default()) };
         element.error().map_err(|error| failure(&error))?;
         match element.offset() {

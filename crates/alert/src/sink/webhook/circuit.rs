@@ -44,7 +44,7 @@ impl Circuit {
         Circuit { spec, failures: 0, refusals: 0, until: None }
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.failures >= self.spec.failures.max(1)
     }
 

@@ -14,6 +14,7 @@ mod signature;
 mod undelivered;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::Probe;
@@ -26,7 +27,7 @@ use undelivered::Undelivered;
 
 use super::receiver::Receiver;
 use super::table::Shape;
-use super::{Deliverer, Mode, Opening, Sink, SinkError, SinkSpec, say};
+use super::{CircuitState, Deliverer, Gauge, Mode, Opening, Sink, SinkError, SinkSpec, say};
 
 /// How long it is at most until whoever delivers may decide to stop.
 const LATER: Duration = Duration::from_millis(500);
@@ -69,6 +70,7 @@ pub(super) fn open(
     // Those before were taken, or the last one would not have been put out.
     if let Opening::Resume([.., last]) = opening {
         sink.length = last.start;
+        sink.gauge.given(memchr::memchr_iter(b'\n', &last.bytes).count() as u64);
         sink.owed = Some(last.bytes.clone());
     }
     Ok(Box::new(sink))
@@ -93,6 +95,7 @@ struct WebhookSink {
     singly: usize,
     /// Since when the receiver takes nothing that it is sent, though it is there.
     refused_since: Option<Instant>,
+    gauge: Arc<Gauge>,
 }
 
 impl WebhookSink {
@@ -120,6 +123,7 @@ impl WebhookSink {
             done: 0,
             singly: 0,
             refused_since: None,
+            gauge: Arc::default(),
         })
     }
 
@@ -135,7 +139,11 @@ impl WebhookSink {
                 .framing
                 .first(rest, place, rows_max)
                 .map_err(|error| SinkError::Row { sink: self.name.clone(), words: error.to_string() })?;
-            match self.client.post(&request) {
+            if self.circuit.is_open() {
+                self.gauge.stands(CircuitState::HalfOpen);
+            }
+            let answer = self.client.post(&request);
+            match answer {
                 Answer::Taken => self.taken(&request),
                 Answer::Away { words, asked } => return Err(self.away(&words, asked)),
                 Answer::Refused { words, .. } if request.rows > 1 => self.take_apart(&request, &words),
@@ -152,6 +160,8 @@ impl WebhookSink {
     fn taken(&mut self, request: &Request) {
         let change = self.circuit.succeeded();
         self.done += request.length;
+        self.gauge.stands(CircuitState::Closed);
+        self.gauge.settled(request.rows as u64);
         if self.refused_since.take().is_some() || change == Change::Closed {
             say(&format!("sink `{}`: {} takes rows again", self.name, self.client.describe()));
         }
@@ -169,6 +179,9 @@ impl WebhookSink {
                 self.name,
                 self.client.describe(),
             ));
+        }
+        if self.circuit.is_open() {
+            self.gauge.stands(CircuitState::Open);
         }
         self.later(self.circuit.wait(now).unwrap_or_default(), words)
     }
@@ -211,6 +224,7 @@ impl WebhookSink {
         });
         if now.duration_since(since) < self.receiver.give_up_after {
             self.circuit.refused(now, asked, chance());
+            self.gauge.stands(CircuitState::Closed);
             return Err(self.later(self.circuit.wait(now).unwrap_or_default(), words));
         }
         let Some(path) = &self.receiver.undelivered else {
@@ -228,6 +242,8 @@ impl WebhookSink {
             path.display()
         ));
         self.circuit.succeeded();
+        self.gauge.stands(CircuitState::Closed);
+        self.gauge.settled(1);
         // The next one that is refused has its own time.
         self.refused_since = None;
         self.done += request.length;
@@ -273,5 +289,9 @@ impl Sink for WebhookSink {
 
     fn length(&self) -> u64 {
         self.length
+    }
+
+    fn gauge(&self) -> Option<Arc<Gauge>> {
+        Some(Arc::clone(&self.gauge))
     }
 }

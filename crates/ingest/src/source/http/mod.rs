@@ -9,6 +9,8 @@
 //! hand are answered and others are told to come again.
 
 #[cfg(feature = "http")]
+mod again;
+#[cfg(feature = "http")]
 mod body;
 #[cfg(feature = "http")]
 mod door;
@@ -20,6 +22,8 @@ mod id;
 mod partition;
 mod spec;
 
+#[cfg(feature = "http")]
+pub(super) use again::read_again;
 #[cfg(feature = "http")]
 pub(super) use partition::{Posted, partitions};
 pub use spec::{Dedup, HttpLimits, HttpSpec};

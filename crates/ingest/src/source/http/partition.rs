@@ -35,7 +35,7 @@ fn open_journal(source: &SourceSpec, spec: &HttpSpec) -> Result<Journal, IngestE
     Ok(journal)
 }
 
-fn unusable(source: &SourceSpec, error: journal::JournalError) -> IngestError {
+pub(super) fn unusable(source: &SourceSpec, error: journal::JournalError) -> IngestError {
     IngestError::Journal { name: source.name.clone(), source: error }
 }
 

@@ -8,6 +8,8 @@
 //! The offset of a record is its number among those that were read of its shard since the job's first start.
 
 #[cfg(feature = "kinesis")]
+mod again;
+#[cfg(feature = "kinesis")]
 mod aggregate;
 mod error;
 #[cfg(feature = "kinesis")]
@@ -27,6 +29,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "kinesis")]
+pub(super) use again::read_again;
 pub use error::KinesisError;
 
 use super::position::Position;
@@ -136,5 +140,17 @@ pub(super) fn open(
     _resume: Option<&Position>,
     _decoder: Decoder,
 ) -> Result<Box<dyn Partition>, IngestError> {
+    Err(KinesisError::NotBuilt { name: kinesis.stream.clone() }.into())
+}
+
+#[cfg(not(feature = "kinesis"))]
+pub(super) fn read_again(
+    kinesis: &KinesisSpec,
+    _decode: &crate::DecodeSpec,
+    _info: &PartitionInfo,
+    _known: &[Position],
+    _sought: &[super::again::Sought<'_>],
+    _wanted: &mut super::again::Wanted<'_, '_>,
+) -> Result<(), IngestError> {
     Err(KinesisError::NotBuilt { name: kinesis.stream.clone() }.into())
 }

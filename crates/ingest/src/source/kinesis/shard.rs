@@ -1,6 +1,7 @@
 //! A shard as it is polled: takes what was fetched, undoes aggregates, decodes, and knows where to go on.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::super::position::{KinesisOrigin, KinesisPlace, Origin, Position};
 use super::super::{Lag, Partition, PartitionInfo, Poll, Waker};
+use super::again;
 use super::aggregate::unpack;
 use super::fetch::{Fetch, arrived};
 use super::queue::{Batch, Fetched, Queue, Standing};
@@ -54,6 +56,8 @@ struct Run {
     offset: u64,
     /// and how many are packed in front of it.
     packed: u64,
+    /// Whether they came in an aggregate.
+    is_aggregate: bool,
     sequence: String,
     arrived: i64,
 }
@@ -159,9 +163,13 @@ impl Shard {
             _ => 0,
         };
         let data = record.data.into_inner();
-        let packed = unpack(&data, self.origin.hash_keys).unwrap_or_else(|| vec![data]);
+        let unpacked = unpack(&data, self.origin.hash_keys);
+        let is_aggregate = unpacked.is_some();
+        let packed = unpacked.unwrap_or_else(|| vec![data]);
         let sequence = record.sequence_number;
-        self.runs.push(Run { offset: self.offset, packed: before, sequence: sequence.clone(), arrived });
+        let run =
+            Run { offset: self.offset, packed: before, is_aggregate, sequence: sequence.clone(), arrived };
+        self.runs.push(run);
         for data in packed.iter().skip(usize::try_from(before).unwrap_or(usize::MAX)) {
             messages.push(data, self.offset);
             self.offset += 1;
@@ -202,9 +210,24 @@ impl Shard {
 
     /// Adds the place in the stream to what is said of a record that does not fit.
     fn say_where(&self, record: &mut RejectedRecord) {
-        if let Some(run) = self.run(record.offset) {
-            record.detail = format!("{} (sequence number {})", record.detail, run.sequence);
+        if let Some(words) = self.words_of(record.offset) {
+            record.detail = format!("{} ({words})", record.detail);
         }
+    }
+
+    /// The place in the stream of a record that the last poll gave.
+    fn words_of(&self, offset: u64) -> Option<String> {
+        let run = self.run(offset)?;
+        let packed = run.is_aggregate.then_some(run.packed + (offset - run.offset));
+        Some(again::words(&run.sequence, packed))
+    }
+
+    /// The offsets of the records in that record of the stream, also of those in front that were not read, and behind
+    /// them; `None` if the last poll gave none of it.
+    pub(super) fn offsets_of(&self, sequence: &str) -> Option<Range<i128>> {
+        let at = self.runs.iter().position(|run| run.sequence == sequence)?;
+        let end = self.runs.get(at + 1).map_or(self.offset, |next| next.offset);
+        Some(i128::from(self.runs[at].offset) - i128::from(self.runs[at].packed)..i128::from(end))
     }
 
     /// What it says once nothing of it is left.
@@ -261,6 +284,10 @@ impl Partition for Shard {
                 KinesisPlace::Within { sequence: run.sequence.clone(), packed, arrived: run.arrived };
         }
         Position { offset, origin: Origin::Kinesis(origin) }
+    }
+
+    fn place_of(&self, offset: u64) -> Option<String> {
+        self.words_of(offset)
     }
 
     fn set_waker(&mut self, waker: Waker) {

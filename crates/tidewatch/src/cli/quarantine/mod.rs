@@ -1,5 +1,6 @@
 //! `tidewatch quarantine`: what a job could not use, and how to have it again. Never changes a sink or a state.
 
+mod again;
 mod list;
 mod replay;
 mod verdict;

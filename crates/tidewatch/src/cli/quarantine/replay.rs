@@ -1,8 +1,8 @@
 //! `tidewatch quarantine replay`: the records in quarantine as they were in their source, each once.
 //!
 //! A quarantine row has the first kibibyte of a record, bad bytes replaced; the record itself is read again
-//! from its source, by partition and offset, and held against that beginning. Where the source cannot be read
-//! again, a row that shows the whole record will do. What cannot be had is said, never made up.
+//! from its source, by partition and offset ([`super::again`]), and held against that beginning. Where the source cannot
+//! be read again, a row that shows the whole record will do. What cannot be had is said, never made up.
 //!
 //! Beside a file of records stands one of their positions, so that the next replay can leave them out.
 
@@ -17,11 +17,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use dataflow::Job;
 use event::Rejected;
-use ingest::{IngestError, PartitionInfo, SourceSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::{OutputFormat, REFUSED, Style, put, say};
+use super::again::{self, Known};
 use super::verdict::{Judge, Verdict};
 use super::{Which, count_by_reason, one_line};
 use crate::same::is_device_or_pipe;
@@ -141,45 +141,35 @@ struct Found {
 
 /// Finds the records, in their sources or in their rows.
 fn find(job: &Job, mut sought: Sought) -> Found {
-    let mut found = Found::default();
+    let (mut found, mut unread) = (Found::default(), Vec::new());
+    let known = Known::of(job);
     for (number, source) in job.sources.iter().enumerate() {
-        let infos = ingest::partitions_now(source).unwrap_or_else(|error| {
+        let infos = again::partitions(source).unwrap_or_else(|error| {
             say(&format!("warning: the source `{}` cannot be read: {error}", source.name));
+            unread.push(source.name.as_str());
             Vec::new()
         });
         for info in &infos {
             let Some(rows) = sought.remove(&info.id) else { continue };
-            let (mut again, failure) = read_again(source, info, &rows);
+            let (mut again, failure) = again::read(job, source, info, &known, &rows);
             for (offset, row) in rows {
-                let settled = settle(again.remove(&offset), &row, failure.as_deref());
+                let nothing = || Err(failure.clone().unwrap_or_else(|| again::NOTHING.to_owned()));
+                let settled = settle(again.remove(&offset).unwrap_or_else(nothing), &row);
                 found.add(number, Position { partition: info.id.clone(), offset }, settled);
             }
         }
     }
+    let why = match unread.as_slice() {
+        [] => "no source of the config has this partition".to_owned(),
+        names => format!("the source `{}` cannot be read", names.join("`, `")),
+    };
     for (partition, rows) in sought {
         for (offset, row) in rows {
-            let settled = settle(None, &row, Some("no source of the config has this partition"));
+            let settled = settle(Err(why.clone()), &row);
             found.add(job.sources.len(), Position { partition: partition.clone(), offset }, settled);
         }
     }
     found
-}
-
-/// What a partition has where the records of these rows begin, and why it has no more.
-fn read_again(
-    source: &SourceSpec,
-    info: &PartitionInfo,
-    rows: &BTreeMap<u64, Quarantined>,
-) -> (BTreeMap<u64, Vec<u8>>, Option<String>) {
-    let offsets: Vec<u64> = rows.keys().copied().collect();
-    let mut again = BTreeMap::new();
-    let mut give =
-        |offset, record: Option<&[u8]>| again.extend(record.map(|record| (offset, record.to_vec())));
-    let read = match source.kind.is_repeatable() {
-        true => ingest::read_again(source, info, &offsets, &mut give),
-        false => Err(IngestError::NotRepeatable),
-    };
-    (again, read.err().map(|error| error.to_string()))
 }
 
 impl Found {
@@ -196,17 +186,17 @@ impl Found {
 ///
 /// # Errors
 /// Why neither is.
-fn settle(read: Option<Vec<u8>>, row: &Quarantined, failure: Option<&str>) -> Result<Vec<u8>, String> {
+fn settle(read: Result<Vec<u8>, String>, row: &Quarantined) -> Result<Vec<u8>, String> {
     // Databases do not take NUL, so that a row in one shows another character there.
     let shown = |text: &str| text.replace('\0', "\u{FFFD}");
     let why = match read {
-        Some(record) => {
+        Ok(record) => {
             if shown(&String::from_utf8_lossy(Rejected::head(&record))) == shown(&row.raw) {
                 return Ok(record);
             }
-            "its source has another record there now"
+            "its source has another record there now".to_owned()
         }
-        None => failure.unwrap_or("its source has nothing there any more"),
+        Err(why) => why,
     };
     if row.raw.len() < WHOLE_BYTES_MAX && !row.raw.contains('\u{FFFD}') {
         return Ok(row.raw.clone().into_bytes());
@@ -327,23 +317,24 @@ mod tests {
 
     #[test]
     fn a_record_is_that_of_its_source_if_it_begins_as_its_row_does() {
-        let long = "x".repeat(3000);
-        let head = row(&long[..1024]);
-        assert_eq!(settle(Some(long.clone().into_bytes()), &head, None), Ok(long.clone().into_bytes()));
-        assert_eq!(settle(Some(b"a\xFF\0".to_vec()), &row("a\u{FFFD}\0"), None), Ok(b"a\xFF\0".to_vec()));
+        let long = "x".repeat(3000).into_bytes();
+        let head = row(&"x".repeat(1024));
+        assert_eq!(settle(Ok(long.clone()), &head), Ok(long));
+        assert_eq!(settle(Ok(b"a\xFF\0".to_vec()), &row("a\u{FFFD}\0")), Ok(b"a\xFF\0".to_vec()));
         let in_a_database = row("a\u{FFFD}\u{FFFD}");
-        assert_eq!(settle(Some(b"a\xFF\0".to_vec()), &in_a_database, None), Ok(b"a\xFF\0".to_vec()));
-        let other = settle(Some(b"other".to_vec()), &head, None).unwrap_err();
+        assert_eq!(settle(Ok(b"a\xFF\0".to_vec()), &in_a_database), Ok(b"a\xFF\0".to_vec()));
+        let other = settle(Ok(b"other".to_vec()), &head).unwrap_err();
         assert!(other.contains("another record"), "{other}");
     }
 
     #[test]
     fn a_row_stands_for_its_record_only_if_it_shows_all_of_it() {
-        assert_eq!(settle(None, &row("{\"a\"}"), Some("gone")), Ok(b"{\"a\"}".to_vec()));
-        assert_eq!(settle(None, &row(&"x".repeat(1020)), None).unwrap().len(), 1020);
+        let gone = || Err("standard input cannot be read again".to_owned());
+        assert_eq!(settle(gone(), &row("{\"a\"}")), Ok(b"{\"a\"}".to_vec()));
+        assert_eq!(settle(gone(), &row(&"x".repeat(1020))).unwrap().len(), 1020);
         // A record of 1022 bytes may have been cut before a character.
-        assert!(settle(None, &row(&"x".repeat(1021)), None).is_err());
-        let bad = settle(None, &row("a\u{FFFD}"), Some("standard input cannot be read again")).unwrap_err();
+        assert!(settle(gone(), &row(&"x".repeat(1021))).is_err());
+        let bad = settle(gone(), &row("a\u{FFFD}")).unwrap_err();
         assert!(bad.starts_with("standard input"), "{bad}");
     }
 

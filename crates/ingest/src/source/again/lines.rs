@@ -1,77 +1,42 @@
-//! Records read once more, by their offsets: for whoever wants the whole of what quarantine shows the
-//! beginning of.
+//! Records whose offsets count bytes: lines of files, and of the generator.
 
 use std::time::{Duration, Instant};
 
-use super::{PartitionInfo, Poll, Position, SourceSpec, open};
-use crate::{DecodeSpec, IngestError, TimeSpec, TimeUnit};
+use super::super::{Partition, PartitionInfo, Poll, SourceSpec, open};
+use super::{NOTHING, RECORD_BYTES_MAX, Wanted};
+use crate::{DecodeSpec, IngestError};
 
-/// The longest record that is read again: far more than any job takes.
-const RECORD_BYTES_MAX: usize = 256 << 20;
 /// A partition that gives nothing for so long has nothing.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long to wait before a partition is asked again.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// Reads the records of a partition that begin at these offsets, which are ascending, and gives each without
-/// its line end; `None` if there is none, or not to be had any more.
-///
-/// A partition in which nobody can jump to an offset is read from its start. Whether a record is still the same
-/// one is for the caller to see.
-///
-/// # Errors
-/// If the partition cannot be read at all.
-pub fn read_again(
+/// Reads the records that begin at the offsets that are wanted.
+pub(super) fn read(
     spec: &SourceSpec,
+    decode: &DecodeSpec,
     info: &PartitionInfo,
-    offsets: &[u64],
-    give: &mut dyn FnMut(u64, Option<&[u8]>),
+    wanted: &mut Wanted<'_, '_>,
 ) -> Result<(), IngestError> {
-    let mut wanted = Wanted { offsets, give };
     while let Some(first) = wanted.first() {
         let position = info.start.at(first);
         let jumped = position.is_some();
-        wanted.read_from(spec, info, position.as_ref().unwrap_or(&info.start), jumped)?;
+        let mut partition = open(spec, decode, info, Some(position.as_ref().unwrap_or(&info.start)))?;
+        wanted.read_lines(partition.as_mut(), jumped)?;
         if wanted.first() == Some(first) {
-            wanted.give_first(None);
+            wanted.give_first(Err(NOTHING.to_owned()));
         }
         if !jumped {
             // It was read to its end.
-            while wanted.first().is_some() {
-                wanted.give_first(None);
-            }
+            wanted.give_up(NOTHING);
         }
     }
     Ok(())
 }
 
-/// What is still to be found.
-struct Wanted<'a> {
-    offsets: &'a [u64],
-    give: &'a mut dyn FnMut(u64, Option<&[u8]>),
-}
-
-impl Wanted<'_> {
-    fn first(&self) -> Option<u64> {
-        self.offsets.first().copied()
-    }
-
-    fn give_first(&mut self, record: Option<&[u8]>) {
-        if let Some((first, rest)) = self.offsets.split_first() {
-            self.offsets = rest;
-            (self.give)(*first, record);
-        }
-    }
-
-    /// Reads on from a position: one piece, if it is where the first one should be; else all there is.
-    fn read_from(
-        &mut self,
-        spec: &SourceSpec,
-        info: &PartitionInfo,
-        position: &Position,
-        jumped: bool,
-    ) -> Result<(), IngestError> {
-        let mut partition = open(spec, &bytes_alone(), info, Some(position))?;
+impl Wanted<'_, '_> {
+    /// Reads on: one piece, if it is where the first one should be; else all there is.
+    fn read_lines(&mut self, partition: &mut dyn Partition, jumped: bool) -> Result<(), IngestError> {
         let mut since = Instant::now();
         while !self.offsets.is_empty() {
             match partition.poll(usize::MAX)? {
@@ -93,7 +58,7 @@ impl Wanted<'_> {
     fn take_out(&mut self, bytes: &[u8], base: u64) {
         while let Some(first) = self.first().filter(|first| *first < base + bytes.len() as u64) {
             let line = first.checked_sub(base).map(|at| &bytes[at as usize..]);
-            self.give_first(line.and_then(record));
+            self.give_first(line.and_then(record).ok_or_else(|| NOTHING.to_owned()));
         }
     }
 }
@@ -105,17 +70,13 @@ fn record(bytes: &[u8]) -> Option<&[u8]> {
     (line.len() <= RECORD_BYTES_MAX).then_some(line)
 }
 
-/// Reads records without a look at what is in them: none has such a time, and their bytes are all there.
-fn bytes_alone() -> DecodeSpec {
-    let mut spec = DecodeSpec::new(Vec::new(), TimeSpec::new(&["\0"], TimeUnit::Millis));
-    spec.record_bytes_max = RECORD_BYTES_MAX;
-    spec
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Compression, End, Format, GenerateSpec, SourceKind, Start, partitions, write_events};
+    use super::super::super::{
+        Compression, End, Format, GenerateSpec, SourceKind, Start, partitions, write_events,
+    };
     use super::*;
+    use crate::{TimeSpec, TimeUnit};
 
     fn spec(kind: SourceKind) -> SourceSpec {
         SourceSpec {
@@ -131,10 +92,12 @@ mod tests {
     fn all(spec: &SourceSpec, number: usize, offsets: &[u64]) -> Vec<(u64, Option<String>)> {
         let info = &partitions(spec).unwrap()[number];
         let mut found = Vec::new();
-        let mut give = |offset, record: Option<&[u8]>| {
-            found.push((offset, record.map(|record| String::from_utf8(record.to_vec()).unwrap())));
+        let mut give = |offset, record: Result<&[u8], String>| {
+            found.push((offset, record.ok().map(|record| String::from_utf8(record.to_vec()).unwrap())));
         };
-        read_again(spec, info, offsets, &mut give).unwrap();
+        let decode =
+            super::super::bytes_alone(&DecodeSpec::new(Vec::new(), TimeSpec::new(&["ts"], TimeUnit::Millis)));
+        read(spec, &decode, info, &mut Wanted { offsets, give: &mut give }).unwrap();
         found
     }
 
