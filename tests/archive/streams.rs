@@ -129,7 +129,7 @@ fn a_topic_with_a_partition_that_slept_and_others_that_came_is_replayed_to_the_s
     std::thread::sleep(Duration::from_millis(900));
     running.kill();
     broker.grow(topic, 5);
-    let running = live.clone().processes(2).invocation().start();
+    let running = live.clone().workers(2).invocation().start();
     deal(&[3, 0, 1], parts[3]);
     // All that was put in by now, a part of which is in a partition that was not there before.
     has_read(&live, parts[..4].iter().map(|part| part.len() as u64).sum());

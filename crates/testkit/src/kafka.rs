@@ -190,12 +190,12 @@ impl Broker {
         producer.flush(LIMIT).expect("a flush");
     }
 
-    /// Writes the same message so many times into each of the first partitions of a topic.
+    /// Writes the same message so many times into each of the first partitions of a topic, each in a batch of its own.
     ///
     /// # Panics
     /// If one is not taken.
     pub fn fill(&self, topic: &str, partitions: usize, message: &[u8], times: usize) {
-        let producer = producer(self.address(), &[]);
+        let producer = producer(self.address(), &[("batch.num.messages", "1")]);
         for partition in 0..partitions {
             put(&producer, topic, partition, std::iter::repeat_n(Some(message), times));
         }

@@ -1,8 +1,8 @@
 //! How many messages may wait in the connection of a process to a topic, in the words of the client library.
 //!
 //! The library has a queue for each partition, and asks for more of a partition as long as its queue is below a bound. So
-//! what waits is at most the bound and what one answer brings, of each partition; an answer stays in memory until all of
-//! its messages are taken.
+//! what waits is at most the bound and what one answer brings, of each partition: a batch of a producer at least. An
+//! answer stays in memory until all of its messages are taken.
 
 /// Memory that a message takes in a queue beside its bytes, about.
 const MESSAGE_BYTES: u64 = 512;

@@ -1,3 +1,5 @@
+//! How much one poll takes, against the mock cluster of the client library.
+
 use std::time::Instant;
 
 use event::Topic;
