@@ -55,6 +55,13 @@ impl Births {
         *self == Births::default()
     }
 
+    /// Whether some join now that are not read yet. Those that go on from others wait for these, and hold nothing up.
+    fn is_joining(&self) -> bool {
+        let joins =
+            |ordinal: &u32| self.found.get(ordinal).is_some_and(|member| member.info.parents.is_empty());
+        self.passed.iter().any(|ordinal| joins(ordinal) && !self.opened.contains(ordinal))
+    }
+
     /// What all workers say of births. Only what each of them has passed counts as passed.
     fn of_all(standings: &[Standing]) -> Births {
         let mut all = Births::default();
@@ -158,7 +165,7 @@ impl Global {
             self.births = Births::of_all(standings);
         }
         // Whoever joins first may not run ahead of those that join together with it.
-        if self.births.passed.iter().any(|ordinal| !self.births.opened.contains(ordinal)) {
+        if self.births.is_joining() {
             return;
         }
         // It never falls: a worker's first mark after a restart may be behind what was reached before.

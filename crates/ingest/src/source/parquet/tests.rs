@@ -1,3 +1,5 @@
+//! Every type as the JSON that it stands for, positions that are gone on from, and files that are none.
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
