@@ -35,7 +35,6 @@ fn peak(broker: &Broker, name: &str, queue_bytes: &str) -> u64 {
     });
     running.signal(Signal::SIGTERM);
     running.wait(SOON).expect_code(0);
-    println!("{WIDE} partitions, queue_bytes = {queue_bytes}: {} MiB at most", peak / MIB);
     peak
 }
 

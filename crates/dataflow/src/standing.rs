@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn it_stays_until_all_are_read_that_join_together() {
-        let member = |number| {
+        let member = |number: u32| {
             let (id, start) = (number.to_string(), ingest::Position::stdin(0));
             let info = ingest::PartitionInfo { id, number, series: number, start, parents: Vec::new() };
             Member::new(0, info).unwrap()

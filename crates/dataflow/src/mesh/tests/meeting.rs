@@ -42,8 +42,8 @@ fn all_processes_hear_from_process_0_which_partitions_there_are_before_anything_
     });
     let members: Members = members.collect();
     listing::tell(&members, &mut joined[0].sockets).unwrap();
-    for other in 1..3 {
-        let heard = listing::hear(joined[other].sockets[0].as_mut().unwrap()).unwrap();
+    for (other, joined) in joined.iter_mut().enumerate().skip(1) {
+        let heard = listing::hear(joined.sockets[0].as_mut().unwrap()).unwrap();
         assert_eq!(heard, members, "process {other}");
     }
     // What follows is all there.
