@@ -377,7 +377,6 @@ mod tests {
     use std::path::Path;
 
     use checkpoint::{Frame, SegmentBuilder, Writer};
-    use detect::SavedEpisodes;
     use event::{Counts, Watermark};
 
     use super::*;
