@@ -148,6 +148,27 @@ fn a_directory_is_read_as_it_was_at_the_first_start_however_it_is_killed() {
 }
 
 #[test]
+fn a_directory_is_read_from_a_time_on_and_a_named_file_only_from_its_beginning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lines, alerts) = events(folder.path(), 20_000);
+    let input = folder.path().join("events");
+    std::fs::create_dir(&input).expect("a directory");
+    std::fs::write(input.join("b.ndjson"), &lines).expect("write");
+    let old = std::fs::File::create(input.join("a.ndjson")).expect("a file");
+    (&old).write_all(&lines[..lines.len() / 2]).expect("write");
+    old.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).expect("a time");
+    let job = job(&folder.path().join("out"), &input).set("source.events.start", "\"2020-01-01T00:00:00Z\"");
+    job.run();
+    assert!(job.alerts() == alerts, "other alerts than of the newer file");
+    assert_eq!(job.report()["read"], 20_000);
+    let named = job.on(&input.join("b.ndjson")).set("state.dir", folder.path().join("other").display());
+    let refused =
+        named.set("sink.alerts.path", folder.path().join("other.ndjson").display()).invocation().run();
+    let refused = refused.expect_code(3);
+    assert!(refused.stderr.contains("start"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_list_of_files_is_read_whole_and_one_that_is_missing_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let (input, alerts) = directory(folder.path(), 10_000);

@@ -36,6 +36,8 @@ pub struct Listed {
     pub length: u64,
     /// What the server knows its content by, if it says so.
     pub e_tag: Option<String>,
+    /// When it was last written, in microseconds since 1970.
+    pub modified: i64,
 }
 
 impl fmt::Debug for Client {
@@ -128,7 +130,8 @@ impl Client {
 
 impl From<object_store::ObjectMeta> for Listed {
     fn from(meta: object_store::ObjectMeta) -> Self {
-        Listed { key: meta.location.to_string(), length: meta.size, e_tag: meta.e_tag }
+        let modified = meta.last_modified.timestamp_micros();
+        Listed { key: meta.location.to_string(), length: meta.size, e_tag: meta.e_tag, modified }
     }
 }
 

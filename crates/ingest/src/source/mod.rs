@@ -339,11 +339,11 @@ pub fn discovery(
 ) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
         SourceKind::File { paths, .. } if is_watched(spec) => {
-            Ok(Some(Box::new(set::Watch::new(paths, known))))
+            Ok(Some(Box::new(set::Watch::new(paths, since(spec)?, known))))
         }
         #[cfg(feature = "s3")]
         SourceKind::Objects { bucket, keys, .. } if is_watched(spec) => {
-            Ok(Some(Box::new(object::Looking::new(bucket, keys, known))))
+            Ok(Some(Box::new(object::Looking::new(bucket, keys, since(spec)?, known))))
         }
         SourceKind::File { .. }
         | SourceKind::Objects { .. }
@@ -369,16 +369,16 @@ pub fn discovery(
 /// If the source cannot be read, or a setting makes no sense.
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
-        SourceKind::File { paths, lanes, .. } => match cut_file(spec) {
-            Some(path) => file::partitions(path, *lanes),
-            None if is_watched(spec) => Ok(Vec::new()),
-            None if spec.end == End::Never => followed(spec, paths),
-            None => set::partitions(paths),
+        SourceKind::File { paths, lanes, .. } => match (cut_file(spec), since(spec)?) {
+            (Some(path), _) => file::partitions(path, *lanes),
+            (None, _) if is_watched(spec) => Ok(Vec::new()),
+            (None, _) if spec.end == End::Never => followed(spec, paths),
+            (None, since) => set::partitions(paths, since),
         },
         #[cfg(feature = "s3")]
         SourceKind::Objects { .. } if is_watched(spec) => Ok(Vec::new()),
         #[cfg(feature = "s3")]
-        SourceKind::Objects { bucket, keys, .. } => object::partitions(bucket, keys),
+        SourceKind::Objects { bucket, keys, .. } => object::partitions(bucket, keys, since(spec)?),
         #[cfg(not(feature = "s3"))]
         SourceKind::Objects { .. } => Err(not_built(spec, "s3")),
         SourceKind::Stdin => {
@@ -430,6 +430,18 @@ fn cut_file(spec: &SourceSpec) -> Option<&Path> {
     let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
     let is_cut = spec.format == Format::Json && spec.end == End::Latest;
     (is_cut && is_plain && !set::is_set(paths)).then_some(path)
+}
+
+/// From which time on files and objects were written that are read, in microseconds since 1970. What is in them has no
+/// other time that is known before they are read.
+fn since(spec: &SourceSpec) -> Result<Option<i64>, IngestError> {
+    let must = match spec.start {
+        Start::Earliest | Start::Checkpoint => return Ok(None),
+        Start::At(time) if spec.kind.can_be_watched() => return Ok(Some(time)),
+        Start::At(_) => "\"earliest\" or \"checkpoint\" for files that are named one by one",
+        Start::Latest => "\"earliest\", \"checkpoint\" or a time for files",
+    };
+    Err(IngestError::Invalid { setting: "start", name: spec.name.clone(), must })
 }
 
 /// Whether files that come later are read.

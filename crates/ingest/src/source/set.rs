@@ -8,6 +8,7 @@
 //! all that it is known by.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::numbering::Numbering;
 use super::whole;
@@ -27,28 +28,30 @@ pub(super) fn can_be_watched(paths: &[PathBuf]) -> bool {
     paths.iter().all(|path| is_folder(path) || is_pattern(path))
 }
 
-/// A partition for each file, as they are now.
-pub(super) fn partitions(paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
-    let files = files(paths, Nothing::Refused)?;
+/// A partition for each file, as they are now. With `since` those of directories and patterns are meant that were last
+/// written then or later, in microseconds since 1970.
+pub(super) fn partitions(paths: &[PathBuf], since: Option<i64>) -> Result<Vec<PartitionInfo>, IngestError> {
+    let files = files(paths, since, Nothing::Refused)?;
     files.iter().zip(0..).map(|(path, number)| whole::partition(path, number)).collect()
 }
 
 /// Looks for files that are not known yet.
 pub(super) struct Watch {
     paths: Vec<PathBuf>,
+    since: Option<i64>,
     numbering: Numbering,
 }
 
 impl Watch {
     /// Knows these, whether they are still there or not.
-    pub(super) fn new(paths: &[PathBuf], known: &[PartitionInfo]) -> Self {
-        Watch { paths: paths.to_vec(), numbering: Numbering::of(known) }
+    pub(super) fn new(paths: &[PathBuf], since: Option<i64>, known: &[PartitionInfo]) -> Self {
+        Watch { paths: paths.to_vec(), since, numbering: Numbering::of(known) }
     }
 }
 
 impl Discovery for Watch {
     fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError> {
-        let mut come = files(&self.paths, Nothing::Fine)?;
+        let mut come = files(&self.paths, self.since, Nothing::Fine)?;
         come.retain(|path| path.to_str().is_none_or(|name| !self.numbering.knows(name)));
         come.sort();
         let mut found = Vec::new();
@@ -77,13 +80,13 @@ enum Nothing {
 }
 
 /// The files that paths mean, each once.
-fn files(paths: &[PathBuf], nothing: Nothing) -> Result<Vec<PathBuf>, IngestError> {
+fn files(paths: &[PathBuf], since: Option<i64>, nothing: Nothing) -> Result<Vec<PathBuf>, IngestError> {
     let mut files = Vec::new();
     for path in paths {
         let found = if is_folder(path) {
-            inside(path)?
+            ready(inside(path)?, since)
         } else if is_pattern(path) {
-            matching(path)?
+            ready(matching(path)?, since)
         } else {
             vec![path.clone()]
         };
@@ -100,15 +103,15 @@ fn files(paths: &[PathBuf], nothing: Nothing) -> Result<Vec<PathBuf>, IngestErro
     }
 }
 
-/// The files in a directory.
+/// What is in a directory.
 fn inside(folder: &Path) -> Result<Vec<PathBuf>, IngestError> {
     let failed = |source| IngestError::Read { name: folder.display().to_string(), source };
     let entries = std::fs::read_dir(folder).map_err(failed)?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-    Ok(ready(paths.map_err(failed)?))
+    paths.map_err(failed)
 }
 
-/// The files that fit a pattern.
+/// What fits a pattern.
 fn matching(pattern: &Path) -> Result<Vec<PathBuf>, IngestError> {
     let text = pattern.to_str().ok_or_else(|| IngestError::NotText { path: pattern.to_owned() })?;
     let refused = |reason: String| IngestError::Pattern { path: pattern.to_owned(), reason };
@@ -118,16 +121,28 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, IngestError> {
         name: error.path().display().to_string(),
         source: error.into(),
     };
-    Ok(ready(paths.map_err(failed)?))
+    paths.map_err(failed)
 }
 
-/// The plain files among them, in the order of their names.
-fn ready(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+/// The plain files among them that were written since a time, in the order of their names.
+fn ready(mut paths: Vec<PathBuf>, since: Option<i64>) -> Vec<PathBuf> {
     let is_hidden =
         |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    paths.retain(|path| !is_hidden(path) && path.is_file());
+    paths.retain(|path| {
+        !is_hidden(path) && path.is_file() && since.is_none_or(|since| is_written(path, since))
+    });
     paths.sort();
     paths
+}
+
+/// Whether a file was last written at that time or later; what is gone by now was not.
+fn is_written(path: &Path, since: i64) -> bool {
+    let modified = std::fs::metadata(path).and_then(|found| found.modified());
+    let micros = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+    };
+    modified.is_ok_and(|time| micros(time) >= since)
 }
 
 /// Whether a path is a directory, or is said to be one by the slash at its end.
@@ -150,7 +165,7 @@ mod tests {
     fn named(folder: &Path, paths: &[&str]) -> Result<Vec<String>, String> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
         let short = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
-        let files = files(&paths, Nothing::Refused).map(|files| files.iter().map(short).collect());
+        let files = files(&paths, None, Nothing::Refused).map(|files| files.iter().map(short).collect());
         files.map_err(|error| error.to_string().replace(&format!("{}/", folder.display()), ""))
     }
 
@@ -172,6 +187,22 @@ mod tests {
         let is_set = |name: &str| is_set(&[folder.path().join(name)]);
         assert!(is_set("d") && is_set("d/*") && !is_set("z.csv") && !is_set("w[1].csv") && !is_set("none"));
     }
+
+    #[test]
+    fn with_a_time_files_of_directories_and_patterns_are_meant_that_were_written_since() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, seconds) in [("old", 100), ("new", 200)] {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+        }
+        let count =
+            |path: &str, since| files(&[folder.path().join(path)], Some(since), Nothing::Fine).unwrap().len();
+        let since = [100_000_000, 100_000_001, 200_000_000, 200_000_001];
+        assert_eq!(since.map(|since| count("", since)), [2, 1, 1, 0]);
+        assert_eq!(since.map(|since| count("*", since)), [2, 1, 1, 0]);
+        assert_eq!(count("old", 200_000_000), 1, "it is named");
+    }
+
     #[test]
     fn what_comes_gets_the_next_numbers_in_the_order_of_names_and_nothing_twice() {
         let folder = tempfile::tempdir().unwrap();
@@ -188,7 +219,7 @@ mod tests {
         let named = |names: &[(&str, u32)]| -> Vec<(String, u32)> {
             names.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
         };
-        let mut watch = Watch::new(&paths, &[]);
+        let mut watch = Watch::new(&paths, None, &[]);
         assert_eq!(look(&mut watch), [], "an empty directory");
         ["m", "k", ".z"].iter().for_each(|name| put(name));
         assert_eq!(look(&mut watch), named(&[("k", 0), ("m", 1)]));
@@ -200,7 +231,7 @@ mod tests {
         let heard = ["k", "a"].map(|name| folder.path().join(name));
         let known = [whole::partition(&heard[0], 0).unwrap(), whole::partition(&heard[1], 2).unwrap()];
         fs::remove_file(&heard[0]).unwrap();
-        let mut again = Watch::new(&paths, &known);
+        let mut again = Watch::new(&paths, None, &known);
         assert_eq!(look(&mut again), named(&[("m", 3), ("z", 4)]));
         put("k");
         assert_eq!(look(&mut again), [], "a name that was seen is not read again");

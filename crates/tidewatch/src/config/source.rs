@@ -168,9 +168,11 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
         let format = read_format(&kind, &mut section, reader);
         let (start, end) = match kind {
             Some(SourceKind::File { .. } | SourceKind::Objects { .. }) => {
-                (Start::Earliest, section.or(reader, "end", (End::Latest, "\"latest\""), one_of(ENDS)))
+                read_bounds(&mut section, reader, (End::Latest, "\"latest\""))
             }
-            Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => read_bounds(&mut section, reader),
+            Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => {
+                read_bounds(&mut section, reader, (End::Never, "\"never\""))
+            }
             Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
             // Where they begin and end is a part of what they are.
             None | Some(SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Archive { .. }) => {
@@ -375,7 +377,7 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
 
 /// Where a journal begins and ends: of neither its end nor a time in it is known where it is.
 fn read_http_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
-    let (start, end) = read_bounds(section, reader);
+    let (start, end) = read_bounds(section, reader, (End::Never, "\"never\""));
     let entry = section.entries().iter().find(|entry| entry.name == "start");
     if let (Start::Latest | Start::At(_), Some(entry)) = (start, entry) {
         let message = "a journal is read from its first line on";
@@ -387,8 +389,8 @@ fn read_http_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) 
 
 const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
 
-/// Where a stream begins and ends.
-fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
+/// Where a source begins and ends.
+fn read_bounds(section: &mut Section, reader: &mut Reader, default: (End, &str)) -> (Start, End) {
     let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
         let text = match &node.value {
             Value::Datetime(text) => text.clone(),
@@ -404,6 +406,6 @@ fn read_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
             }),
         }
     });
-    let end = section.or(reader, "end", (End::Never, "\"never\""), one_of(ENDS));
+    let end = section.or(reader, "end", default, one_of(ENDS));
     (start, end)
 }

@@ -15,11 +15,12 @@ use crate::IngestError;
 pub(in super::super) fn partitions(
     bucket: &Bucket,
     keys: &[String],
+    since: Option<i64>,
 ) -> Result<Vec<PartitionInfo>, IngestError> {
     let server = Server::shared(bucket)?;
     let mut infos: Vec<PartitionInfo> = Vec::new();
     for key in keys {
-        let listed = named(&server, key)?;
+        let listed = named(&server, key, since)?;
         if listed.is_empty() {
             return Err(IngestError::NoFiles { path: server.address(key).into() });
         }
@@ -38,13 +39,19 @@ pub(in super::super) fn partitions(
 pub(in super::super) struct Looking {
     bucket: Bucket,
     keys: Vec<String>,
+    since: Option<i64>,
     numbering: Numbering,
 }
 
 impl Looking {
     /// Knows these, whether they are still there or not.
-    pub(in super::super) fn new(bucket: &Bucket, keys: &[String], known: &[PartitionInfo]) -> Self {
-        Looking { bucket: bucket.clone(), keys: keys.to_vec(), numbering: Numbering::of(known) }
+    pub(in super::super) fn new(
+        bucket: &Bucket,
+        keys: &[String],
+        since: Option<i64>,
+        known: &[PartitionInfo],
+    ) -> Self {
+        Looking { bucket: bucket.clone(), keys: keys.to_vec(), since, numbering: Numbering::of(known) }
     }
 }
 
@@ -53,7 +60,7 @@ impl Discovery for Looking {
         let server = Server::shared(&self.bucket)?;
         let mut come = Vec::new();
         for key in &self.keys {
-            come.extend(named(&server, key)?);
+            come.extend(named(&server, key, self.since)?);
         }
         come.sort_by(|one, other| one.key.cmp(&other.key));
         let mut found = Vec::new();
@@ -75,8 +82,8 @@ fn info(id: String, number: u32, object: &Listed) -> PartitionInfo {
     PartitionInfo { id, number, series: number, start, parents: Vec::new() }
 }
 
-/// The objects that a key of the config names, possibly none.
-fn named(server: &Server, key: &str) -> Result<Vec<Listed>, IngestError> {
+/// The objects that a key of the config names, possibly none. Of a folder or a pattern those that were written since a time.
+fn named(server: &Server, key: &str, since: Option<i64>) -> Result<Vec<Listed>, IngestError> {
     let failed = |source: io::Error| IngestError::Read { name: server.address(key), source };
     let (folder, last) = key.rsplit_once('/').unwrap_or(("", key));
     if !last.is_empty() && !is_pattern(last) {
@@ -91,7 +98,8 @@ fn named(server: &Server, key: &str) -> Result<Vec<Listed>, IngestError> {
         reason: error.to_string(),
     })?;
     let mut listed = server.client.list(folder).map_err(failed)?;
-    listed.retain(|object| is_meant(&object.key, folder, &pattern));
+    let is_new = |object: &Listed| since.is_none_or(|since| object.modified >= since);
+    listed.retain(|object| is_meant(&object.key, folder, &pattern) && is_new(object));
     Ok(listed)
 }
 
