@@ -59,7 +59,8 @@ fn forest(series: &Series, spec: StreamSpec) -> Outcome<Vec<f64>> {
 
 fn series_forest(series: &Series) -> Outcome<Vec<f64>> {
     let mut forest = SeriesForest::new(SeriesSpec::default())?;
-    Ok(series.values.iter().map(|value| forest.observe(*value).unwrap_or(0.0)).collect())
+    let rows = series.times.iter().zip(&series.values);
+    Ok(rows.map(|(time, value)| forest.observe(*time, *value).unwrap_or(0.0)).collect())
 }
 
 fn deviations(series: &Series, spec: BaselineSpec) -> Outcome<Vec<Vec<f32>>> {

@@ -1,23 +1,26 @@
-//! Two forests that watch one series of numbers: one for values that stand out, one for shapes that do.
+//! Three forests that watch one series of numbers: for values that stand out, for those that stand out at their
+//! hour of the day, and for shapes.
 //!
-//! A forest over single values knows at once of one that never was; a forest over shingles sees a course that is
-//! odd though each value is usual, and says so for as long as it lasts. The first decides, and only where an anomaly
-//! begins; the second ranks the rest.
+//! A forest over single values knows at once of one that never was; another over what they differ by from the mean
+//! of their hour knows of one that never was at this time of the day. They decide, and only where an anomaly begins. A
+//! forest over shingles sees a course that is odd though each value is usual, and says so for as long as it lasts: it
+//! ranks the rest.
 
 use serde::{Deserialize, Serialize};
 
 use super::shingle::Missing;
 use super::stream::{StreamForest, StreamSpec};
 use crate::DetectError;
+use crate::baseline::Season;
 use crate::onset::Onset;
 use crate::scale::CalibrationSpec;
 
 /// How a series is watched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesSpec {
-    /// Points that the forest of values keeps. Default: 2016, the five-minute rows of a week. Range: 2 to 4096.
+    /// Points that a tree of values keeps. Default: 2016, the five-minute rows of a week. Range: 2 to 4096.
     pub sample: usize,
-    /// Its trees. Default: 100. Range: 1 to 1000.
+    /// Trees of a forest of values. Default: 100. Range: 1 to 1000.
     pub trees: usize,
     /// The score of a value, 0 to the logarithm of `sample` with base 2, above which it stands out. Default: 2.
     pub limit: f64,
@@ -42,6 +45,8 @@ impl Default for SeriesSpec {
 pub struct SeriesForest {
     limit: f64,
     values: StreamForest,
+    hours: Hours,
+    hourly: StreamForest,
     onset: Onset,
     shapes: StreamForest,
     /// The greatest score of a shape.
@@ -64,26 +69,74 @@ impl SeriesForest {
             calibration: CalibrationSpec::default(),
             ..StreamSpec::new(1)
         };
-        let shapes = StreamSpec { shingle: spec.shape, seed: spec.seed.wrapping_add(1), ..stream.clone() };
+        let shapes = StreamSpec { shingle: spec.shape, seed: spec.seed.wrapping_add(2), ..stream.clone() };
         let shape_max = libm::log2(shapes.sample as f64);
         let values = StreamSpec { trees: spec.trees, sample: spec.sample, ..stream };
+        let hourly = StreamSpec { seed: spec.seed.wrapping_add(1), ..values.clone() };
         Ok(SeriesForest {
             limit: spec.limit,
             values: StreamForest::new(values)?,
+            hours: Hours::default(),
+            hourly: StreamForest::new(hourly)?,
             onset: Onset::new(spec.quiet),
             shapes: StreamForest::new(shapes)?,
             shape_max,
         })
     }
 
-    /// Judges a value by those before it and learns it. The score is on the common scale: above 1 where a value
-    /// stands out and none did so more shortly before; otherwise up to 1, the odder the last values are together.
-    /// `None` during warm-up.
-    pub fn observe(&mut self, value: f64) -> Option<f64> {
+    /// Judges a value by those before it and learns it; `time` is in microseconds. The score is on the common scale:
+    /// above 1 where a value stands out and none did so more shortly before; otherwise up to 1, the odder the last
+    /// values are together. `None` during warm-up. A missing value, NaN, is taken for the one before.
+    pub fn observe(&mut self, time: i64, value: f64) -> Option<f64> {
         let shape = self.shapes.observe(&[value], None).map_or(0.0, |shape| shape.score / self.shape_max);
-        let score = self.values.observe(&[value], None)?.score / self.limit;
+        let hourly = self.hourly.observe(&[self.hours.residual(time, value)], None);
+        let verdict = self.values.observe(&[value], None)?;
+        let score = hourly.map_or(0.0, |hourly| hourly.score).max(verdict.score) / self.limit;
         let begins = self.onset.observe(score);
         Some(if begins && score > 1.0 { score } else { shape.min(1.0) })
+    }
+}
+
+/// Values in a mean of an hour after which one counts 1/e of the newest.
+const HOUR_MEMORY: f64 = 120.0;
+/// And in the mean of all.
+const ALL_MEMORY: f64 = 1000.0;
+
+/// The means of the hours of the day, and that of all.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Hours {
+    means: [Mean; 24],
+    all: Mean,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Mean {
+    values: f64,
+    mean: f64,
+}
+
+impl Hours {
+    /// What a value differs by from the mean of its hour, or of all while there is none; it is then learned.
+    fn residual(&mut self, time: i64, value: f64) -> f64 {
+        if !value.is_finite() {
+            return value;
+        }
+        let hour = &mut self.means[Season::HourOfDay.hour(time)];
+        let expected = match (hour.values > 0.0, self.all.values > 0.0) {
+            (true, _) => hour.mean,
+            (false, true) => self.all.mean,
+            (false, false) => value,
+        };
+        hour.learn(value, HOUR_MEMORY);
+        self.all.learn(value, ALL_MEMORY);
+        value - expected
+    }
+}
+
+impl Mean {
+    fn learn(&mut self, value: f64, memory: f64) {
+        self.values = (self.values + 1.0).min(memory);
+        self.mean += (value - self.mean) / self.values;
     }
 }
 
@@ -95,7 +148,8 @@ mod tests {
     fn scores(values: &[f64]) -> Vec<Option<f64>> {
         let spec = SeriesSpec { sample: 256, ..SeriesSpec::default() };
         let mut series = SeriesForest::new(spec).expect("a series");
-        values.iter().map(|value| series.observe(*value)).collect()
+        let times = (0..).map(|row| row * 1_800_000_000);
+        times.zip(values).map(|(time, value)| series.observe(time, *value)).collect()
     }
 
     /// A day of 48 rows, with noise.
@@ -114,6 +168,16 @@ mod tests {
         assert!(scores[1500].expect("a score") > 1.5, "{:?}", scores[1500]);
         assert_eq!(told(&scores[1501..1600]), 0);
         assert!(told(&scores[600..1500]) < 5, "{}", told(&scores[600..1500]));
+    }
+
+    #[test]
+    fn a_value_of_noon_at_midnight_is_told() {
+        let mut values = days(&mut Random::new(99, 0), 2400);
+        // The least of the day where the greatest belongs.
+        let noon = 2000 + (12 + 48 - 2000 % 48) % 48;
+        values[noon] = -9.5;
+        let scores = scores(&values);
+        assert!(scores[noon].expect("a score") > 1.0, "{:?}", scores[noon]);
     }
 
     #[test]
