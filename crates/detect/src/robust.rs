@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::DEVIATION_MAX;
 use crate::{DetectError, Direction};
 
+/// Values count up to here, so that sums of them fit single precision.
+const FAR: f32 = 1e30;
 /// A standard deviation over the median absolute deviation of a normal distribution.
 const MEDIAN_RATIO: f32 = 1.4826;
 /// A standard deviation over the mean absolute deviation of a normal distribution.
@@ -109,7 +111,11 @@ impl RobustColumns {
             assert_eq!(column.len(), slots.len(), "columns of one length");
             deviations.clear();
             deviations.extend(slots.iter().zip(*column).map(|(slot, value)| {
-                self.step(*slot as usize * self.features + feature, *value as f32, &mut scratch)
+                self.step(
+                    *slot as usize * self.features + feature,
+                    (*value as f32).clamp(-FAR, FAR),
+                    &mut scratch,
+                )
             }));
         }
     }

@@ -59,7 +59,7 @@ impl SeriesForest {
     /// # Errors
     /// If a setting is out of its range.
     pub fn new(spec: SeriesSpec) -> Result<Self, DetectError> {
-        if !(spec.limit > 0.0) {
+        if spec.limit.is_nan() || spec.limit <= 0.0 {
             return Err(DetectError::Setting { setting: "limit", found: spec.limit, wanted: "above 0" });
         }
         let stream = StreamSpec {
@@ -174,7 +174,7 @@ mod tests {
     fn a_value_of_noon_at_midnight_is_told() {
         let mut values = days(&mut Random::new(99, 0), 2400);
         // The least of the day where the greatest belongs.
-        let noon = 2000 + (12 + 48 - 2000 % 48) % 48;
+        let noon = 42 * 48 + 12;
         values[noon] = -9.5;
         let scores = scores(&values);
         assert!(scores[noon].expect("a score") > 1.0, "{:?}", scores[noon]);
