@@ -11,6 +11,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use detect::SlotState;
 use detect::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues, Season};
 use detect::cusum::{CusumColumns, CusumSpec};
 use detect::forest::{SeriesForest, SeriesSpec, StreamForest, StreamSpec};

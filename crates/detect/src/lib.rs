@@ -88,6 +88,7 @@ mod random;
 pub mod robust;
 mod rule;
 pub mod scale;
+mod slots;
 mod verdict;
 
 pub use agreement::{Agreement, Family};
@@ -95,3 +96,4 @@ pub use detection::{Detection, row_schema_prefix};
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
 pub use rule::Rule;
+pub use slots::SlotState;

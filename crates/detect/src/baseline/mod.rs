@@ -21,6 +21,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
+use crate::slots::{self, SlotState};
 use judge::{GROUP, Judge, LANES, LATCHED};
 
 /// Values count up to here, so that a variance fits single precision.
@@ -101,30 +102,6 @@ impl BaselineColumns {
     /// How they learn and judge.
     pub fn spec(&self) -> &BaselineSpec {
         &self.spec
-    }
-
-    /// Makes room for slots below `slots`; those that are there stay as they are.
-    pub fn grow(&mut self, slots: usize) {
-        if slots > self.slots {
-            self.slots = slots;
-            self.lines.resize((slots * self.slot_groups()).div_ceil(LINE_GROUPS), Line::default());
-            if self.gaps_matter() {
-                self.last.resize(slots, i64::MIN);
-            }
-        }
-    }
-
-    /// Forgets what a slot was, before another key gets it.
-    ///
-    /// # Panics
-    /// If there is no such slot.
-    pub fn clear(&mut self, slot: u32) {
-        assert!((slot as usize) < self.slots, "slot {slot} of {}", self.slots);
-        let start = slot as usize * self.slot_groups();
-        (start..start + self.slot_groups()).for_each(|group| *self.group(group) = [0; GROUP]);
-        if self.gaps_matter() {
-            self.last[slot as usize] = i64::MIN;
-        }
     }
 
     /// Judges rows by those before and learns them, in their order. `columns` has a slice for each feature with a
@@ -226,6 +203,51 @@ impl BaselineColumns {
             return 1.0;
         }
         left[(due.saturating_sub(last) / period).clamp(1, GAP_MAX as i64) as usize]
+    }
+}
+
+impl SlotState for BaselineColumns {
+    type Saved = (Vec<[u32; GROUP]>, Vec<i64>);
+
+    fn grow(&mut self, slots: usize) {
+        if slots > self.slots {
+            self.slots = slots;
+            self.lines.resize((slots * self.slot_groups()).div_ceil(LINE_GROUPS), Line::default());
+            if self.gaps_matter() {
+                self.last.resize(slots, i64::MIN);
+            }
+        }
+    }
+
+    fn clear(&mut self, slot: u32) {
+        assert!((slot as usize) < self.slots, "slot {slot} of {}", self.slots);
+        let start = slot as usize * self.slot_groups();
+        (start..start + self.slot_groups()).for_each(|group| *self.group(group) = [0; GROUP]);
+        if self.gaps_matter() {
+            self.last[slot as usize] = i64::MIN;
+        }
+    }
+
+    fn save(&self, slots: &[u32]) -> Self::Saved {
+        let each = self.slot_groups();
+        let groups = slots.iter().flat_map(|slot| (0..each).map(move |i| *slot as usize * each + i));
+        let groups = groups.map(|group| {
+            let words: &[[u32; GROUP]] = self.lines[group / LINE_GROUPS].0.as_chunks().0;
+            words[group % LINE_GROUPS]
+        });
+        (groups.collect(), slots::save(&self.last, usize::from(self.gaps_matter()), slots))
+    }
+
+    fn load(&mut self, slots: &[u32], (groups, last): &Self::Saved) {
+        let each = self.slot_groups();
+        assert_eq!(groups.len(), slots.len() * each, "saved state of {} slots", slots.len());
+        for (slot, saved) in slots.iter().zip(groups.chunks_exact(each.max(1))) {
+            for (i, saved) in saved.iter().enumerate() {
+                *self.group(*slot as usize * each + i) = *saved;
+            }
+        }
+        let each = usize::from(self.gaps_matter());
+        slots::load(&mut self.last, each, slots, last);
     }
 }
 
