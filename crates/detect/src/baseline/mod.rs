@@ -117,17 +117,17 @@ impl BaselineColumns {
         let (mut places, mut gaps) = ([0; BLOCK], [1.0; BLOCK]);
         for start in (0..slots.len()).step_by(BLOCK) {
             let rows = start..slots.len().min(start + BLOCK);
-            let mut touched = 0;
-            for (row, (place, gap)) in rows.clone().zip(places.iter_mut().zip(&mut gaps)) {
+            let places = &mut places[..rows.len()];
+            for ((row, place), gap) in rows.clone().zip(places.iter_mut()).zip(&mut gaps) {
                 let (slot, due) = (slots[row] as usize, dues.of(row));
-                *place = slot * self.slot_groups() + self.spec.season.hour(due) * self.hour_groups();
+                *place = slot * self.slot_groups() + self.hour(due) * self.hour_groups();
                 *gap = self.pass(slot, due, &left);
-                touched |= self.lines[*place / LINE_GROUPS].0[0];
             }
-            // Reading a word of each makes the cache misses of a block overlap.
+            // Reading a word of each, and nothing else, makes the cache misses of a block overlap.
+            let touched = places.iter().fold(0, |all, place| all | self.lines[*place / LINE_GROUPS].0[0]);
             std::hint::black_box(touched);
             for group in 0..columns.len().div_ceil(LANES) {
-                self.observe_group(group, &places, &gaps, rows.clone(), columns, out);
+                self.observe_group(group, places, &gaps, rows.clone(), columns, out);
             }
         }
     }
@@ -136,7 +136,7 @@ impl BaselineColumns {
     fn observe_group(
         &mut self,
         group: usize,
-        places: &[usize; BLOCK],
+        places: &[usize],
         gaps: &[f32; BLOCK],
         rows: Range<usize>,
         columns: &[&[f64]],
@@ -152,7 +152,7 @@ impl BaselineColumns {
         }
         let (mut z, mut expected) = ([[0.0; LANES]; BLOCK], [[0.0; LANES]; BLOCK]);
         let blocks = z.iter_mut().zip(&mut expected).zip(values.iter().zip(places.iter().zip(gaps)));
-        for ((z, expected), (values, (place, gap))) in blocks.take(rows.len()) {
+        for ((z, expected), (values, (place, gap))) in blocks {
             (*z, *expected) = judge.step(self.group(place + group), *gap, values);
         }
         for (lane, feature) in features.enumerate() {
@@ -189,6 +189,11 @@ impl BaselineColumns {
 
     fn group(&mut self, group: usize) -> &mut [u32; GROUP] {
         &mut self.lines[group / LINE_GROUPS].0.as_chunks_mut().0[group % LINE_GROUPS]
+    }
+
+    /// The hour of a time among those that have a baseline of their own.
+    fn hour(&self, time: i64) -> usize {
+        if self.spec.season == Season::None { 0 } else { self.spec.season.hour(time) }
     }
 
     fn gaps_matter(&self) -> bool {
