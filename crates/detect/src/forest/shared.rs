@@ -258,6 +258,8 @@ mod tests {
         let scores = forest.score(&deviations, &rows);
         assert!(scores.iter().all(|score| *score > 1.0), "{scores:?}");
         assert!(forest.score(&deviations, &[0])[0] < 1.0);
+        let expected = Deviations { z: vec![vec![1.9], vec![0.0], vec![0.0]], expected: vec![] };
+        assert_eq!(forest.score(&deviations, &[1]), forest.score(&expected, &[0]));
         let mut attribution = Attribution::default();
         forest.attribute(&deviations, 2, &mut attribution);
         assert!((attribution.total() - scores[0]).abs() < 1e-4 * scores[0]);
