@@ -8,6 +8,7 @@
 
 use std::time::Instant;
 
+use detect::SlotState;
 use detect::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
 
 const KEYS: usize = 1_000_000;

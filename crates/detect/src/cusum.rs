@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::slots::{self, SlotState};
 use crate::{DetectError, Direction};
 
 /// What counts as a change.
@@ -53,20 +54,6 @@ impl CusumColumns {
         }
     }
 
-    /// Makes room for slots below `slots`; those that are there stay as they are.
-    pub fn grow(&mut self, slots: usize) {
-        self.sums.resize((slots * self.features).max(self.sums.len()), [0.0; 2]);
-    }
-
-    /// Forgets what a slot was, before another key gets it.
-    ///
-    /// # Panics
-    /// If there is no such slot.
-    pub fn clear(&mut self, slot: u32) {
-        let start = slot as usize * self.features;
-        self.sums[start..start + self.features].fill([0.0; 2]);
-    }
-
     /// Takes in deviations, a column for each feature, NaN where there is none. The scores are on the common scale,
     /// above 1 for a change, and negative where the value shifts down; NaN where there is no deviation.
     ///
@@ -82,6 +69,27 @@ impl CusumColumns {
                 self.spec.step(&mut self.sums[*slot as usize * self.features + feature], *deviation)
             }));
         }
+    }
+}
+
+impl SlotState for CusumColumns {
+    type Saved = Vec<[f32; 2]>;
+
+    fn grow(&mut self, slots: usize) {
+        self.sums.resize((slots * self.features).max(self.sums.len()), [0.0; 2]);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        let start = slot as usize * self.features;
+        self.sums[start..start + self.features].fill([0.0; 2]);
+    }
+
+    fn save(&self, slots: &[u32]) -> Self::Saved {
+        slots::save(&self.sums, self.features, slots)
+    }
+
+    fn load(&mut self, slots: &[u32], saved: &Self::Saved) {
+        slots::load(&mut self.sums, self.features, slots, saved);
     }
 }
 

@@ -3,6 +3,10 @@
 //! Takes rows of features from `window`, gives [`event::Detected`] to `alert`. Pure: no IO, no
 //! clock, no threads. Expressions come compiled; this crate knows no SQL.
 //!
+//! Detectors judge what a condition cannot say: a key beside its own past ([`baseline`], [`robust`]), a level that
+//! changes ([`cusum`], [`page_hinkley`]), all features together ([`forest`]). Each is its whole state, which a checkpoint
+//! holds, and gives the same on every machine; what they find is on one [`scale`].
+//!
 //! ```
 //! use std::sync::Arc;
 //!
@@ -86,6 +90,7 @@ mod random;
 pub mod robust;
 mod rule;
 pub mod scale;
+mod slots;
 mod verdict;
 
 pub use agreement::{Agreement, Family};
@@ -94,3 +99,4 @@ pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, S
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
 pub use rule::Rule;
+pub use slots::SlotState;

@@ -51,9 +51,16 @@ mod tests {
         let mut random = crate::random::Random::new(89, 0);
         for rows in [0, 1, 2, 7, 100] {
             let mut onset = Onset::new(rows);
-            let scores: Vec<f64> = (0..2000)
-                .map(|_| if random.next() % 9 == 0 { f64::NAN } else { (random.unit() * 40.0).floor() })
-                .collect();
+            let scores: Vec<f64> =
+                (0..2000)
+                    .map(|_| {
+                        if random.next().is_multiple_of(9) {
+                            f64::NAN
+                        } else {
+                            (random.unit() * 40.0).floor()
+                        }
+                    })
+                    .collect();
             for (row, score) in scores.iter().enumerate() {
                 let before = &scores[row.saturating_sub(rows as usize)..row];
                 let expected = !score.is_nan() && before.iter().all(|other| other.is_nan() || other < score);

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::slots::{self, SlotState};
 use crate::{DetectError, Direction};
 
 /// What counts as a change.
@@ -28,9 +29,9 @@ impl Default for PageHinkleySpec {
     }
 }
 
-/// What is known of a series since its last change.
+/// What is known of a series since its last change; in a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Series {
+pub struct Series {
     values: u32,
     mean: f64,
     /// Sums of differences above their least so far, upwards and downwards.
@@ -62,20 +63,6 @@ impl PageHinkleyColumns {
         }
     }
 
-    /// Makes room for slots below `slots`; those that are there stay as they are.
-    pub fn grow(&mut self, slots: usize) {
-        self.series.resize((slots * self.features).max(self.series.len()), Series::default());
-    }
-
-    /// Forgets what a slot was, before another key gets it.
-    ///
-    /// # Panics
-    /// If there is no such slot.
-    pub fn clear(&mut self, slot: u32) {
-        let start = slot as usize * self.features;
-        self.series[start..start + self.features].fill(Series::default());
-    }
-
     /// Takes in values, a column for each feature, NaN where there is none. The scores are on the common scale,
     /// above 1 for a change, and negative where the mean falls; NaN where there is no value, and during warm-up.
     ///
@@ -91,6 +78,27 @@ impl PageHinkleyColumns {
                 self.spec.step(&mut self.series[*slot as usize * self.features + feature], *value)
             }));
         }
+    }
+}
+
+impl SlotState for PageHinkleyColumns {
+    type Saved = Vec<Series>;
+
+    fn grow(&mut self, slots: usize) {
+        self.series.resize((slots * self.features).max(self.series.len()), Series::default());
+    }
+
+    fn clear(&mut self, slot: u32) {
+        let start = slot as usize * self.features;
+        self.series[start..start + self.features].fill(Series::default());
+    }
+
+    fn save(&self, slots: &[u32]) -> Self::Saved {
+        slots::save(&self.series, self.features, slots)
+    }
+
+    fn load(&mut self, slots: &[u32], saved: &Self::Saved) {
+        slots::load(&mut self.series, self.features, slots, saved);
     }
 }
 

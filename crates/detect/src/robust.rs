@@ -8,8 +8,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::DEVIATION_MAX;
+use crate::slots::{self, SlotState};
 use crate::{DetectError, Direction};
 
+/// Values count up to here, so that sums of them fit single precision.
+const FAR: f32 = 1e30;
 /// A standard deviation over the median absolute deviation of a normal distribution.
 const MEDIAN_RATIO: f32 = 1.4826;
 /// A standard deviation over the mean absolute deviation of a normal distribution.
@@ -79,22 +82,6 @@ impl RobustColumns {
         &self.spec
     }
 
-    /// Makes room for slots below `slots`; those that are there stay as they are.
-    pub fn grow(&mut self, slots: usize) {
-        let cells = (slots * self.features).max(self.filled.len());
-        self.filled.resize(cells, (0, 0));
-        self.values.resize(cells * usize::from(self.spec.capacity), 0.0);
-    }
-
-    /// Forgets what a slot was, before another key gets it.
-    ///
-    /// # Panics
-    /// If there is no such slot.
-    pub fn clear(&mut self, slot: u32) {
-        let start = slot as usize * self.features;
-        self.filled[start..start + self.features].fill((0, 0));
-    }
-
     /// Judges rows by those before and keeps their values. `columns` has a slice for each feature, NaN where a value
     /// is missing. Deviations are signed; NaN where the value is missing, or too few are kept. Time: linear in the
     /// capacity for each value.
@@ -109,7 +96,11 @@ impl RobustColumns {
             assert_eq!(column.len(), slots.len(), "columns of one length");
             deviations.clear();
             deviations.extend(slots.iter().zip(*column).map(|(slot, value)| {
-                self.step(*slot as usize * self.features + feature, *value as f32, &mut scratch)
+                self.step(
+                    *slot as usize * self.features + feature,
+                    (*value as f32).clamp(-FAR, FAR),
+                    &mut scratch,
+                )
             }));
         }
     }
@@ -129,6 +120,32 @@ impl RobustColumns {
         *filled = filled.saturating_add(1).min(capacity);
         *next = if *next + 1 < capacity { *next + 1 } else { 0 };
         deviation
+    }
+}
+
+impl SlotState for RobustColumns {
+    type Saved = (Vec<f32>, Vec<(u8, u8)>);
+
+    fn grow(&mut self, slots: usize) {
+        let cells = (slots * self.features).max(self.filled.len());
+        self.filled.resize(cells, (0, 0));
+        self.values.resize(cells * usize::from(self.spec.capacity), 0.0);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        let start = slot as usize * self.features;
+        self.filled[start..start + self.features].fill((0, 0));
+    }
+
+    fn save(&self, slots: &[u32]) -> Self::Saved {
+        let each = self.features * usize::from(self.spec.capacity);
+        (slots::save(&self.values, each, slots), slots::save(&self.filled, self.features, slots))
+    }
+
+    fn load(&mut self, slots: &[u32], (values, filled): &Self::Saved) {
+        let each = self.features * usize::from(self.spec.capacity);
+        slots::load(&mut self.values, each, slots, values);
+        slots::load(&mut self.filled, self.features, slots, filled);
     }
 }
 

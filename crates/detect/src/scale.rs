@@ -187,6 +187,20 @@ mod tests {
     }
 
     #[test]
+    fn one_score_hardly_moves_the_threshold_however_great_it_is() {
+        let mut calibration = Calibration::new(CalibrationSpec::default()).expect("a calibration");
+        let mut random = Random::new(6, 5);
+        (0..2000).for_each(|_| calibration.learn(random.unit()));
+        let before = calibration.threshold();
+        calibration.learn(1e9);
+        assert!(
+            (calibration.threshold() / before - 1.0).abs() < 0.01,
+            "{before} {}",
+            calibration.threshold()
+        );
+    }
+
+    #[test]
     fn the_grade_is_zero_up_to_one_and_grows_with_the_score() {
         assert_eq!([0.0, 1.0, 2.0, 4.0].map(grade), [0.0, 0.0, 0.5, 0.75]);
     }

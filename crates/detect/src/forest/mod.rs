@@ -2,18 +2,22 @@
 //!
 //! [`RandomCutForest`] is the model that many keys may share: scores do not change it, what it learns and when is
 //! the caller's decision. [`StreamForest`] watches one stream with it: shingles, missing values, a threshold that
-//! follows the scores. Both are their whole state, random numbers included, and give the same on every machine.
+//! follows the scores. [`SeriesForest`] watches one number, [`SharedForest`] the deviations of all keys of a job. All are their whole state, random numbers included, and give the same on every machine.
 //!
 //! Source: Guha, Mishra, Roy, Schrijvers (2016), Robust random cut forest based anomaly detection on streams.
 
 mod sample;
 mod score;
+mod series;
+mod shared;
 mod shingle;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+pub use series::{SeriesForest, SeriesSpec};
+pub use shared::{Candidate, SharedForest, SharedSpec};
 pub use shingle::Missing;
 pub use stream::{StreamForest, StreamSpec, Verdict};
 

@@ -262,6 +262,33 @@ fn what_was_usual_is_forgotten_with_the_decay() {
 }
 
 #[test]
+fn what_is_new_is_learned_however_long_a_short_memory_has_gone_on() {
+    // Weights grow by e every second point: far out of the range of a double within these.
+    let mut dice = Dice(42);
+    let mut forest = forest(1, 50, 32, 2);
+    (0..2000).for_each(|_| forest.learn(&[dice.normal()]));
+    (0..100).for_each(|_| forest.learn(&[50.0 + dice.normal()]));
+    let (old, new) = (forest.score(&[0.0]), forest.score(&[50.0]));
+    assert!(old > 3.0 && new < 1.5, "{old} {new}");
+}
+
+#[test]
+fn a_shingle_is_explained_by_the_values_of_a_row() {
+    let mut dice = Dice(44);
+    let spec = StreamSpec { shingle: 4, sample: 64, warmup: 64, ..StreamSpec::new(3) };
+    let mut stream = StreamForest::new(spec).expect("a forest");
+    (0..500).for_each(|_| drop(stream.observe(&dice.point(3), None)));
+    let mut attribution = Attribution::default();
+    // What is odd stays in the shingle for three rows more.
+    for row in [[0.0, 9.0, 0.0], [0.0; 3], [0.0; 3], [0.0; 3]] {
+        let verdict = stream.observe(&row, Some(&mut attribution)).expect("a verdict");
+        assert_eq!((attribution.low.len(), attribution.high.len()), (3, 3));
+        assert!((attribution.total() - verdict.score).abs() < 1e-4 * verdict.score, "{attribution:?}");
+        assert!(attribution.high[1] > 0.4 * verdict.score, "{attribution:?}");
+    }
+}
+
+#[test]
 fn a_restored_forest_goes_on_as_the_one_that_was_stored() {
     let mut dice = Dice(43);
     let spec = StreamSpec { shingle: 3, trees: 10, sample: 32, decay: 2, warmup: 10, ..StreamSpec::new(2) };

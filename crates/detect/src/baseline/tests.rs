@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::Direction;
 use crate::random::Random;
 
 /// What the oracle knows of a key, hour and feature.
@@ -136,8 +137,8 @@ fn agree_with_the_oracle(spec: &BaselineSpec, seed: u64) -> usize {
         for row in 0..rows {
             let (slot, hour) = (slots[row], (dues[row] / 3_600_000_000) as usize % spec.season.hours());
             let gap = oracle.gap(spec, slot, dues[row]);
-            for feature in 0..3 {
-                let (z, expected) = oracle.observe(spec, (slot, hour, feature), gap, values[feature][row]);
+            for (feature, values) in values.iter().enumerate() {
+                let (z, expected) = oracle.observe(spec, (slot, hour, feature), gap, values[row]);
                 let found = (out.z[feature][row], out.expected[feature][row]);
                 assert!(same(found.0, z), "seed {seed}, row {row}: {found:?} {z} {expected}");
                 assert!(same(found.1, expected), "seed {seed}, row {row}: {found:?} {z} {expected}");
@@ -208,6 +209,10 @@ fn a_value_beside_a_constant_past_deviates_by_the_least_that_counts() {
     assert!((last(BaselineSpec { deviation_min: 4.0, ..BaselineSpec::default() }, 102.0) - 0.5).abs() < 1e-4);
     assert_eq!(last(BaselineSpec { ratio_min: 0.0, ..BaselineSpec::default() }, 99.0), -DEVIATION_MAX);
     assert_eq!(last(BaselineSpec::default(), f64::INFINITY), DEVIATION_MAX);
+    // On the side that is not bad it is learned, and what comes then has a deviation all the same.
+    let low = BaselineSpec { direction: Direction::Low, ..BaselineSpec::default() };
+    let z = deviations(low, &[&past[..], &[f64::INFINITY, 100.0]].concat());
+    assert!(z[41].is_finite(), "{}", z[41]);
 }
 
 #[test]
