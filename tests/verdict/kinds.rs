@@ -208,9 +208,6 @@ fn the_window_for_all_time() {
     });
 }
 
-/// Where the window of these payments starts, and which of them it holds, at a time.
-type Oracle = fn(&[Payment], i64) -> (Option<i64>, Vec<Payment>);
-
 /// Windows that keys share start at whole multiples of their slide since 1970, the times of the test do not.
 fn shifted(oracle: Oracle, paid: &[Payment], latest: i64) -> (Option<i64>, Vec<Payment>) {
     let shift = 1_700_000_000_000_i64.rem_euclid(10 * MINUTE);

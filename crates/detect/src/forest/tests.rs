@@ -277,7 +277,9 @@ fn a_shingle_is_explained_by_the_values_of_a_row() {
     let mut dice = Dice(44);
     let spec = StreamSpec { shingle: 4, sample: 64, warmup: 64, ..StreamSpec::new(3) };
     let mut stream = StreamForest::new(spec).expect("a forest");
-    (0..500).for_each(|_| drop(stream.observe(&dice.point(3), None)));
+    for _ in 0..500 {
+        stream.observe(&dice.point(3), None);
+    }
     let mut attribution = Attribution::default();
     // What is odd stays in the shingle for three rows more.
     for row in [[0.0, 9.0, 0.0], [0.0; 3], [0.0; 3], [0.0; 3]] {
