@@ -15,7 +15,7 @@ use event::{
     Spans,
 };
 
-use crate::episode::{Denied, Episodes};
+use crate::episode::Episodes;
 use crate::gather::Gather;
 use crate::verdict;
 use crate::{DetectError, Rule};
@@ -170,18 +170,11 @@ impl Detection {
 
     /// Judges rows: which of them the rules hit, and for which an expression failed.
     pub fn evaluate(&self, rows: &Rows) -> Detected {
-        self.judge(rows, None).0
-    }
-
-    /// The same, and the rules that do not hold for a window that may be put out more than once, where `episodes` know
-    /// something of its key.
-    pub(crate) fn judge(&self, rows: &Rows, episodes: Option<&Episodes>) -> (Detected, Vec<Denied>) {
         let decoded = self.reads_keys.then(|| self.key_shape.decode(&rows.keys));
         let mut hit_rows = Gather::default();
         let mut failed_rows = Gather::default();
         let mut details = Vec::new();
         let mut hits = Vec::new();
-        let mut denied = Vec::new();
         for start in (0..rows.keys.len()).step_by(CHUNK_ROWS) {
             let len = CHUNK_ROWS.min(rows.keys.len() - start);
             let mut chunk = self.chunk(rows, decoded.as_deref(), start, len);
@@ -192,9 +185,6 @@ impl Detection {
                 found.retain(|hit| failed.binary_search(&hit.row).is_err());
                 failed_rows.push(chunk.own, &chunk.keys, self.computed(&chunk), &failed);
                 details.extend(chunk.failures.drain(..).map(|failure| failure.detail));
-            }
-            if let (Some(own), Some(episodes)) = (chunk.own, episodes) {
-                self.deny((own, &chunk.keys), &found, &failed, episodes, &mut denied);
             }
             if !found.is_empty() {
                 let indices = number_rows(&mut found, hit_rows.rows() as u32);
@@ -214,7 +204,7 @@ impl Detection {
             let (spans, keys, batch) = self.rows_of(failed_rows, &rows.spans);
             FailedRows { spans, keys, batch, details }
         };
-        (Detected { spans, keys, batch, hits, failed }, denied)
+        Detected { spans, keys, batch, hits, failed }
     }
 
     /// Nothing detected.
@@ -224,30 +214,6 @@ impl Detection {
         let failed = FailedRows { spans, keys, batch, details: Vec::new() };
         let (spans, keys, batch) = rows_of();
         Detected { spans, keys, batch, hits: Vec::new(), failed }
-    }
-
-    /// Notes the rows that rules do not hit, of keys of which `episodes` know something. Of those for which an expression
-    /// failed nothing is known.
-    fn deny(
-        &self,
-        (own, keys): (&[Span], &BinaryArray),
-        found: &[RuleHit],
-        failed: &[u32],
-        episodes: &Episodes,
-        denied: &mut Vec<Denied>,
-    ) {
-        if episodes.is_empty() {
-            return;
-        }
-        let known = own.iter().enumerate().filter(|(row, _)| failed.binary_search(&(*row as u32)).is_err());
-        for (row, span) in known {
-            for rule in 0..self.rules.len() as u16 {
-                let is_hit = found.binary_search(&RuleHit { row: row as u32, rule: Some(rule) }).is_ok();
-                if !is_hit && episodes.knows(keys.value(row), rule) {
-                    denied.push(Denied { key: keys.value(row).to_vec(), rule, span: *span });
-                }
-            }
-        }
     }
 
     /// Computes the features and the scores of `len` rows from `start` on.

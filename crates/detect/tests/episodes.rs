@@ -98,27 +98,6 @@ fn any_windows_give_what_the_walk_through_time_gives() {
     }
 }
 
-#[test]
-fn what_late_records_deny_is_withdrawn() {
-    let two = LifeCycle { bad_windows: 2, ..USUAL };
-    let mut words = Vec::new();
-    let mut episodes = Episodes::new(vec![("rule".to_owned(), two)]);
-    let mut give = |change: EpisodeChange| words.push(word(&change));
-    for end in [10, 20, 30] {
-        episodes.bad(b"key", 0, judged(end, Severity::Warning), &mut give);
-    }
-    for (due, end) in [(32, 20), (33, 10), (34, 70)] {
-        let late = Span { due, ..judged(end, Severity::Info).span };
-        episodes.good(b"key", 0, late, &mut give);
-    }
-    episodes.bad(b"key", 0, judged(40, Severity::Warning), &mut give);
-    use ChangeKind::{Opened, Withdrawn};
-    let warning = Severity::Warning;
-    let expected =
-        [(19, Opened, 10, 2, warning), (33, Withdrawn, 10, 1, warning), (39, Opened, 30, 2, warning)];
-    assert_eq!(words.iter().map(short).collect::<Vec<_>>(), expected);
-}
-
 /// What some bad windows and the time after them make episodes say.
 fn said(episodes: &mut Episodes, end: i64, bad: &[(u8, u16)]) -> Vec<EpisodeChange> {
     let mut changes = Vec::new();

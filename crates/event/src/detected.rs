@@ -165,8 +165,6 @@ pub enum ChangeKind {
     Updated,
     /// No window was bad for long enough, or it has lasted as long as one may.
     Resolved,
-    /// Late records have shown that it never was.
-    Withdrawn,
 }
 
 impl ChangeKind {
@@ -177,13 +175,12 @@ impl ChangeKind {
             ChangeKind::Reopened => "reopened",
             ChangeKind::Updated => "updated",
             ChangeKind::Resolved => "resolved",
-            ChangeKind::Withdrawn => "withdrawn",
         }
     }
 
     /// Whether it says that something is wrong, rather than that nothing is any more.
     pub fn is_alarm(self) -> bool {
-        !matches!(self, ChangeKind::Resolved | ChangeKind::Withdrawn)
+        self != ChangeKind::Resolved
     }
 }
 

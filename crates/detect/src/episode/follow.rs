@@ -6,70 +6,35 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, new_null_array};
 use arrow_select::concat::concat;
-use event::{Batch, Detected, Hit, Rows, Span, Spans, Verdict};
+use event::{Batch, ChangeKind, Detected, Hit, Rows, Span, Spans, Verdict};
 
 use super::life_cycle::{Change, Judged};
 use super::{EpisodeChange, Episodes};
 use crate::Detection;
 use crate::detection::window_columns;
 
-/// A row for which a rule does not hold, of a key of whose episodes something is known.
-pub(crate) struct Denied {
-    pub(crate) key: Vec<u8>,
-    pub(crate) rule: u16,
-    pub(crate) span: Span,
-}
-
-/// What a rule says of a window.
-struct Said<'a> {
-    key: &'a [u8],
-    rule: u16,
-    span: Span,
-    /// The hit, unless the rule does not hold.
-    hit: Option<&'a Hit>,
-}
-
 impl Detection {
     /// Judges rows, and keeps of what the rules hit only what changes an episode. The rows of a key come in the order in
-    /// which they are due, over all calls.
+    /// which they are due, over all calls, and each window once.
     pub fn follow(&self, rows: &Rows, episodes: &mut Episodes) -> Detected {
-        let (mut detected, denied) = self.judge(rows, Some(episodes));
-        let hits = std::mem::take(&mut detected.hits);
-        let mut said: Vec<Said<'_>> = hits
-            .iter()
-            .filter_map(|hit| {
-                let (row, verdict) = (hit.row as usize, hit.verdict?);
-                let key = detected.keys.value(row);
-                Some(Said { key, rule: verdict.rule, span: detected.spans.of(row), hit: Some(hit) })
-            })
-            .chain(denied.iter().map(|no| Said { key: &no.key, rule: no.rule, span: no.span, hit: None }))
-            .collect();
-        if detected.spans.own().is_some() {
-            said.sort_by_key(|said| {
-                (said.span.due, said.span.by_record, said.span.first_end, said.span.sequence)
-            });
-        }
+        let mut detected = self.evaluate(rows);
         let (mut shown, mut over) = (Vec::new(), Vec::new());
-        for Said { key, rule, span, hit } in said {
-            let mut give = |changed: EpisodeChange| match hit.zip(hit.and_then(|hit| hit.verdict)) {
-                Some((hit, verdict)) if changed.change.kind.is_alarm() => {
+        for hit in std::mem::take(&mut detected.hits) {
+            let Some(verdict) = hit.verdict else { continue };
+            let (row, rule) = (hit.row as usize, verdict.rule);
+            let judged = Judged { span: detected.spans.of(row), severity: verdict.severity };
+            episodes.bad(detected.keys.value(row), rule, judged, &mut |changed| match changed.change.kind {
+                ChangeKind::Resolved => over.push(changed),
+                _ => {
                     let verdict = Verdict { severity: changed.change.severity, ..verdict };
                     shown.push(Hit {
                         verdict: Some(verdict),
                         change: Some(in_short(&changed.change)),
-                        ..*hit
+                        ..hit
                     });
                 }
-                _ => over.push(changed),
-            };
-            match hit.and_then(|hit| hit.verdict) {
-                Some(verdict) => {
-                    episodes.bad(key, rule, Judged { span, severity: verdict.severity }, &mut give)
-                }
-                None => episodes.good(key, rule, span, &mut give),
-            }
+            });
         }
-        shown.sort_by_key(|hit| (hit.row, hit.verdict.map(|verdict| verdict.rule)));
         self.with_ends(Detected { hits: shown, ..detected }, over)
     }
 

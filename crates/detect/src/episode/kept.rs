@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::Span;
 use serde::{Deserialize, Serialize};
 
 use super::life_cycle::{Change, Episode, Judged, LifeCycle};
@@ -92,25 +91,6 @@ impl Episodes {
         let timer = life_cycle.timer(episode);
         self.set_timer(&of, known, Some(timer));
         give_change(&of, change, give);
-    }
-
-    /// Takes in that a window of a key is not bad, where it may have been when it was put out before: of a window that is
-    /// put out once nothing is to be said.
-    pub fn good(&mut self, key: &[u8], rule: u16, span: Span, give: &mut dyn FnMut(EpisodeChange)) {
-        let of = (key.to_vec(), rule);
-        self.fire(&of, span.due, give);
-        let life_cycle = self.life_cycles[usize::from(rule)];
-        let Some(episode) = self.kept.get_mut(&of) else { return };
-        let known = life_cycle.timer(episode);
-        let change = life_cycle.good(episode, span);
-        let timer = life_cycle.timer(episode);
-        self.set_timer(&of, Some(known), Some(timer));
-        give_change(&of, change, give);
-    }
-
-    /// Whether something is known of a key and a rule.
-    pub fn knows(&self, key: &[u8], rule: u16) -> bool {
-        self.kept.contains_key(&(key.to_vec(), rule))
     }
 
     /// Event time has come to `reached`, and all windows that are due until then were taken in.

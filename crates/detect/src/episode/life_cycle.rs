@@ -7,15 +7,12 @@
 use event::{ChangeKind, Outcome, Severity, Span, Window};
 use serde::{Deserialize, Serialize};
 
-/// Windows of an episode of which it is remembered that they were bad, to take back what a correction denies.
-const REMEMBERED: usize = 256;
-
 /// When an episode opens and when it is over. Times are in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LifeCycle {
     /// Bad windows that it takes to open one, at least 1.
     pub bad_windows: u32,
-    /// Within how much event time these end, the last one's end included and the time's first tick not.
+    /// Within how much event time these are due, the last one's included and the time's first tick not.
     pub within: i64,
     /// How long no window is bad until it is over.
     pub resolve_after: i64,
@@ -41,8 +38,8 @@ pub struct Episode {
     phase: Phase,
     /// End of the first of the windows that opened it, which names it.
     first_end: i64,
-    /// Ends of bad windows, ascending: while none is open those that count, then the last ones of the episode.
-    bad: Vec<i64>,
+    /// While none is open the bad windows that count: when they were due, and their first ends.
+    evidence: Vec<(i64, i64)>,
     /// Bad windows of the episode altogether.
     windows: u64,
     /// When the last of them was due.
@@ -85,7 +82,7 @@ impl Episode {
         Episode {
             phase: Phase::Pending,
             first_end: judged.span.first_end,
-            bad: Vec::new(),
+            evidence: Vec::new(),
             windows: 0,
             last_due: judged.span.due,
             last: judged.span.window,
@@ -111,77 +108,50 @@ impl Episode {
         }
     }
 
-    /// A correction comes after later windows, and is about an earlier one.
-    fn note_last(&mut self, span: Span) {
-        if span.window.end >= self.last.end {
-            (self.last, self.last_due) = (span.window, self.last_due.max(span.due));
-        }
-    }
-
-    /// Adds a window; whether it was not there before.
-    fn add(&mut self, end: i64) -> bool {
-        match self.bad.binary_search(&end) {
-            Ok(_) => false,
-            Err(place) => {
-                self.bad.insert(place, end);
-                true
-            }
-        }
+    /// Notes a bad window, which is the last one by now.
+    fn note(&mut self, judged: Judged) {
+        self.last_due = judged.span.due;
+        self.last = judged.span.window;
+        self.worst = self.worst.max(judged.severity);
     }
 }
 
 impl LifeCycle {
     /// Takes in a window that is bad. All [timers](LifeCycle::timer) that are due before it have to be fired before.
     pub fn bad(&self, episode: &mut Episode, judged: Judged) -> Option<Change> {
-        let is_new = episode.add(judged.span.first_end);
-        match episode.phase {
-            Phase::Open { .. } => {
-                episode.windows += u64::from(is_new);
-                episode.bad.drain(..episode.bad.len().saturating_sub(REMEMBERED));
-                episode.note_last(judged.span);
-                episode.worst = episode.worst.max(judged.severity);
-                let changes = judged.severity != episode.severity;
-                episode.severity = judged.severity;
-                changes.then(|| episode.change(ChangeKind::Updated, judged.span))
-            }
-            Phase::Pending | Phase::Over { .. } => self.open(episode, judged),
+        if !matches!(episode.phase, Phase::Open { .. }) {
+            return self.open(episode, judged);
         }
+        episode.windows += 1;
+        episode.note(judged);
+        let changes = judged.severity != episode.severity;
+        episode.severity = judged.severity;
+        changes.then(|| episode.change(ChangeKind::Updated, judged.span))
     }
 
     /// Opens an episode if enough windows are bad by now.
     fn open(&self, episode: &mut Episode, judged: Judged) -> Option<Change> {
-        let newest = episode.bad.last().copied().unwrap_or(judged.span.first_end);
-        episode.bad.retain(|end| newest.saturating_sub(*end) < self.within);
-        episode.note_last(judged.span);
-        if episode.bad.len() < self.bad_windows as usize {
-            return None;
-        }
+        episode.evidence.push((judged.span.due, judged.span.first_end));
+        episode.evidence.retain(|(due, _)| judged.span.due.saturating_sub(*due) < self.within);
         // What was over is forgotten by its timer once its cooldown is.
         let again = matches!(episode.phase, Phase::Over { .. });
+        if episode.evidence.len() < self.bad_windows as usize {
+            (episode.last_due, episode.last) = (judged.span.due, judged.span.window);
+            return None;
+        }
         if !again {
-            episode.first_end = episode.bad[0];
+            episode.first_end = episode.evidence[0].1;
             episode.windows = 0;
             episode.worst = judged.severity;
         }
-        episode.windows += episode.bad.len() as u64;
+        episode.note(judged);
+        episode.windows += episode.evidence.len() as u64;
+        // What made it is no evidence for the next one.
+        episode.evidence.clear();
         episode.phase = Phase::Open { since: judged.span.due };
         episode.severity = judged.severity;
-        episode.worst = episode.worst.max(judged.severity);
         let kind = if again { ChangeKind::Reopened } else { ChangeKind::Opened };
         Some(episode.change(kind, judged.span))
-    }
-
-    /// Takes in that a window, which may have been bad when it was judged before, is not.
-    pub fn good(&self, episode: &mut Episode, span: Span) -> Option<Change> {
-        let place = episode.bad.binary_search(&span.first_end).ok()?;
-        episode.bad.remove(place);
-        let Phase::Open { .. } = episode.phase else { return None };
-        episode.windows -= 1;
-        if episode.windows >= u64::from(self.bad_windows) {
-            return None;
-        }
-        episode.phase = Phase::Pending;
-        Some(episode.change(ChangeKind::Withdrawn, span))
     }
 
     /// When something happens to it if no window is bad before. It happens after what is due then.
@@ -202,15 +172,12 @@ impl LifeCycle {
         match episode.phase {
             Phase::Open { .. } => {
                 episode.phase = Phase::Over { at };
-                let change = episode.change(ChangeKind::Resolved, episode.end(at));
-                // What made it is no evidence for the next one.
-                episode.bad.clear();
-                (Some(change), true)
+                (Some(episode.change(ChangeKind::Resolved, episode.end(at))), true)
             }
             Phase::Over { .. } => {
                 // From now on a new one may begin, with what was bad in the meantime.
                 episode.phase = Phase::Pending;
-                (None, !episode.bad.is_empty())
+                (None, !episode.evidence.is_empty())
             }
             Phase::Pending => (None, false),
         }

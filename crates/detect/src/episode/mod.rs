@@ -7,6 +7,5 @@ mod follow;
 mod kept;
 mod life_cycle;
 
-pub(crate) use follow::Denied;
 pub use kept::{EpisodeChange, Episodes, SavedEpisodes};
 pub use life_cycle::{Change, Episode, Judged, LifeCycle};

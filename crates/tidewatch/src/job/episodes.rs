@@ -6,8 +6,9 @@ use detect::LifeCycle;
 
 use super::expressions::Compiler;
 use super::micros;
+use super::windows::are_in_order;
 use crate::config::alerts::{Alerts, Evidence, Within};
-use crate::config::{Code, Diagnostic, Window, WindowShape};
+use crate::config::{Code, Diagnostic, Place, Window, WindowShape};
 
 /// Without a bad window for so many slides an episode is over.
 const QUIET_SLIDES: u32 = 3;
@@ -17,8 +18,14 @@ const OVERLAPPING: Evidence = Evidence { windows: 3, within: Within::Windows(4) 
 const SINGLE: Evidence = Evidence { windows: 1, within: Within::Windows(1) };
 
 impl Compiler<'_> {
-    /// The life cycle that `alerts` describe for these windows.
-    pub(super) fn life_cycle(&mut self, alerts: &Alerts, window: &Window) -> LifeCycle {
+    /// The life cycle that `alerts` describe for these windows, which stand at `place`.
+    pub(super) fn life_cycle(&mut self, alerts: &Alerts, window: &Window, place: &Place) -> LifeCycle {
+        if !are_in_order(window) {
+            let message = "`[alerts]` needs windows that are put out once, and in order";
+            let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or set \
+                        `alerts.group_windows = false`";
+            self.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
+        }
         let slide = window.slide();
         let overlap = match &window.shape {
             WindowShape::Shared(shared) => shared.slide < shared.size,

@@ -133,7 +133,7 @@ impl<'a> Compiler<'a> {
 
     fn rule(&mut self, rule: &Rule, branch: &Branch, row: &RowSchema) -> Option<(detect::Rule, AlertRule)> {
         let life_cycle = rule.alerts.as_ref().zip(branch.window.as_ref());
-        let life_cycle = life_cycle.map(|(alerts, (window, _))| self.life_cycle(alerts, window));
+        let life_cycle = life_cycle.map(|(alerts, (window, place))| self.life_cycle(alerts, window, place));
         let escalate = match &rule.escalate {
             Some((sql, severity)) => {
                 self.condition(Some(sql), row.schema()).map(|expression| (expression, *severity))

@@ -128,6 +128,12 @@ impl Compiler<'_> {
             let help = format!("add `\"{name}\"` to `columns`; it tells the rows apart");
             self.report(Diagnostic::new(Code::Conflict, sink.place.clone(), message).with_help(help));
         }
+        if branch.rules.iter().any(|rule| rule.alerts.is_some()) {
+            let message = "what is said of an episode is about the same windows again and again, which plain rows of a table \
+                           are told apart by";
+            let diagnostic = Diagnostic::new(Code::Conflict, sink.place.clone(), message);
+            self.report(diagnostic.with_help("set `format = \"alert\"`, or `alerts.group_windows = false`"));
+        }
         if let Some((window, place)) = &branch.window
             && let Some(message) = no_rows_of_a_table(window)
         {

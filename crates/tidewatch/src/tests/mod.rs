@@ -1,5 +1,6 @@
 //! Configs in, jobs or messages out: what a person who writes a config meets.
 
+mod alerts;
 mod archive;
 mod branches;
 mod diagnostics;

@@ -1,0 +1,71 @@
+//! Jobs that put out episodes.
+
+use detect::LifeCycle;
+
+use super::{SMALL, compile};
+
+const SECOND: i64 = 1_000_000;
+
+/// The life cycle of the only rule.
+fn life_cycle(sets: &[&str]) -> Result<Option<LifeCycle>, String> {
+    compile(SMALL, sets, &[]).map(|job| job.branches[0].detection.rules()[0].life_cycle)
+}
+
+#[test]
+fn without_the_section_each_row_is_put_out() {
+    assert_eq!(life_cycle(&[]), Ok(None));
+    assert_eq!(life_cycle(&["alerts.group_windows=false"]), Ok(None));
+    let refused = life_cycle(&["rules.quiet.cooldown=1h"]).unwrap_err();
+    assert!(refused.contains("`cooldown` is about episodes"), "{refused}");
+}
+
+#[test]
+fn what_is_not_said_follows_from_the_windows_and_a_rule_has_the_last_word() {
+    let usual = LifeCycle {
+        bad_windows: 1,
+        within: 600 * SECOND,
+        resolve_after: 1800 * SECOND,
+        longest: 3600 * SECOND,
+        cooldown: 1800 * SECOND,
+    };
+    assert_eq!(life_cycle(&["alerts.group_windows=true"]), Ok(Some(usual)));
+    let sliding = ["window.type=sliding", "window.slide=1m", "alerts.cooldown=1h", "rules.quiet.cooldown=5m"];
+    let expected = LifeCycle {
+        bad_windows: 3,
+        within: 240 * SECOND,
+        resolve_after: 180 * SECOND,
+        cooldown: 300 * SECOND,
+        ..usual
+    };
+    assert_eq!(life_cycle(&sliding), Ok(Some(expected)));
+    let timed = ["alerts.open_after=2 in 45m", "alerts.resolve_after=20m", "alerts.longest=2h"];
+    let expected = LifeCycle {
+        bad_windows: 2,
+        within: 2700 * SECOND,
+        resolve_after: 1200 * SECOND,
+        longest: 7200 * SECOND,
+        ..usual
+    };
+    assert_eq!(life_cycle(&timed), Ok(Some(expected)));
+}
+
+#[test]
+fn windows_that_are_put_out_again_and_tables_of_plain_rows_are_refused() {
+    let refused = |sets: &[&str]| life_cycle(sets).unwrap_err();
+    for setting in ["window.allowed_lateness=1m", "window.early=1m"] {
+        let refused = refused(&["alerts.cooldown=1h", setting]);
+        assert!(refused.contains("put out once, and in order"), "{setting}: {refused}");
+    }
+    let session = ["window={ type = \"session\", gap = \"5m\" }", "alerts.open_after=3 of 4"];
+    assert!(refused(&session).contains("at equal distances"));
+    assert!(
+        life_cycle(&["window={ type = \"session\", gap = \"5m\" }", "alerts.open_after=3 in 1h"]).is_ok()
+    );
+    let columns = r#"sink.alerts.columns=["user_id", "window_start", "window_end", "rule"]"#;
+    let table =
+        ["sink.alerts.type=sqlite", "sink.alerts.path=a.db", "sink.alerts.table=t", "state.dir=state"];
+    let plain = [&table[..], &["sink.alerts.format=plain", columns]].concat();
+    assert!(life_cycle(&plain).is_ok(), "{:?}", life_cycle(&plain));
+    assert!(refused(&[&plain[..], &["alerts.cooldown=1h"]].concat()).contains("what is said of an episode"));
+    assert!(life_cycle(&[&table[..], &["alerts.cooldown=1h"]].concat()).is_ok());
+}
