@@ -27,14 +27,14 @@ pub(crate) fn build(
     let read = read(scope, here, reader, &probes);
 
     // 6 window: records and watermarks become rows of features, one per key and closed window.
-    let closed = window(here, read.parcels, read.marks.clone(), keyed);
+    let windows = window(here, read.parcels, read.marks.clone(), keyed);
 
     // 7 detect: rows become scores, and what the rules find becomes episodes, and lines.
-    let found = detect(here, closed.closed, closed.cuts, judging);
+    let found = detect(here, windows.emitted, windows.cuts, judging);
 
     // 8 deliver: lines go to sinks in canonical order; a cut becomes a checkpoint.
-    let items = scope.concatenate([read.items, closed.items, found.items]);
-    let parts = scope.concatenate([read.parts, closed.parts, found.parts]);
+    let items = scope.concatenate([read.items, windows.items, found.items]);
+    let parts = scope.concatenate([read.parts, windows.parts, found.parts]);
     let (taken, committed) = deliver(here, items, read.marks, parts, writer);
 
     taken.probe_with(&probes.taken);

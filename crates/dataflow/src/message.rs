@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for Content {
 
 /// What the windows of a worker's keys give, in the order of epochs.
 #[derive(Debug, Clone)]
-pub(crate) enum Closed {
+pub(crate) enum Emitted {
     /// Rows.
     Rows(Box<Features>),
     /// All rows that are due before this were given. Only said where somebody follows them.

@@ -19,7 +19,7 @@ use super::{Output, wake};
 use crate::branch::Branch;
 use crate::followed::Followed;
 use crate::job::RunError;
-use crate::message::{Closed, Features, Given, Item, Part};
+use crate::message::{Emitted, Features, Given, Item, Part};
 use crate::snapshot::SnapshotWriter;
 use crate::worker::Here;
 
@@ -42,11 +42,11 @@ const PARTS: usize = 1;
 
 pub(crate) fn detect<'scope>(
     here: &Here,
-    closed: StreamVec<'scope, u64, Closed>,
+    emitted: StreamVec<'scope, u64, Emitted>,
     cuts: StreamVec<'scope, u64, Given>,
     judging: Judging,
 ) -> Outputs<'scope> {
-    let scope = closed.scope();
+    let scope = emitted.scope();
     let mut builder = OperatorBuilder::new("Detect".to_owned(), scope);
     let address = builder.operator_info().address;
     let activator = scope.worker().sync_activator_for(address.to_vec());
@@ -54,7 +54,7 @@ pub(crate) fn detect<'scope>(
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
     // A cut holds back the checkpoint, not what is put out meanwhile.
     let to = |port| [(port, Antichain::from_elem(0))];
-    let mut input = builder.new_input_connection(closed, Pipeline, to(ITEMS));
+    let mut input = builder.new_input_connection(emitted, Pipeline, to(ITEMS));
     let mut cut_input = builder.new_input_connection(cuts, Pipeline, to(PARTS));
     let mut operator = Detecting {
         followed: judging.followed,
@@ -81,10 +81,10 @@ pub(crate) fn detect<'scope>(
                 let right = || capability.delayed(&epoch, PARTS);
                 operator.cuts.extend(cuts.drain(..).map(|Given(given)| (given, right())));
             });
-            input.for_each(|capability, closed| {
+            input.for_each(|capability, emitted| {
                 let Some(epoch) = capability.least().copied() else { return };
                 let right = capability.delayed(&epoch, ITEMS);
-                operator.waiting.push_back((right, std::mem::take(closed).into()));
+                operator.waiting.push_back((right, std::mem::take(emitted).into()));
             });
             if let Err(error) = operator.proceed() {
                 operator.here.outcome.fail(error);
@@ -97,7 +97,7 @@ pub(crate) fn detect<'scope>(
 }
 
 /// What the windows gave, in their order, and the right to put out what comes of it.
-type Waiting = VecDeque<(Capability<u64>, VecDeque<Closed>)>;
+type Waiting = VecDeque<(Capability<u64>, VecDeque<Emitted>)>;
 
 struct Detecting {
     followed: Vec<Followed>,
@@ -133,10 +133,10 @@ impl Detecting {
                 // The one before it is still being written, and wakes this once it is.
                 return Ok(());
             }
-            let Some((right, mut closed)) = self.waiting.pop_front() else { return Ok(()) };
-            self.judge(&right, &mut closed);
-            if !closed.is_empty() {
-                self.waiting.push_front((right, closed));
+            let Some((right, mut emitted)) = self.waiting.pop_front() else { return Ok(()) };
+            self.judge(&right, &mut emitted);
+            if !emitted.is_empty() {
+                self.waiting.push_front((right, emitted));
             }
         }
     }
@@ -146,24 +146,24 @@ impl Detecting {
     }
 
     /// Judges what was given with one right, up to the next cut.
-    fn judge(&mut self, right: &Capability<u64>, closed: &mut VecDeque<Closed>) {
+    fn judge(&mut self, right: &Capability<u64>, emitted: &mut VecDeque<Emitted>) {
         let next_cut = self.cuts.front().map_or(u64::MAX, |(given, _)| *given);
         let job = &self.here.job;
         let mut output = self.items.activate();
         let mut session = output.session(right);
         let mut counts = Counts::default();
         while self.judged < next_cut {
-            let Some(closed) = closed.pop_front() else { break };
+            let Some(next) = emitted.pop_front() else { break };
             self.judged += 1;
-            match closed {
-                Closed::Rows(features) => {
+            match next {
+                Emitted::Rows(features) => {
                     let Features { branch: number, rows } = *features;
                     counts.windows += rows.records.len() as u64;
                     let branch = &job.branches[number];
                     let detected = self.followed[number].judge(branch, &rows);
                     session.give_iterator(lines(branch, &detected, &mut counts));
                 }
-                Closed::Before(before) => {
+                Emitted::Before(before) => {
                     for (branch, followed) in job.branches.iter().zip(&mut self.followed) {
                         let over = followed.advance(branch, before);
                         let over = over.filter(|detected| !detected.hits.is_empty());

@@ -24,7 +24,7 @@ use crate::branches::{Branches, Kept};
 use crate::custody::Slot;
 use crate::fault::Faults;
 use crate::job::RunError;
-use crate::message::{Closed, Features, Given, Item, Mark, Parcel, Part};
+use crate::message::{Emitted, Features, Given, Item, Mark, Parcel, Part};
 use crate::plant::Plant;
 use crate::question::Question;
 use crate::snapshot::SnapshotWriter;
@@ -45,7 +45,7 @@ pub(crate) struct Restored {
 
 /// Its outputs.
 pub(crate) struct Outputs<'scope> {
-    pub(crate) closed: StreamVec<'scope, u64, Closed>,
+    pub(crate) emitted: StreamVec<'scope, u64, Emitted>,
     /// Where intervals end among them, in a job that follows episodes.
     pub(crate) cuts: StreamVec<'scope, u64, Given>,
     pub(crate) items: StreamVec<'scope, u64, Item>,
@@ -73,7 +73,7 @@ pub(crate) fn window<'scope>(
     let mut builder = OperatorBuilder::new("Window".to_owned(), scope);
     let address = builder.operator_info().address;
     let activator = scope.worker().sync_activator_for(address.to_vec());
-    let (rows, row_stream) = builder.new_output::<Vec<Closed>>();
+    let (rows, row_stream) = builder.new_output::<Vec<Emitted>>();
     let (items, item_stream) = builder.new_output::<Vec<Item>>();
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
     let (cuts, cut_stream) = builder.new_output::<Vec<Given>>();
@@ -135,7 +135,7 @@ pub(crate) fn window<'scope>(
             }
         }
     });
-    Outputs { closed: row_stream, cuts: cut_stream, items: item_stream, parts: part_stream }
+    Outputs { emitted: row_stream, cuts: cut_stream, items: item_stream, parts: part_stream }
 }
 
 /// The marks of an epoch, and the right to put out what they cause.
@@ -166,7 +166,7 @@ struct Windowing {
     /// Whether a snapshot is being taken; the windows stay as they are until it is.
     saving: bool,
     snapshots: Option<SnapshotWriter<Kept>>,
-    rows: Output<Closed>,
+    rows: Output<Emitted>,
     items: Output<Item>,
     parts: Output<Part>,
     cuts: Output<Given>,
@@ -278,14 +278,14 @@ impl Windowing {
         let mut session = output.session(rows);
         let mut give = |branch, rows| {
             self.given += 1;
-            session.give(Closed::Rows(Box::new(Features { branch, rows })));
+            session.give(Emitted::Rows(Box::new(Features { branch, rows })));
         };
         if !self.branches.advance_some(place, EMIT_ROWS, &mut give) {
             return false;
         }
         if self.here.job.follows_episodes() {
             self.given += 1;
-            session.give(Closed::Before(place.seen.0));
+            session.give(Emitted::Before(place.seen.0));
         }
         drop(session);
         if !self.questions.is_empty() {
