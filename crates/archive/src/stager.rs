@@ -13,6 +13,7 @@ use crate::seal::Seal;
 use crate::{Archive, ArchiveError, StagedFile};
 
 /// Records that belong into one row group: of one partition, behind one header if they have any, in offset order.
+#[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "nobody writes one"))]
 pub(crate) struct Group<'a> {
     pub(crate) origin: &'a Origin,
     pub(crate) header: Option<&'a str>,
