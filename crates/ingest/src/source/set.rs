@@ -7,8 +7,8 @@
 //! numbers in the order of their names ([`Watch`]). So a file keeps its number whatever comes and goes, and its name is
 //! all that it is known by.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::numbering::Numbering;
 use super::whole;
@@ -137,12 +137,9 @@ fn ready(mut paths: Vec<PathBuf>, since: Option<i64>) -> Vec<PathBuf> {
 
 /// Whether a file was last written at that time or later; what is gone by now was not.
 fn is_written(path: &Path, since: i64) -> bool {
-    let modified = std::fs::metadata(path).and_then(|found| found.modified());
-    let micros = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
-    };
-    modified.is_ok_and(|time| micros(time) >= since)
+    std::fs::metadata(path).is_ok_and(|found| {
+        found.mtime().saturating_mul(1_000_000).saturating_add(found.mtime_nsec() / 1_000) >= since
+    })
 }
 
 /// Whether a path is a directory, or is said to be one by the slash at its end.
@@ -193,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (name, seconds) in [("old", 100), ("new", 200)] {
             let file = fs::File::create(folder.path().join(name)).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
         }
         let count =
             |path: &str, since| files(&[folder.path().join(path)], Some(since), Nothing::Fine).unwrap().len();
