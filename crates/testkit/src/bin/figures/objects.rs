@@ -1,9 +1,9 @@
 //! Objects of a bucket of S3, beside a bare client that gets the same bytes and throws them away, and beside the same job
 //! over the same bytes in a file.
 //!
-//! The server is one of this machine: VersityGW, or moto where Go is missing, which is far slower. The bare client is curl,
-//! a process for each object, which asks once for the whole of it; it unpacks nothing. An object is one partition, and the
-//! file is read as one, too.
+//! The server is one on this machine: VersityGW, or moto where Go is missing, which is another limit. The bare client is
+//! curl, a process for each object, which asks once for the whole of it; it unpacks nothing. An object is one partition,
+//! and the file is read as one, too.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
