@@ -16,11 +16,12 @@ The whole takes some 40 minutes and 8 GB of disk; do not use the machine meanwhi
   --cold         also time a release build from nothing (5 to 10 minutes more)
   --only NAME,.. only these: reference, session, count, features, scale, keys, windows,
                  sparse, latency, checkpoint, recovery, start
-                 sources: files, http, kafka, kinesis, archive
+                 sources: files, objects (of S3), http, kafka, kinesis, archive
                  sinks: kafka, kinesis, archive, outputs (a file, standard output), tables
                  (SQLite, PostgreSQL), webhook
-                 kafka, kinesis and tables start servers of their own, which must be there:
-                 scripts/kafka.sh, kinesis.sh and postgres.sh install them
+                 objects, kafka, kinesis and tables start servers of their own, which must be there:
+                 scripts/s3.sh, kafka.sh, kinesis.sh and postgres.sh install them; objects are
+                 read barely by curl
   --repeat N     runs of each command, of which the median counts [default: 5, quick: 3]
 
 Environment:

@@ -1,6 +1,7 @@
-//! Files in each format, beside a bare reader that unpacks them or cuts them into fields, and beside the plain file.
+//! Files in each format, beside a bare reader that unpacks them, cuts them into fields or reads the columns that the job
+//! needs, and beside the plain file.
 //!
-//! Packed files and CSV are one partition, so the plain one is read as one, too. To have the figures of another format,
+//! All but the plain one are one partition, so that one is read as one, too. To have the figures of another format,
 //! say in [`FORMATS`] how a file of it is made and how it is read barely.
 
 use std::fs::File;
@@ -13,14 +14,15 @@ use flate2::write::GzEncoder;
 use serde_json::{Map, Value};
 
 use crate::bench::{Bench, Failure, Plan};
+use crate::columnar;
 use crate::connector::{Turns, events, expect, expect_all};
 use crate::figure::{Figures, Target};
 
 /// A format of files.
-struct Format {
-    name: &'static str,
+pub(crate) struct Format {
+    pub(crate) name: &'static str,
     /// How its files' names end.
-    ending: &'static str,
+    pub(crate) ending: &'static str,
     /// Makes a file of it out of one of newline-delimited JSON.
     make: fn(&Path, &Path) -> Result<(), Failure>,
     /// Reads one as far as the format goes, and says how many bytes or records it has.
@@ -29,26 +31,40 @@ struct Format {
     counts_records: bool,
 }
 
-/// The first is what the others are held against. Parquet belongs here as well; objects of a bucket are a group of their
-/// own, which starts a server.
+impl Format {
+    /// A file of so many events in this format, out of one of newline-delimited JSON.
+    pub(crate) fn made(&self, bench: &Bench, input: &Path, count: u64) -> Result<PathBuf, Failure> {
+        bench.made(&format!("events-{count}.{}", self.ending), |part| (self.make)(input, part))
+    }
+}
+
+pub(crate) const PLAIN: Format =
+    Format { name: "plain", ending: "ndjson", make: copy, read: read_plain, counts_records: false };
+pub(crate) const GZIP: Format =
+    Format { name: "gzip", ending: "ndjson.gz", make: gzip, read: read_gzip, counts_records: false };
+pub(crate) const PARQUET: Format = Format {
+    name: "Parquet",
+    ending: "parquet",
+    make: columnar::write,
+    read: columnar::read,
+    counts_records: true,
+};
+
+/// The first is what the others are held against.
 const FORMATS: &[Format] = &[
-    Format { name: "plain", ending: "ndjson", make: copy, read: read_plain, counts_records: false },
-    Format { name: "gzip", ending: "ndjson.gz", make: gzip, read: read_gzip, counts_records: false },
+    PLAIN,
+    GZIP,
     Format { name: "zstd", ending: "ndjson.zst", make: zstd, read: read_zstd, counts_records: false },
     Format { name: "CSV", ending: "csv", make: to_csv, read: read_csv, counts_records: true },
+    PARQUET,
 ];
 
 /// A file in each format.
 pub(crate) fn files(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     let (count, input) = events(bench)?;
     let limit = bench.limit(&input)?;
-    let made: Vec<PathBuf> = FORMATS
-        .iter()
-        .map(|format| {
-            let name = format!("events-{count}.{}", format.ending);
-            bench.made(&name, |part| (format.make)(&input, part))
-        })
-        .collect::<Result<_, _>>()?;
+    let made: Vec<PathBuf> =
+        FORMATS.iter().map(|format| format.made(bench, &input, count)).collect::<Result<_, _>>()?;
     let mut all: Vec<Turns> = FORMATS.iter().map(|_| Turns::default()).collect();
     for _ in 0..bench.repeat {
         for ((format, file), turns) in FORMATS.iter().zip(&made).zip(&mut all) {

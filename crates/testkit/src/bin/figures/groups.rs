@@ -3,8 +3,8 @@
 use crate::bench::{Bench, Failure};
 use crate::figure::Figures;
 use crate::{
-    archive, checkpoint, files, http, kafka, kinesis, latency, limits, outputs, recovery, reference, slices,
-    start, tables, webhook,
+    archive, checkpoint, files, http, kafka, kinesis, latency, limits, objects, outputs, recovery, reference,
+    slices, start, tables, webhook,
 };
 
 /// What is asked for by its name.
@@ -39,6 +39,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group::new("start", start::start),
     // Connectors, each beside a bare client. The servers of some are started here, and stopped again.
     Group::new("files", files::files),
+    Group::new("objects", objects::objects),
     Group::new("http", http::http),
     Group::new("kafka", kafka::kafka),
     Group::new("kinesis", kinesis::kinesis),

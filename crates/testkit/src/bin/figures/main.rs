@@ -8,6 +8,7 @@
 mod archive;
 mod bench;
 mod checkpoint;
+mod columnar;
 mod connector;
 mod figure;
 mod files;
@@ -18,6 +19,7 @@ mod kafka;
 mod kinesis;
 mod latency;
 mod limits;
+mod objects;
 mod outputs;
 mod recovery;
 mod reference;
