@@ -19,6 +19,7 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 pub(super) use list::{Looking, partitions};
 pub(super) use stream::Streamed;
 
+use super::PartitionInfo;
 use super::blob::Blob;
 use super::position::{ObjectOrigin, Origin, Position};
 use crate::IngestError;
@@ -95,6 +96,15 @@ impl Object {
 
     fn replaced(&self) -> IngestError {
         IngestError::Replaced { name: self.address.clone() }
+    }
+}
+
+/// Whether an object can be read: asks for its first byte, if it has one.
+pub(super) fn try_first(bucket: &Bucket, info: &PartitionInfo) -> Result<(), IngestError> {
+    let object = Object::open(bucket, &info.id, &info.start)?;
+    match object.length() {
+        0 => Ok(()),
+        _ => object.read(0, 1).map(drop),
     }
 }
 
