@@ -21,6 +21,8 @@ pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
 /// Whether a file is one of those that a path of a source means, be it there or not: in that directory, or fitting that
 /// pattern. Names that begin with a dot are passed over in both.
 pub(crate) fn is_among(file: &Path, of: &Path) -> bool {
+    // As `ingest` takes it, a slash at the end makes a directory of what is not there yet.
+    let is_said_folder = of.as_os_str().as_encoded_bytes().ends_with(b"/");
     let (file, of) = (place(file), place(of));
     let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let fits = || {
@@ -28,7 +30,7 @@ pub(crate) fn is_among(file: &Path, of: &Path) -> bool {
         let pattern = of.to_str().and_then(|text| Pattern::new(text).ok());
         pattern.is_some_and(|pattern| pattern.matches_path_with(&file, options))
     };
-    !is_hidden && if of.is_dir() { file.parent() == Some(&of) } else { fits() }
+    !is_hidden && if is_said_folder || of.is_dir() { file.parent() == Some(&of) } else { fits() }
 }
 
 /// Whether a stream is written that is read. Of two that are only perhaps the same one, as where the region comes from the
@@ -183,6 +185,8 @@ mod tests {
         };
         let arn = |region: &str, account: &str| format!("arn:aws:kinesis:{region}:{account}:stream/s");
         let (eu, us, local) = (Some("eu-west-1"), Some("us-east-1"), Some("http://127.0.0.1:4567"));
+        assert!(among("later/out", "later/") && !among("later/.out", "later/"), "a directory that will come");
+        assert!(!among("later/out", "later") && !among("later/inner/out", "later/"));
         assert!(same(("s", eu, None), ("s", eu, None)) && same(("s", None, None), ("s", eu, None)));
         assert!(same(("s", None, local), ("s", None, Some("http://127.0.0.1:4567/"))));
         assert!(same((&arn("eu-west-1", "1"), None, None), ("s", eu, None)));
