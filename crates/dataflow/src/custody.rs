@@ -127,7 +127,9 @@ impl Custody {
     }
 }
 
-/// Names of all partitions that a job has now, by the number with which notes speak of them.
+/// Names of all partitions that a job has now, by the number with which notes speak of them. Of those of a watched
+/// directory or bucket that no checkpoint knows none is named, unless there is one only: a look gives them numbers in
+/// the order of their names, and other names may be there than when the process that has ended looked.
 ///
 /// # Errors
 /// If a source cannot be asked, or the state cannot be read.
@@ -143,7 +145,11 @@ pub fn partition_names(job: &Job) -> Result<BTreeMap<u32, String>, RunError> {
     // One may have fallen over the first record of a partition that no checkpoint knows yet.
     for (place, source) in job.sources.iter().enumerate() {
         let Some(mut discovery) = ingest::discovery(source, &of_source(&members, place))? else { continue };
-        for info in discovery.look()? {
+        let found = discovery.look()?;
+        if source.kind.can_be_watched() && found.len() > 1 {
+            continue;
+        }
+        for info in found {
             let member = Member::new(place, info)?;
             names.entry(member.ordinal()).or_insert(member.info.id);
         }

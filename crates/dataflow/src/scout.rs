@@ -2,7 +2,7 @@
 //!
 //! Only worker 0 has it; what it finds all workers hear of ([`crate::nursery`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -20,15 +20,22 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// How often at most, while somebody waits.
 const HURRY: Duration = Duration::from_millis(200);
 
-type Answer = (usize, Result<Vec<PartitionInfo>, IngestError>);
+/// What came of a look at the partitions of a source.
+struct Answer {
+    /// The place of the source in the config.
+    place: usize,
+    found: Result<Vec<PartitionInfo>, IngestError>,
+    /// What was met at one of them that is not among those found.
+    left_out: Option<IngestError>,
+}
 
 /// Looks for new partitions until it is dropped.
 pub(crate) struct Scout {
     answers: Receiver<Answer>,
     hurries: Vec<SyncSender<()>>,
     known: BTreeSet<u32>,
-    /// What went wrong when a source was last asked, not to be said again and again.
-    trouble: Option<String>,
+    /// What went wrong when a source was last asked, by its place, not to be said again and again.
+    trouble: BTreeMap<usize, String>,
     refused_since: Option<Instant>,
 }
 
@@ -55,7 +62,7 @@ impl Scout {
         }
         let known = members.keys().copied().collect();
         let looks = !hurries.is_empty() || job.sources.iter().any(|spec| world.awaits_more(spec));
-        Ok(looks.then_some(Scout { answers, hurries, known, trouble: None, refused_since: None }))
+        Ok(looks.then_some(Scout { answers, hurries, known, trouble: BTreeMap::new(), refused_since: None }))
     }
 
     /// Has the sources asked soon.
@@ -78,11 +85,14 @@ impl Scout {
     /// If a source no longer is what it was. One that is away is asked again.
     pub(crate) fn found(&mut self, world: &World) -> Result<Vec<Member>, RunError> {
         let mut found = Vec::new();
-        let answers: Vec<Answer> = self.answers.try_iter().chain(world.found()).collect();
-        for (place, answer) in answers {
+        let of_world = world.found().into_iter();
+        let of_world = of_world.map(|(place, found)| Answer { place, found, left_out: None });
+        let answers: Vec<Answer> = self.answers.try_iter().chain(of_world).collect();
+        for Answer { place, found: answer, left_out } in answers {
             match answer {
                 Ok(infos) => {
-                    (self.trouble, self.refused_since) = (None, None);
+                    self.refused_since = None;
+                    self.tell(place, left_out.as_ref(), world);
                     for info in infos {
                         let member = Member::new(place, info)?;
                         if self.known.insert(member.ordinal()) {
@@ -94,16 +104,23 @@ impl Scout {
                 Err(error) if error.is_refusal() && self.is_refused_for_long(world) => {
                     return Err(error.into());
                 }
-                Err(error) => {
-                    let words = format!("look for new partitions: {error}; trying again");
-                    if self.trouble.as_ref() != Some(&words) {
-                        world.say(&words);
-                        self.trouble = Some(words);
-                    }
-                }
+                Err(error) => self.tell(place, Some(&error), world),
             }
         }
         Ok(found)
+    }
+
+    /// Says what goes wrong with the source at that place, once as long as it is the same.
+    fn tell(&mut self, place: usize, error: Option<&IngestError>, world: &World) {
+        let Some(error) = error else {
+            self.trouble.remove(&place);
+            return;
+        };
+        let words = format!("look for new partitions: {error}; trying again");
+        if self.trouble.get(&place) != Some(&words) {
+            world.say(&words);
+            self.trouble.insert(place, words);
+        }
     }
 }
 
@@ -119,7 +136,9 @@ fn spawn(
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             }
-            if answers.send((place, discovery.look())).is_err() {
+            let found = discovery.look();
+            let left_out = discovery.left_out();
+            if answers.send(Answer { place, found, left_out }).is_err() {
                 return;
             }
             std::thread::sleep(HURRY);

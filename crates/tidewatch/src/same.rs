@@ -21,6 +21,8 @@ pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
 /// Whether a file is one of those that a path of a source means, be it there or not: in that directory, or fitting that
 /// pattern. Names that begin with a dot are passed over in both.
 pub(crate) fn is_among(file: &Path, of: &Path) -> bool {
+    // As `ingest` takes it, a slash at the end makes a directory of what is not there yet.
+    let is_said_folder = of.as_os_str().as_encoded_bytes().ends_with(b"/");
     let (file, of) = (place(file), place(of));
     let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let fits = || {
@@ -28,7 +30,7 @@ pub(crate) fn is_among(file: &Path, of: &Path) -> bool {
         let pattern = of.to_str().and_then(|text| Pattern::new(text).ok());
         pattern.is_some_and(|pattern| pattern.matches_path_with(&file, options))
     };
-    !is_hidden && if of.is_dir() { file.parent() == Some(&of) } else { fits() }
+    !is_hidden && if is_said_folder || of.is_dir() { file.parent() == Some(&of) } else { fits() }
 }
 
 /// Whether a stream is written that is read. Of two that are only perhaps the same one, as where the region comes from the
@@ -73,6 +75,27 @@ pub(crate) fn is_same_archive(a: &str, b: &str) -> bool {
         (Some(_), Some(_)) => a.trim_end_matches('/') == b.trim_end_matches('/'),
         _ => false,
     }
+}
+
+/// Whether an archive has its files among the objects that a key of a source means, as [`is_below`] says.
+pub(crate) fn is_archive_among(archive: &str, read: &Bucket, key: &str) -> bool {
+    matches!(Bucket::parse(archive), Some(Ok(written)) if is_below(&written, read, key))
+}
+
+/// Whether what is written below the prefix of a bucket can be among the objects that a key of a source means: an object,
+/// a folder with a slash at its end, all below which is meant, or a pattern of what is in a folder. Of two servers of
+/// which one is not said it is taken that they are the same.
+pub(crate) fn is_below(written: &Bucket, read: &Bucket, key: &str) -> bool {
+    let at = |bucket: &Bucket| bucket.endpoint.as_ref().map(|at| at.trim_end_matches('/').to_owned());
+    let may_be_one = written.name == read.name && at(written).zip(at(read)).is_none_or(|(a, b)| a == b);
+    let is_within = |place: &str, folder: &str| {
+        let rest = place.strip_prefix(folder);
+        folder.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (folder, last) = key.rsplit_once('/').unwrap_or(("", key));
+    let is_all = last.is_empty();
+    let read_at = if is_all || last.contains(['*', '?', '[']) { folder } else { key };
+    may_be_one && (is_within(read_at, &written.prefix) || is_all && is_within(&written.prefix, folder))
 }
 
 /// Whether a device or a pipe is there now. It takes whatever comes, from several writers too.
@@ -162,6 +185,8 @@ mod tests {
             assert!(!among(file, of), "{file} {of}");
         }
         assert!(!among("d/inner/a", "d/*") && !among("d/out", "none"));
+        assert!(among("later/out", "later/") && !among("later/.out", "later/"), "a directory that will come");
+        assert!(!among("later/out", "later") && !among("later/inner/out", "later/"));
     }
 
     #[test]
@@ -198,6 +223,31 @@ mod tests {
         assert!(is_same_archive("a/b", "./a//b/") && is_same_archive("s3://b/x", "s3://b/x/"));
         assert!(!is_same_archive("a/b", "a/c") && !is_same_archive("s3://b/x", "s3://b/y"));
         assert!(!is_same_archive("s3://b/x", "b/x"));
+    }
+
+    #[test]
+    fn what_is_written_in_a_bucket_is_among_what_is_read_there_if_one_of_the_places_holds_the_other() {
+        let read = |address: &str| Bucket::parse_object(address).expect("s3").expect("an address");
+        let among = |written: &str, of: &str| {
+            let (bucket, key) = read(of);
+            is_archive_among(written, &bucket, &key)
+        };
+        for of in ["s3://bucket", "s3://bucket/x/", "s3://bucket/x/y/", "s3://bucket/x/y/events/"] {
+            assert!(among("s3://bucket/x/y", of), "{of}");
+        }
+        assert!(among("s3://bucket/x/y", "s3://bucket/x/y/*") && among("s3://bucket/x/", "s3://bucket/x/a"));
+        for of in
+            ["s3://bucket/x/*", "s3://bucket/x/yz/", "s3://bucket/x/a", "s3://bucket/a/", "s3://other/x/"]
+        {
+            assert!(!among("s3://bucket/x/y", of), "{of}");
+        }
+        assert!(!among("x/y", "s3://bucket/x/"), "a directory");
+        let at = |bucket: Bucket, endpoint: &str| Bucket { endpoint: Some(endpoint.to_owned()), ..bucket };
+        let (bucket, key) = read("s3://bucket/x/");
+        let (here, there) = (at(bucket.clone(), "http://127.0.0.1:1/"), at(bucket, "http://127.0.0.1:2"));
+        let state = |endpoint| at(Bucket::parse("s3://bucket/x/y").expect("s3").expect("good"), endpoint);
+        assert!(is_below(&state("http://127.0.0.1:1"), &here, &key));
+        assert!(!is_below(&state("http://127.0.0.1:1"), &there, &key));
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub(super) trait Blob: Send + Sync {
 
     fn length(&self) -> u64;
 
-    /// How many bytes to ask for at a time, if there are so many.
-    fn stretch(&self) -> u64;
+    /// How many bytes to ask for at a time, if there are so many, where so many stretches are held at once.
+    fn stretch(&self, held: u64) -> u64;
 
     /// Exactly `length` bytes from `start` on, all of which lie within. Blocks.
     ///
@@ -54,7 +54,7 @@ impl Blob for FileBlob {
         self.length
     }
 
-    fn stretch(&self) -> u64 {
+    fn stretch(&self, _held: u64) -> u64 {
         1 << 20
     }
 

@@ -327,6 +327,11 @@ pub trait Discovery: Send {
     /// # Errors
     /// If the source cannot be asked; it is asked again later.
     fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError>;
+
+    /// What the last look met at one of them while it gave the others. That one is tried again at every look.
+    fn left_out(&mut self) -> Option<IngestError> {
+        None
+    }
 }
 
 /// Who looks for new partitions of a source beside those that are known; `None` if none can come.
@@ -411,10 +416,12 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
 /// mean nothing.
 ///
 /// # Errors
-/// As [`partitions`] and [`Discovery::look`].
+/// As [`partitions`] and [`Discovery::look`], or what keeps one of them from being read.
 pub fn partitions_now(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     let watch = if is_watched(spec) { discovery(spec, &[])? } else { None };
-    watch.map_or_else(|| partitions(spec), |mut watch| watch.look())
+    let Some(mut watch) = watch else { return partitions(spec) };
+    let found = watch.look()?;
+    watch.left_out().map_or(Ok(found), Err)
 }
 
 /// A source that this build cannot read.

@@ -5,8 +5,11 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 
+use bucket::Bucket;
 use event::Probe;
 
+#[cfg(feature = "s3")]
+use super::object;
 use super::{SourceKind, SourceSpec, partitions, partitions_now};
 
 /// What there is to be found out about a source before a job reads it. A new kind of source adds its own here.
@@ -18,13 +21,7 @@ pub fn probe(spec: &SourceSpec) -> Vec<Probe> {
                 vec![Probe::new(format!("files of source `{}`", spec.name), Err(error.to_string()))]
             }
         },
-        SourceKind::Objects { bucket, .. } => {
-            let found = partitions_now(spec).map(|found| format!("{} objects", found.len()));
-            vec![Probe::new(
-                format!("list the objects of source `{}` in {bucket}", spec.name),
-                found.map_err(|error| error.to_string()),
-            )]
-        }
+        SourceKind::Objects { bucket, .. } => probe_objects(spec, bucket),
         SourceKind::Kafka { .. } | SourceKind::Kinesis(_) => {
             let found = partitions(spec).map(|found| format!("{} partitions", found.len()));
             vec![Probe::new(
@@ -45,6 +42,23 @@ pub fn probe(spec: &SourceSpec) -> Vec<Probe> {
             vec![Probe::new("generate", made.map(|lanes| format!("{} lanes", lanes.len())))]
         }
     }
+}
+
+/// Whether the objects of a bucket can be listed, and the first of them read: servers give the two rights apart.
+fn probe_objects(spec: &SourceSpec, bucket: &Bucket) -> Vec<Probe> {
+    let found = partitions_now(spec);
+    let count = found.as_ref().map(|found| format!("{} objects", found.len()));
+    let listed = Probe::new(
+        format!("list the objects of source `{}` in {bucket}", spec.name),
+        count.map_err(ToString::to_string),
+    );
+    #[cfg(feature = "s3")]
+    if let Some(first) = found.iter().flatten().next() {
+        let read = object::try_first(bucket, first).map_err(|error| error.to_string());
+        let read = Probe::new(format!("read {}", first.id), read.map(|()| "its first byte".to_owned()));
+        return vec![listed, read];
+    }
+    vec![listed]
 }
 
 /// Whether the first byte of a file can be read, or the names in a directory.

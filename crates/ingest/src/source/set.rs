@@ -40,17 +40,20 @@ pub(super) struct Watch {
     paths: Vec<PathBuf>,
     since: Option<i64>,
     numbering: Numbering,
+    /// What the last look met at a file, while it gave the others.
+    left_out: Option<IngestError>,
 }
 
 impl Watch {
     /// Knows these, whether they are still there or not.
     pub(super) fn new(paths: &[PathBuf], since: Option<i64>, known: &[PartitionInfo]) -> Self {
-        Watch { paths: paths.to_vec(), since, numbering: Numbering::of(known) }
+        Watch { paths: paths.to_vec(), since, numbering: Numbering::of(known), left_out: None }
     }
 }
 
 impl Discovery for Watch {
     fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError> {
+        self.left_out = None;
         let mut come = files(&self.paths, self.since, Nothing::Fine)?;
         come.retain(|path| path.to_str().is_none_or(|name| !self.numbering.knows(name)));
         come.sort();
@@ -63,10 +66,15 @@ impl Discovery for Watch {
                 }
                 // Taken away again since it was listed.
                 Err(IngestError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
+                // Known are only those that are given: this one is tried again at the next look.
+                Err(error) => self.left_out = self.left_out.take().or(Some(error)),
             }
         }
         Ok(found)
+    }
+
+    fn left_out(&mut self) -> Option<IngestError> {
+        self.left_out.take()
     }
 }
 
@@ -232,5 +240,33 @@ mod tests {
         assert_eq!(look(&mut again), named(&[("m", 3), ("z", 4)]));
         put("k");
         assert_eq!(look(&mut again), [], "a name that was seen is not read again");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_spoken_of_at_each_look_and_keeps_no_other_from_being_read() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let bad = folder.path().join(std::ffi::OsStr::from_bytes(b"k\xff"));
+        let put = |name: &str| fs::write(folder.path().join(name), "{}\n").unwrap();
+        let mut watch = Watch::new(&[folder.path().to_owned()], None, &[]);
+        let mut look = || {
+            let found = watch.look().unwrap();
+            let name = |info: &PartitionInfo| info.id.rsplit_once('/').unwrap().1.to_owned();
+            let found: Vec<(String, u32)> = found.iter().map(|info| (name(info), info.number)).collect();
+            (found, watch.left_out().map(|error| error.to_string()))
+        };
+        let named = |names: &[(&str, u32)]| -> Vec<(String, u32)> {
+            names.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        fs::write(&bad, "{}\n").unwrap();
+        ["a", "z"].iter().for_each(|name| put(name));
+        let words = Some(format!("the path {} is not valid UTF-8", bad.display()));
+        assert_eq!(look(), (named(&[("a", 0), ("z", 1)]), words.clone()));
+        assert_eq!(look(), (named(&[]), words.clone()));
+        put("b");
+        assert_eq!(look(), (named(&[("b", 2)]), words));
+        fs::rename(&bad, folder.path().join("k")).unwrap();
+        assert_eq!(look(), (named(&[("k", 3)]), None));
     }
 }

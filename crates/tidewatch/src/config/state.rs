@@ -6,6 +6,7 @@ use std::time::Duration;
 use checkpoint::{Bucket, Location};
 
 use super::diagnostic::{Code, Diagnostic};
+use super::place::Place;
 use super::section::{Reader, Section};
 use super::target::not_built;
 use super::value::{bad_value, boolean, duration, filled_string, integer};
@@ -13,6 +14,8 @@ use super::value::{bad_value, boolean, duration, filled_string, integer};
 /// `[state]`: what a job needs to go on after a crash or a stop. Without it there are no checkpoints.
 #[derive(Debug, Clone)]
 pub struct State {
+    /// Where the section stands.
+    pub place: Place,
     /// `dir`: the directory of the checkpoints, or `"s3://BUCKET/PREFIX"`; several processes share it.
     /// Without `dir` there is no state.
     ///
@@ -39,6 +42,7 @@ const OF_BUCKETS: [&str; 4] = ["s3_endpoint", "s3_region", "s3_allow_http", "ret
 
 pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<State> {
     let mut section = root.section(reader, "state")?;
+    let place = section.place().clone();
     let location = section.required(reader, "dir", "add `dir = \"DIR\"`", |sources, node| {
         let text = filled_string(sources, node)?;
         match Bucket::parse(&text) {
@@ -68,7 +72,7 @@ pub(super) fn read_state(root: &mut Section, reader: &mut Reader) -> Option<Stat
         }
     };
     section.finish(reader);
-    Some(State { location: location?, checkpoint_every, shards })
+    Some(State { place, location: location?, checkpoint_every, shards })
 }
 
 /// Reads how a bucket is reached.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use alert::{Format, KinesisTarget, Secret, Shape, SinkKind, SinkSpec, Table, plain_schema};
+use checkpoint::{Bucket, Location};
 use event::{Field, MICROS_PER_MILLI, RowSchema, Schema, Topic};
 use ingest::KinesisSpec;
 use transform::compile_column;
@@ -13,7 +14,9 @@ use super::expressions::Compiler;
 use super::micros;
 use crate::config::sink::{self, Mode, Quarantine, Sink, TableOptions, Target};
 use crate::config::{Branch, Code, Config, Diagnostic, Sql, Window, WindowShape, source};
-use crate::same::{is_among, is_device_or_pipe, is_same_archive, is_same_file, is_same_stream};
+use crate::same::{
+    is_among, is_archive_among, is_below, is_device_or_pipe, is_same_archive, is_same_file, is_same_stream,
+};
 
 impl Compiler<'_> {
     /// What a row of a branch looks like in each sink.
@@ -234,6 +237,10 @@ enum Output<'a> {
     StreamWritten(&'a KinesisTarget),
     ArchiveRead(&'a str),
     ArchiveWritten(&'a str),
+    /// Objects that are read: a key, a folder or a pattern in a bucket.
+    ObjectsRead(&'a Bucket, &'a str),
+    /// Where the state is kept in a bucket.
+    StateKept(&'a Bucket),
 }
 
 impl<'a> Output<'a> {
@@ -264,16 +271,18 @@ impl<'a> Output<'a> {
             source::SourceKind::Kafka { topic, .. } => vec![Output::TopicRead(topic)],
             source::SourceKind::Kinesis(kinesis) => vec![Output::StreamRead(kinesis)],
             source::SourceKind::Archive { address, .. } => vec![Output::ArchiveRead(address)],
-            source::SourceKind::Objects { .. }
-            | source::SourceKind::Stdin
-            | source::SourceKind::Generate(_)
-            | source::SourceKind::Http(_) => Vec::new(),
+            source::SourceKind::Objects { bucket, keys, .. } => {
+                keys.iter().map(|key| Output::ObjectsRead(bucket, key)).collect()
+            }
+            source::SourceKind::Stdin | source::SourceKind::Generate(_) | source::SourceKind::Http(_) => {
+                Vec::new()
+            }
         }
     }
 
     /// What the two would share, and the setting that takes them apart.
     fn shared_with(self, other: Output) -> Option<(&'static str, &'static str)> {
-        let (file, table) = (("the file", "path"), ("the table", "table"));
+        let (file, table, objects) = (("the file", "path"), ("the table", "table"), ("objects", "dir"));
         match (self, other) {
             (Output::File(a), Output::File(b) | Output::Sqlite(b, _)) if is_same_file(a, b) => Some(file),
             (Output::Sqlite(a, _), Output::File(b)) if is_same_file(a, b) => Some(file),
@@ -307,6 +316,14 @@ impl<'a> Output<'a> {
             (Output::ArchiveWritten(a), Output::ArchiveRead(b)) if is_same_archive(a, b) => {
                 Some(("the archive", "dir"))
             }
+            (Output::ArchiveWritten(a), Output::ObjectsRead(bucket, key))
+                if is_archive_among(a, bucket, key) =>
+            {
+                Some(objects)
+            }
+            (Output::StateKept(state), Output::ObjectsRead(bucket, key)) if is_below(state, bucket, key) => {
+                Some(objects)
+            }
             _ => None,
         }
     }
@@ -326,10 +343,14 @@ pub(super) fn check_outputs(config: &Config, compiler: &mut Compiler) {
         .archive
         .iter()
         .map(|archive| ("`[archive]`".to_owned(), Output::ArchiveWritten(&archive.address), &archive.place));
+    let state = config.state.iter().filter_map(|state| match &state.location {
+        Location::S3(bucket) => Some(("`[state]`".to_owned(), Output::StateKept(bucket), &state.place)),
+        Location::Dir(_) => None,
+    });
     let written = sinks
         .chain(quarantine)
         .filter_map(|(name, target, place)| Some((format!("sink `{name}`"), Output::of(target)?, place)));
-    for (who, output, place) in written.chain(archive) {
+    for (who, output, place) in written.chain(archive).chain(state) {
         let shared = taken.iter().find_map(|(other, whose)| Some((output.shared_with(*other)?, whose)));
         if let Some(((what, key), whose)) = shared {
             let message = format!("{who} has {what} of {whose}");

@@ -268,14 +268,18 @@ impl<'a> Supervisor<'a> {
         }
         let names = partition_names(self.plan.job).context("name the partitions")?;
         while let Some((partition, offset)) = self.poison.last().copied() {
-            if let Some(partition) = names.get(&partition).cloned() {
-                let what = format!("the record at offset {offset} of {partition}");
-                poison::add(self.plan.state, &Poison { partition, offset })
-                    .with_context(|| format!("note that {what} is to be left out"))?;
+            let Some(partition) = names.get(&partition).cloned() else {
                 say(&format!(
-                    "error: {what} ended the process three times; it goes to quarantine from now on"
+                    "error: the record at offset {offset} of a file or object that no checkpoint knows ended the process \
+                     three times; it is not left out, since which one it is in cannot be told"
                 ));
-            }
+                self.poison.pop();
+                continue;
+            };
+            let what = format!("the record at offset {offset} of {partition}");
+            poison::add(self.plan.state, &Poison { partition, offset })
+                .with_context(|| format!("note that {what} is to be left out"))?;
+            say(&format!("error: {what} ended the process three times; it goes to quarantine from now on"));
             self.poison.pop();
         }
         Ok(())

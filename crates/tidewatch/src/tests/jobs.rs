@@ -199,3 +199,21 @@ fn every_config_of_the_repository_is_good() {
         assert!(compile(&text, &[], &[]).is_ok(), "{name}: {:?}", compile(&text, &[], &[]).err());
     }
 }
+
+#[test]
+fn a_new_file_of_a_watched_directory_is_named_only_where_no_other_can_have_had_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("source.events.path={}/", folder.path().display());
+    let job = compile(SMALL, &[&path, "source.events.end=never"], &[]).unwrap();
+    let names = || dataflow::partition_names(&job).unwrap().into_values().collect::<Vec<String>>();
+    assert_eq!(names(), Vec::<String>::new());
+    let put = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "{}\n").unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let first = put("m");
+    assert_eq!(names(), [first]);
+    put("a");
+    assert_eq!(names(), Vec::<String>::new(), "`a` would have the number that `m` had");
+}

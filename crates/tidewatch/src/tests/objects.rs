@@ -98,4 +98,28 @@ mod in_a_bucket {
             assert!(refused(paths).contains(words), "{}", refused(paths));
         }
     }
+
+    #[test]
+    fn a_job_does_not_read_the_state_that_it_keeps_in_the_same_bucket() {
+        let sets = ["source.events.path=s3://bucket/x/", "source.events.end=never"];
+        let with = |more: &[&str]| compile(SMALL, &[&sets[..], more].concat(), &[]).map(drop);
+        let refused = with(&["state.dir=s3://bucket/x/state"]).unwrap_err();
+        assert!(refused.contains("`[state]` has objects of the source `events`"), "{refused}");
+        assert_eq!(with(&["state.dir=s3://bucket/state"]), Ok(()));
+        let elsewhere = ["state.dir=s3://bucket/x/state", "state.s3_endpoint=http://127.0.0.1:9000"];
+        let said = [&elsewhere[..], &["source.events.s3_endpoint=http://127.0.0.1:9001"]].concat();
+        assert!(with(&elsewhere).is_err() && with(&said) == Ok(()));
+    }
+
+    #[cfg(feature = "archive")]
+    #[test]
+    fn a_job_does_not_read_what_it_archives_in_the_same_bucket() {
+        let sets = ["source.events.path=s3://bucket/x/", "source.events.end=never", "state.dir=state"];
+        let with = |more: &[&str]| compile(SMALL, &[&sets[..], more].concat(), &[]).map(drop);
+        let refused = with(&["archive.dir=s3://bucket/x/archive"]).unwrap_err();
+        assert!(refused.contains("`[archive]` has objects of the source `events`"), "{refused}");
+        let refused = with(&["sink.alerts.type=archive", "sink.alerts.dir=s3://bucket/x/rows"]).unwrap_err();
+        assert!(refused.contains("sink `alerts` has objects of the source `events`"), "{refused}");
+        assert_eq!(with(&["archive.dir=s3://bucket/archive"]), Ok(()));
+    }
 }

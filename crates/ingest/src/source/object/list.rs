@@ -82,7 +82,8 @@ fn info(id: String, number: u32, object: &Listed) -> PartitionInfo {
     PartitionInfo { id, number, series: number, start, parents: Vec::new() }
 }
 
-/// The objects that a key of the config names, possibly none. Of a folder or a pattern those that were written since a time.
+/// The objects that a key of the config names, possibly none. Of a folder or a pattern those that were written since a time
+/// and hold anything: what stores make to show a folder does not.
 fn named(server: &Server, key: &str, since: Option<i64>) -> Result<Vec<Listed>, IngestError> {
     let failed = |source: io::Error| IngestError::Read { name: server.address(key), source };
     let (folder, last) = key.rsplit_once('/').unwrap_or(("", key));
@@ -99,17 +100,18 @@ fn named(server: &Server, key: &str, since: Option<i64>) -> Result<Vec<Listed>, 
     })?;
     let mut listed = server.client.list(folder).map_err(failed)?;
     let is_new = |object: &Listed| since.is_none_or(|since| object.modified >= since);
-    listed.retain(|object| is_meant(&object.key, folder, &pattern) && is_new(object));
+    listed.retain(|object| is_meant(object, folder, &pattern) && is_new(object));
     Ok(listed)
 }
 
 /// Whether an object below a folder is one of those that are meant: all of them without a pattern, else those in the
-/// folder itself that fit. What begins with a dot is not ready yet.
-fn is_meant(key: &str, folder: &str, pattern: &Pattern) -> bool {
+/// folder itself that fit. What begins with a dot is not ready yet, and what has no byte holds no record.
+fn is_meant(object: &Listed, folder: &str, pattern: &Pattern) -> bool {
+    let key = &object.key;
     let options = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
     let name = key.strip_prefix(folder).unwrap_or(key).trim_start_matches('/');
     let is_hidden = name.split('/').any(|part| part.starts_with('.'));
-    !is_hidden && (pattern.as_str().is_empty() || pattern.matches_with(name, options))
+    object.length > 0 && !is_hidden && (pattern.as_str().is_empty() || pattern.matches_with(name, options))
 }
 
 /// Whether the last part of a key is a pattern.
@@ -123,13 +125,17 @@ mod tests {
 
     #[test]
     fn a_prefix_means_all_below_it_and_a_pattern_what_fits_beside_it() {
-        let meant =
-            |folder: &str, pattern: &str, key: &str| is_meant(key, folder, &Pattern::new(pattern).unwrap());
+        let is_meant = |folder: &str, pattern: &str, key: &str, length: u64| {
+            let object = Listed { key: key.to_owned(), length, e_tag: None, modified: 0 };
+            is_meant(&object, folder, &Pattern::new(pattern).unwrap())
+        };
+        let meant = |folder: &str, pattern: &str, key: &str| is_meant(folder, pattern, key, 1);
         assert!(meant("a", "", "a/b.json") && meant("a", "", "a/dt=1/b.json") && meant("", "", "b.json"));
         assert!(!meant("a", "", "a/.b.json") && !meant("a", "", "a/.tmp/b.json"));
         assert!(meant(".a", "", ".a/b"), "the prefix itself was asked for");
         assert!(meant("a", "*.json", "a/b.json") && meant("a", "[bc].gz", "a/c.gz") && meant("", "?", "b"));
         assert!(!meant("a", "*.json", "a/dt=1/b.json") && !meant("a", "*.json", "a/b.csv"));
         assert!(!meant("a", "*", "a/.b"));
+        assert!(meant("a", "", "a/b") && !is_meant("a", "", "a/b", 0), "what shows a folder has no byte");
     }
 }

@@ -19,14 +19,14 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 pub(super) use list::{Looking, partitions};
 pub(super) use stream::Streamed;
 
+use super::PartitionInfo;
 use super::blob::Blob;
 use super::position::{ObjectOrigin, Origin, Position};
 use crate::IngestError;
 
-/// Bytes that all objects together may hold ready which a process reads at the same time, about; each takes three
-/// stretches: two in its queue, and one that is under way.
+/// Bytes that all objects together hold ready which a process reads at the same time, about, as long as there are not so
+/// many that even the shortest stretches are more.
 const READY_BYTES: u64 = 192 << 20;
-const STRETCHES: u64 = 3;
 /// The longest stretch that is asked for at a time, and the shortest.
 const STRETCH_MAX: u64 = 4 << 20;
 const STRETCH_MIN: u64 = 64 << 10;
@@ -99,6 +99,15 @@ impl Object {
     }
 }
 
+/// Whether an object can be read: asks for its first byte, if it has one.
+pub(super) fn try_first(bucket: &Bucket, info: &PartitionInfo) -> Result<(), IngestError> {
+    let object = Object::open(bucket, &info.id, &info.start)?;
+    match object.length() {
+        0 => Ok(()),
+        _ => object.read(0, 1).map(drop),
+    }
+}
+
 impl Drop for Object {
     fn drop(&mut self) {
         self.server.readers.fetch_sub(1, Ordering::Relaxed);
@@ -115,9 +124,9 @@ impl Blob for Object {
     }
 
     /// The more objects are read at the same time, the less of each.
-    fn stretch(&self) -> u64 {
+    fn stretch(&self, held: u64) -> u64 {
         let readers = self.server.readers.load(Ordering::Relaxed).max(1) as u64;
-        (READY_BYTES / STRETCHES / readers).clamp(STRETCH_MIN, STRETCH_MAX)
+        (READY_BYTES / held.max(1) / readers).clamp(STRETCH_MIN, STRETCH_MAX)
     }
 
     fn read(&self, start: u64, length: u64) -> Result<Bytes, IngestError> {

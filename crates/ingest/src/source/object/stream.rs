@@ -21,6 +21,8 @@ use crate::{Caution, DecodeSpec, IngestError};
 
 /// Pieces in the queue at most.
 const PIECES_MAX: usize = 2;
+/// Stretches of an object that are held at once: those in the queue, and one that is under way.
+const STRETCHES: u64 = PIECES_MAX as u64 + 1;
 
 /// The one partition of an object.
 pub(in super::super) struct Streamed {
@@ -159,7 +161,7 @@ fn fetch(
     loop {
         let (offset, wanted) = (unpacked.at(), progress.wanted.load(Ordering::Relaxed));
         let mut bytes = Vec::new();
-        let read = unpacked.read(wanted.max(offset), object.stretch(), &mut bytes);
+        let read = unpacked.read(wanted.max(offset), object.stretch(STRETCHES), &mut bytes);
         match read.map_err(failed(offset))? {
             Came::End if unpacked.at() < wanted => {
                 let (path, found) = (object.name().into(), unpacked.at());
@@ -192,7 +194,7 @@ struct Fetching {
 impl Fetching {
     /// The next stretch; empty at the end.
     fn next(&mut self) -> io::Result<Bytes> {
-        let length = self.object.stretch().min(self.object.length() - self.at);
+        let length = self.object.stretch(STRETCHES).min(self.object.length() - self.at);
         if length == 0 {
             return Ok(Bytes::new());
         }

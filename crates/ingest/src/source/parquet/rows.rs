@@ -17,9 +17,9 @@ use super::text;
 use super::window::Windows;
 use crate::{DecodeSpec, IngestError, Messages};
 
-/// Rows that are read at a time.
-const ROWS: usize = 4096;
-/// Bytes of JSON that are decoded together, about.
+/// Rows that are read at a time at most.
+const ROWS_MAX: u64 = 4096;
+/// Bytes of values that are read at a time, and of JSON that are decoded together, about.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Rows that follow one another.
@@ -52,6 +52,10 @@ pub(super) fn read(
 
     let wanted = Wanted::of(decode);
     let leaves = wanted.leaves(metadata.parquet_schema());
+    let bytes_of = |index: usize| {
+        let sizes = leaves.iter().map(|leaf| groups[index].column(*leaf).uncompressed_size());
+        sizes.map(|size| u64::try_from(size).unwrap_or_default()).sum()
+    };
     windows.of_columns(leaves.len());
     let mut first = 0;
     for index in 0..groups.len() {
@@ -65,7 +69,7 @@ pub(super) fn read(
         let builder = builder
             .with_projection(ProjectionMask::leaves(metadata.parquet_schema(), leaves.iter().copied()))
             .with_row_groups(vec![index])
-            .with_batch_size(ROWS)
+            .with_batch_size(rows_at_once(rows_of(index), bytes_of(index)))
             .with_offset(skipped as usize);
         let reader = builder.build().map_err(|error| windows.error(error))?;
         let mut writing = Writing::new(begin + skipped, &wanted, reader_fields(&reader), blob.name())?;
@@ -83,6 +87,12 @@ pub(super) fn read(
         }
     }
     Ok(())
+}
+
+/// How many rows of a group of so many rows and bytes are read at a time.
+pub(super) fn rows_at_once(rows: u64, bytes: u64) -> usize {
+    let fitting = (PIECE_BYTES as u64).saturating_mul(rows).checked_div(bytes).unwrap_or(ROWS_MAX);
+    fitting.clamp(1, ROWS_MAX) as usize
 }
 
 fn reader_fields(reader: &impl arrow_array::RecordBatchReader) -> Fields {

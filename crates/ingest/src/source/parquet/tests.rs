@@ -212,3 +212,14 @@ fn a_file_that_is_none_or_cut_off_is_named() {
         assert!(words.contains("rows.parquet as Parquet: ") && error.is_refusal(), "{words}");
     }
 }
+
+#[test]
+fn of_wide_rows_fewer_are_read_at_a_time() {
+    use super::rows::rows_at_once;
+
+    let mib = 1 << 20;
+    assert_eq!(rows_at_once(100_000, 100_000 * 16), 4096, "narrow rows");
+    assert_eq!(rows_at_once(1000, 1000 * 8192), 128, "a MiB of them");
+    assert_eq!(rows_at_once(10, 10 * 64 * mib), 1, "rows of more than that");
+    assert_eq!((rows_at_once(10, 0), rows_at_once(0, 0)), (4096, 4096), "no columns");
+}

@@ -68,7 +68,7 @@ impl Windows {
         let window = match kept.windows.iter().position(holds).and_then(|found| kept.windows.remove(found)) {
             Some(window) => window,
             None => {
-                let read = blob.read(place, blob.stretch().max(wanted).min(left));
+                let read = blob.read(place, blob.stretch(kept.windows_max as u64).max(wanted).min(left));
                 let bytes = read.map_err(|error| {
                     let words = error.to_string();
                     kept.failed = Some(error);
