@@ -78,7 +78,7 @@ pub(in crate::source) fn read_on(
             Poll::Pending if since.elapsed() < WAIT_MAX => std::thread::sleep(WAIT),
             Poll::Pending => {
                 wanted.give_up(&format!("nothing came of its source for {} s", WAIT_MAX.as_secs()));
-            },
+            }
             Poll::CaughtUp | Poll::Finished | Poll::Closed(_) => wanted.give_up(NOTHING_THERE),
         }
     }
