@@ -10,7 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use testkit::kinesis::Kinesis;
+use testkit::process::eventually;
 use testkit::random::Random;
+
+use super::SOON;
 
 /// Records of an answer at most.
 const RECORDS_MAX: usize = 50;
@@ -24,6 +28,8 @@ pub(crate) enum Fault {
     Later { hours: i64 },
     /// The same, where the stream has just dropped the record that is asked for by its number.
     Trimmed { hours: i64 },
+    /// Somebody deregisters the consumer, so many times, before it subscribes once more.
+    Deregistered { times: u64 },
     /// A stream that has forgotten its first shards.
     Vanished { shards: u64 },
     /// A stream that has dropped all before some record, and goes on there whatever is asked for: [`Proxy::dropped`].
@@ -147,6 +153,13 @@ impl State {
                 }
                 self.serve_later(client, &request, hours)
             }
+            Fault::Deregistered { times } => {
+                if request.operation == "SubscribeToShard" && self.faults.load(Ordering::Relaxed) < times {
+                    self.deregister(&request)?;
+                    return self.pass_on(client, &request, 20_000);
+                }
+                self.serve_later(client, &request, 0)
+            }
             Fault::Vanished { shards } => self.serve_without(client, &request, shards),
         }
     }
@@ -169,6 +182,23 @@ impl State {
         let head: String = lines.map(|line| format!("{line}\r\n")).collect();
         client.write_all(format!("{head}Date: {date}\r\n\r\n").as_bytes())?;
         client.write_all(&whole[start..])
+    }
+
+    /// Deregisters the consumer of a subscription that follows one that broke off, and waits until it is gone.
+    fn deregister(&self, request: &Request) -> std::io::Result<()> {
+        let asked: Value = serde_json::from_slice(&request.body)?;
+        let (consumer, server) =
+            (json!({ "ConsumerARN": asked["ConsumerARN"] }), Kinesis::at(&format!("http://{}", self.upstream)));
+        // Of two shards that find it there one comes first.
+        if self.broken_off.load(Ordering::Relaxed) > 0
+            && server.ask("DeregisterStreamConsumer", &consumer).0 == 200
+        {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+            eventually("a consumer that is gone", SOON, || {
+                (server.ask("DescribeStreamConsumer", &consumer).0 == 400).then_some(())
+            });
+        }
+        Ok(())
     }
 
     /// Lets pass what there is, without the first shards.

@@ -90,6 +90,19 @@ fn a_service_that_throttles_fails_and_breaks_off_while_it_sends_loses_no_record_
 }
 
 #[test]
+fn a_consumer_that_somebody_deregisters_is_registered_again_and_no_record_is_lost() {
+    let Some(servers) = servers() else { return };
+    let (kinesis, folder) = (servers.fan_out(), tempfile::tempdir().expect("a folder"));
+    let input = Input::new(folder.path(), 1_500, 2);
+    input.put(&kinesis, "pushed-deregistered");
+    let proxy = Proxy::start(kinesis.address(), Fault::Deregistered { times: 2 }, 1);
+    let job = pushed(&folder.path().join("out"), proxy.address(), "pushed-deregistered");
+    run(&job).expect_code(0);
+    input.check(&job, "registered again");
+    assert_eq!(proxy.faults(), 2, "the consumer was there to be deregistered");
+}
+
+#[test]
 fn a_position_that_a_shard_no_longer_sends_from_stops_the_job_with_words() {
     let Some(servers) = servers() else { return };
     let (kinesis, folder) = (servers.fan_out(), tempfile::tempdir().expect("a folder"));
