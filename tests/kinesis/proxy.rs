@@ -7,23 +7,32 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
+use testkit::kinesis::Kinesis;
+use testkit::process::eventually;
 use testkit::random::Random;
+
+use super::SOON;
 
 /// Records of an answer at most.
 const RECORDS_MAX: usize = 50;
 
+/// Bytes that come before the first event of a subscription, at most.
+const HEAD_MAX: usize = 400;
+
 /// What it does to requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Any of what goes wrong, in three of ten requests.
+    /// Any of what goes wrong, in three of ten requests; in one of ten that only ask what there is.
     Any,
     /// A server at which it is so many hours later.
     Later { hours: i64 },
     /// The same, where the stream has just dropped the record that is asked for by its number.
     Trimmed { hours: i64 },
+    /// Somebody deregisters the consumer, so many times, before it subscribes once more.
+    Deregistered { times: u64 },
     /// A stream that has forgotten its first shards.
     Vanished { shards: u64 },
     /// A stream that has dropped all before some record, and goes on there whatever is asked for: [`Proxy::dropped`].
@@ -147,6 +156,13 @@ impl State {
                 }
                 self.serve_later(client, &request, hours)
             }
+            Fault::Deregistered { times } => {
+                if request.operation == "SubscribeToShard" && self.faults.load(Ordering::Relaxed) < times {
+                    self.deregister(&request)?;
+                    return self.pass_on(client, &request, 20_000, true);
+                }
+                self.serve_later(client, &request, 0)
+            }
             Fault::Vanished { shards } => self.serve_without(client, &request, shards),
         }
     }
@@ -154,7 +170,7 @@ impl State {
     /// Lets pass what there is, with another date.
     fn serve_later(&self, mut client: TcpStream, request: &Request, hours: i64) -> std::io::Result<()> {
         if request.operation == "SubscribeToShard" {
-            return self.pass_on(client, request, u64::MAX);
+            return self.pass_on(client, request, u64::MAX, true);
         }
         let whole = self.forward(request)?;
         if hours == 0 {
@@ -169,6 +185,25 @@ impl State {
         let head: String = lines.map(|line| format!("{line}\r\n")).collect();
         client.write_all(format!("{head}Date: {date}\r\n\r\n").as_bytes())?;
         client.write_all(&whole[start..])
+    }
+
+    /// Deregisters the consumer of a subscription that follows one that broke off, and waits until it is gone.
+    fn deregister(&self, request: &Request) -> std::io::Result<()> {
+        let asked: Value = serde_json::from_slice(&request.body)?;
+        let (consumer, server) = (
+            json!({ "ConsumerARN": asked["ConsumerARN"] }),
+            Kinesis::at(&format!("http://{}", self.upstream)),
+        );
+        // Of two shards that find it there one comes first.
+        if self.broken_off.load(Ordering::Relaxed) > 0
+            && server.ask("DeregisterStreamConsumer", &consumer).0 == 200
+        {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+            eventually("a consumer that is gone", SOON, || {
+                (server.ask("DescribeStreamConsumer", &consumer).0 == 400).then_some(())
+            });
+        }
+        Ok(())
     }
 
     /// Lets pass what there is, without the first shards.
@@ -198,7 +233,9 @@ impl State {
         if request.operation == "SubscribeToShard" {
             return self.subscribe_badly(client, &request);
         }
-        let lot = self.below(100);
+        // Whatever subscribes asks for several of these before.
+        let is_rare = request.operation.starts_with("Describe") || request.operation.starts_with("Register");
+        let lot = self.below(if is_rare { 300 } else { 100 });
         if lot < 30 {
             self.faults.fetch_add(1, Ordering::Relaxed);
         }
@@ -231,37 +268,46 @@ impl State {
         }
     }
 
-    /// A subscription that is refused, or breaks off after some kilobytes: between two events or within one.
+    /// A subscription that is refused, or breaks off: within its first event, which brings nothing on, or behind it. A
+    /// server sends all that a shard has as one event, so that some must pass whole, however long they are.
     fn subscribe_badly(&self, mut client: TcpStream, request: &Request) -> std::io::Result<()> {
         let lot = self.below(100);
-        self.faults.fetch_add(u64::from(lot < 60), Ordering::Relaxed);
+        self.faults.fetch_add(u64::from(lot < 30), Ordering::Relaxed);
         match lot {
-            0..8 => {
+            0..5 => {
                 let throttled = json!({ "__type": "LimitExceededException", "message": "Rate exceeded" });
                 client.write_all(&answer(400, &throttled))
             }
-            8..14 => client.write_all(&answer(500, &json!({ "__type": "InternalFailure" }))),
-            14..20 => client.write_all(&answer(503, &Value::Null)),
-            20..60 => {
-                let bytes = 1 + self.below(20_000);
-                self.pass_on(client, request, bytes)
-            }
-            _ => self.pass_on(client, request, 60_000),
+            5..8 => client.write_all(&answer(500, &json!({ "__type": "InternalFailure" }))),
+            8..11 => client.write_all(&answer(503, &Value::Null)),
+            11..30 => self.pass_on(client, request, 1 + self.below(20_000), true),
+            _ => self.pass_on(client, request, 1 + self.below(3_000), false),
         }
     }
 
-    /// Hands on what comes as it comes, up to so many bytes.
-    fn pass_on(&self, mut client: TcpStream, request: &Request, bytes_max: u64) -> std::io::Result<()> {
+    /// Hands on what comes as it comes, up to so many bytes from its beginning or behind its first event.
+    fn pass_on(
+        &self,
+        mut client: TcpStream,
+        request: &Request,
+        bytes_max: u64,
+        mut counts: bool,
+    ) -> std::io::Result<()> {
         let mut upstream = self.ask(request)?;
         let (mut buffer, mut left) = ([0; 4096], bytes_max);
+        let (mut passed, mut last) = (0, Instant::now());
         loop {
             let some = upstream.read(&mut buffer)?;
             if some == 0 {
                 return Ok(());
             }
-            let given = u64::try_from(some).map_or(left, |some| left.min(some));
-            left -= given;
-            client.write_all(&buffer[..usize::try_from(given).unwrap_or(some)])?;
+            // The server sends an event a second.
+            counts |= passed > HEAD_MAX && last.elapsed() > Duration::from_millis(300);
+            (passed, last) = (passed + some, Instant::now());
+            let given = usize::try_from(left).map_or(some, |left| left.min(some));
+            let given = if counts { given } else { some };
+            left -= if counts { given as u64 } else { 0 };
+            client.write_all(&buffer[..given])?;
             if left == 0 {
                 self.broken_off.fetch_add(1, Ordering::Relaxed);
                 return Ok(());

@@ -80,13 +80,28 @@ fn a_service_that_throttles_fails_and_breaks_off_while_it_sends_loses_no_record_
         .set("source.events.end", "never");
     let running = with_credentials(job.invocation()).start();
     // Bit by bit, so that subscriptions break off between records and within them.
-    for part in entries.chunks(40) {
+    let (first, last) = entries.split_at(1_500);
+    for part in first.chunks(40) {
         kinesis.put("pushed-faults", part);
         std::thread::sleep(Duration::from_millis(150));
     }
+    eventually("subscriptions that broke off", SOON, || (proxy.broken_off() > 5).then_some(()));
+    kinesis.put("pushed-faults", last);
     close_windows(&kinesis, "pushed-faults", &bytes);
     ends_with(&job, running, &expected);
-    assert!(proxy.broken_off() > 5, "only {} subscriptions broke off", proxy.broken_off());
+}
+
+#[test]
+fn a_consumer_that_somebody_deregisters_is_registered_again_and_no_record_is_lost() {
+    let Some(servers) = servers() else { return };
+    let (kinesis, folder) = (servers.fan_out(), tempfile::tempdir().expect("a folder"));
+    let input = Input::new(folder.path(), 1_500, 2);
+    input.put(&kinesis, "pushed-deregistered");
+    let proxy = Proxy::start(kinesis.address(), Fault::Deregistered { times: 2 }, 1);
+    let job = pushed(&folder.path().join("out"), proxy.address(), "pushed-deregistered");
+    run(&job).expect_code(0);
+    input.check(&job, "registered again");
+    assert_eq!(proxy.faults(), 2, "the consumer was there to be deregistered");
 }
 
 #[test]

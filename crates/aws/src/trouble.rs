@@ -12,7 +12,7 @@ pub enum Trouble {
     Passing(String),
     /// The place in the stream that was asked for is too old to be asked for again: it has to be looked up anew.
     Expired,
-    /// It cannot go well: there is no such stream, or no such shard.
+    /// What was asked for is not there: a stream, a shard or a consumer. The service does not say which of them.
     Missing(String),
     /// It cannot go well: no permission, no credentials.
     Refused(String),

@@ -36,7 +36,7 @@ use bucket::Bucket;
 use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
-pub use again::{Give, OpenArchived, Sought, read_again, read_archived_again};
+pub use again::{Give, NOTHING_THERE, OpenArchived, Sought, read_again, read_archived_again};
 pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};

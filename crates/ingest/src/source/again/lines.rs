@@ -1,15 +1,10 @@
 //! Records whose offsets count bytes: lines of files, and of the generator.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::{Partition, PartitionInfo, Poll, SourceSpec, open};
-use super::{NOTHING, RECORD_BYTES_MAX, Wanted};
+use super::{NOTHING_THERE, RECORD_BYTES_MAX, WAIT, WAIT_MAX, Wanted};
 use crate::{DecodeSpec, IngestError};
-
-/// A partition that gives nothing for so long has nothing.
-const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long to wait before a partition is asked again.
-const WAIT: Duration = Duration::from_millis(10);
 
 /// Reads the records that begin at the offsets that are wanted.
 pub(super) fn read(
@@ -24,11 +19,11 @@ pub(super) fn read(
         let mut partition = open(spec, decode, info, Some(position.as_ref().unwrap_or(&info.start)))?;
         wanted.read_lines(partition.as_mut(), jumped)?;
         if wanted.first() == Some(first) {
-            wanted.give_first(Err(NOTHING.to_owned()));
+            wanted.give_first(Err(NOTHING_THERE.to_owned()));
         }
         if !jumped {
             // It was read to its end.
-            wanted.give_up(NOTHING);
+            wanted.give_up(NOTHING_THERE);
         }
     }
     Ok(())
@@ -58,7 +53,7 @@ impl Wanted<'_, '_> {
     fn take_out(&mut self, bytes: &[u8], base: u64) {
         while let Some(first) = self.first().filter(|first| *first < base + bytes.len() as u64) {
             let line = first.checked_sub(base).map(|at| &bytes[at as usize..]);
-            self.give_first(line.and_then(record).ok_or_else(|| NOTHING.to_owned()));
+            self.give_first(line.and_then(record).ok_or_else(|| NOTHING_THERE.to_owned()));
         }
     }
 }

@@ -1,17 +1,12 @@
 //! Records that are known by an offset of their own: of a topic, of an archive, of a shard once its numbers are known.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event::{Decoded, Reason};
 
 use super::super::{Partition, Poll};
-use super::{Give, NOTHING, Wanted, bytes_alone};
+use super::{Give, NOTHING_THERE, WAIT, WAIT_MAX, Wanted, bytes_alone};
 use crate::{DecodeSpec, IngestError};
-
-/// A partition that gives nothing for so long is not waited for.
-const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long to wait before a partition is asked again.
-const WAIT: Duration = Duration::from_millis(10);
 
 /// Opens a partition where that offset is.
 pub(in crate::source) type Open<'a> = dyn FnMut(u64) -> Result<Box<dyn Partition>, IngestError> + 'a;
@@ -47,7 +42,7 @@ pub(super) fn read(
         match read {
             // Behind its end, as where another topic has the name now.
             Err(IngestError::Lost { oldest: Some(oldest), .. }) if oldest <= first => {
-                wanted.give_up_before(first + 1, NOTHING);
+                wanted.give_up_before(first + 1, NOTHING_THERE);
             }
             Err(IngestError::Lost { oldest, .. }) => {
                 let which = oldest.map_or(String::new(), |oldest| format!(": the oldest one is {oldest}"));
@@ -81,8 +76,10 @@ pub(in crate::source) fn read_on(
                 }
             }
             Poll::Pending if since.elapsed() < WAIT_MAX => std::thread::sleep(WAIT),
-            Poll::Pending => wanted.give_up("nothing came of its source for 30 s"),
-            Poll::CaughtUp | Poll::Finished | Poll::Closed(_) => wanted.give_up(NOTHING),
+            Poll::Pending => {
+                wanted.give_up(&format!("nothing came of its source for {} s", WAIT_MAX.as_secs()));
+            }
+            Poll::CaughtUp | Poll::Finished | Poll::Closed(_) => wanted.give_up(NOTHING_THERE),
         }
     }
     Ok(())
@@ -106,7 +103,7 @@ fn take_out(decoded: &Decoded, shift: i128, wanted: &mut Wanted<'_, '_>) -> Opti
         // One from before the job's first record has no number of its own.
         let Ok(offset) = u64::try_from(i128::from(offset) + shift) else { continue };
         last = Some(offset);
-        wanted.give_up_before(offset, NOTHING);
+        wanted.give_up_before(offset, NOTHING_THERE);
         if wanted.first() == Some(offset) {
             let record = records.bytes.get(place).unwrap_or_default();
             let record = record.strip_suffix(b"\n").unwrap_or(record);

@@ -8,6 +8,8 @@
 mod lines;
 pub(super) mod messages;
 
+use std::time::Duration;
+
 #[cfg(feature = "kafka")]
 use super::{End, open};
 use super::{Format, PartitionInfo, Position, SourceKind, SourceSpec};
@@ -20,8 +22,12 @@ const RECORD_BYTES_MAX: usize = 256 << 20;
 /// Offsets of a topic that are read to come to the next record that is wanted; to one that is farther it jumps.
 #[cfg(feature = "kafka")]
 const STEP_MAX: u64 = 10_000;
+/// A partition that gives nothing for so long is not waited for.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a partition is left alone before it is asked again.
+pub(super) const WAIT: Duration = Duration::from_millis(10);
 /// Why there is no record where the source can be read and has none.
-pub(super) const NOTHING: &str = "its source has nothing there any more";
+pub const NOTHING_THERE: &str = "its source has nothing there any more";
 
 /// A record that is sought, as its quarantine row speaks of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

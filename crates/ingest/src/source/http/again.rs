@@ -6,7 +6,7 @@ use super::partition::unusable;
 use super::spec::HttpSpec;
 use crate::IngestError;
 use crate::source::SourceSpec;
-use crate::source::again::{NOTHING, Wanted};
+use crate::source::again::{NOTHING_THERE, Wanted};
 
 /// Reads the lines that are wanted.
 ///
@@ -24,7 +24,7 @@ pub(in crate::source) fn read_again(
     wanted.give_up_before(look.first().unwrap_or(u64::MAX), &trimmed);
     while let Some(offset) = wanted.first() {
         match look.line(offset) {
-            Ok(line) => wanted.give_first(line.ok_or_else(|| NOTHING.to_owned())),
+            Ok(line) => wanted.give_first(line.ok_or_else(|| NOTHING_THERE.to_owned())),
             Err(error) => {
                 // A job that runs may have trimmed it a moment ago.
                 let now = Look::at(&spec.dir).map_err(|error| unusable(source, error))?;

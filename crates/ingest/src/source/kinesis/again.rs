@@ -6,10 +6,10 @@
 //! from the oldest record that there is up to an anchor, so that its number is known.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::again::messages::read_on;
-use super::super::again::{Sought, Wanted};
+use super::super::again::{Sought, WAIT, WAIT_MAX, Wanted};
 use super::super::position::{KinesisOrigin, KinesisPlace, Origin, Position};
 use super::super::{Partition, PartitionInfo, Poll};
 use super::shard::Shard;
@@ -18,9 +18,6 @@ use crate::{DecodeSpec, Decoder, IngestError};
 
 /// Records that are read to come to the next one that is wanted, where it could be gone to.
 const STEP_MAX: u64 = 1_000;
-/// A shard that gives nothing for so long is not waited for, and how long it is left alone in between.
-const WAIT_MAX: Duration = Duration::from_secs(30);
-const WAIT: Duration = Duration::from_millis(10);
 /// Why a record is not to be had that may have been there.
 const TOO_OLD: &str = "its shard does not keep records that old any more";
 /// Why one is not to be had of which that is all that is known.

@@ -2,7 +2,8 @@
 //!
 //! A subscription ends after five minutes, and is made anew. The service says something every few seconds, records or
 //! none; where it does not the connection is taken for dead. It says with the last records of a closed shard which go on
-//! from it; where it does not, the list of shards is asked now and then whether one that sends nothing is closed.
+//! from it; where it does not, the list of shards is asked now and then whether one that sends nothing is closed. A
+//! consumer that somebody has deregistered is registered again, and the shard is read on from the last record that came.
 
 use std::time::{Duration, Instant};
 

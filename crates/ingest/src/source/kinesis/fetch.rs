@@ -13,7 +13,7 @@ use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{ChildShard, Record, ShardIteratorType};
 
 use super::super::position::{KinesisOrigin, KinesisPlace};
-use super::list::{backoff, children_of, number};
+use super::list::{self, backoff, children_of, number};
 use super::queue::{Batch, Fetched, Queue, Standing};
 use super::{KinesisError, KinesisMode, KinesisSpec, fan_out, polling};
 
@@ -117,6 +117,10 @@ impl Fetch {
 
     /// Waits before it is tried again, unless it cannot go well or has been tried for too long.
     async fn wait(&mut self, trouble: Trouble) -> Result<(), KinesisError> {
+        let trouble = match trouble {
+            Trouble::Missing(words) => self.missing(words).await,
+            trouble => trouble,
+        };
         match trouble {
             Trouble::Missing(words) => return Err(KinesisError::Gone { what: self.what(), words }),
             Trouble::Refused(words) => return Err(KinesisError::Refused { what: self.what(), words }),
@@ -130,6 +134,16 @@ impl Fetch {
         }
         tokio::time::sleep(pause).await;
         Ok(())
+    }
+
+    /// What it means that the service did not find something. The shard is gone only if its stream no longer lists it: else
+    /// it was the consumer, which somebody has deregistered, or the server has yet to hear of the shard.
+    async fn missing(&self, words: String) -> Trouble {
+        match list::has(&self.kinesis, &self.spec, &self.shard).await {
+            Ok(true) => Trouble::Passing(words),
+            Ok(false) | Err(Trouble::Missing(_)) => Trouble::Missing(words),
+            Err(trouble) => trouble,
+        }
     }
 
     fn what(&self) -> String {

@@ -140,6 +140,11 @@ pub(super) async fn children_of(
     }
 }
 
+/// Whether a stream still has a shard.
+pub(super) async fn has(kinesis: &Kinesis, spec: &KinesisSpec, shard: &str) -> Result<bool, Trouble> {
+    Ok(list_once(kinesis, spec).await?.iter().any(|listed| listed.shard_id() == shard))
+}
+
 /// Whether a shard takes no more records.
 pub(super) async fn is_closed(kinesis: &Kinesis, spec: &KinesisSpec, shard: &str) -> Result<bool, Trouble> {
     let shards = list_once(kinesis, spec).await?;

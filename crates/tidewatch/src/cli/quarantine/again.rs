@@ -11,9 +11,6 @@ use ingest::{IngestError, PartitionInfo, Position, Sought, SourceKind, SourceSpe
 
 use super::super::say;
 
-/// Why a record is not to be had of which nobody said anything.
-pub(super) const NOTHING: &str = "its source has nothing there any more";
-
 /// All partitions of a source.
 ///
 /// # Errors

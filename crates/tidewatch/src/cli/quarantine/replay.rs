@@ -153,7 +153,7 @@ fn find(job: &Job, mut sought: Sought) -> Found {
             let Some(rows) = sought.remove(&info.id) else { continue };
             let (mut again, failure) = again::read(job, source, info, &known, &rows);
             for (offset, row) in rows {
-                let nothing = || Err(failure.clone().unwrap_or_else(|| again::NOTHING.to_owned()));
+                let nothing = || Err(failure.clone().unwrap_or_else(|| ingest::NOTHING_THERE.to_owned()));
                 let settled = settle(again.remove(&offset).unwrap_or_else(nothing), &row);
                 found.add(number, Position { partition: info.id.clone(), offset }, settled);
             }
