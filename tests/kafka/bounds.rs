@@ -45,13 +45,13 @@ fn what_waits_of_two_hundred_partitions_while_the_job_is_held_back_stays_within_
     let padding = "x".repeat(BYTES - LINE.len());
     let message = LINE.replace("\"u\"", &format!("\"u\",\"padding\":\"{padding}\""));
     broker.fill("events-wide", WIDE, message.as_bytes(), 12);
-    // All of it, 230 MiB; what the bound is, and the rest of the program; and less.
+    // All of it, 230 MiB; what the bound is, and the rest of the program; and less. Of these 275, 124 and 58 MiB were seen.
     let all = peak(&broker, "alerts-wide-all", "1GiB");
     assert!(all > 230 * MIB, "{} MiB: there is nothing to be held back", all / MIB);
     let usual = peak(&broker, "alerts-wide-usual", "64MiB");
     assert!(usual < 190 * MIB, "{} MiB", usual / MIB);
     let little = peak(&broker, "alerts-wide-little", "8MiB");
-    assert!(little < 140 * MIB, "{} MiB", little / MIB);
+    assert!(little < 100 * MIB, "{} MiB", little / MIB);
     broker.remove("events-wide");
 }
 
