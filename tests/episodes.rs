@@ -125,7 +125,7 @@ fn episodes_go_on_after_any_kill_with_any_number_of_workers() {
     let job = job(&folder.path().join("out"), &input);
     let mut committed = 0;
     for _ in 0..8 {
-        let slow = job.clone().set("source.events.rate", 12_000).workers(1 + random.below(3) as usize);
+        let slow = job.clone().set("source.events.rate", 6_000).workers(1 + random.below(3) as usize);
         let running = slow.invocation().start();
         std::thread::sleep(Duration::from_millis(300 + random.below(900)));
         running.kill();

@@ -36,8 +36,10 @@ impl Records {
         let line = self.bytes.get(start..).unwrap_or_default();
         // As far as it takes to see whether the record goes on behind what is shown.
         let line = &line[..line.len().min(Rejected::RAW_BYTES_MAX + 2)];
-        let line = &line[..(self.end)(line).min(line.len())];
-        Rejected::head(line.strip_suffix(b"\r").unwrap_or(line))
+        let (record, rest) = line.split_at((self.end)(line).min(line.len()));
+        // Of a line end of both only the newline is known to whoever looks for lines; and nothing ends with half of one.
+        let is_cut = matches!(rest.first(), None | Some(b'\n'));
+        Rejected::head(record.strip_suffix(b"\r").filter(|_| is_cut).unwrap_or(record))
     }
 }
 
