@@ -167,7 +167,9 @@ impl Feed {
     /// Takes whole lines out of the buffer; at the end also one without a newline, and of a line that is too
     /// long its head. Of CSV it takes everything: only the decoder knows where a record ends.
     fn take_piece(&mut self) -> Option<Piece> {
-        if self.buffer.len() == self.searched && !self.is_ended {
+        // What is left behind the last newline of a piece may be too long already, and then no more comes.
+        let is_too_long = self.format != Format::Csv && self.buffer.len() >= self.record_bytes_max();
+        if self.buffer.len() == self.searched && !self.is_ended && !is_too_long {
             return None;
         }
         let count = match self.format {

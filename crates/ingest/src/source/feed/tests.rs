@@ -296,6 +296,22 @@ fn a_field_without_end_takes_no_memory() {
 }
 
 #[test]
+fn a_line_that_is_too_long_and_fills_all_behind_a_whole_one_does_not_wait_for_more() {
+    let spec = DecodeSpec::new(Vec::new(), TimeSpec::new(&["ts"], TimeUnit::Millis));
+    let spec = DecodeSpec { record_bytes_max: 2000, ..spec };
+    let mut feed = Feed::new("a test".to_owned(), Format::Json, spec, 0, 0);
+    let line = b"{\"ts\":1700000000000}\n";
+    feed.push(|buffer| buffer.extend(line.iter().copied().chain(std::iter::repeat_n(b'x', PIECE_BYTES))));
+    let whole = feed.next(usize::MAX).unwrap().unwrap();
+    assert_eq!((whole.records.offsets, whole.rejected), (vec![0], vec![]));
+    assert!(feed.is_full());
+    let too_long = feed.next(usize::MAX).unwrap().unwrap();
+    let rejected: Vec<(u64, Reason)> = too_long.rejected.iter().map(|r| (r.offset, r.reason)).collect();
+    assert_eq!(rejected, [(line.len() as u64, Reason::TooLong)]);
+    assert!(!feed.is_full(), "what comes behind it can come");
+}
+
+#[test]
 fn a_header_that_is_none_is_refused() {
     let fault = |bytes: &[u8]| {
         let mut feed = Feed::new("a test".to_owned(), Format::Csv, spec(), 0, 0);
