@@ -42,8 +42,7 @@ impl Followed {
 
     /// All rows that are due before `before` were judged.
     pub(crate) fn advance(&mut self, branch: &Branch, before: i64) -> Option<Detected> {
-        let episodes = self.episodes.as_mut()?;
-        Some(branch.detection.advance(before.saturating_sub(1), episodes))
+        branch.detection.advance(before.saturating_sub(1), self.episodes.as_mut()?)
     }
 
     /// Takes in what a checkpoint says. `owns` says whether a key belongs to this worker.

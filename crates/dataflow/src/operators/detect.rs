@@ -165,10 +165,9 @@ impl Detecting {
                 }
                 Emitted::Before(before) => {
                     for (branch, followed) in job.branches.iter().zip(&mut self.followed) {
-                        let over = followed.advance(branch, before);
-                        let over = over.filter(|detected| !detected.hits.is_empty());
-                        let over = over.map(|detected| lines(branch, &detected, &mut counts));
-                        session.give_iterator(over.into_iter().flatten());
+                        if let Some(over) = followed.advance(branch, before) {
+                            session.give_iterator(lines(branch, &over, &mut counts));
+                        }
                     }
                 }
             }

@@ -38,11 +38,12 @@ impl Detection {
         self.with_ends(Detected { hits: shown, ..detected }, over)
     }
 
-    /// What is over because event time has come to `reached`, and all rows that are due until then were followed.
-    pub fn advance(&self, reached: i64, episodes: &mut Episodes) -> Detected {
+    /// What is over because event time has come to `reached`, and all rows that are due until then were followed; `None` if
+    /// nothing is, as mostly.
+    pub fn advance(&self, reached: i64, episodes: &mut Episodes) -> Option<Detected> {
         let mut over = Vec::new();
         episodes.advance(reached, &mut |changed| over.push(changed));
-        self.with_ends(self.nothing(), over)
+        (!over.is_empty()).then(|| self.with_ends(self.nothing(), over))
     }
 
     /// Adds a row for each change that has none.
