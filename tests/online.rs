@@ -165,13 +165,13 @@ fn a_bucket_is_tried_with_an_object_that_is_taken_away_again() {
 #[test]
 fn the_clock_of_a_bucket_is_compared_whatever_its_server_answers() {
     use testkit::receiver::{Receiver, Reply};
-    const EMPTY: &str = "<ListBucketResult><Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>\
+    const EMPTY: &str = "<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>\
                          </ListBucketResult>";
     let folder = tempfile::tempdir().expect("a folder");
     let old = || vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
     let server = Receiver::start(move |_| Reply::Say(200, old(), EMPTY));
     let job =
-        job(folder.path()).set("source.events.path", "s3://b/events/").set("source.events.end", "never");
+        job(folder.path()).set("source.events.path", "s3://bucket/events/").set("source.events.end", "never");
     let job = job.set("source.events.s3_endpoint", format!("\"{}\"", server.url("")));
     let check = || {
         let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
