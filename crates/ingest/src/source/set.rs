@@ -183,7 +183,10 @@ fn matching(pattern: &Path) -> Result<Listed, IngestError> {
     for path in glob::glob(text).map_err(|error| refused(error.to_string()))? {
         match path {
             Ok(path) => found.files.push(path),
-            Err(error) => found.leave_out(&error.path().to_owned(), error.into()),
+            Err(error) => {
+                let place = error.path().to_owned();
+                found.leave_out(&place, error.into());
+            }
         }
     }
     Ok(found)
