@@ -242,3 +242,38 @@ fn a_job_without_rules_and_one_where_every_event_is_a_row_are_refused() {
         assert!(refused.stderr.contains(words), "{name}: {}", refused.stderr);
     }
 }
+
+#[test]
+fn a_card_is_judged_by_what_its_detectors_remember_and_asking_teaches_them_nothing() {
+    let config = CONFIG
+        .replace("type = \"sliding\"\nsize = \"10m\"\nslide = \"1m\"", "type = \"tumbling\"\nsize = \"1m\"")
+        .replace(
+            "[rules.velocity]",
+            "[score]\nodd = \"baseline(spent, direction => 'high', warmup => 4)\"\n[rules.odd]",
+        )
+        .replace("payments >= 5", "odd > 1")
+        .replace("spent > 1000", "spent > 100000");
+    for (processes, workers) in [(1, 1), (2, 2)] {
+        let mut payments = Payments::start_as(&config, processes, workers, &[]);
+        for minute in 0..8_u32 {
+            payments.pay("a", i64::from(minute) * 60_000, &[10.0 + f64::from(minute % 3), 10.0]);
+            payments.pay("b", i64::from(minute) * 60_000, &[500.0]);
+        }
+        payments.pay("a", 480_000, &[20.0, 1.0]);
+        payments.pay("b", 480_000, &[500.0, 90.0, 30.0]);
+        let usual = payments.verdict_of("b", 3);
+        let of_a = payments.verdict_of("a", 2);
+        assert_eq!(of_a["verdict"], "clear", "{of_a}");
+        assert_eq!(usual["verdict"], "alert", "beside a constant past {usual}");
+        payments.pay("a", 482_000, &[400.0]);
+        let odd = payments.verdict_of("a", 3);
+        assert_eq!((&odd["verdict"], &odd["severity"]), (&json!("alert"), &json!("critical")), "{odd}");
+        let score = &odd["alerts"][0]["data"]["scores"]["odd"];
+        assert!(score.as_f64().is_some_and(|score| score > 10.0), "{odd}");
+        for _ in 0..20 {
+            assert_eq!(payments.verdict("a")["alerts"][0]["data"]["scores"]["odd"], *score);
+        }
+        drop(payments.running.stdin.take());
+        payments.running.wait(SOON).expect_code(0);
+    }
+}

@@ -19,6 +19,10 @@ pub enum Operator {
     Archive,
     /// Episodes of what the rules of that branch have found, counted from 0.
     Episodes(u16),
+    /// What the detectors of that branch remember, counted from 0.
+    Detectors(u16),
+    /// What that branch knows of all its keys together, counted from 0: each worker holds the same, and one writes it.
+    Models(u16),
 }
 
 impl Operator {
@@ -35,8 +39,8 @@ impl Operator {
     pub fn branch(self) -> Option<usize> {
         match self {
             Operator::Window => Some(0),
-            Operator::Outbox | Operator::Archive | Operator::Episodes(_) => None,
             Operator::Branch(branch) => Some(usize::from(branch)),
+            _ => None,
         }
     }
 
@@ -45,7 +49,17 @@ impl Operator {
         Operator::Episodes(u16::try_from(branch).unwrap_or(u16::MAX))
     }
 
-    /// Whether it is what a worker knows of its keys, rather than what a checkpoint puts out.
+    /// What the detectors of that branch remember, counted from 0.
+    pub fn detectors_of(branch: usize) -> Self {
+        Operator::Detectors(u16::try_from(branch).unwrap_or(u16::MAX))
+    }
+
+    /// What that branch knows of all its keys together, counted from 0.
+    pub fn models_of(branch: usize) -> Self {
+        Operator::Models(u16::try_from(branch).unwrap_or(u16::MAX))
+    }
+
+    /// Whether it is what workers know of keys, rather than what a checkpoint puts out.
     pub fn is_keyed(self) -> bool {
         !matches!(self, Operator::Outbox | Operator::Archive)
     }

@@ -65,7 +65,7 @@ impl Saved for Kept {
     /// Keys, and everything else, of which nothing stays as long as keys do.
     const LETTERS: &'static [char] = &['k', 'w'];
 
-    fn operator(branch: usize) -> Operator {
+    fn operator(branch: usize, _letter: char) -> Operator {
         Operator::of_branch(branch)
     }
 

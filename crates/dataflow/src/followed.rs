@@ -1,7 +1,10 @@
-//! The episodes of a worker's keys in one branch, as snapshots see them.
+//! What is known of a worker's keys where rows are judged, in one branch, as snapshots see it: what detectors remember, what is
+//! known of all keys together, and the episodes.
+
+use std::collections::BTreeMap;
 
 use checkpoint::{CodecError, Frame, Kind, Operator};
-use detect::{Episodes, SavedEpisodes};
+use detect::{Begun, Detectors, Episodes, Models, SavedDetectors, SavedEpisodes, SavedModels, Share};
 use event::{Detected, Rows};
 
 use crate::branch::Branch;
@@ -13,76 +16,174 @@ const CHUNK_KEYS: usize = 1 << 14;
 
 /// What a branch follows of its keys.
 pub(crate) struct Followed {
+    /// `None` where no score is a detector.
+    known: Option<Detectors>,
+    /// What is known of the keys of all workers together; `None` where no detector asks for that.
+    models: Option<Models>,
+    /// What was told of rows, by when they are due, that the models have not learned yet.
+    told: BTreeMap<i64, Vec<Share>>,
     /// `None` where it puts out rows, and no episodes.
     episodes: Option<Episodes>,
-    /// Whether the snapshot that is being taken says all.
-    whole: bool,
+    /// Whether this worker writes what all of them know.
+    writes_models: bool,
+    /// Of which the snapshot that is being taken says all.
+    whole: Whole,
 }
 
-/// Episodes of some keys.
+/// Whether a snapshot says all, of each part: until that is said.
+#[derive(Default)]
+struct Whole {
+    known: bool,
+    episodes: bool,
+}
+
+/// What is known of some keys, or of all.
+pub(crate) enum SavedKeys {
+    Episodes(SavedEpisodes),
+    Known(SavedDetectors),
+    Models(SavedModels),
+}
+
+/// A part of a snapshot.
 pub(crate) struct Chunk {
-    saved: SavedEpisodes,
+    saved: SavedKeys,
     supersedes: bool,
 }
 
 impl Followed {
-    /// Of each branch of a job, about no key yet.
-    pub(crate) fn of(job: &Job) -> Vec<Followed> {
-        let followed = |branch: &Branch| Followed { episodes: branch.detection.episodes(), whole: false };
+    /// Of each branch of a job, about no key yet, on a worker.
+    pub(crate) fn of(job: &Job, worker: usize) -> Vec<Followed> {
+        let followed = |branch: &Branch| Followed {
+            known: branch.detection.detectors(),
+            models: branch.detection.models(),
+            told: BTreeMap::new(),
+            episodes: branch.detection.episodes(),
+            writes_models: worker == 0,
+            whole: Whole::default(),
+        };
         job.branches.iter().map(followed).collect()
     }
 
-    /// Judges rows.
+    /// Judges rows, where the rows of other keys do not matter.
     pub(crate) fn judge(&mut self, branch: &Branch, rows: &Rows) -> Detected {
-        match &mut self.episodes {
-            Some(episodes) => branch.detection.follow(rows, episodes),
-            None => branch.detection.evaluate(rows),
+        let detected = branch.detection.judge(rows, self.known.as_mut());
+        self.follow(branch, detected)
+    }
+
+    /// Judges rows as far as that does not take the rows of other keys. What all workers are to know of these is added to
+    /// `shares`.
+    pub(crate) fn begin(&mut self, branch: &Branch, rows: &Rows, shares: &mut Vec<Share>) -> Begun {
+        branch.detection.begin(rows, self.known.as_mut(), shares)
+    }
+
+    /// Takes in what a worker has told.
+    pub(crate) fn tell(&mut self, share: Share) {
+        self.told.entry(share.due).or_default().push(share);
+    }
+
+    /// Judges the rest of rows, once all workers have told what is due before them.
+    pub(crate) fn finish(&mut self, branch: &Branch, begun: Begun) -> Detected {
+        self.learn_before(begun.due().unwrap_or(i64::MIN));
+        let detected = branch.detection.finish(begun, self.models.as_ref());
+        self.follow(branch, detected)
+    }
+
+    /// Learns what was told of all that is due before `before`.
+    pub(crate) fn learn_before(&mut self, before: i64) {
+        while let Some(entry) = self.told.first_entry().filter(|entry| *entry.key() < before) {
+            let shares = entry.remove();
+            if let Some(models) = &mut self.models {
+                models.learn(shares);
+            }
         }
+    }
+
+    fn follow(&mut self, branch: &Branch, detected: Detected) -> Detected {
+        match &mut self.episodes {
+            Some(episodes) => branch.detection.follow(detected, episodes),
+            None => detected,
+        }
+    }
+
+    /// What the rules would say of rows if they were the result of their windows. Changes nothing.
+    pub(crate) fn consider(&self, branch: &Branch, rows: &Rows) -> Detected {
+        let mut known = self.known.as_ref().and_then(|known| known.of_keys(&rows.keys).ok());
+        let begun = branch.detection.begin(rows, known.as_mut(), &mut Vec::new());
+        branch.detection.finish(begun, self.models.as_ref())
     }
 
     /// All rows that are due before `before` were judged.
     pub(crate) fn advance(&mut self, branch: &Branch, before: i64) -> Option<Detected> {
+        if let Some(known) = &mut self.known {
+            known.advance(before);
+        }
         branch.detection.advance(before.saturating_sub(1), self.episodes.as_mut()?)
     }
 
     /// Takes in what a checkpoint says. `owns` says whether a key belongs to this worker.
-    pub(crate) fn restore(&mut self, saved: SavedEpisodes, owns: &dyn Fn(&[u8]) -> bool) {
-        if let Some(episodes) = &mut self.episodes {
-            episodes.restore(saved, owns);
+    pub(crate) fn restore(&mut self, saved: SavedKeys, owns: &dyn Fn(&[u8]) -> bool) {
+        match (saved, &mut self.known, &mut self.episodes) {
+            (SavedKeys::Known(saved), Some(known), _) => known.restore(&saved, owns),
+            (SavedKeys::Episodes(saved), _, Some(episodes)) => episodes.restore(saved, owns),
+            (SavedKeys::Models(saved), ..) => {
+                if let Some(models) = &mut self.models {
+                    models.restore(saved);
+                }
+            }
+            // A job that puts out no episodes any more, or whose scores are no detectors any more, needs none of it.
+            _ => {}
         }
     }
 }
 
-/// All chunks are about the same: a whole snapshot says all of it.
-const LABEL: i64 = 0;
+/// What chunks are about: a whole snapshot of one says all of it.
+const EPISODES: i64 = 0;
+const KNOWN: i64 = 1;
+const MODELS: i64 = 2;
+/// The letters of segments of what detectors remember, and of what is known of all keys together.
+const DETECTORS: char = 'd';
+const REPLICA: char = 'm';
 
 impl Saved for Followed {
     type Chunk = Chunk;
-    const LETTERS: &'static [char] = &['e'];
+    const LETTERS: &'static [char] = &['e', DETECTORS, REPLICA];
 
-    fn operator(branch: usize) -> Operator {
-        Operator::episodes_of(branch)
+    fn operator(branch: usize, letter: char) -> Operator {
+        match letter {
+            DETECTORS => Operator::detectors_of(branch),
+            REPLICA => Operator::models_of(branch),
+            _ => Operator::episodes_of(branch),
+        }
     }
 
     fn labels(&self) -> Vec<i64> {
-        vec![LABEL]
+        vec![EPISODES, KNOWN, MODELS]
     }
 
     fn begin(&mut self, _cut: u32, whole: bool) -> (i64, Vec<u32>) {
-        self.whole = self.episodes.as_mut().is_some_and(|episodes| episodes.begin_save(whole));
-        (LABEL, Vec::new())
+        if let Some(models) = self.models.as_mut().filter(|_| whole) {
+            models.save_again();
+        }
+        self.whole = Whole {
+            known: self.known.as_mut().is_some_and(|known| known.begin_save(whole)),
+            episodes: self.episodes.as_mut().is_some_and(|episodes| episodes.begin_save(whole)),
+        };
+        (EPISODES, Vec::new())
     }
 
     fn next_chunk(&mut self) -> Option<Chunk> {
-        let episodes = self.episodes.as_mut()?;
-        match episodes.save(CHUNK_KEYS) {
-            Some(saved) => Some(Chunk { saved, supersedes: std::mem::take(&mut self.whole) }),
-            // That there is nothing any more has to be said too.
-            None if std::mem::take(&mut self.whole) => {
-                Some(Chunk { saved: SavedEpisodes::default(), supersedes: true })
-            }
-            None => None,
+        let known = self.known.as_mut().and_then(|known| known.save(CHUNK_KEYS)).map(SavedKeys::Known);
+        if let Some(chunk) =
+            chunk(known, &mut self.whole.known, || SavedKeys::Known(SavedDetectors::default()))
+        {
+            return Some(chunk);
         }
+        let episodes = self.episodes.as_mut().and_then(|episodes| episodes.save(CHUNK_KEYS));
+        let nothing = || SavedKeys::Episodes(SavedEpisodes::default());
+        let of_episodes = chunk(episodes.map(SavedKeys::Episodes), &mut self.whole.episodes, nothing);
+        let mut models = || self.models.as_mut().filter(|_| self.writes_models)?.save();
+        of_episodes
+            .or_else(|| models().map(|saved| Chunk { saved: SavedKeys::Models(saved), supersedes: true }))
     }
 
     fn written_again() -> &'static [i64] {
@@ -90,9 +191,22 @@ impl Saved for Followed {
     }
 }
 
+/// The next chunk of a part. Where a snapshot says all, that there is nothing has to be said too.
+fn chunk(saved: Option<SavedKeys>, whole: &mut bool, nothing: impl Fn() -> SavedKeys) -> Option<Chunk> {
+    let supersedes = std::mem::take(whole);
+    match saved {
+        Some(saved) => Some(Chunk { saved, supersedes }),
+        None => supersedes.then(|| Chunk { saved: nothing(), supersedes }),
+    }
+}
+
 impl SavedChunk for Chunk {
     fn label(&self) -> i64 {
-        LABEL
+        match self.saved {
+            SavedKeys::Episodes(_) => EPISODES,
+            SavedKeys::Known(_) => KNOWN,
+            SavedKeys::Models(_) => MODELS,
+        }
     }
 
     fn supersedes(&self) -> bool {
@@ -100,10 +214,18 @@ impl SavedChunk for Chunk {
     }
 
     fn letter(&self) -> char {
-        'e'
+        match self.saved {
+            SavedKeys::Episodes(_) => 'e',
+            SavedKeys::Known(_) => DETECTORS,
+            SavedKeys::Models(_) => REPLICA,
+        }
     }
 
     fn frame(&self) -> Result<Frame, CodecError> {
-        Frame::new(Kind::State, &self.saved, Vec::new())
+        match &self.saved {
+            SavedKeys::Episodes(saved) => Frame::new(Kind::State, saved, Vec::new()),
+            SavedKeys::Known(saved) => Frame::new(Kind::State, saved, Vec::new()),
+            SavedKeys::Models(saved) => Frame::new(Kind::State, saved, Vec::new()),
+        }
     }
 }

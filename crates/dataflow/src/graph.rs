@@ -3,11 +3,14 @@
 //! The first file to open. Each worker builds the same graph; records change the worker once, by the hash
 //! of their key, and everything that is put out goes to the one writer.
 
+use std::rc::Rc;
+
 use timely::dataflow::Scope;
 use timely::dataflow::operators::{Concatenate, Probe};
 
 use crate::operators::deliver::{Writer, deliver};
 use crate::operators::detect::{Judging, detect};
+use crate::operators::gather::gather;
 use crate::operators::read::{Reader, read};
 use crate::operators::window::{Restored, window};
 use crate::worker::{Here, Probes};
@@ -30,7 +33,10 @@ pub(crate) fn build(
     let windows = window(here, read.parcels, read.marks.clone(), keyed);
 
     // 7 detect: rows become scores, and what the rules find becomes episodes, and lines.
+    // What a detector has to know of the keys of other workers, all tell one another.
+    let gathered = Rc::clone(&judging.gathered);
     let found = detect(here, windows.emitted, windows.cuts, judging);
+    gather(found.told, gathered);
 
     // 8 deliver: lines go to sinks in canonical order; a cut becomes a checkpoint.
     let items = scope.concatenate([read.items, windows.items, found.items]);

@@ -60,9 +60,14 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether some branch puts out episodes rather than rows.
-    pub(crate) fn follows_episodes(&self) -> bool {
-        self.branches.iter().any(|branch| branch.detection.follows_episodes())
+    /// Whether some rows can only be judged by what those of other keys are.
+    pub(crate) fn asks_others(&self) -> bool {
+        self.branches.iter().any(|branch| branch.detection.asks_others())
+    }
+
+    /// Whether rows are judged by more than themselves: some branch puts out episodes rather than rows, or has detectors.
+    pub(crate) fn follows_keys(&self) -> bool {
+        self.branches.iter().any(|branch| branch.detection.follows_keys())
     }
 }
 

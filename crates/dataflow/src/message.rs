@@ -5,12 +5,13 @@ use std::ops::Range;
 use archive::StagedFile;
 use arrow_array::{Array, ArrayRef, BinaryArray};
 use checkpoint::{Segment, SourceState};
+use detect::Share;
 use event::{Counts, OutputRow, Rejected, Rows, key_hash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
 use crate::columns::{Reader, Writer};
-use crate::question::{Answer, Question};
+use crate::question::{Answer, Asked, Question};
 use crate::standing::Standing;
 
 /// Records of one partition on their way to one worker.
@@ -162,6 +163,17 @@ pub(crate) enum Emitted {
     Rows(Box<Features>),
     /// All rows that are due before this were given. Only said where somebody follows them.
     Before(i64),
+    /// What somebody asked about, as it stands behind these rows.
+    Asked(Box<Asked>),
+}
+
+/// What a worker tells another of its rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Telling {
+    /// Every worker gets one.
+    pub(crate) to: u32,
+    pub(crate) branch: u16,
+    pub(crate) share: Share,
 }
 
 /// The windows have given so many messages when an interval ended.

@@ -1,18 +1,19 @@
 //! Questions to a running job: what is known of a key by now, and what the rules say of it.
 //!
 //! Whoever asks is on another thread ([`Control::ask`](crate::Control::ask)); worker 0 takes the questions along with its
-//! marks, each to the worker of the key's shard, which looks into its open windows when it applies the mark. What it
-//! finds goes back to worker 0 by way of everything else that is put out. So the answer is as new as the watermark, with
+//! marks, each to the worker of the key's shard, which looks into its open windows when it applies the mark, and judges what it
+//! finds like rows of closed ones, without learning it. The answer goes back to worker 0 by way of everything else that is put out. So the answer is as new as the watermark, with
 //! any number of workers and processes, and nothing is locked.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Shard, Window, key_hash};
+use event::{Rows, Shard, Window, key_hash};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::branches::Kept;
+use crate::followed::Followed;
 use crate::job::Job;
 
 /// Questions that wait at most; whoever asks one more is sent away.
@@ -36,6 +37,13 @@ pub struct Finding {
     pub alerts: Vec<ByteBuf>,
     /// Rows for which an expression failed, so that no rule could judge them: why.
     pub failures: Vec<String>,
+}
+
+/// What the windows say to a question: the row of the open one that holds most of the key, of each branch that has one.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    number: u64,
+    open: Vec<(usize, Rows)>,
 }
 
 /// The answer to a question.
@@ -135,13 +143,21 @@ impl Desk {
 
 impl Question {
     /// Looks into the open windows of all branches.
-    pub(crate) fn look(&self, kept: &[Kept], job: &Job) -> Answer {
-        let mut finding = Finding { windows: Vec::new(), alerts: Vec::new(), failures: Vec::new() };
+    pub(crate) fn look(&self, kept: &[Kept]) -> Asked {
         let hash = key_hash(&self.key);
-        for (kept, branch) in kept.iter().zip(&job.branches) {
-            let Some(rows) = kept.peek(&self.key, hash) else { continue };
+        let open = kept.iter().map(|kept| kept.peek(&self.key, hash)).enumerate();
+        Asked { number: self.number, open: open.filter_map(|(branch, rows)| Some((branch, rows?))).collect() }
+    }
+}
+
+impl Asked {
+    /// Lets the rules judge what is there, by what is known of the key.
+    pub(crate) fn answer(&self, job: &Job, followed: &[Followed]) -> Answer {
+        let mut finding = Finding { windows: Vec::new(), alerts: Vec::new(), failures: Vec::new() };
+        for (number, rows) in &self.open {
+            let branch = &job.branches[*number];
             finding.windows.push((rows.spans.of(0).window, rows.records[0]));
-            let detected = branch.detection.evaluate(&rows);
+            let detected = followed[*number].consider(branch, rows);
             finding.alerts.extend(branch.renderer.objects(&detected).into_iter().map(ByteBuf::from));
             finding.failures.extend(detected.failed.details);
         }

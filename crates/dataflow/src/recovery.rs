@@ -12,7 +12,7 @@ use window::{ASIDES, ChunkHead, KEYS};
 
 use crate::branches::Kept;
 use crate::delivery::{Before, OpenSink};
-use crate::followed::Followed;
+use crate::followed::{Followed, SavedKeys};
 use crate::job::{Beginning, Job, RunError, Summary};
 use crate::plant::Plant;
 use crate::world::World;
@@ -189,9 +189,9 @@ impl Recovery {
         Ok(())
     }
 
-    /// Gives the episodes of each branch the keys that a worker holds. What was kept of branches that put out none by now is
-    /// left out.
-    pub(crate) fn restore_episodes(
+    /// Gives what each branch follows the keys that a worker holds. What was kept of branches that put out no episodes, or have no
+    /// detectors, by now is left out.
+    pub(crate) fn restore_followed(
         &self,
         followed: &mut [Followed],
         worker: usize,
@@ -203,12 +203,28 @@ impl Recovery {
         }
         let owns =
             |key: &[u8]| Shard::of(key_hash(key), manifest.shards).worker(manifest.shards, peers) == worker;
-        let shared = |segment: &&Segment| segment.writer.shares_with(worker, peers, manifest.shards);
-        for segment in manifest.segments.iter().filter(shared) {
-            let Operator::Episodes(branch) = segment.operator else { continue };
+        for segment in &manifest.segments {
+            let branch = match segment.operator {
+                Operator::Models(branch) => branch,
+                Operator::Episodes(branch) | Operator::Detectors(branch)
+                    if segment.writer.shares_with(worker, peers, manifest.shards) =>
+                {
+                    branch
+                }
+                _ => continue,
+            };
             let Some(followed) = followed.get_mut(usize::from(branch)) else { continue };
             for (offset, chunk) in segment.live() {
-                let (saved, _) = store.read_chunk(manifest.number, segment, offset, &chunk, Kind::State)?;
+                let (number, kind) = (manifest.number, Kind::State);
+                let saved = match segment.operator {
+                    Operator::Episodes(_) => {
+                        SavedKeys::Episodes(store.read_chunk(number, segment, offset, &chunk, kind)?.0)
+                    }
+                    Operator::Models(_) => {
+                        SavedKeys::Models(store.read_chunk(number, segment, offset, &chunk, kind)?.0)
+                    }
+                    _ => SavedKeys::Known(store.read_chunk(number, segment, offset, &chunk, kind)?.0),
+                };
                 followed.restore(saved, &owns);
             }
         }

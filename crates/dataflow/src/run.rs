@@ -26,6 +26,7 @@ use crate::mesh::{self, Agreed, Joined, Mesh};
 use crate::nursery::Nursery;
 use crate::operators::deliver::Writer;
 use crate::operators::detect::Judging;
+use crate::operators::gather::Gathered;
 use crate::operators::read::Reader;
 use crate::operators::window::Restored;
 use crate::pace::{Pace, Share};
@@ -400,13 +401,17 @@ impl Start {
         let mut branches = Branches::new(&self.job);
         let before = here.world.now();
         self.recovery.restore(branches.kept(), here.worker, here.peers)?;
-        let mut followed = Followed::of(&self.job);
-        self.recovery.restore_episodes(&mut followed, here.worker, here.peers)?;
+        let mut followed = Followed::of(&self.job, here.worker);
+        self.recovery.restore_followed(&mut followed, here.worker, here.peers)?;
         here.control.vitals().loaded_in(here.world.now().saturating_duration_since(before));
         let global = Global::new(first_standings(&self.members, here.peers), self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
-        let judging = Judging { followed, store: store.clone().filter(|_| self.job.follows_episodes()) };
+        let judging = Judging {
+            followed,
+            store: store.clone().filter(|_| self.job.follows_keys()),
+            gathered: Rc::new(Gathered::new(Epoch::first_of(here.first_interval))),
+        };
         let keyed = Restored { branches, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),

@@ -24,8 +24,8 @@ pub(crate) trait Saved {
     /// The letters of its segments' names; which of them a chunk belongs to says [`SavedChunk::letter`].
     const LETTERS: &'static [char];
 
-    /// Whose state the segments of a branch hold.
-    fn operator(branch: usize) -> Operator;
+    /// Whose state the segments of a branch with that letter hold.
+    fn operator(branch: usize, letter: char) -> Operator;
 
     /// Labels of the chunks of older snapshots that may still be needed, ascending.
     fn labels(&self) -> Vec<i64>;
@@ -216,7 +216,12 @@ fn write<S: Saved>(
         for letter in S::LETTERS {
             let chunks = chunks.iter().filter(|chunk| chunk.letter() == *letter);
             let name = name(order, branch, *letter, writer, nonce);
-            match write_segment(store, name, SegmentBuilder::new(S::operator(branch), writer), chunks) {
+            match write_segment(
+                store,
+                name,
+                SegmentBuilder::new(S::operator(branch, *letter), writer),
+                chunks,
+            ) {
                 Ok(segment) => written.extend(segment.map(|segment| (branch, segment))),
                 Err(error) => {
                     // What nobody will name only takes space, which may be what is missing.

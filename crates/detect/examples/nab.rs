@@ -95,9 +95,9 @@ fn baseline(series: &Series, season: Season) -> Outcome<Vec<f64>> {
 fn robust(series: &Series) -> Outcome<Vec<f64>> {
     let mut columns = RobustColumns::new(RobustSpec::default(), 1)?;
     columns.grow(1);
-    let mut deviations = Vec::new();
-    columns.observe(&slots(series), &[&series.values], &mut deviations);
-    Ok(onsets(&deviations))
+    let mut out = Deviations::default();
+    columns.observe(&slots(series), &[&series.values], &mut out);
+    Ok(onsets(&out.z))
 }
 
 fn cusum(series: &Series) -> Outcome<Vec<f64>> {

@@ -31,6 +31,15 @@ pub enum DetectError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// A detector that is to look at what is known later than its own turn.
+    #[error(
+        "a detector of `{inputs}` stands behind a score that asks for the rows of other keys: put it before that score, and let it look \
+         at nothing that rests on it"
+    )]
+    Behind {
+        /// What it looks at.
+        inputs: String,
+    },
     /// Ranks have 16 bits.
     #[error("{0} rules are too many; at most 65536 are possible")]
     TooManyRules(usize),

@@ -44,9 +44,9 @@ impl NearExpected {
         off <= self.amount || off <= self.ratio * expected.abs()
     }
 
-    /// A calibrated score, or 0 for a value that is near enough.
+    /// A calibrated score, or 0 for a value that is near enough. NaN, a score that is not known, stays NaN.
     pub fn spare(&self, score: f64, value: f64, expected: f64) -> f64 {
-        if self.holds(value, expected) { 0.0 } else { score }
+        if self.holds(value, expected) && !score.is_nan() { 0.0 } else { score }
     }
 }
 
@@ -69,5 +69,6 @@ mod tests {
         let odd = [(111.0, 100.0), (2.1, 0.0), (f64::NAN, 1.0), (f64::INFINITY, 1.0)];
         assert!(odd.iter().all(|(value, expected)| near.spare(9.0, *value, *expected) == 9.0));
         assert!(!NearExpected::default().holds(1.0, 1.1));
+        assert!(near.spare(f64::NAN, 1.0, 1.0).is_nan(), "what is not known is not spared");
     }
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::DEVIATION_MAX;
+use crate::baseline::{DEVIATION_MAX, Deviations};
 use crate::slots::{self, SlotState};
 use crate::{DetectError, Direction};
 
@@ -83,37 +83,34 @@ impl RobustColumns {
     }
 
     /// Judges rows by those before and keeps their values. `columns` has a slice for each feature, NaN where a value
-    /// is missing. Deviations are signed; NaN where the value is missing, or too few are kept. Time: linear in the
-    /// capacity for each value.
+    /// is missing. Deviations are signed, and what was expected is the median; NaN where the value is missing, or too few are
+    /// kept. Time: linear in the capacity for each value.
     ///
     /// # Panics
     /// If a slot has no room, or the columns are not of one length.
-    pub fn observe(&mut self, slots: &[u32], columns: &[&[f64]], deviations: &mut Vec<Vec<f32>>) {
+    pub fn observe(&mut self, slots: &[u32], columns: &[&[f64]], out: &mut Deviations) {
         assert_eq!(columns.len(), self.features, "a column for each feature");
-        deviations.resize(self.features, Vec::new());
+        out.resize(self.features, slots.len());
         let mut scratch = Vec::with_capacity(self.spec.capacity.into());
-        for (feature, (column, deviations)) in columns.iter().zip(deviations).enumerate() {
+        for (feature, column) in columns.iter().enumerate() {
             assert_eq!(column.len(), slots.len(), "columns of one length");
-            deviations.clear();
-            deviations.extend(slots.iter().zip(*column).map(|(slot, value)| {
-                self.step(
-                    *slot as usize * self.features + feature,
-                    (*value as f32).clamp(-FAR, FAR),
-                    &mut scratch,
-                )
-            }));
+            for (row, (slot, value)) in slots.iter().zip(*column).enumerate() {
+                let cell = *slot as usize * self.features + feature;
+                let (deviation, middle) = self.step(cell, (*value as f32).clamp(-FAR, FAR), &mut scratch);
+                (out.z[feature][row], out.expected[feature][row]) = (deviation, middle);
+            }
         }
     }
 
-    fn step(&mut self, cell: usize, value: f32, scratch: &mut Vec<f32>) -> f32 {
+    fn step(&mut self, cell: usize, value: f32, scratch: &mut Vec<f32>) -> (f32, f32) {
         if value.is_nan() {
-            return f32::NAN;
+            return (f32::NAN, f32::NAN);
         }
         let capacity = self.spec.capacity;
         let (filled, next) = &mut self.filled[cell];
         let kept = &mut self.values[cell * usize::from(capacity)..][..usize::from(capacity)];
         let deviation = match *filled < self.spec.warmup {
-            true => f32::NAN,
+            true => (f32::NAN, f32::NAN),
             false => self.spec.deviation(&kept[..usize::from(*filled)], value, scratch),
         };
         kept[usize::from(*next)] = value;
@@ -151,8 +148,8 @@ impl SlotState for RobustColumns {
 
 impl RobustSpec {
     /// How many deviations a value lies from the median of others. The deviation is that of a normal distribution
-    /// with their median absolute deviation; if more than half of them are equal, with their mean absolute one.
-    fn deviation(&self, others: &[f32], value: f32, scratch: &mut Vec<f32>) -> f32 {
+    /// with their median absolute deviation; if more than half of them are equal, with their mean absolute one. And the median.
+    fn deviation(&self, others: &[f32], value: f32, scratch: &mut Vec<f32>) -> (f32, f32) {
         scratch.clear();
         scratch.extend_from_slice(others);
         let middle = median(scratch);
@@ -163,7 +160,7 @@ impl RobustSpec {
             absolute => MEDIAN_RATIO * absolute,
         };
         let deviation = deviation.max(self.deviation_min).max(f32::MIN_POSITIVE);
-        ((value - middle) / deviation).clamp(-DEVIATION_MAX, DEVIATION_MAX)
+        (((value - middle) / deviation).clamp(-DEVIATION_MAX, DEVIATION_MAX), middle)
     }
 }
 
@@ -184,9 +181,9 @@ mod tests {
     fn deviations(spec: RobustSpec, values: &[f64]) -> Vec<f32> {
         let mut columns = RobustColumns::new(spec, 1).expect("values");
         columns.grow(1);
-        let mut out = Vec::new();
+        let mut out = Deviations::default();
         columns.observe(&vec![0; values.len()], &[values], &mut out);
-        out.concat()
+        out.z.concat()
     }
 
     fn sorted_median(values: impl Iterator<Item = f64>) -> f64 {

@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef};
 use event::{Batch, DataType, Hit, RowFailure, Verdict};
 
 use crate::Rule;
-use crate::detection::RuleHit;
+use crate::judging::RuleHit;
 
 /// The hits with what their rules say of them, without the rows for which an expression failed; and those,
 /// ascending.

@@ -110,7 +110,7 @@ fn detection(rules: Vec<Rule>) -> Detection {
         vec![Field::new("user", DataType::Varchar)],
         KeyShape::new(vec![DataType::Varchar]).unwrap(),
         vec![("n".into(), n)],
-        vec![("half".into(), half)],
+        vec![("half".into(), half.into())],
         rules,
     )
     .unwrap()

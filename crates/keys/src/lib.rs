@@ -16,3 +16,9 @@
 mod table;
 
 pub use table::Keys;
+
+/// A seed for a table that others cannot guess, from the standard library's own.
+pub fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}

@@ -17,11 +17,14 @@ pub struct ExpressionError {
 }
 
 impl ExpressionError {
-    pub(crate) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+    /// One about that part of the text.
+    pub fn new(message: impl Into<String>, span: Range<usize>) -> Self {
         ExpressionError { message: message.into(), span, help: None }
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// The same, with what may be done about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

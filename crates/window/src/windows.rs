@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, BinaryArray};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use event::{Aggregate, Batch, Field, Rows, Schema, Spans, Watermark, Window};
 
-use keys::Keys;
+use keys::{Keys, random_seed};
 
 use crate::WindowSpec;
 use crate::aggregate::{Folding, Layout, Progress, Target, Totals, fold, results, text_words};
@@ -512,10 +512,4 @@ fn unique(rows: &[u32]) -> Vec<u32> {
 
 pub(crate) fn binary(offsets: Vec<i32>, bytes: Vec<u8>) -> BinaryArray {
     BinaryArray::new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes), None)
-}
-
-/// A seed that others cannot guess, from the standard library's own.
-pub(crate) fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
 }

@@ -2,11 +2,18 @@
 //!
 //! Where a job puts out episodes it follows them, and takes snapshots at cuts as the windows do: what comes behind a cut waits
 //! until the snapshot is taken.
+//!
+//! Where detectors ask what the rows of other keys are, rows are judged in two steps. The first needs nobody else, and tells all
+//! workers what they are to know of these rows. The second waits until all of an epoch was told, which [`gather`] knows.
+//!
+//! [`gather`]: super::gather
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use checkpoint::Store;
-use event::{Counts, Detected, Reason};
+use detect::{Begun, Share};
+use event::{Counts, Detected, Epoch, Reason};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
@@ -15,11 +22,13 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 use timely::scheduling::Activator;
 
-use super::{Output, wake};
+use super::gather::Gathered;
+use super::{Output, is_past, wake};
 use crate::branch::Branch;
 use crate::followed::Followed;
 use crate::job::RunError;
-use crate::message::{Emitted, Features, Given, Item, Part};
+use crate::message::{Emitted, Features, Given, Item, Part, Telling};
+use crate::question::Asked;
 use crate::snapshot::SnapshotWriter;
 use crate::worker::Here;
 
@@ -29,16 +38,21 @@ pub(crate) struct Judging {
     pub(crate) followed: Vec<Followed>,
     /// Where snapshots go, if there is something to be saved.
     pub(crate) store: Option<Store>,
+    /// What all workers tell.
+    pub(crate) gathered: Rc<Gathered>,
 }
 
 /// Its outputs.
 pub(crate) struct Outputs<'scope> {
     pub(crate) items: StreamVec<'scope, u64, Item>,
     pub(crate) parts: StreamVec<'scope, u64, Part>,
+    /// For all workers.
+    pub(crate) told: StreamVec<'scope, u64, Telling>,
 }
 
 const ITEMS: usize = 0;
 const PARTS: usize = 1;
+const TOLD: usize = 2;
 
 pub(crate) fn detect<'scope>(
     here: &Here,
@@ -52,14 +66,18 @@ pub(crate) fn detect<'scope>(
     let activator = scope.worker().sync_activator_for(address.to_vec());
     let (items, item_stream) = builder.new_output::<Vec<Item>>();
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
+    let (told, told_stream) = builder.new_output::<Vec<Telling>>();
     // A cut holds back the checkpoint, not what is put out meanwhile.
-    let to = |port| [(port, Antichain::from_elem(0))];
-    let mut input = builder.new_input_connection(emitted, Pipeline, to(ITEMS));
-    let mut cut_input = builder.new_input_connection(cuts, Pipeline, to(PARTS));
+    let to = |port| (port, Antichain::from_elem(0));
+    let mut input = builder.new_input_connection(emitted, Pipeline, [to(ITEMS), to(TOLD)]);
+    let mut cut_input = builder.new_input_connection(cuts, Pipeline, [to(PARTS)]);
+    judging.gathered.wakes(scope.activator_for(Rc::clone(&address)));
     let mut operator = Detecting {
         followed: judging.followed,
         waiting: VecDeque::new(),
-        judged: 0,
+        begun: 0,
+        halves: VecDeque::new(),
+        gathered: judging.gathered,
         cuts: VecDeque::new(),
         saving: false,
         interval: here.first_interval,
@@ -70,6 +88,8 @@ pub(crate) fn detect<'scope>(
         activator: scope.activator_for(address),
         items: OutputBuilder::from(items),
         parts: OutputBuilder::from(parts),
+        told: OutputBuilder::from(told),
+        asks_others: here.job.asks_others(),
         here: here.clone(),
     };
     builder.build(move |capabilities| {
@@ -84,26 +104,62 @@ pub(crate) fn detect<'scope>(
             input.for_each(|capability, emitted| {
                 let Some(epoch) = capability.least().copied() else { return };
                 let right = capability.delayed(&epoch, ITEMS);
-                operator.waiting.push_back((right, std::mem::take(emitted).into()));
+                let telling = operator.asks_others.then(|| capability.delayed(&epoch, TOLD));
+                operator.waiting.push_back(Waiting {
+                    right,
+                    telling,
+                    emitted: std::mem::take(emitted).into(),
+                });
             });
             if let Err(error) = operator.proceed() {
                 operator.here.outcome.fail(error);
                 operator.waiting.clear();
+                operator.halves.clear();
                 operator.cuts.clear();
             }
         }
     });
-    Outputs { items: item_stream, parts: part_stream }
+    Outputs { items: item_stream, parts: part_stream, told: told_stream }
 }
 
-/// What the windows gave, in their order, and the right to put out what comes of it.
-type Waiting = VecDeque<(Capability<u64>, VecDeque<Emitted>)>;
+/// What the windows gave, in their order.
+struct Waiting {
+    /// To put out what comes of it.
+    right: Capability<u64>,
+    /// To tell others of it, where somebody asks.
+    telling: Option<Capability<u64>>,
+    emitted: VecDeque<Emitted>,
+}
+
+/// What waits for others, with the right to put out what comes of it.
+type Halves = (Capability<u64>, VecDeque<Half>);
+
+/// What the windows gave, as far as it is judged.
+enum Half {
+    /// Rows of a branch.
+    Rows(usize, Box<Begun>),
+    Before(i64),
+    Asked(Box<Asked>),
+}
+
+/// What is to be done.
+enum Step {
+    /// Both steps at once, with rows that need nobody else.
+    All(Box<Features>),
+    /// What is left.
+    Rest(Half),
+}
 
 struct Detecting {
     followed: Vec<Followed>,
-    waiting: Waiting,
-    /// Messages that were judged.
-    judged: u64,
+    waiting: VecDeque<Waiting>,
+    /// Messages that were judged, in the first step.
+    begun: u64,
+    halves: VecDeque<Halves>,
+    /// What all workers have told.
+    gathered: Rc<Gathered>,
+    /// Whether anybody asks what others have told.
+    asks_others: bool,
     /// Behind how many messages intervals end, and the right to put out the parts of those cuts.
     cuts: VecDeque<(u64, Capability<u64>)>,
     /// Whether a snapshot is being taken; what is known stays as it is until it is.
@@ -114,6 +170,7 @@ struct Detecting {
     activator: Activator,
     items: Output<Item>,
     parts: Output<Part>,
+    told: Output<Telling>,
     here: Here,
 }
 
@@ -126,51 +183,133 @@ impl Detecting {
                 self.activator.activate();
                 return Ok(());
             }
+            self.finish();
             if self.is_at_cut() {
-                if self.begin_snapshot() {
+                if self.is_finished() && self.begin_snapshot() {
                     continue;
                 }
-                // The one before it is still being written, and wakes this once it is.
+                // What others tell, or the snapshot before it once it is written, wakes this.
                 return Ok(());
             }
-            let Some((right, mut emitted)) = self.waiting.pop_front() else { return Ok(()) };
-            self.judge(&right, &mut emitted);
-            if !emitted.is_empty() {
-                self.waiting.push_front((right, emitted));
+            let Some(mut waiting) = self.waiting.pop_front() else { return Ok(()) };
+            self.begin(&mut waiting);
+            if !waiting.emitted.is_empty() {
+                self.waiting.push_front(waiting);
             }
         }
     }
 
     fn is_at_cut(&self) -> bool {
-        self.cuts.front().is_some_and(|(given, _)| self.judged >= *given)
+        self.cuts.front().is_some_and(|(given, _)| self.begun >= *given)
     }
 
-    /// Judges what was given with one right, up to the next cut.
-    fn judge(&mut self, right: &Capability<u64>, emitted: &mut VecDeque<Emitted>) {
+    /// Takes the first step with what was given with one right, up to the next cut.
+    fn begin(&mut self, waiting: &mut Waiting) {
         let next_cut = self.cuts.front().map_or(u64::MAX, |(given, _)| *given);
+        let room = usize::try_from(next_cut - self.begun).unwrap_or(usize::MAX);
+        let taken: Vec<Emitted> = waiting.emitted.drain(..room.min(waiting.emitted.len())).collect();
+        self.begun += taken.len() as u64;
+        if !self.asks_others {
+            let all = taken.into_iter().map(|emitted| match emitted {
+                Emitted::Rows(features) => Step::All(features),
+                Emitted::Before(before) => Step::Rest(Half::Before(before)),
+                Emitted::Asked(asked) => Step::Rest(Half::Asked(asked)),
+            });
+            return self.put_out(&waiting.right, all);
+        }
+        let (mut halves, mut tellings) = (VecDeque::new(), Vec::new());
+        for emitted in taken {
+            halves.push_back(match emitted {
+                Emitted::Rows(features) => {
+                    let Features { branch, rows } = *features;
+                    let mut shares = Vec::new();
+                    let begun =
+                        self.followed[branch].begin(&self.here.job.branches[branch], &rows, &mut shares);
+                    tellings.extend(shares.into_iter().map(|share| (branch as u16, share)));
+                    Half::Rows(branch, Box::new(begun))
+                }
+                Emitted::Before(before) => Half::Before(before),
+                Emitted::Asked(asked) => Half::Asked(asked),
+            });
+        }
+        if let Some(telling) = &waiting.telling {
+            self.tell(telling, tellings);
+        }
+        self.halves.push_back((waiting.right.clone(), halves));
+    }
+
+    /// Tells all workers.
+    fn tell(&mut self, right: &Capability<u64>, tellings: Vec<(u16, Share)>) {
+        let mut output = self.told.activate();
+        let mut session = output.session(right);
+        for (branch, share) in tellings {
+            let to = |to| Telling { to, branch, share: share.clone() };
+            session.give_iterator((0..self.here.peers as u32).map(to));
+        }
+    }
+
+    /// Takes the second step with all that others have told enough for.
+    fn finish(&mut self) {
+        if !self.asks_others {
+            return;
+        }
+        let interval = self.interval;
+        for (branch, share) in self.gathered.take(|epoch| self.here.interval(epoch) <= interval) {
+            self.followed[branch].tell(share);
+        }
+        let reached = self.gathered.reached();
+        while let Some((right, halves)) =
+            self.halves.pop_front_if(|(right, _)| is_past(Epoch(*right.time()), reached))
+        {
+            self.put_out(&right, halves.into_iter().map(Step::Rest));
+        }
+    }
+
+    /// Whether all of the interval is judged, by what everybody has told of it: it then is learned.
+    fn is_finished(&mut self) -> bool {
+        if !self.asks_others {
+            return true;
+        }
+        let is_told =
+            self.gathered.reached().is_none_or(|reached| self.here.interval(reached) > self.interval);
+        if !is_told || !self.halves.is_empty() {
+            return false;
+        }
+        self.followed.iter_mut().for_each(|followed| followed.learn_before(i64::MAX));
+        true
+    }
+
+    /// Judges what is left to be judged, and puts out what comes of it.
+    fn put_out(&mut self, right: &Capability<u64>, steps: impl Iterator<Item = Step>) {
         let job = &self.here.job;
         let mut output = self.items.activate();
         let mut session = output.session(right);
         let mut counts = Counts::default();
-        while self.judged < next_cut {
-            let Some(next) = emitted.pop_front() else { break };
-            self.judged += 1;
-            match next {
-                Emitted::Rows(features) => {
-                    let Features { branch: number, rows } = *features;
+        for step in steps {
+            let (branch, detected) = match step {
+                Step::All(features) => {
+                    let Features { branch, rows } = *features;
                     counts.windows += rows.records.len() as u64;
-                    let branch = &job.branches[number];
-                    let detected = self.followed[number].judge(branch, &rows);
-                    session.give_iterator(lines(branch, &detected, &mut counts));
+                    (branch, self.followed[branch].judge(&job.branches[branch], &rows))
                 }
-                Emitted::Before(before) => {
+                Step::Rest(Half::Rows(branch, begun)) => {
+                    counts.windows += begun.rows() as u64;
+                    (branch, self.followed[branch].finish(&job.branches[branch], *begun))
+                }
+                Step::Rest(Half::Asked(asked)) => {
+                    session.give(Item::Answer(asked.answer(job, &self.followed)));
+                    continue;
+                }
+                Step::Rest(Half::Before(before)) => {
                     for (branch, followed) in job.branches.iter().zip(&mut self.followed) {
                         if let Some(over) = followed.advance(branch, before) {
                             session.give_iterator(lines(branch, &over, &mut counts));
                         }
                     }
+                    continue;
                 }
-            }
+            };
+            session.give_iterator(lines(&job.branches[branch], &detected, &mut counts));
         }
         if counts != Counts::default() {
             session.give(Item::Counts(counts));

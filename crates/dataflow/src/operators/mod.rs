@@ -2,6 +2,7 @@
 
 pub(crate) mod deliver;
 pub(crate) mod detect;
+pub(crate) mod gather;
 pub(crate) mod read;
 pub(crate) mod window;
 

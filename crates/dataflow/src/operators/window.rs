@@ -225,7 +225,7 @@ impl Windowing {
             let overlap = self.here.world.has(Plant::OverlapSnapshots);
             let is_busy = self.snapshots.as_ref().is_some_and(|snapshots| snapshots.is_busy() && !overlap);
             let Some([cut, given]) = self.cut.take_if(|_| over && !is_busy) else { break };
-            if self.here.job.follows_episodes() {
+            if self.here.job.follows_keys() {
                 let early = self.here.world.has(Plant::JudgeEarly) && self.global.place() != Place::END;
                 self.cuts.activate().session(&given).give(Given(self.given + u64::from(early)));
             }
@@ -283,16 +283,16 @@ impl Windowing {
         if !self.branches.advance_some(place, EMIT_ROWS, &mut give) {
             return false;
         }
-        if self.here.job.follows_episodes() {
+        if self.here.job.follows_keys() {
             self.given += 1;
             session.give(Emitted::Before(place.seen.0));
         }
-        drop(session);
-        if !self.questions.is_empty() {
-            let (kept, job) = (self.branches.kept(), &self.here.job);
-            let answers = self.questions.drain(..).map(|question| Item::Answer(question.look(kept, job)));
-            self.items.activate().session(items).give_iterator(answers);
+        let kept = self.branches.kept();
+        for question in self.questions.drain(..) {
+            self.given += 1;
+            session.give(Emitted::Asked(Box::new(question.look(kept))));
         }
+        drop(session);
         let (counts, late) = self.branches.take_counts();
         if counts != Counts::default() {
             let late = late.into_iter().map(Item::Rejected);

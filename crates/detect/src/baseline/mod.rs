@@ -63,7 +63,7 @@ pub enum Dues<'a> {
 }
 
 impl Dues<'_> {
-    fn of(self, row: usize) -> i64 {
+    pub(crate) fn of(self, row: usize) -> i64 {
         match self {
             Dues::Shared(due) => due,
             Dues::Own(dues) => dues[row],
@@ -81,7 +81,7 @@ pub struct Deviations {
 }
 
 impl Deviations {
-    fn resize(&mut self, features: usize, rows: usize) {
+    pub(crate) fn resize(&mut self, features: usize, rows: usize) {
         for columns in [&mut self.z, &mut self.expected] {
             columns.resize(features, Vec::new());
             columns.iter_mut().for_each(|column| column.resize(rows, f32::NAN));

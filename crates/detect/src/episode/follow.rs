@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, new_null_array};
 use arrow_select::concat::concat;
-use event::{Batch, ChangeKind, Detected, Hit, Rows, Span, Spans, Verdict};
+use event::{Batch, ChangeKind, Detected, Hit, Span, Spans, Verdict};
 
 use super::life_cycle::{Change, Judged};
 use super::{EpisodeChange, Episodes};
@@ -14,10 +14,9 @@ use crate::Detection;
 use crate::detection::window_columns;
 
 impl Detection {
-    /// Judges rows, and keeps of what the rules hit only what changes an episode. The rows of a key come in the order in
-    /// which they are due, over all calls, and each window once.
-    pub fn follow(&self, rows: &Rows, episodes: &mut Episodes) -> Detected {
-        let mut detected = self.evaluate(rows);
+    /// Keeps of what the rules hit only what changes an episode. The rows of a key come in the order in which they are due, over
+    /// all calls, and each window once.
+    pub fn follow(&self, mut detected: Detected, episodes: &mut Episodes) -> Detected {
         let (mut shown, mut over) = (Vec::new(), Vec::new());
         for hit in std::mem::take(&mut detected.hits) {
             let Some(verdict) = hit.verdict else { continue };

@@ -125,7 +125,7 @@ impl Attribution {
         self.low.iter().chain(&self.high).sum()
     }
 
-    fn clear(&mut self, dimensions: usize) {
+    pub(crate) fn reset(&mut self, dimensions: usize) {
         for side in [&mut self.low, &mut self.high] {
             side.clear();
             side.resize(dimensions, 0.0);
@@ -178,7 +178,7 @@ impl RandomCutForest {
     /// # Panics
     /// If the point has another number of coordinates.
     pub fn attribute(&self, point: &[f64], attribution: &mut Attribution) {
-        attribution.clear(self.state.spec.dimensions);
+        attribution.reset(self.state.spec.dimensions);
         let mut near = [0.0; WIDTH_MAX];
         let near = self.state.near(point, &mut near);
         let weight = 1.0 / self.state.trees.len() as f64;

@@ -8,10 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, ForestSpec, RandomCutForest};
+use super::{Attribution, ForestSpec, RandomCutForest, Verdict};
 use crate::DetectError;
 use crate::baseline::Deviations;
-use crate::scale::{Calibration, CalibrationSpec};
+use crate::scale::{Calibration, CalibrationSpec, grade};
 
 /// How a shared forest learns and judges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,37 @@ impl SharedSpec {
             deviation_max: 10.0,
             calibration: CalibrationSpec::default(),
         }
+    }
+}
+
+impl SharedSpec {
+    /// The candidates among a worker's rows of one window end, by rank: at most those that are learned. `hashes` are
+    /// those of the rows' keys. A row without any deviation yet is none.
+    pub fn candidates(&self, deviations: &Deviations, hashes: &[u64], window_end: i64) -> Vec<Candidate> {
+        let known = |row: &usize| deviations.z.iter().any(|column| !column[*row].is_nan());
+        let rank = |row: usize| (rank(hashes[row], window_end), row as u32);
+        let mut ranked: Vec<(u64, u32)> = (0..hashes.len()).filter(known).map(rank).collect();
+        if ranked.len() > self.learned {
+            ranked.select_nth_unstable(self.learned);
+            ranked.truncate(self.learned);
+        }
+        ranked.sort_unstable();
+        let candidate = |(rank, row): (u64, u32)| {
+            let mut point = Vec::with_capacity(deviations.z.len());
+            self.point(deviations, row, &mut point);
+            Candidate { rank, point }
+        };
+        ranked.into_iter().map(candidate).collect()
+    }
+
+    /// A row as the forest sees it: a deviation that is not known counts as none.
+    fn point(&self, deviations: &Deviations, row: u32, point: &mut Vec<f64>) {
+        let bound = self.deviation_max;
+        point.clear();
+        point.extend(deviations.z.iter().map(|column| {
+            let z = column[row as usize];
+            if z.is_nan() { 0.0 } else { f64::from(z.clamp(-bound, bound)) }
+        }));
     }
 }
 
@@ -92,40 +123,38 @@ impl SharedForest {
     pub fn score(&self, deviations: &Deviations, rows: &[u32]) -> Vec<f64> {
         let mut point = Vec::with_capacity(deviations.z.len());
         let scores = rows.iter().map(|row| {
-            self.point(deviations, *row, &mut point);
+            self.spec.point(deviations, *row, &mut point);
             self.calibration.calibrate(self.forest.score(&point))
         });
         scores.collect()
     }
 
+    /// What is thought of rows.
+    pub fn verdicts(&self, deviations: &Deviations, rows: &[u32]) -> Vec<Verdict> {
+        let mut point = Vec::with_capacity(deviations.z.len());
+        let verdicts = rows.iter().map(|row| {
+            self.spec.point(deviations, *row, &mut point);
+            let score = self.forest.score(&point);
+            let calibrated = self.calibration.calibrate(score);
+            Verdict { score, calibrated, grade: grade(calibrated) }
+        });
+        verdicts.collect()
+    }
+
+    /// The score of the forest at which an anomaly begins: infinity while it is not known.
+    pub fn threshold(&self) -> f64 {
+        self.calibration.threshold()
+    }
+
     /// Says what each feature contributes to the score of a row, on the common scale.
     pub fn attribute(&self, deviations: &Deviations, row: u32, attribution: &mut Attribution) {
         let mut point = Vec::with_capacity(deviations.z.len());
-        self.point(deviations, row, &mut point);
+        self.spec.point(deviations, row, &mut point);
         self.forest.attribute(&point, attribution);
         let threshold = self.calibration.threshold();
         for side in [&mut attribution.low, &mut attribution.high] {
             side.iter_mut().for_each(|share| *share /= threshold);
         }
-    }
-
-    /// The candidates among a worker's rows of one window end, by rank: at most those that are learned. `hashes` are
-    /// those of the rows' keys. A row without any deviation yet is none.
-    pub fn candidates(&self, deviations: &Deviations, hashes: &[u64], window_end: i64) -> Vec<Candidate> {
-        let known = |row: &usize| deviations.z.iter().any(|column| !column[*row].is_nan());
-        let rank = |row: usize| (rank(hashes[row], window_end), row as u32);
-        let mut ranked: Vec<(u64, u32)> = (0..hashes.len()).filter(known).map(rank).collect();
-        if ranked.len() > self.spec.learned {
-            ranked.select_nth_unstable(self.spec.learned);
-            ranked.truncate(self.spec.learned);
-        }
-        ranked.sort_unstable();
-        let candidate = |(rank, row): (u64, u32)| {
-            let mut point = Vec::with_capacity(deviations.z.len());
-            self.point(deviations, row, &mut point);
-            Candidate { rank, point }
-        };
-        ranked.into_iter().map(candidate).collect()
     }
 
     /// Learns a window end, given the candidates of all workers, in any order.
@@ -144,16 +173,6 @@ impl SharedForest {
             }
             self.forest.learn(&candidate.point);
         }
-    }
-
-    /// A row's deviations, cut off; none is known counts as none.
-    fn point(&self, deviations: &Deviations, row: u32, point: &mut Vec<f64>) {
-        let bound = self.spec.deviation_max;
-        point.clear();
-        point.extend(deviations.z.iter().map(|column| {
-            let z = column[row as usize];
-            if z.is_nan() { 0.0 } else { f64::from(z.clamp(-bound, bound)) }
-        }));
     }
 }
 
@@ -206,7 +225,7 @@ mod tests {
                 .rev()
                 .flat_map(|worker| {
                     let (hashes, deviations) = part(&window, worker, workers);
-                    forest.candidates(&deviations, &hashes, end)
+                    forest.spec.candidates(&deviations, &hashes, end)
                 })
                 .collect();
             let middle = (end as usize) % 7 % candidates.len();
@@ -233,7 +252,7 @@ mod tests {
             Deviations { z: vec![(0..50).map(|row| row as f32 / 10.0).collect()], expected: vec![] };
         let mut turns = [0; 50];
         for end in 0..400 {
-            let chosen = forest.candidates(&deviations, &hashes, end * 60_000_000);
+            let chosen = forest.spec.candidates(&deviations, &hashes, end * 60_000_000);
             let mut ranks: Vec<u64> = hashes.iter().map(|hash| rank(*hash, end * 60_000_000)).collect();
             ranks.sort_unstable();
             assert_eq!(chosen.iter().map(|candidate| candidate.rank).collect::<Vec<_>>(), ranks[..5]);

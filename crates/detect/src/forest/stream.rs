@@ -100,11 +100,27 @@ impl StreamForest {
     /// # Panics
     /// If the row has another number of values.
     pub fn observe(&mut self, row: &[f64], attribution: Option<&mut Attribution>) -> Option<Verdict> {
+        match attribution {
+            Some(attribution) => self.observe_above(row, attribution, f64::NEG_INFINITY),
+            None => self.observe_above(row, &mut Attribution::default(), f64::INFINITY),
+        }
+    }
+
+    /// The same; what the values contributed is worked out only for a row whose score on the common scale is above `above`.
+    ///
+    /// # Panics
+    /// As [`StreamForest::observe`].
+    pub fn observe_above(
+        &mut self,
+        row: &[f64],
+        attribution: &mut Attribution,
+        above: f64,
+    ) -> Option<Verdict> {
         let point = self.shingle.push(row)?;
         let verdict = (self.forest.learned() >= self.spec.warmup).then(|| {
             let score = self.forest.score(point);
             let calibrated = self.calibration.calibrate(score);
-            if let Some(attribution) = attribution {
+            if calibrated > above {
                 self.forest.attribute(point, attribution);
                 attribution.fold(self.spec.dimensions);
             }
@@ -113,6 +129,11 @@ impl StreamForest {
         });
         self.forest.learn(point);
         verdict
+    }
+
+    /// The score at which an anomaly begins: infinity while it is not known.
+    pub fn threshold(&self) -> f64 {
+        self.calibration.threshold()
     }
 
     /// The forest.

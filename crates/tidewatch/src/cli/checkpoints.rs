@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use archive::Archived;
 use checkpoint::{Kind, Location, Manifest, Operator, Segment, Store, StoreError};
 use clap::{Args, Subcommand};
-use detect::SavedEpisodes;
+use detect::{SavedDetectors, SavedEpisodes, SavedModels};
 use serde_json::{Value, json};
 use window::ChunkHead;
 
@@ -363,6 +363,12 @@ fn read(
         }
         Operator::Episodes(_) => {
             store.read_chunk::<SavedEpisodes>(number, segment, offset, chunk, Kind::State).map(drop)
+        }
+        Operator::Detectors(_) => {
+            store.read_chunk::<SavedDetectors>(number, segment, offset, chunk, Kind::State).map(drop)
+        }
+        Operator::Models(_) => {
+            store.read_chunk::<SavedModels>(number, segment, offset, chunk, Kind::State).map(drop)
         }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),
         Operator::Archive => {

@@ -1,4 +1,6 @@
-//! `[transform]`, `[features]`, `[score]` and `[rules.ID]`: what the job computes.
+//! `[transform]`, `[features]`, `[score]`, `[detectors]` and `[rules.ID]`: what the job computes.
+
+use std::time::Duration;
 
 use event::Severity;
 
@@ -7,7 +9,7 @@ use super::diagnostic::{Code, Diagnostic};
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::tree::Value;
-use super::value::{Sql, filled_string, integer, one_of, sql, wrong_type};
+use super::value::{Sql, duration, filled_string, integer, one_of, sql, wrong_type};
 
 /// A name and its expression.
 #[derive(Debug, Clone)]
@@ -28,6 +30,14 @@ pub struct Transform {
     pub derived: Vec<Named>,
     /// `[transform.where] NAME = "condition"`: events for which one is not true are left out, and counted.
     pub filters: Vec<Named>,
+}
+
+/// `[detectors]`: what scores that are detectors share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// How long after its last row a key is remembered, in event time; a key that comes back later is a new one. Default: `7d`.
+    /// Range: `1m` to `366d`.
+    pub forget_after: Duration,
 }
 
 /// `[rules.ID]`: when a row of features is an anomaly. Rules are judged in the order of their ids.
@@ -73,6 +83,15 @@ pub(super) fn read_transform(root: &mut Section, reader: &mut Reader) -> Transfo
     }
     let is_column = |name: &str| name != "where" && !misspelt.contains(&name);
     Transform { derived: read_named(&section, reader, is_column), filters }
+}
+
+pub(super) fn read_detectors(root: &mut Section, reader: &mut Reader) -> Memory {
+    let week = Duration::from_secs(7 * 86_400);
+    let Some(mut section) = root.section(reader, "detectors") else { return Memory { forget_after: week } };
+    let range = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
+    let forget_after = section.or(reader, "forget_after", (week, "\"7d\""), duration(range));
+    section.finish(reader);
+    Memory { forget_after }
 }
 
 /// A section in which every key is a name and every value an expression.

@@ -81,6 +81,8 @@ pub struct Config {
     pub flow: Flow,
     /// `[transform]`
     pub transform: Transform,
+    /// `[detectors]`
+    pub detectors: detection::Memory,
     /// The windows and what becomes of their rows: one branch, or each `[branch.NAME]`. Never empty.
     pub branches: Vec<Branch>,
     /// `[sink.NAME]`
@@ -208,6 +210,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let limits = limits::read_limits(&mut root, reader);
     let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
+    let detectors = detection::read_detectors(&mut root, reader);
     let alerts = alerts::read_alerts(&mut root, reader);
     let branches = branch::read_branches(&mut root, reader, alerts.as_ref());
     let mesh = mesh::read_mesh(&mut root, reader);
@@ -228,6 +231,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         limits,
         flow,
         transform,
+        detectors,
         branches,
         sinks,
         rejects,

@@ -2,7 +2,7 @@
 
 use alert::{AlertRule, Format, Output, Renderer};
 use dataflow::Branch;
-use detect::Detection;
+use detect::{Detection, Scoring};
 use event::{Field, RowSchema, Schema, SinkId};
 use transform::{BranchInputs, Transform};
 
@@ -13,7 +13,7 @@ use crate::config::{self, Code, Config, Diagnostic, Named, Place, Sql, WindowSha
 
 /// The expressions of a branch, compiled one by one.
 pub(super) struct Draft {
-    scores: Vec<Compiled>,
+    scores: Vec<(String, Scoring)>,
     rules: Vec<(detect::Rule, AlertRule)>,
     /// What a row looks like in each sink.
     formats: Vec<Format>,
@@ -57,7 +57,8 @@ impl Compiler<'_> {
         {
             self.gap(gap, columns);
         }
-        let (row, scores) = self.scores(key, &features, &branch.scores);
+        let (row, scores) =
+            self.scores(key, &features, &branch.scores, branch.window.as_ref().map(|(window, _)| window));
         let rules = self.rules(branch, &row);
         let formats = self.formats(config, branch, &row);
         Draft { scores, rules, formats }
@@ -118,6 +119,7 @@ impl Draft {
         let expressions = features.expressions.clone();
         let detection = Detection::new(key_fields, key_shape, expressions, self.scores, rules).ok()?;
         let detection = detection.recalling(features.lags.clone());
+        let detection = detection.forgetting(micros(config.detectors.forget_after));
         let outputs = self.formats.into_iter().zip(0..);
         let outputs = outputs.map(|(format, sink)| Output { sink: SinkId(sink), format }).collect();
         let row = detection.row_schema().clone();

@@ -4,13 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alert::{AlertRule, Summary, SummaryError};
+use detect::Scoring;
 use event::{DataType, Expression, Field, KeyShape, Own, RowSchema, Schema};
 use transform::{
-    ExpressionError, compile, compile_comparison, compile_features_with, compile_gap_expression,
+    ExpressionError, compile, compile_comparison, compile_detector, compile_features_with,
+    compile_gap_expression,
 };
 
+use super::detectors::{Around, detector, is_detector};
+use super::micros;
+use super::windows::are_in_order;
 use crate::config::event::Event;
-use crate::config::{Branch, Code, Diagnostic, Named, Place, Reading, Rule, Sql};
+use crate::config::{Branch, Code, Diagnostic, Named, Place, Reading, Rule, Sql, Window};
 
 /// Notes mistakes while the parts of a job are compiled.
 pub(super) struct Compiler<'a> {
@@ -22,7 +27,7 @@ pub(super) struct Compiler<'a> {
     pub(super) broken: BTreeSet<String>,
 }
 
-/// A score or a feature with its compiled expression.
+/// A column of a sink or a feature with its compiled expression.
 pub(super) type Compiled = (String, Arc<dyn Expression>);
 
 impl<'a> Compiler<'a> {
@@ -109,15 +114,19 @@ impl<'a> Compiler<'a> {
         key: &[Field],
         features: &[Field],
         scores: &[Named],
-    ) -> (RowSchema, Vec<Compiled>) {
+        window: Option<&Window>,
+    ) -> (RowSchema, Vec<(String, Scoring)>) {
+        let keys = KeyShape::new(key.iter().map(|field| field.data_type).collect()).ok();
+        let period = window.and_then(Window::slide).map(micros);
+        let around = Around { keys: keys.as_ref(), period, in_order: window.is_none_or(are_in_order) };
         let mut fields = Vec::new();
         let mut compiled = Vec::new();
         for named in scores {
             let row = RowSchema::new(key, features, &fields);
-            match self.compile(named.sql.as_ref(), row.schema()) {
-                Some(expression) => {
-                    fields.push(Field::new(named.name.clone(), expression.data_type()));
-                    compiled.push((named.name.clone(), expression));
+            match self.scoring(named.sql.as_ref(), row.schema(), &around) {
+                Some(scoring) => {
+                    fields.extend(scoring.fields(&named.name));
+                    compiled.push((named.name.clone(), scoring));
                 }
                 None => {
                     self.broken.insert(named.name.clone());
@@ -125,6 +134,32 @@ impl<'a> Compiler<'a> {
             }
         }
         (RowSchema::new(key, features, &fields), compiled)
+    }
+
+    /// A score: a detector or any other expression; `None` if a mistake was noted.
+    fn scoring(&mut self, sql: Option<&Sql>, row: &Schema, around: &Around<'_>) -> Option<Scoring> {
+        let text = sql?;
+        let call = match compile_detector(&text.text, row, &is_detector) {
+            Ok(None) => return self.compile(sql, row).map(Scoring::Expression),
+            Ok(Some(call)) => call,
+            Err(error) => {
+                self.expression_error(text, error);
+                return None;
+            }
+        };
+        if !around.in_order {
+            let message = format!("`{}` needs windows that are put out once, and in order", call.name);
+            let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or the detector";
+            self.expression_error(text, ExpressionError::new(message, call.span).help(help));
+            return None;
+        }
+        match detector(call, around) {
+            Ok(detector) => Some(Scoring::Detector(Box::new(detector))),
+            Err(error) => {
+                self.expression_error(text, error);
+                None
+            }
+        }
     }
 
     pub(super) fn rules(&mut self, branch: &Branch, row: &RowSchema) -> Vec<(detect::Rule, AlertRule)> {

@@ -8,11 +8,10 @@ use event::{Aggregate, Field, Rows, Schema, Span};
 use super::harvest::Harvest;
 use super::runs::Run;
 use super::table::Table;
-use keys::Keys;
+use keys::{Keys, random_seed};
 
 use crate::aggregate::{Folding, Layout, Progress, Target, fold};
 use crate::text::Texts;
-use crate::windows::random_seed;
 
 /// Takes rows that are on their way out.
 pub(crate) type Emit<'a> = dyn FnMut(Rows) + 'a;

@@ -1,0 +1,308 @@
+//! What a worker's detectors remember of its keys in one branch, by slot, with what snapshots need to know.
+//!
+//! A key takes a slot with its first row and gives it back once it had no row for long. Whether it is remembered follows from
+//! its rows alone: one that comes back too late finds nothing, whether or not its slot was swept by then.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::BinaryArray;
+use event::{Spans, key_hash};
+use keys::{Keys, random_seed};
+use serde::{Deserialize, Serialize};
+
+use super::method::{Page, SavedState, Scratch, State};
+use super::{Detector, Evidence};
+use crate::DetectError;
+use crate::baseline::Dues;
+
+/// No row yet.
+const NEVER: i64 = i64::MIN;
+/// How many times in the span after which a key is forgotten the slots are swept.
+const SWEEPS: i64 = 8;
+
+/// What the detectors of a branch remember of a worker's keys.
+#[derive(Debug)]
+pub struct Detectors {
+    detectors: Arc<[Detector]>,
+    /// By detector.
+    states: Vec<State>,
+    keys: Keys,
+    /// When the last row of each slot was due.
+    last: Vec<i64>,
+    /// How long after its last row a key is remembered, in the unit of `due`.
+    forget_after: i64,
+    /// Up to when all keys that are not remembered any more have given their slots back.
+    swept: i64,
+    /// Slots of which no snapshot says what they are by now, each once.
+    changed: Vec<u32>,
+    is_changed: Vec<bool>,
+    /// Keys that are forgotten, of which snapshots know.
+    gone: Vec<Vec<u8>>,
+    saving: Saving,
+    scratch: Scratch,
+    /// Slots and hashes of the rows that are judged.
+    slots: Vec<u32>,
+    hashes: Vec<u64>,
+}
+
+/// Rows that are judged together, and slots whose keys are forgotten in front of them.
+pub(crate) type Run = (Range<usize>, Vec<u32>);
+
+/// A snapshot that is being taken.
+#[derive(Debug, Default)]
+struct Saving {
+    slots: Vec<u32>,
+    gone: Vec<Vec<u8>>,
+    /// Keys that snapshots hold altogether, since one held all.
+    written: usize,
+}
+
+/// What detectors remember of some keys, as a checkpoint has it. Replaces what was written before of these keys.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SavedDetectors {
+    /// The keys, encoded, one after the other, and where each ends.
+    keys: Vec<u8>,
+    ends: Vec<u32>,
+    last: Vec<i64>,
+    /// What each detector remembers, by its shape.
+    states: Vec<(String, SavedState)>,
+    /// Keys that are forgotten.
+    gone: Vec<Vec<u8>>,
+}
+
+impl Detectors {
+    /// Of no key yet. A key is forgotten when it had no row for `forget_after`, in the unit of `due`.
+    ///
+    /// # Errors
+    /// If a setting of a detector is out of its range.
+    pub fn new(detectors: Arc<[Detector]>, forget_after: i64) -> Result<Self, DetectError> {
+        let states = detectors.iter().map(Detector::state).collect::<Result<_, _>>()?;
+        Ok(Detectors {
+            detectors,
+            states,
+            keys: Keys::new(random_seed()),
+            last: Vec::new(),
+            forget_after,
+            swept: NEVER,
+            changed: Vec::new(),
+            is_changed: Vec::new(),
+            gone: Vec::new(),
+            saving: Saving::default(),
+            scratch: Scratch::default(),
+            slots: Vec::new(),
+            hashes: Vec::new(),
+        })
+    }
+
+    /// Number of keys that are remembered.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Finds the slots of the rows that are judged next, and when each is due.
+    pub(crate) fn meet(&mut self, keys: &BinaryArray) {
+        let (offsets, bytes) = (keys.value_offsets(), keys.value_data());
+        self.hashes.clear();
+        self.hashes
+            .extend(offsets.array_windows().map(|[from, to]| key_hash(&bytes[*from as usize..*to as usize])));
+        self.slots.resize(self.hashes.len(), 0);
+        self.keys.find_or_insert(keys, &self.hashes, 0, &mut self.slots);
+        let slots = self.keys.slots();
+        if slots > self.last.len() {
+            self.last.resize(slots, NEVER);
+            self.is_changed.resize(slots, false);
+            self.states.iter_mut().for_each(|state| state.grow(slots));
+        }
+        for slot in &self.slots {
+            if self.last[*slot as usize] == NEVER {
+                // It holds its slot from now on, until it is swept.
+                self.last[*slot as usize] = NEVER + 1;
+                self.keys.refer(*slot);
+            }
+            if !std::mem::replace(&mut self.is_changed[*slot as usize], true) {
+                self.changed.push(*slot);
+            }
+        }
+    }
+
+    /// Runs of the rows that were met, in front of each of which some keys are to be forgotten: mostly one.
+    pub(crate) fn runs(&mut self, spans: &Spans) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let (mut start, mut forgotten) = (0, Vec::new());
+        for (row, slot) in self.slots.iter().enumerate() {
+            let due = spans.of(row).due;
+            let last = std::mem::replace(&mut self.last[*slot as usize], due);
+            if last > NEVER + 1 && due.saturating_sub(last) > self.forget_after {
+                // A run that has the key already ends before the row that finds it forgotten.
+                if spans.own().is_some() && self.slots[start..row].contains(slot) {
+                    runs.push((start..row, std::mem::take(&mut forgotten)));
+                    start = row;
+                }
+                forgotten.push(*slot);
+            }
+        }
+        runs.push((start..self.slots.len(), forgotten));
+        runs
+    }
+
+    /// Lets a detector judge the rows that were met, in runs, and learn them. `columns` has a slice for each input.
+    pub(crate) fn observe(
+        &mut self,
+        detector: usize,
+        runs: &[Run],
+        spans: &Spans,
+        columns: &[Vec<f64>],
+        chosen: Option<&[bool]>,
+    ) -> Evidence {
+        let Detector { method, near, .. } = &self.detectors[detector];
+        let state = &mut self.states[detector];
+        let mut evidence = Evidence::of(self.detectors[detector].outputs().len(), columns.len());
+        for (rows, forgotten) in runs {
+            forgotten.iter().for_each(|slot| state.clear(*slot));
+            let own: Option<Vec<i64>> =
+                spans.own().map(|own| own[rows.clone()].iter().map(|span| span.due).collect());
+            let dues = match (&own, spans) {
+                (Some(dues), _) => Dues::Own(dues),
+                (None, _) => Dues::Shared(spans.of(0).due),
+            };
+            let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
+            let chosen = chosen.map(|chosen| &chosen[rows.clone()]);
+            let page = Page { slots: &self.slots[rows.clone()], dues, columns: &columns, chosen };
+            state.observe(method, near, &page, &mut self.scratch, &mut evidence);
+        }
+        evidence
+    }
+
+    /// The hashes of the rows that were met.
+    pub(crate) fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// A copy that remembers the keys of some rows alone: what it is asked and learns changes nothing here.
+    ///
+    /// # Errors
+    /// As [`Detectors::new`]: not where this could be made.
+    pub fn of_keys(&self, keys: &BinaryArray) -> Result<Detectors, DetectError> {
+        let mut copy = Detectors::new(Arc::clone(&self.detectors), self.forget_after)?;
+        let known = keys.iter().flatten().filter_map(|key| self.keys.find(key, key_hash(key)));
+        let slots: Vec<u32> = known.collect();
+        copy.restore(&self.saved(&slots, Vec::new()), &|_| true);
+        Ok(copy)
+    }
+
+    /// All rows that are due before `before` were judged: keys that are not remembered any more may give back their slots.
+    pub fn advance(&mut self, before: i64) {
+        let step = (self.forget_after / SWEEPS).max(1);
+        if self.swept != NEVER && before.saturating_sub(self.swept) < step {
+            return;
+        }
+        self.swept = before;
+        let oldest = before.saturating_sub(1).saturating_sub(self.forget_after);
+        for slot in 0..self.last.len() as u32 {
+            let last = self.last[slot as usize];
+            if last > NEVER + 1 && last < oldest {
+                self.forget(slot);
+            }
+        }
+    }
+
+    fn forget(&mut self, slot: u32) {
+        let mut key = Vec::new();
+        self.keys.append_key(slot, &mut key);
+        self.gone.push(key);
+        self.last[slot as usize] = NEVER;
+        self.states.iter_mut().for_each(|state| state.clear(slot));
+        self.keys.release(slot);
+    }
+
+    /// Begins a snapshot: of what has changed since the last one, or of everything if `whole`. Says whether it is of
+    /// everything, which it also is where most of what was written before is written again.
+    pub fn begin_save(&mut self, whole: bool) -> bool {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.iter().for_each(|slot| self.is_changed[*slot as usize] = false);
+        let gone = std::mem::take(&mut self.gone);
+        let saving = &mut self.saving;
+        let whole = whole || saving.written + changed.len() > 2 * self.keys.len();
+        if whole {
+            changed = (0..self.last.len() as u32).collect();
+        }
+        changed.retain(|slot| self.last[*slot as usize] > NEVER + 1);
+        saving.written = if whole { changed.len() } else { saving.written + changed.len() };
+        saving.slots = changed;
+        saving.gone = if whole { Vec::new() } else { gone };
+        whole
+    }
+
+    /// The next `keys_max` keys of the snapshot; `None` once there are no more.
+    pub fn save(&mut self, keys_max: usize) -> Option<SavedDetectors> {
+        if self.saving.slots.is_empty() && self.saving.gone.is_empty() {
+            return None;
+        }
+        // What is gone comes first: a key that has come back since has a slot, which then says what it is.
+        let gone = std::mem::take(&mut self.saving.gone);
+        let rest = self.saving.slots.split_off(self.saving.slots.len().min(keys_max.max(1)));
+        let slots = std::mem::replace(&mut self.saving.slots, rest);
+        Some(self.saved(&slots, gone))
+    }
+
+    fn saved(&self, slots: &[u32], gone: Vec<Vec<u8>>) -> SavedDetectors {
+        let mut saved = SavedDetectors { gone, ..SavedDetectors::default() };
+        for slot in slots {
+            self.keys.append_key(*slot, &mut saved.keys);
+            saved.ends.push(saved.keys.len() as u32);
+            saved.last.push(self.last[*slot as usize]);
+        }
+        let states = self.detectors.iter().zip(&self.states);
+        saved.states = states.map(|(detector, state)| (detector.shape(), state.save(slots))).collect();
+        saved
+    }
+
+    /// Takes in what a snapshot says, after all that were taken before it. `owns` says whether a key belongs here. What a
+    /// detector remembered that has other inputs by now, or is gone, is left out: it starts anew.
+    pub fn restore(&mut self, saved: &SavedDetectors, owns: &dyn Fn(&[u8]) -> bool) {
+        for key in saved.gone.iter().filter(|key| owns(key)) {
+            if let Some(slot) = self.keys.find(key, key_hash(key)) {
+                self.forget(slot);
+            }
+        }
+        let mut start = 0;
+        let mut kept: Vec<(usize, &[u8])> = Vec::with_capacity(saved.ends.len());
+        for (place, end) in saved.ends.iter().enumerate() {
+            let key = &saved.keys[start as usize..*end as usize];
+            start = *end;
+            if owns(key) {
+                kept.push((place, key));
+            }
+        }
+        if kept.is_empty() {
+            return;
+        }
+        self.meet(&BinaryArray::from_iter_values(kept.iter().map(|(_, key)| key)));
+        for ((place, _), slot) in kept.iter().zip(&self.slots) {
+            self.last[*slot as usize] = saved.last[*place];
+        }
+        let by_shape: BTreeMap<&str, &SavedState> =
+            saved.states.iter().map(|(shape, state)| (shape.as_str(), state)).collect();
+        let places: Vec<u32> = kept.iter().map(|(place, _)| *place as u32).collect();
+        for (detector, state) in self.detectors.iter().zip(&mut self.states) {
+            let Some(saved_state) = by_shape.get(detector.shape().as_str()) else { continue };
+            match kept.len() == saved.ends.len() {
+                true => state.load(&self.slots, saved_state),
+                // Those of other workers are left out by way of a state of them all.
+                false => {
+                    let Ok(mut all) = detector.state() else { continue };
+                    all.grow(saved.ends.len());
+                    all.load(&(0..saved.ends.len() as u32).collect::<Vec<_>>(), saved_state);
+                    state.load(&self.slots, &all.save(&places));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The ways in which a detector may judge, and the state of each by slot.
+
+use serde::{Deserialize, Serialize};
+
+use super::Evidence;
+use super::keyed::Keyed;
+use crate::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
+use crate::cusum::{CusumColumns, CusumSpec};
+use crate::forest::{Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec};
+use crate::page_hinkley::{PageHinkleyColumns, PageHinkleySpec};
+use crate::robust::{RobustColumns, RobustSpec};
+use crate::slots::SlotState;
+use crate::{DetectError, Direction, Family, NearExpected};
+
+/// Which keys a detector that is costly looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Chosen {
+    /// All of them.
+    #[default]
+    All,
+    /// Those whose encoded form is one of these, ascending.
+    Listed(Vec<Vec<u8>>),
+}
+
+impl Chosen {
+    /// Whether a key, encoded, is looked at.
+    pub fn has(&self, key: &[u8]) -> bool {
+        match self {
+            Chosen::All => true,
+            Chosen::Listed(keys) => keys.binary_search_by(|listed| listed.as_slice().cmp(key)).is_ok(),
+        }
+    }
+}
+
+/// How a detector judges a row.
+#[derive(Debug, Clone)]
+pub enum Method {
+    /// Each input beside the mean and the deviation of the key's own past.
+    Baseline(BaselineSpec),
+    /// Each input beside the median of the key's last values.
+    Robust(RobustSpec),
+    /// Small shifts of an input's deviations that add up.
+    Cusum(BaselineSpec, CusumSpec),
+    /// A change of the mean of an input's deviations.
+    PageHinkley(BaselineSpec, PageHinkleySpec),
+    /// All inputs together, beside the key's own last rows: a forest for each key of a list.
+    Forest {
+        /// The forest of a key.
+        spec: Box<StreamSpec>,
+        /// Which keys have one.
+        keys: Chosen,
+    },
+    /// All inputs together, by how they deviate from what is usual for the key: one forest for all keys.
+    Shared {
+        /// What is usual for a key.
+        baseline: BaselineSpec,
+        /// The forest.
+        spec: Box<SharedSpec>,
+    },
+    /// One input as a series, by three forests for each key of a list.
+    Series {
+        /// The forests of a key.
+        spec: SeriesSpec,
+        /// Which keys have them.
+        keys: Chosen,
+    },
+}
+
+impl Method {
+    pub(super) fn family(&self) -> Family {
+        match self {
+            Method::Baseline(_) | Method::Robust(_) => Family::Baseline,
+            Method::Cusum(..) | Method::PageHinkley(..) => Family::Change,
+            Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Family::Forest,
+        }
+    }
+
+    /// Which side is bad.
+    fn direction(&self) -> Direction {
+        match self {
+            Method::Baseline(spec) => spec.direction,
+            Method::Robust(spec) => spec.direction,
+            Method::Cusum(_, spec) => spec.direction,
+            Method::PageHinkley(_, spec) => spec.direction,
+            Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Direction::Both,
+        }
+    }
+
+    /// Which keys are looked at.
+    pub(super) fn chosen(&self) -> &Chosen {
+        match self {
+            Method::Forest { keys, .. } | Method::Series { keys, .. } => keys,
+            _ => &Chosen::All,
+        }
+    }
+
+    /// What of the settings decides what the state looks like, so that other settings make it useless.
+    pub(super) fn shape(&self) -> String {
+        let baseline =
+            |spec: &BaselineSpec| format!("{:?}, gaps {}", spec.season, spec.period.is_some() as u8);
+        match self {
+            Method::Baseline(spec) => format!("baseline ({})", baseline(spec)),
+            Method::Robust(spec) => format!("robust ({})", spec.capacity),
+            Method::Cusum(spec, _) => format!("cusum ({})", baseline(spec)),
+            Method::PageHinkley(spec, _) => format!("page_hinkley ({})", baseline(spec)),
+            Method::Forest { spec, .. } => format!("random_cut_forest ({spec:?})"),
+            Method::Shared { baseline: spec, .. } => format!("shared forest ({})", baseline(spec)),
+            Method::Series { spec, .. } => format!("series_forest ({spec:?})"),
+        }
+    }
+}
+
+/// What is remembered of the keys that have a slot.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    Baseline(BaselineColumns),
+    Robust(RobustColumns),
+    Cusum(BaselineColumns, CusumColumns),
+    PageHinkley(BaselineColumns, PageHinkleyColumns),
+    Forest(Keyed<StreamForest>),
+    Shared(BaselineColumns),
+    Series(Keyed<SeriesForest>),
+}
+
+/// What is remembered of some slots, as a checkpoint has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum SavedState {
+    Baseline(<BaselineColumns as SlotState>::Saved),
+    Robust(<RobustColumns as SlotState>::Saved),
+    Cusum(<BaselineColumns as SlotState>::Saved, <CusumColumns as SlotState>::Saved),
+    PageHinkley(<BaselineColumns as SlotState>::Saved, <PageHinkleyColumns as SlotState>::Saved),
+    Forest(<Keyed<StreamForest> as SlotState>::Saved),
+    Shared(<BaselineColumns as SlotState>::Saved),
+    Series(<Keyed<SeriesForest> as SlotState>::Saved),
+}
+
+/// Some rows that are judged together.
+pub(super) struct Page<'a> {
+    /// Whose they are.
+    pub(super) slots: &'a [u32],
+    /// When they are due.
+    pub(super) dues: Dues<'a>,
+    /// A column of values for each input, NaN where one is missing.
+    pub(super) columns: &'a [&'a [f64]],
+    /// Which rows are looked at, where not all are.
+    pub(super) chosen: Option<&'a [bool]>,
+}
+
+/// Room for what methods say before it is evidence.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    deviations: Deviations,
+    scores: Vec<Vec<f32>>,
+    attribution: Attribution,
+}
+
+impl State {
+    /// Of no key yet.
+    pub(super) fn new(method: &Method, inputs: usize) -> Result<State, DetectError> {
+        Ok(match method.clone() {
+            Method::Baseline(spec) => State::Baseline(BaselineColumns::new(spec, inputs)?),
+            Method::Robust(spec) => State::Robust(RobustColumns::new(spec, inputs)?),
+            Method::Cusum(baseline, spec) => {
+                State::Cusum(BaselineColumns::new(baseline, inputs)?, CusumColumns::new(spec, inputs)?)
+            }
+            Method::PageHinkley(baseline, spec) => {
+                let columns = PageHinkleyColumns::new(spec, inputs)?;
+                State::PageHinkley(BaselineColumns::new(baseline, inputs)?, columns)
+            }
+            Method::Forest { spec, .. } => State::Forest(Keyed::new(spec.as_ref())?),
+            Method::Shared { baseline, .. } => State::Shared(BaselineColumns::new(baseline, inputs)?),
+            Method::Series { spec, .. } => {
+                if inputs != 1 {
+                    let found = inputs as f64;
+                    return Err(DetectError::Setting { setting: "inputs", found, wanted: "1, a series" });
+                }
+                State::Series(Keyed::new(&spec)?)
+            }
+        })
+    }
+
+    /// Judges rows and learns them, and adds what is to be said of them.
+    pub(super) fn observe(
+        &mut self,
+        method: &Method,
+        near: &NearExpected,
+        page: &Page<'_>,
+        scratch: &mut Scratch,
+        evidence: &mut Evidence,
+    ) {
+        let Scratch { deviations, scores, attribution } = scratch;
+        let (slots, columns) = (page.slots, page.columns);
+        let direction = method.direction();
+        match (self, method) {
+            (State::Forest(forests), _) => forest(forests, page, attribution, evidence),
+            (State::Series(forests), _) => series(forests, page, evidence),
+            // The score is the business of the forest, which looks at the deviations.
+            (State::Shared(state), _) => {
+                state.observe(slots, page.dues, columns, deviations);
+                for (input, (shares, expected)) in
+                    evidence.shares.iter_mut().zip(&mut evidence.expected).enumerate()
+                {
+                    shares.extend_from_slice(&deviations.z[input][..slots.len()]);
+                    expected.extend_from_slice(&deviations.expected[input][..slots.len()]);
+                }
+            }
+            (State::Baseline(state), Method::Baseline(spec)) => {
+                state.observe(slots, page.dues, columns, deviations);
+                let calibrated = |z: f32| spec.calibrate(z);
+                linear(page, near, &deviations.z, &deviations.expected, calibrated, evidence);
+            }
+            (State::Robust(state), Method::Robust(spec)) => {
+                state.observe(slots, columns, deviations);
+                let calibrated = |z: f32| spec.calibrate(z);
+                linear(page, near, &deviations.z, &deviations.expected, calibrated, evidence);
+            }
+            (State::Cusum(baseline, state), _) => {
+                baseline.observe(slots, page.dues, columns, deviations);
+                state.observe(slots, &deviations.z, scores);
+                let calibrated = |score: f32| direction.towards(score).max(0.0);
+                linear(page, near, scores, &deviations.expected, calibrated, evidence);
+            }
+            (State::PageHinkley(baseline, state), _) => {
+                baseline.observe(slots, page.dues, columns, deviations);
+                let wide: Vec<Vec<f64>> =
+                    deviations.z.iter().map(|z| z.iter().map(|z| f64::from(*z)).collect()).collect();
+                let wide: Vec<&[f64]> = wide.iter().map(Vec::as_slice).collect();
+                state.observe(slots, &wide, scores);
+                let calibrated = |score: f32| direction.towards(score).max(0.0);
+                linear(page, near, scores, &deviations.expected, calibrated, evidence);
+            }
+            (State::Baseline(_) | State::Robust(_), _) => unreachable!("a state is of its detector's method"),
+        }
+    }
+
+    pub(super) fn grow(&mut self, slots: usize) {
+        match self {
+            State::Baseline(state) => state.grow(slots),
+            State::Robust(state) => state.grow(slots),
+            State::Cusum(baseline, state) => {
+                baseline.grow(slots);
+                state.grow(slots);
+            }
+            State::PageHinkley(baseline, state) => {
+                baseline.grow(slots);
+                state.grow(slots);
+            }
+            State::Forest(state) => state.grow(slots),
+            State::Shared(state) => state.grow(slots),
+            State::Series(state) => state.grow(slots),
+        }
+    }
+
+    pub(super) fn clear(&mut self, slot: u32) {
+        match self {
+            State::Baseline(state) => state.clear(slot),
+            State::Robust(state) => state.clear(slot),
+            State::Cusum(baseline, state) => {
+                baseline.clear(slot);
+                state.clear(slot);
+            }
+            State::PageHinkley(baseline, state) => {
+                baseline.clear(slot);
+                state.clear(slot);
+            }
+            State::Forest(state) => state.clear(slot),
+            State::Shared(state) => state.clear(slot),
+            State::Series(state) => state.clear(slot),
+        }
+    }
+
+    pub(super) fn save(&self, slots: &[u32]) -> SavedState {
+        match self {
+            State::Baseline(state) => SavedState::Baseline(state.save(slots)),
+            State::Robust(state) => SavedState::Robust(state.save(slots)),
+            State::Cusum(baseline, state) => SavedState::Cusum(baseline.save(slots), state.save(slots)),
+            State::PageHinkley(baseline, state) => {
+                SavedState::PageHinkley(baseline.save(slots), state.save(slots))
+            }
+            State::Forest(state) => SavedState::Forest(state.save(slots)),
+            State::Shared(state) => SavedState::Shared(state.save(slots)),
+            State::Series(state) => SavedState::Series(state.save(slots)),
+        }
+    }
+
+    /// Puts saved state into slots. What another method saved is passed over.
+    pub(super) fn load(&mut self, slots: &[u32], saved: &SavedState) {
+        match (self, saved) {
+            (State::Baseline(state), SavedState::Baseline(saved)) => state.load(slots, saved),
+            (State::Robust(state), SavedState::Robust(saved)) => state.load(slots, saved),
+            (State::Cusum(baseline, state), SavedState::Cusum(first, second)) => {
+                baseline.load(slots, first);
+                state.load(slots, second);
+            }
+            (State::PageHinkley(baseline, state), SavedState::PageHinkley(first, second)) => {
+                baseline.load(slots, first);
+                state.load(slots, second);
+            }
+            (State::Forest(state), SavedState::Forest(saved)) => state.load(slots, saved),
+            (State::Shared(state), SavedState::Shared(saved)) => state.load(slots, saved),
+            (State::Series(state), SavedState::Series(saved)) => state.load(slots, saved),
+            _ => {}
+        }
+    }
+}
+
+/// The greatest of the calibrated scores of the inputs, each of which is its input's share.
+fn linear(
+    page: &Page<'_>,
+    near: &NearExpected,
+    scores: &[Vec<f32>],
+    expected: &[Vec<f32>],
+    calibrated: impl Fn(f32) -> f32,
+    evidence: &mut Evidence,
+) {
+    let rows = page.slots.len();
+    let start = evidence.outputs[0].len();
+    evidence.outputs[0].resize(start + rows, f64::NAN);
+    for (input, values) in page.columns.iter().enumerate() {
+        let out = &mut evidence.outputs[0][start..];
+        let shares = &mut evidence.shares[input];
+        for row in 0..rows {
+            let score = f64::from(calibrated(scores[input][row]));
+            let score = near.spare(score, values[row], expected[input][row].into());
+            // What is not known yet does not hide what is.
+            out[row] = out[row].max(score);
+            shares.push(score as f32);
+        }
+        evidence.expected[input].extend_from_slice(&expected[input][..rows]);
+    }
+}
+
+/// Whether anything of a row is there to be judged.
+fn is_there(page: &Page<'_>, row: usize) -> bool {
+    page.chosen.is_none_or(|chosen| chosen[row]) && page.columns.iter().any(|column| !column[row].is_nan())
+}
+
+fn forest(
+    forests: &mut Keyed<StreamForest>,
+    page: &Page<'_>,
+    attribution: &mut Attribution,
+    evidence: &mut Evidence,
+) {
+    let mut values = vec![0.0; page.columns.len()];
+    for (row, slot) in page.slots.iter().enumerate() {
+        values.iter_mut().zip(page.columns).for_each(|(value, column)| *value = column[row]);
+        attribution.reset(0);
+        let verdict = if is_there(page, row) { forests.observe(*slot, &values, attribution) } else { None };
+        let said = verdict.map_or([f64::NAN; 4], |(verdict, threshold)| {
+            [verdict.calibrated, verdict.score, threshold, verdict.grade]
+        });
+        evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column.push(value));
+        for (input, (shares, expected)) in evidence.shares.iter_mut().zip(&mut evidence.expected).enumerate()
+        {
+            let of = |side: &[f64]| side.get(input).copied().unwrap_or(0.0);
+            shares.push((of(&attribution.low) + of(&attribution.high)) as f32);
+            expected.push(f32::NAN);
+        }
+    }
+}
+
+fn series(forests: &mut Keyed<SeriesForest>, page: &Page<'_>, evidence: &mut Evidence) {
+    for (row, slot) in page.slots.iter().enumerate() {
+        let judged = page.chosen.is_none_or(|chosen| chosen[row]);
+        let score = match judged {
+            true => forests.of(*slot).observe(page.dues.of(row), page.columns[0][row]),
+            false => None,
+        };
+        evidence.outputs[0].push(score.unwrap_or(f64::NAN));
+        evidence.shares[0].push(score.unwrap_or(0.0) as f32);
+        evidence.expected[0].push(f32::NAN);
+    }
+}

@@ -1,0 +1,105 @@
+//! Detectors as scores of a job: each looks at a few numbers of a row, beside what it remembers of the row's key.
+//!
+//! [`Detector`] says what is looked at and how, [`Detectors`] is what a worker remembers of its keys, which a checkpoint
+//! holds. The methods themselves are pure columns of state by slot ([`crate::baseline`] and its neighbours); here they meet
+//! keys, and what they say is brought to one scale and explained.
+//!
+//! Promises that what is said of a row depends on the earlier rows of its key alone, in the order in which they are due, and on
+//! nothing that a worker, a batch or a restart decides.
+
+mod kept;
+mod keyed;
+mod method;
+
+use std::sync::Arc;
+
+use event::Expression;
+
+use crate::{DetectError, Family, NearExpected};
+
+pub(crate) use kept::Run;
+pub use kept::{Detectors, SavedDetectors};
+pub use method::{Chosen, Method};
+
+/// A score that is a detector.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    /// What it looks at: numbers, of the row as the score sees it. NULL is a missing value.
+    pub inputs: Vec<Arc<dyn Expression>>,
+    /// What these are called.
+    pub names: Vec<String>,
+    /// How it judges.
+    pub method: Method,
+    /// Values that are no anomaly because they lie near what was expected.
+    pub near: NearExpected,
+    /// Records that a row must hold: one with fewer is neither judged nor learned.
+    pub records_min: u64,
+}
+
+/// What a detector says of some rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// A column for each of [`Detector::outputs`], NaN where nothing is known. The first is the score.
+    pub outputs: Vec<Vec<f64>>,
+    /// What was expected of each input, NaN where nothing was.
+    pub expected: Vec<Vec<f32>>,
+    /// What each input contributed to the score, as far as that is known: they add up to a measure of it.
+    pub shares: Vec<Vec<f32>>,
+}
+
+impl Evidence {
+    /// Nothing said yet, of so many inputs.
+    fn of(outputs: usize, inputs: usize) -> Evidence {
+        let columns = |count| vec![Vec::new(); count];
+        Evidence { outputs: vec![Vec::new(); outputs], expected: columns(inputs), shares: columns(inputs) }
+    }
+}
+
+impl Detector {
+    /// A detector of these inputs that judges in this way, all else by default.
+    pub fn new(method: Method, inputs: Vec<(String, Arc<dyn Expression>)>) -> Self {
+        let (names, inputs) = inputs.into_iter().unzip();
+        Detector { inputs, names, method, near: NearExpected::default(), records_min: 0 }
+    }
+
+    /// What it looks at alike: detectors of one family agree easily.
+    pub fn family(&self) -> Family {
+        self.method.family()
+    }
+
+    /// What is put behind the name of the score for each of its columns. The first is the score itself: above 1 is an anomaly.
+    pub fn outputs(&self) -> &'static [&'static str] {
+        match self.method {
+            Method::Forest { .. } | Method::Shared { .. } => &["", "_score", "_threshold", "_grade"],
+            _ => &[""],
+        }
+    }
+
+    /// Whether it asks what the rows of other keys are.
+    pub fn asks_others(&self) -> bool {
+        matches!(self.method, Method::Shared { .. })
+    }
+
+    /// Which keys it looks at, if not all.
+    pub(crate) fn chosen(&self) -> Option<&Chosen> {
+        Some(self.method.chosen()).filter(|chosen| **chosen != Chosen::All)
+    }
+
+    /// What its state is of: where that differs after a restart, what was remembered is of no use.
+    pub(crate) fn shape(&self) -> String {
+        format!("{} of {}", self.method.shape(), self.names.join(", "))
+    }
+
+    /// Whether it can be.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn check(&self) -> Result<(), DetectError> {
+        self.state().map(drop)
+    }
+
+    /// What is remembered where nothing is yet.
+    pub(crate) fn state(&self) -> Result<method::State, DetectError> {
+        method::State::new(&self.method, self.inputs.len())
+    }
+}

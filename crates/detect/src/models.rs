@@ -1,0 +1,162 @@
+//! What is known of all keys together: models that every worker has a replica of, and what workers tell one another.
+//!
+//! Rows of a window end are judged by what a model was before it; then it learns what all workers have said of that window end
+//! ([`Share`]), in an order that does not depend on who said it. So every replica is the same, and so is every answer.
+
+use std::sync::Arc;
+
+use event::Spans;
+use serde::{Deserialize, Serialize};
+
+use crate::DetectError;
+use crate::baseline::Deviations;
+use crate::detector::{Detector, Evidence, Method};
+use crate::forest::{Attribution, Candidate, SharedForest};
+
+/// What a worker tells all others of its rows of one window end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// Ordinal of the detector.
+    pub detector: u16,
+    /// When the rows are due.
+    pub due: i64,
+    told: Told,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Told {
+    /// Rows that a forest may learn.
+    Candidates(Vec<Candidate>),
+}
+
+/// The replicas of a worker.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// By ordinal of the detector; `None` where it asks for its key alone.
+    models: Vec<Option<Model>>,
+    /// The shapes of these, by which they are found again.
+    shapes: Vec<String>,
+    /// Whether no snapshot says what they are by now.
+    changed: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Model {
+    Forest(Box<SharedForest>),
+}
+
+/// Models as a checkpoint has them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SavedModels(Vec<(String, Model)>);
+
+impl Models {
+    /// Of these detectors: nothing is learned yet.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub(crate) fn new(detectors: &Arc<[Detector]>) -> Result<Self, DetectError> {
+        let models = detectors.iter().map(Model::of).collect::<Result<_, _>>()?;
+        let shapes = detectors.iter().map(|detector| format!("{} {:?}", detector.shape(), detector.method));
+        Ok(Models { models, shapes: shapes.collect(), changed: false })
+    }
+
+    /// Learns what all workers have told of one window end, in any order.
+    pub fn learn(&mut self, shares: Vec<Share>) {
+        for (number, model) in self.models.iter_mut().enumerate() {
+            let Some(model) = model else { continue };
+            let told = shares.iter().filter(|share| usize::from(share.detector) == number);
+            model.learn(told.map(|share| &share.told));
+            self.changed = true;
+        }
+    }
+
+    /// Judges the rows of a detector, of which `evidence` says what is known of their own keys.
+    pub(crate) fn judge(&self, number: usize, evidence: &mut Evidence, rows: usize) {
+        if let Some(Some(model)) = self.models.get(number) {
+            model.judge(evidence, rows);
+        }
+    }
+
+    /// What a snapshot is to hold, if no earlier one holds it.
+    pub fn save(&mut self) -> Option<SavedModels> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let models = self.shapes.iter().zip(&self.models);
+        Some(SavedModels(models.filter_map(|(shape, model)| Some((shape.clone(), model.clone()?))).collect()))
+    }
+
+    /// The next snapshot is to hold all.
+    pub fn save_again(&mut self) {
+        self.changed = true;
+    }
+
+    /// Takes in what a snapshot says. A model of other settings than before starts anew.
+    pub fn restore(&mut self, saved: SavedModels) {
+        for (shape, saved) in saved.0 {
+            let known = self.shapes.iter().position(|known| *known == shape);
+            if let Some(Some(model)) = known.map(|number| &mut self.models[number]) {
+                *model = saved;
+            }
+        }
+        self.changed = true;
+    }
+}
+
+impl Model {
+    fn of(detector: &Detector) -> Result<Option<Model>, DetectError> {
+        match &detector.method {
+            Method::Shared { spec, .. } => {
+                Ok(Some(Model::Forest(Box::new(SharedForest::new(spec.as_ref().clone())?))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn learn<'a>(&mut self, told: impl Iterator<Item = &'a Told>) {
+        let Model::Forest(forest) = self;
+        let candidates = told.flat_map(|Told::Candidates(candidates)| candidates.iter().cloned());
+        forest.learn(candidates.collect());
+    }
+
+    fn judge(&self, evidence: &mut Evidence, rows: usize) {
+        let Model::Forest(forest) = self;
+        let deviations = Deviations { z: std::mem::take(&mut evidence.shares), expected: Vec::new() };
+        let threshold = forest.threshold();
+        evidence.outputs =
+            vec![vec![0.0; rows], vec![f64::NAN; rows], vec![threshold; rows], vec![0.0; rows]];
+        evidence.shares = vec![vec![0.0; rows]; deviations.z.len()];
+        let worth = forest.worth(&deviations);
+        let mut attribution = Attribution::default();
+        for (row, verdict) in worth.iter().zip(forest.verdicts(&deviations, &worth)) {
+            let place = *row as usize;
+            let said = [verdict.calibrated, verdict.score, threshold, verdict.grade];
+            evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column[place] = value);
+            if verdict.calibrated > 1.0 {
+                forest.attribute(&deviations, *row, &mut attribution);
+                for (input, shares) in evidence.shares.iter_mut().enumerate() {
+                    shares[place] = (attribution.low[input] + attribution.high[input]) as f32;
+                }
+            }
+        }
+        // Of a row without any deviation nothing can be said.
+        let known = |row: &usize| deviations.z.iter().any(|column| !column[*row].is_nan());
+        for row in (0..rows).filter(|row| !known(row)) {
+            evidence.outputs.iter_mut().for_each(|column| column[row] = f64::NAN);
+        }
+    }
+}
+
+/// What others are to know of rows, of which `evidence` says what is known of their own keys.
+pub(crate) fn share(
+    detector: &Detector,
+    number: usize,
+    spans: &Spans,
+    evidence: &Evidence,
+    hashes: &[u64],
+) -> Option<Share> {
+    let (Method::Shared { spec, .. }, Spans::Shared(window)) = (&detector.method, spans) else { return None };
+    let deviations = Deviations { z: evidence.shares.clone(), expected: Vec::new() };
+    let candidates = spec.candidates(&deviations, hashes, window.end);
+    Some(Share { detector: number as u16, due: window.due(), told: Told::Candidates(candidates) })
+}

@@ -1,0 +1,264 @@
+//! What a score is: an expression over the row, or a detector that remembers what it saw of the row's key.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
+use event::{Batch, DataType, Expression, Field, RowFailure, RowSchema, Schema};
+
+use crate::DetectError;
+use crate::detector::{Detector, Detectors, Evidence, Run};
+use crate::judging::Chunk;
+use crate::models::{self, Models, Share};
+
+/// A score of a job, as it is configured.
+#[derive(Debug, Clone)]
+pub enum Scoring {
+    /// Computed of the row alone.
+    Expression(Arc<dyn Expression>),
+    /// Judged by a detector, whose further columns have the score's name with something behind it.
+    Detector(Box<Detector>),
+}
+
+impl From<Arc<dyn Expression>> for Scoring {
+    fn from(expression: Arc<dyn Expression>) -> Self {
+        Scoring::Expression(expression)
+    }
+}
+
+impl Scoring {
+    /// The columns that a score of that name adds to the row.
+    pub fn fields(&self, name: &str) -> Vec<Field> {
+        match self {
+            Scoring::Expression(expression) => vec![Field::new(name, expression.data_type())],
+            Scoring::Detector(detector) => {
+                let column = |suffix: &&str| Field::new(format!("{name}{suffix}"), DataType::Double);
+                detector.outputs().iter().map(column).collect()
+            }
+        }
+    }
+}
+
+/// A score, and what it sees.
+#[derive(Debug, Clone)]
+pub(crate) struct Score {
+    by: By,
+    /// The row before it.
+    schema: Arc<Schema>,
+}
+
+#[derive(Debug, Clone)]
+enum By {
+    Expression(Arc<dyn Expression>),
+    /// Ordinal among the detectors.
+    Detector(usize, Box<Detector>),
+}
+
+impl Score {
+    /// Behind a score that asks for other keys, whose row has this schema, no detector may look at what is only known later.
+    fn check_behind(&self, first: &Schema) -> Result<(), DetectError> {
+        let By::Detector(_, detector) = &self.by else { return Ok(()) };
+        let reads = detector.inputs.iter().flat_map(|input| input.columns());
+        match detector.asks_others() && reads.into_iter().all(|column| column < first.fields().len()) {
+            true => Ok(()),
+            false => Err(DetectError::Behind { inputs: detector.names.join(", ") }),
+        }
+    }
+}
+
+/// The scores of a job.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scores {
+    scores: Vec<Score>,
+    /// How many of them stand in front of the first that asks for other keys.
+    begun: usize,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) detectors: Arc<[Detector]>,
+}
+
+impl Scores {
+    /// Each sees the features and the scores before it.
+    ///
+    /// # Errors
+    /// If a setting of a detector is out of its range.
+    pub(crate) fn new(
+        keys: &[Field],
+        features: &[Field],
+        scorings: Vec<(String, Scoring)>,
+    ) -> Result<Self, DetectError> {
+        let (mut scores, mut fields, mut detectors) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, scoring) in scorings {
+            let schema = Arc::clone(RowSchema::new(keys, features, &fields).schema());
+            fields.extend(scoring.fields(&name));
+            let by = match scoring {
+                Scoring::Expression(expression) => By::Expression(expression),
+                Scoring::Detector(detector) => {
+                    detector.check()?;
+                    detectors.push(Detector::clone(&detector));
+                    By::Detector(detectors.len() - 1, detector)
+                }
+            };
+            scores.push(Score { by, schema });
+        }
+        let asks = |score: &Score| matches!(&score.by, By::Detector(_, detector) if detector.asks_others());
+        let begun = scores.iter().position(asks).unwrap_or(scores.len());
+        scores[begun..].iter().try_for_each(|score| score.check_behind(&scores[begun].schema))?;
+        Ok(Scores { scores, begun, fields, detectors: detectors.into() })
+    }
+
+    /// The columns of the row that they read.
+    pub(crate) fn read(&self) -> Vec<usize> {
+        let read = |score: &Score| match &score.by {
+            By::Expression(expression) => expression.columns(),
+            By::Detector(_, detector) => detector.inputs.iter().flat_map(|input| input.columns()).collect(),
+        };
+        self.scores.iter().flat_map(read).collect()
+    }
+
+    /// Whether a detector asks what the rows of other keys are.
+    pub(crate) fn asks_others(&self) -> bool {
+        self.begun < self.scores.len()
+    }
+
+    /// Adds the columns of the scores in front of the first that asks for other keys. Without `known` nothing is known of any key,
+    /// and no detector says anything. Adds what all workers are to know of these rows to `shares`.
+    pub(crate) fn begin(
+        &self,
+        chunk: &mut Chunk,
+        known: Option<&mut Detectors>,
+        shares: Option<&mut Vec<Share>>,
+    ) {
+        let mut known = known.filter(|_| !self.detectors.is_empty());
+        let runs = known.as_deref_mut().map(|known| {
+            known.meet(&chunk.keys);
+            known.runs(&chunk.spans)
+        });
+        chunk.evidence = self.detectors.iter().map(|_| Evidence::default()).collect();
+        for score in &self.scores[..self.begun] {
+            self.add(score, chunk, |detector, number, batch, chunk| {
+                observe(detector, number, batch, chunk, known.as_deref_mut().zip(runs.as_deref()));
+            });
+        }
+        // What others are to know rests on what these rows are by themselves, so it can be said now.
+        let (Some((known, runs)), Some(first)) = (known.zip(runs), self.scores.get(self.begun)) else {
+            return;
+        };
+        let mut shares = shares;
+        let batch = Batch::new(Arc::clone(&first.schema), chunk.columns.clone(), chunk.records.len());
+        for score in &self.scores[self.begun..] {
+            let By::Detector(number, detector) = &score.by else { continue };
+            observe(detector, *number, &batch, chunk, Some((&mut *known, &runs)));
+            if let Some(shares) = shares.as_deref_mut() {
+                let (evidence, hashes) = (&chunk.evidence[*number], known.hashes());
+                shares.extend(models::share(detector, *number, &chunk.spans, evidence, hashes));
+            }
+        }
+    }
+
+    /// Adds the columns of the other scores.
+    pub(crate) fn complete(&self, chunk: &mut Chunk, models: Option<&Models>) {
+        for score in &self.scores[self.begun..] {
+            self.add(score, chunk, |_, number, _, chunk| {
+                if let Some(models) = models {
+                    models.judge(number, &mut chunk.evidence[number], chunk.records.len());
+                }
+            });
+        }
+    }
+
+    /// Adds the columns of a score: of a detector those that are in its evidence after `judge`.
+    fn add(
+        &self,
+        score: &Score,
+        chunk: &mut Chunk,
+        judge: impl FnOnce(&Detector, usize, &Batch, &mut Chunk),
+    ) {
+        let len = chunk.records.len();
+        let batch = Batch::new(Arc::clone(&score.schema), std::mem::take(&mut chunk.columns), len);
+        match &score.by {
+            By::Expression(expression) => {
+                let value = expression.evaluate(&batch);
+                chunk.failures.extend(value.failures);
+                chunk.columns = batch.columns().to_vec();
+                chunk.columns.push(value.column);
+            }
+            By::Detector(number, detector) => {
+                judge(detector, *number, &batch, chunk);
+                chunk.columns = batch.columns().to_vec();
+                let said = &chunk.evidence[*number].outputs;
+                let columns = match said.first().is_some_and(|column| column.len() == len) {
+                    true => said.iter().map(|column| doubles(column)).collect(),
+                    false => unknown(detector, len),
+                };
+                chunk.columns.extend(columns);
+            }
+        }
+    }
+}
+
+/// What is known of keys, and the runs of the rows that are judged.
+type Met<'a> = (&'a mut Detectors, &'a [Run]);
+
+fn observe(detector: &Detector, number: usize, batch: &Batch, chunk: &mut Chunk, met: Option<Met<'_>>) {
+    let inputs = inputs(detector, batch, &chunk.records, &mut chunk.failures);
+    let Some((known, runs)) = met else { return };
+    let chosen = chosen(detector, &chunk.keys);
+    chunk.evidence[number] = known.observe(number, runs, &chunk.spans, &inputs, chosen.as_deref());
+}
+
+/// The values that a detector looks at; NaN where one is missing, or the row holds too little.
+fn inputs(
+    detector: &Detector,
+    batch: &Batch,
+    records: &[u64],
+    failures: &mut Vec<RowFailure>,
+) -> Vec<Vec<f64>> {
+    let column = |input: &Arc<dyn Expression>| {
+        let value = input.evaluate(batch);
+        failures.extend(value.failures);
+        let mut column = numbers(&value.column, input.data_type());
+        for (value, records) in column.iter_mut().zip(records) {
+            if *records < detector.records_min {
+                *value = f64::NAN;
+            }
+        }
+        column
+    };
+    detector.inputs.iter().map(column).collect()
+}
+
+/// The rows of keys that a detector looks at, where it does not at all.
+fn chosen(detector: &Detector, keys: &BinaryArray) -> Option<Vec<bool>> {
+    let listed = detector.chosen()?;
+    Some(keys.iter().map(|key| listed.has(key.unwrap_or_default())).collect())
+}
+
+/// What a detector says that knows nothing.
+fn unknown(detector: &Detector, len: usize) -> Vec<ArrayRef> {
+    detector.outputs().iter().map(|_| Arc::new(Float64Array::new_null(len)) as ArrayRef).collect()
+}
+
+/// NaN is not known, which is NULL.
+fn doubles(column: &[f64]) -> ArrayRef {
+    Arc::new(column.iter().map(|value| (!value.is_nan()).then_some(*value)).collect::<Float64Array>())
+}
+
+/// Numbers of any type as doubles; NaN for NULL.
+pub(crate) fn numbers(column: &ArrayRef, data_type: DataType) -> Vec<f64> {
+    match data_type {
+        DataType::Double => {
+            column.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)).collect()
+        }
+        DataType::Bigint => {
+            let number = |value: Option<i64>| value.map_or(f64::NAN, |value| value as f64);
+            column.as_primitive::<Int64Type>().iter().map(number).collect()
+        }
+        DataType::Decimal { scale, .. } => {
+            let unit = 10_f64.powi(i32::from(scale));
+            let number = |value: Option<i128>| value.map_or(f64::NAN, |value| value as f64 / unit);
+            column.as_primitive::<Decimal128Type>().iter().map(number).collect()
+        }
+        _ => vec![f64::NAN; column.len()],
+    }
+}

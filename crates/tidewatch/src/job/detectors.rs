@@ -1,0 +1,326 @@
+//! A score that is a call of a detector: from its words to its settings.
+//!
+//! `odd = "baseline(engagement, pauses, direction => 'low', limit => 3)"`: inputs first, then options. An option that a detector
+//! does not have, or a value out of its range, is pointed at.
+
+use std::ops::{Range, RangeInclusive};
+
+use detect::baseline::{BaselineSpec, Season};
+use detect::cusum::CusumSpec;
+use detect::forest::{ForestSpec, SeriesSpec, SharedSpec, StreamSpec};
+use detect::page_hinkley::PageHinkleySpec;
+use detect::robust::RobustSpec;
+use detect::scale::CalibrationSpec;
+use detect::{Chosen, DetectError, Detector, Direction, Method, NearExpected};
+use event::KeyShape;
+use transform::{Constant, DetectorCall, DetectorOption, ExpressionError};
+
+use crate::config::nearest::nearest;
+
+/// What a detector must know of its job.
+pub(super) struct Around<'a> {
+    /// How keys are encoded, if they can be.
+    pub(super) keys: Option<&'a KeyShape>,
+    /// Time between the windows of a key, where they slide or tumble.
+    pub(super) period: Option<i64>,
+    /// Whether the rows of a key come once for each window, in order.
+    pub(super) in_order: bool,
+}
+
+/// Their names.
+const DETECTORS: [&str; 6] =
+    ["baseline", "robust", "cusum", "page_hinkley", "random_cut_forest", "series_forest"];
+
+/// Whether a function is a detector.
+pub(super) fn is_detector(name: &str) -> bool {
+    DETECTORS.contains(&name)
+}
+
+/// The detector that a call is about.
+pub(super) fn detector(call: DetectorCall, around: &Around<'_>) -> Result<Detector, ExpressionError> {
+    if call.inputs.is_empty() {
+        let message = format!("`{}` looks at one number or more", call.name);
+        return Err(ExpressionError::new(message, call.span.clone()));
+    }
+    let mut options = Options { call: &call, known: Vec::new() };
+    let method = method(&mut options, around)?;
+    let ratio = options.number("ignore_ratio", 0.0, 0.0..=f64::MAX)?;
+    let near = NearExpected { amount: options.number("ignore_within", 0.0, 0.0..=f64::MAX)?, ratio };
+    let records_min = options.whole("min_events", 0, 0..=u64::MAX)?;
+    options.finish()?;
+    let spans: Vec<(String, Range<usize>)> =
+        call.options.iter().map(|option| (option.name.clone(), option.span.clone())).collect();
+    let span = call.span.clone();
+    let inputs = call.texts.into_iter().zip(call.inputs).collect();
+    let detector = Detector { near, records_min, ..Detector::new(method, inputs) };
+    match detector.check() {
+        Ok(()) => Ok(detector),
+        Err(DetectError::Setting { setting, found, wanted }) => {
+            let named = spans.into_iter().find(|(name, _)| name == setting);
+            let message = format!("`{setting}` is {found}, which is not {wanted}");
+            Err(ExpressionError::new(message, named.map_or(span, |(_, span)| span)))
+        }
+        Err(error) => Err(ExpressionError::new(error.to_string(), span)),
+    }
+}
+
+fn method(options: &mut Options<'_>, around: &Around<'_>) -> Result<Method, ExpressionError> {
+    Ok(match options.call.name.as_str() {
+        "baseline" => Method::Baseline(BaselineSpec {
+            direction: options.direction()?,
+            limit: options.number("limit", 3.0, 0.0..=1000.0)? as f32,
+            release: options.number("release", 1.5, 0.0..=1000.0)? as f32,
+            ..baseline(options, around)?
+        }),
+        "robust" => {
+            let usual = RobustSpec::default();
+            Method::Robust(RobustSpec {
+                direction: options.direction()?,
+                capacity: options.whole("values", usual.capacity.into(), 2..=255)? as u8,
+                warmup: options.whole("warmup", usual.warmup.into(), 2..=255)? as u8,
+                limit: options.number("limit", usual.limit.into(), 0.0..=1000.0)? as f32,
+                deviation_min: options.number("deviation_min", 0.0, 0.0..=f64::MAX)? as f32,
+            })
+        }
+        "cusum" => {
+            let usual = CusumSpec::default();
+            let spec = CusumSpec {
+                direction: options.direction()?,
+                slack: options.number("slack", usual.slack.into(), 0.0..=1000.0)? as f32,
+                limit: options.number("limit", usual.limit.into(), 0.0..=1e6)? as f32,
+            };
+            Method::Cusum(unlatched(options, around)?, spec)
+        }
+        "page_hinkley" => {
+            let usual = PageHinkleySpec::default();
+            let spec = PageHinkleySpec {
+                direction: options.direction()?,
+                slack: options.number("slack", usual.slack, 0.0..=1000.0)?,
+                limit: options.number("limit", usual.limit, 0.0..=1e6)?,
+                warmup: options.whole("changes_warmup", usual.warmup.into(), 0..=1_000_000)? as u32,
+            };
+            Method::PageHinkley(unlatched(options, around)?, spec)
+        }
+        "series_forest" => {
+            let usual = SeriesSpec::default();
+            let spec = SeriesSpec {
+                sample: options.whole("sample", usual.sample as u64, 2..=4096)? as usize,
+                trees: options.whole("trees", usual.trees as u64, 1..=1000)? as usize,
+                limit: options.number("limit", usual.limit, 0.0..=100.0)?,
+                quiet: options.whole("quiet", usual.quiet, 0..=1_000_000)?,
+                shape: options.whole("shape", usual.shape as u64, 1..=512)? as usize,
+                warmup: options.whole("warmup", usual.warmup, 0..=1_000_000)?,
+                seed: options.whole("seed", usual.seed, 0..=u64::MAX)?,
+            };
+            Method::Series { spec, keys: options.keys(around)? }
+        }
+        _ if options.has("keys") => {
+            let spec = Box::new(stream(options)?);
+            Method::Forest { spec, keys: options.keys(around)? }
+        }
+        _ => {
+            let spec = Box::new(shared(options)?);
+            if around.period.is_none() {
+                let message = "one forest for all keys needs windows that all keys share";
+                let help = "take tumbling or sliding windows, or name the keys: `keys => 'alice, bob'`";
+                return Err(ExpressionError::new(message, options.call.span.clone()).help(help));
+            }
+            Method::Shared { baseline: baseline(options, around)?, spec }
+        }
+    })
+}
+
+/// The settings of a forest of one key. Those that the function of Kinesis Data Analytics had have its names too.
+fn stream(options: &mut Options<'_>) -> Result<StreamSpec, ExpressionError> {
+    let usual = StreamSpec::new(options.call.inputs.len());
+    let sample = options.whole("sample", usual.sample as u64, 2..=4096)?;
+    let calibration = CalibrationSpec::default();
+    Ok(StreamSpec {
+        shingle: options.whole("shingle", usual.shingle as u64, 1..=512)? as usize,
+        trees: options.whole("trees", usual.trees as u64, 1..=1000)? as usize,
+        sample: sample as usize,
+        decay: options.whole("decay", usual.decay, 1..=u64::MAX)?,
+        seed: options.whole("seed", usual.seed, 0..=u64::MAX)?,
+        warmup: options.whole("warmup", sample, 0..=1_000_000)?,
+        calibration: CalibrationSpec {
+            rate: options.number("rate", calibration.rate, 0.0..=1.0)?,
+            floor: options.number("threshold_min", calibration.floor, 0.0..=100.0)?,
+            ..calibration
+        },
+        ..usual
+    })
+}
+
+/// The settings of a forest that all keys share.
+fn shared(options: &mut Options<'_>) -> Result<SharedSpec, ExpressionError> {
+    let usual = SharedSpec::new(options.call.inputs.len());
+    Ok(SharedSpec {
+        forest: ForestSpec {
+            trees: options.whole("trees", usual.forest.trees as u64, 1..=1000)? as usize,
+            sample: options.whole("sample", usual.forest.sample as u64, 2..=4096)? as usize,
+            decay: options.whole("decay", usual.forest.decay, 1..=u64::MAX)?,
+            seed: options.whole("seed", usual.forest.seed, 0..=u64::MAX)?,
+            ..usual.forest
+        },
+        learned: options.whole("learned", usual.learned as u64, 1..=4096)? as usize,
+        deviation_min: options.number("worth", usual.deviation_min.into(), 0.0..=1000.0)? as f32,
+        deviation_max: options.number("deviation_max", usual.deviation_max.into(), 0.0..=1000.0)? as f32,
+        calibration: CalibrationSpec {
+            rate: options.number("rate", usual.calibration.rate, 0.0..=1.0)?,
+            floor: options.number("threshold_min", usual.calibration.floor, 0.0..=100.0)?,
+            ..usual.calibration
+        },
+    })
+}
+
+/// What is usual for a key, as several detectors learn it.
+fn baseline(options: &mut Options<'_>, around: &Around<'_>) -> Result<BaselineSpec, ExpressionError> {
+    let usual = BaselineSpec::default();
+    let seasons =
+        [("none", Season::None), ("hour_of_day", Season::HourOfDay), ("hour_of_week", Season::HourOfWeek)];
+    let gaps = options.boolean("decay_in_gaps", true)?;
+    Ok(BaselineSpec {
+        warmup: options.whole("warmup", usual.warmup.into(), 2..=120)? as u8,
+        memory: options.whole("memory", usual.memory.into(), 2..=120)? as u8,
+        clip: options.number("clip", usual.clip.into(), 0.0..=1000.0)? as f32,
+        latched_max: options.whole("latched_max", usual.latched_max.into(), 1..=120)? as u8,
+        deviation_min: options.number("deviation_min", 0.0, 0.0..=f64::MAX)? as f32,
+        ratio_min: options.number("ratio_min", usual.ratio_min.into(), 0.0..=1000.0)? as f32,
+        season: options.one_of("season", Season::None, &seasons)?,
+        period: around.period.filter(|_| gaps),
+        ..usual
+    })
+}
+
+/// The same for what looks for changes of the mean: they must be allowed to add up, so nothing is frozen.
+fn unlatched(options: &mut Options<'_>, around: &Around<'_>) -> Result<BaselineSpec, ExpressionError> {
+    let spec = baseline(options, around)?;
+    Ok(BaselineSpec { limit: f32::MAX, release: f32::MAX, ..spec })
+}
+
+/// The options of a call, and which of them were asked for.
+struct Options<'a> {
+    call: &'a DetectorCall,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Options<'a> {
+    fn take(&mut self, name: &'static str) -> Option<&'a DetectorOption> {
+        self.known.push(name);
+        self.call.options.iter().find(|option| option.name == name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.call.options.iter().any(|option| option.name == name)
+    }
+
+    fn number(
+        &mut self,
+        name: &'static str,
+        usual: f64,
+        range: RangeInclusive<f64>,
+    ) -> Result<f64, ExpressionError> {
+        let Some(option) = self.take(name) else { return Ok(usual) };
+        match option.value {
+            Constant::Number(number) if range.contains(&number) => Ok(number),
+            Constant::Number(_) if *range.end() >= f64::MAX => {
+                Err(wrong(option, &format!("{} or more", range.start())))
+            }
+            Constant::Number(_) => Err(wrong(option, &format!("{} to {}", range.start(), range.end()))),
+            _ => Err(wrong(option, "a number")),
+        }
+    }
+
+    fn whole(
+        &mut self,
+        name: &'static str,
+        usual: u64,
+        range: RangeInclusive<u64>,
+    ) -> Result<u64, ExpressionError> {
+        let Some(option) = self.take(name) else { return Ok(usual) };
+        match option.value {
+            Constant::Number(number)
+                if number.fract() == 0.0
+                    && (0.0..=1e15).contains(&number)
+                    && range.contains(&(number as u64)) =>
+            {
+                Ok(number as u64)
+            }
+            Constant::Number(_) if *range.end() == u64::MAX => {
+                Err(wrong(option, &format!("a whole number from {}", range.start())))
+            }
+            _ => Err(wrong(option, &format!("a whole number from {} to {}", range.start(), range.end()))),
+        }
+    }
+
+    fn boolean(&mut self, name: &'static str, usual: bool) -> Result<bool, ExpressionError> {
+        let Some(option) = self.take(name) else { return Ok(usual) };
+        match option.value {
+            Constant::Boolean(truth) => Ok(truth),
+            _ => Err(wrong(option, "true or false")),
+        }
+    }
+
+    fn one_of<T: Copy>(
+        &mut self,
+        name: &'static str,
+        usual: T,
+        choices: &[(&str, T)],
+    ) -> Result<T, ExpressionError> {
+        let Some(option) = self.take(name) else { return Ok(usual) };
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("'{name}'")).collect();
+        match &option.value {
+            Constant::Text(text) => choices.iter().find(|(name, _)| name == text).map(|(_, value)| *value),
+            _ => None,
+        }
+        .ok_or_else(|| wrong(option, &format!("one of {}", names.join(", "))))
+    }
+
+    fn direction(&mut self) -> Result<Direction, ExpressionError> {
+        let sides = [("low", Direction::Low), ("high", Direction::High), ("both", Direction::Both)];
+        self.one_of("direction", Direction::Both, &sides)
+    }
+
+    /// The keys that are watched: a list in one text, or `each` of them.
+    fn keys(&mut self, around: &Around<'_>) -> Result<Chosen, ExpressionError> {
+        let Some(option) = self.take("keys") else {
+            let message = format!("`{}` keeps a model for each key that it watches", self.call.name);
+            let help = "say which: `keys => 'alice, bob'`, or `keys => 'each'` where there are few";
+            return Err(ExpressionError::new(message, self.call.span.clone()).help(help));
+        };
+        let Constant::Text(text) = &option.value else {
+            return Err(wrong(option, "keys in quotes, or 'each'"));
+        };
+        if text == "each" {
+            return Ok(Chosen::All);
+        }
+        let Some(keys) = around.keys else { return Ok(Chosen::All) };
+        let encode = |key: &str| {
+            keys.encode_text(&[key.trim()])
+                .map_err(|error| wrong(option, &format!("a list of keys: {error}")))
+        };
+        let mut keys = text.split(',').map(encode).collect::<Result<Vec<_>, _>>()?;
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Chosen::Listed(keys))
+    }
+
+    /// Nothing may be left that nobody asked for.
+    fn finish(&self) -> Result<(), ExpressionError> {
+        let Some(option) =
+            self.call.options.iter().find(|option| !self.known.contains(&option.name.as_str()))
+        else {
+            return Ok(());
+        };
+        let message = format!("`{}` has no option `{}`", self.call.name, option.name);
+        let help = match nearest(&option.name, self.known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("its options are {}", self.known.join(", ")),
+        };
+        Err(ExpressionError::new(message, option.span.clone()).help(help))
+    }
+}
+
+fn wrong(option: &DetectorOption, wanted: &str) -> ExpressionError {
+    ExpressionError::new(format!("`{}` is {wanted}", option.name), option.span.clone())
+}

@@ -1,0 +1,166 @@
+//! Jobs whose scores are detectors, as whole processes: with any number of workers, and killed again and again, they put out the
+//! same bytes; and what the baseline says is what a plain reckoning of its rows says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use testkit::arrival::{delayed, workload_time};
+use testkit::job::{Job, json_lines};
+use testkit::random::{Random, seed};
+use testkit::workload::generate;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+
+fn input(folder: &Path) -> PathBuf {
+    let file = folder.join("events.ndjson");
+    generate(60_000, 300, 12, &["--low-frac", "0.1"], &file);
+    let lines = std::fs::read(&file).expect("events");
+    let events = delayed(lines.split_inclusive(|&b| b == b'\n'), workload_time, 4_000, 0.05, 4).concat();
+    std::fs::write(&file, events).expect("write");
+    file
+}
+
+/// Every row, with what the detectors say of it.
+fn job(folder: &Path, input: &Path) -> Job {
+    let columns = r#"["user_id", "window_end", "events", "exits", "odd", "loud", "shift", "change", "crowd", "crowd_score"]"#;
+    Job::reference(PROGRAM, folder, input)
+        .set("source.events.lanes", 3)
+        .set("state.checkpoint_every", "\"100ms\"")
+        .set("window.size", "\"3m\"")
+        .set("score.odd", "\"baseline(events, warmup => 4, decay_in_gaps => false, latched_max => 5)\"")
+        .set("score.loud", "\"robust(events, exits, direction => 'high', warmup => 4)\"")
+        .set("score.shift", "\"cusum(exits, warmup => 4, limit => 2)\"")
+        .set("score.change", "\"page_hinkley(events, warmup => 4, changes_warmup => 4, limit => 2)\"")
+        .set(
+            "score.crowd",
+            "\"random_cut_forest(events, exits, warmup => 3, trees => 10, sample => 32, learned => 20, rate => 0.05)\"",
+        )
+        .set("rules.low-engagement.when", "true")
+        .set("rules.low-engagement.min_events", 0)
+        .set("sink.alerts.columns", columns)
+}
+
+fn rows(bytes: &[u8]) -> BTreeMap<String, Vec<(f64, Option<f64>)>> {
+    let mut rows: BTreeMap<String, Vec<(f64, Option<f64>)>> = BTreeMap::new();
+    for row in json_lines(bytes) {
+        let user = row["user_id"].as_str().expect("a user").to_owned();
+        let events = row["events"].as_f64().expect("a count");
+        rows.entry(user).or_default().push((events, row["odd"].as_f64()));
+    }
+    rows
+}
+
+/// What a baseline knows of a key, as the docs describe it.
+#[derive(Default)]
+struct Plain {
+    rows: f64,
+    mean: f64,
+    variance: f64,
+    latched: Option<u32>,
+}
+
+impl Plain {
+    /// The score of a value, with warm-up 4, memory 30, limit 3, release 1.5, clip 3, and a latch that holds 5 rows.
+    fn score(&mut self, x: f64) -> Option<f64> {
+        let deviation = self.variance.sqrt().max(0.01 * self.mean.abs()).max(f64::from(f32::MIN_POSITIVE));
+        let z = ((x - self.mean) / deviation).clamp(-1000.0, 1000.0);
+        let warm = self.latched.is_some() || self.rows >= 4.0;
+        let score = warm.then_some(z.abs() / 3.0);
+        match self.latched {
+            Some(held) if z.abs() >= 1.5 => {
+                // What has held for long is the new usual.
+                self.latched = (held < 5).then_some(held + 1);
+                if self.latched.is_none() {
+                    self.rows = 0.0;
+                }
+                return score;
+            }
+            None if warm && z.abs() > 3.0 => {
+                self.latched = Some(1);
+                return score;
+            }
+            Some(_) => {
+                self.latched = None;
+                self.rows = 30.0;
+            }
+            None => {}
+        }
+        let past = 1.0 - 1.0 / (self.rows + 1.0).min(30.0);
+        let clip = if warm && self.variance > 0.0 { 3.0 * deviation } else { f64::INFINITY };
+        let moved = (x - self.mean).clamp(-clip, clip);
+        self.mean += (1.0 - past) * moved;
+        self.variance = past * (self.variance + (1.0 - past) * moved * moved);
+        self.rows += 1.0;
+        score
+    }
+}
+
+#[test]
+fn a_baseline_says_what_a_plain_reckoning_of_its_rows_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = job(&folder.path().join("out"), &input(folder.path()));
+    job.run();
+    let (mut known, mut off) = (0, 0);
+    for rows in rows(&job.alerts()).into_values() {
+        let mut plain = Plain::default();
+        for (events, found) in rows {
+            let expected = plain.score(events);
+            known += u32::from(expected.is_some());
+            // Single precision decides otherwise now and then, and a latch keeps what it decided for some rows.
+            off += match (found, expected) {
+                (Some(found), Some(expected)) => {
+                    u32::from((found - expected).abs() > 0.02 * (1.0 + expected))
+                }
+                (None, None) => 0,
+                _ => 1,
+            };
+        }
+    }
+    assert!(known > 5_000 && off * 100 < known, "{off} of {known}");
+}
+
+/// What is there is the beginning of the answer.
+fn same_prefix(found: &[u8], expected: &[u8]) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    for (line, (found, expected)) in text(found).lines().zip(text(expected).lines()).enumerate() {
+        assert_eq!(found, expected, "line {line}");
+    }
+    assert!(expected.starts_with(found), "a torn line");
+}
+
+#[test]
+fn any_number_of_workers_and_any_kills_give_the_same_scores() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let once = job(&folder.path().join("1"), &input);
+    once.run();
+    let bytes = once.alerts();
+    for name in ["odd", "loud", "shift", "change", "crowd", "crowd_score"] {
+        let scores: Vec<f64> = json_lines(&bytes).iter().filter_map(|row| row[name].as_f64()).collect();
+        let found = scores.iter().filter(|score| **score > 1.0).count();
+        assert!(scores.len() > 1_000 && found > 5, "{name}: {} scores, {found} above 1", scores.len());
+    }
+    for (processes, workers) in [(1, 3), (2, 2)] {
+        let other = job(&folder.path().join(format!("{processes}x{workers}")), &input);
+        let other = other.processes(processes).workers(workers);
+        other.run();
+        assert!(other.alerts() == bytes, "{processes} processes of {workers} workers: other bytes");
+    }
+    let mut random = Random::new(seed(37));
+    let killed = job(&folder.path().join("killed"), &input);
+    let mut committed = 0;
+    for _ in 0..8 {
+        let slow = killed.clone().set("source.events.rate", 6_000).workers(1 + random.below(3) as usize);
+        let running = slow.invocation().start();
+        std::thread::sleep(Duration::from_millis(300 + random.below(900)));
+        running.kill();
+        let now = killed.alerts();
+        assert!(now.len() >= committed, "less than before");
+        same_prefix(&now, &bytes);
+        committed = now.len();
+    }
+    assert!(committed > 0 && committed < bytes.len(), "{committed} bytes: killed too early or too late");
+    killed.clone().workers(2).run();
+    assert!(killed.alerts() == bytes, "other bytes after kills");
+}
