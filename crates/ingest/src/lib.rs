@@ -39,7 +39,8 @@ pub use idleness::Idleness;
 pub use source::{
     Compression, Dedup, Discovery, End, Format, GenerateSpec, Give, HttpLimits, HttpSpec, Incident,
     IncidentKind, Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, NOTHING_THERE, OpenArchived,
-    Partition, PartitionInfo, Poll, Position, Sought, SourceKind, SourceSpec, Start, Waker, discovery, open,
-    partitions, partitions_now, probe, read_again, read_archived_again, truth, write_events, write_truth,
+    Partition, PartitionInfo, Poll, Position, Scenario, Sought, SourceKind, SourceSpec, Start, Waker,
+    discovery, open, partitions, partitions_now, probe, read_again, read_archived_again, truth, write_events,
+    write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

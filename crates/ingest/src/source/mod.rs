@@ -39,7 +39,7 @@ use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
 pub use again::{Give, NOTHING_THERE, OpenArchived, Sought, read_again, read_archived_again};
-pub use generate::{GenerateSpec, Incident, IncidentKind, truth, write_events, write_truth};
+pub use generate::{GenerateSpec, Incident, IncidentKind, Scenario, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
 pub use open::open;

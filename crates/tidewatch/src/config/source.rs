@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use checkpoint::Bucket;
 use event::Topic;
-use ingest::{Compression, End, Format, Isolation, KinesisSpec, Start};
+use ingest::{Compression, End, Format, Isolation, KinesisSpec, Scenario, Start};
 
 use super::archive::read_address;
 use super::bounds::read_bounds;
@@ -75,7 +75,7 @@ pub enum SourceKind {
     },
     /// `"stdin"`: standard input. It cannot be read again, so not with `[state]`.
     Stdin,
-    /// `"generate"`: podcast events that are made up, always the same ones.
+    /// `"generate"`: events that are made up, always the same ones.
     Generate(Generator),
     /// `"archive"`: the records that a job has kept with `[archive]`, as that job read them: with the same partitions,
     /// offsets and watermarks, and so with the same alerts. Read to what is visible when the job is first started.
@@ -106,7 +106,10 @@ pub enum SourceKind {
 /// Which events `type = "generate"` makes up. All but `rate` make the events what they are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generator {
-    /// Number of users. Default: `1000`. Range: from `1`.
+    /// Whose events they are: `"alike"` for podcast listeners who are alike; `"podcast"`, `"iot"`, `"payments"`, `"games"` and
+    /// `"ads"` for listeners, sensors, accounts, players and publishers that each have habits of their own. Default: `"alike"`.
+    pub scenario: Scenario,
+    /// Number of users, or of what else has a key. Default: `1000`. Range: from `1`, to `100000` unless they are alike.
     pub users: u64,
     /// Another seed gives other events. Default: `7`.
     pub seed: u64,
@@ -121,8 +124,8 @@ pub struct Generator {
     pub start: i64,
     /// How late an event is at most; three in ten are late at all. Default: `4s`. Range: `0s` to `1d`.
     pub out_of_order: Duration,
-    /// Share of the users for whom something goes wrong in each 45 minutes of event time. Default: `0.03`.
-    /// Range: `0` to `1`.
+    /// Share of the users for whom something goes wrong in each 45 minutes of event time; in each 150 minutes after the
+    /// first 75 unless they are alike. Default: `0.03`. Range: `0` to `1`.
     pub anomalies: f64,
 }
 
@@ -158,6 +161,14 @@ const COMPRESSIONS: &[(&str, Compression)] = &[
     ("none", Compression::None),
     ("gzip", Compression::Gzip),
     ("zstd", Compression::Zstd),
+];
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("alike", Scenario::Alike),
+    ("podcast", Scenario::Podcast),
+    ("iot", Scenario::Iot),
+    ("payments", Scenario::Payments),
+    ("games", Scenario::Games),
+    ("ads", Scenario::Ads),
 ];
 const RATE_MAX: f64 = 1e9;
 const LANES_MAX: u32 = 1024;
@@ -337,8 +348,11 @@ fn is_csv(path: &Path) -> bool {
 
 fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
     let day = Duration::from_secs(86_400);
+    let scenario = section.or(reader, "scenario", (Scenario::Alike, "\"alike\""), one_of(SCENARIOS));
+    let users_max = if scenario == Scenario::Alike { 1_000_000_000 } else { 100_000 };
     Generator {
-        users: section.or(reader, "users", (1000, "1000"), integer(1..=1_000_000_000)),
+        scenario,
+        users: section.or(reader, "users", (1000, "1000"), integer(1..=users_max)),
         seed: section.or(reader, "seed", (7, "7"), integer(0..=u64::MAX)),
         events: section.optional(reader, "events", integer(0..=u64::MAX)),
         density: section.or(reader, "density", (333.0, "333"), number(f64::MIN_POSITIVE..=RATE_MAX)),
