@@ -227,6 +227,17 @@ fn the_measures_are_those_that_are_counted_from_alerts_and_truth() {
             check_against(&expected(&truth, &episodes(&alerts, Some(rule))), &report["rules"][rule]);
         }
         assert_eq!(report["rules"].as_object().map(serde_json::Map::len), Some(2));
+        assert_eq!(report["kinds"].as_object().map(serde_json::Map::len), Some(3));
+        for kind in ["exit_storm", "pause_storm", "decline"] {
+            let of_kind: Vec<Value> =
+                truth.iter().filter(|incident| incident["kind"] == kind).cloned().collect();
+            let mut expected = expected(&of_kind, &episodes(&alerts, None));
+            expected
+                .as_object_mut()
+                .expect("an object")
+                .retain(|name, _| ["recall", "delay_s", "incidents", "found"].contains(&name.as_str()));
+            check_against(&expected, &report["kinds"][kind]);
+        }
         // 1000 users over 50 minutes.
         let per_1000 = total["alerts"].as_f64().expect("a number") / (1000.0 * 50.0 / 60.0) * 1000.0;
         let found = total["alerts_per_1000_key_hours"].as_f64().expect("a number");

@@ -3,7 +3,7 @@
 //! Plain arithmetic over numbers of keys and times in microseconds; knows no config and does no IO. The definitions stand in
 //! `docs/reference.md` as well.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use event::{MICROS_PER_MILLI, MICROS_PER_SECOND};
 use serde::Serialize;
@@ -28,6 +28,9 @@ struct Wrong {
 pub(super) struct Incidents {
     by_key: Vec<Vec<Wrong>>,
     count: usize,
+    /// What each is, a number among the names.
+    kinds: Vec<u16>,
+    names: Vec<String>,
 }
 
 impl Incidents {
@@ -41,7 +44,11 @@ impl Incidents {
                 Some(cohort) => *cohorts.entry(cohort).or_insert(next),
                 None => next,
             };
-            incidents.count += usize::from(incident == next);
+            if incident == next {
+                incidents.count += 1;
+                let kind = incidents.kind(&label.kind);
+                incidents.kinds.push(kind);
+            }
             let key = number(&label.key) as usize;
             if incidents.by_key.len() <= key {
                 incidents.by_key.resize(key + 1, Vec::new());
@@ -53,6 +60,16 @@ impl Incidents {
         incidents
     }
 
+    /// The number of that kind, a new one if there was none of it.
+    fn kind(&mut self, name: &str) -> u16 {
+        let found = self.names.iter().position(|other| other == name);
+        let number = found.unwrap_or(self.names.len());
+        if found.is_none() {
+            self.names.push(name.to_owned());
+        }
+        number as u16
+    }
+
     /// Numbers of the keys that have one.
     pub(super) fn keys(&self) -> impl Iterator<Item = u32> {
         let with_some = self.by_key.iter().enumerate().filter(|(_, wrong)| !wrong.is_empty());
@@ -61,12 +78,16 @@ impl Incidents {
 
     /// Those of some keys only.
     pub(super) fn of_keys(&self, is_kept: impl Fn(u32) -> bool) -> Incidents {
-        let mut kept = Incidents { by_key: vec![Vec::new(); self.by_key.len()], count: 0 };
+        let by_key = vec![Vec::new(); self.by_key.len()];
+        let mut kept = Incidents { by_key, names: self.names.clone(), ..Incidents::default() };
         let mut renumbered: HashMap<u32, u32> = HashMap::new();
         for key in self.keys().filter(|key| is_kept(*key)) {
             for wrong in &self.by_key[key as usize] {
                 let next = renumbered.len() as u32;
                 let incident = *renumbered.entry(wrong.incident).or_insert(next);
+                if incident == next {
+                    kept.kinds.push(self.kinds[wrong.incident as usize]);
+                }
                 kept.by_key[key as usize].push(Wrong { incident, ..*wrong });
             }
         }
@@ -137,6 +158,26 @@ pub struct Delay {
     pub p95: Option<f64>,
 }
 
+impl Delay {
+    /// Of ascending microseconds.
+    fn of(sorted: &[i64]) -> Delay {
+        Delay { p50: percentile(sorted, 0.5), p95: percentile(sorted, 0.95) }
+    }
+}
+
+/// What is found of the incidents of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OfKind {
+    /// Share of them that an episode finds.
+    pub recall: Option<f64>,
+    /// As of all.
+    pub delay_s: Delay,
+    /// How many there are.
+    pub incidents: u64,
+    /// Those that an episode finds.
+    pub found: u64,
+}
+
 /// Counts what episodes find, one after the other.
 #[derive(Debug)]
 pub(super) struct Tally<'a> {
@@ -192,12 +233,26 @@ impl<'a> Tally<'a> {
             alerts_per_incident: ratio(self.true_alerts, found),
             alerts_per_1000_key_hours: per_1000(self.alerts),
             false_alerts_per_1000_key_hours: per_1000(self.alerts - self.true_alerts),
-            delay_s: Delay { p50: percentile(&delays, 0.5), p95: percentile(&delays, 0.95) },
+            delay_s: Delay::of(&delays),
             incidents,
             found,
             episodes: self.episodes,
             alerts: self.alerts,
         }
+    }
+
+    /// What is found of each kind.
+    pub(super) fn by_kind(&self) -> BTreeMap<String, OfKind> {
+        let of = |(kind, name): (u16, &String)| {
+            let all = self.found.iter().zip(&self.incidents.kinds).filter(|(_, of)| **of == kind);
+            let mut delays: Vec<i64> = all.clone().filter_map(|(delay, _)| *delay).collect();
+            delays.sort_unstable();
+            let (incidents, found) = (all.count() as u64, delays.len() as u64);
+            let of_kind =
+                OfKind { recall: ratio(found, incidents), delay_s: Delay::of(&delays), incidents, found };
+            (name.clone(), of_kind)
+        };
+        (0..).zip(&self.incidents.names).map(of).collect()
     }
 
     /// Harmonic mean of precision and recall so far; 0 where there is none.
@@ -209,15 +264,14 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// What these episodes are worth.
-pub(super) fn measure<'e>(
-    incidents: &Incidents,
+/// Counts what these episodes find.
+pub(super) fn tally<'a, 'e>(
+    incidents: &'a Incidents,
     episodes: impl Iterator<Item = &'e Episode>,
-    key_hours: f64,
-) -> Measures {
+) -> Tally<'a> {
     let mut tally = Tally::new(incidents);
     episodes.for_each(|episode| tally.add(episode.key, &episode.bouts));
-    tally.measures(key_hours)
+    tally
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {

@@ -27,14 +27,14 @@ use crate::stream::RunFailure;
 
 pub(crate) use labels::planted;
 pub use labels::{Label, Labels, LabelsError};
-pub use measure::{Delay, Measures};
+pub use measure::{Delay, Measures, OfKind};
 pub use naive::{Side, Threshold};
 pub(crate) use replay::How;
 pub use report::{Data, FittedOn, Naive, Report};
 
 use alerts::Gathering;
 use keys::{KeyForm, Keys};
-use measure::{Episode, Incidents, measure};
+use measure::{Episode, Incidents, tally};
 use replay::replay;
 use rows::{ROOM, Rows};
 
@@ -142,7 +142,7 @@ impl<'a> Backtest<'a> {
         let by_rule = |number: u16| found.episodes.iter().filter(move |episode| episode.rule == number);
         let rules = (0..).zip(&self.rules).map(|(number, (branch, id))| {
             let name = if branch.is_empty() { id.clone() } else { format!("{branch}/{id}") };
-            (name, measure(&found.incidents, by_rule(number), *key_hours))
+            (name, tally(&found.incidents, by_rule(number)).measures(*key_hours))
         });
         let counts = &found.summary.counts;
         let unseen = found.incidents.keys().filter(|key| !rows.is_there(*key));
@@ -150,6 +150,7 @@ impl<'a> Backtest<'a> {
             job: self.name.clone(),
             total: found.total(&watched),
             rules: rules.collect::<BTreeMap<_, _>>(),
+            kinds: tally(&found.incidents, found.episodes.iter()).by_kind(),
             naive: self.naive(found, &watched, fitted),
             data: Data {
                 events: counts.read,
@@ -183,7 +184,7 @@ impl<'a> Backtest<'a> {
 impl Found {
     /// What all rules together are worth.
     pub(crate) fn total(&self, watched: &Watched) -> Measures {
-        measure(&self.incidents, self.episodes.iter(), watched.key_hours)
+        tally(&self.incidents, self.episodes.iter()).measures(watched.key_hours)
     }
 }
 

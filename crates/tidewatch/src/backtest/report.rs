@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measure::Measures;
+use super::measure::{Measures, OfKind};
 use super::naive::Threshold;
 
 /// What a backtest has found. Serializes to what `tidewatch backtest --format json` prints.
@@ -16,6 +16,8 @@ pub struct Report {
     pub total: Measures,
     /// What each rule is worth by itself, by its id; behind the name of its branch and a slash where the job has several.
     pub rules: BTreeMap<String, Measures>,
+    /// What is found of each kind of incident, by any rule.
+    pub kinds: BTreeMap<String, OfKind>,
     /// What a single threshold is worth; none where no number could be compared, or nothing would be found.
     pub naive: Option<Naive>,
     /// What it was measured on.

@@ -32,7 +32,7 @@ fn episode(key: u32, bouts: &[Bout]) -> Episode {
 }
 
 fn measured(incidents: &Incidents, episodes: &[Episode]) -> Measures {
-    measure(incidents, episodes.iter(), 500.0)
+    tally(incidents, episodes.iter()).measures(500.0)
 }
 
 #[test]
@@ -131,4 +131,22 @@ fn incidents_of_some_keys_are_counted_by_themselves() {
     assert_eq!((some.count, some.keys().collect::<Vec<_>>()), (2, vec![1]));
     let measures = measured(&some, &[episode(1, &[alert(50, 60)]), episode(2, &[alert(50, 60)])]);
     assert_eq!((measures.found, measures.precision), (1, Some(0.5)));
+}
+
+#[test]
+fn what_is_found_of_each_kind_is_counted_by_itself() {
+    let of = |kind: &str, label: Label| Label { kind: kind.to_owned(), ..label };
+    let incidents = incidents(vec![
+        of("storm", label(0, 10, 20)),
+        of("silence", label(1, 10, 20)),
+        of("storm", label(2, 10, 20)),
+    ]);
+    let episodes = [episode(0, &[alert(10, 13)]), episode(1, &[alert(30, 40)])];
+    let kinds = tally(&incidents, episodes.iter()).by_kind();
+    let (storm, silence) = (&kinds["storm"], &kinds["silence"]);
+    assert_eq!((storm.incidents, storm.found, storm.recall), (2, 1, Some(0.5)));
+    assert_eq!((storm.delay_s.p50, silence.delay_s.p50), (Some(180.0), None));
+    assert_eq!((silence.incidents, silence.found), (1, 0));
+    let some = incidents.of_keys(|key| key > 0);
+    assert_eq!(tally(&some, episodes.iter()).by_kind()["storm"].incidents, 1);
 }

@@ -44,7 +44,12 @@ fn head(report: &Report) -> String {
 }
 
 fn remarks(report: &Report) -> String {
-    let mut text = String::new();
+    let kinds = report.kinds.iter().map(|(kind, of)| format!("{kind} {} of {}", of.found, of.incidents));
+    let kinds: Vec<String> = kinds.collect();
+    let mut text = match kinds.len() {
+        0 | 1 => String::new(),
+        _ => format!("found: {}\n", kinds.join(", ")),
+    };
     match &report.naive {
         None => text.push_str("naive: no single threshold finds anything\n"),
         Some(Naive { fitted_on, share_of_keys, .. }) => {
