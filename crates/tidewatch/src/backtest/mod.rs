@@ -1,9 +1,9 @@
 //! A job run over data of which is known what went wrong: what its alerts are worth.
 //!
 //! The job is the one that runs live, on the same graph, so its alerts are the same bytes; only its sinks, its state and its
-//! rates are taken away ([`replay`]). Alerts become episodes ([`alerts`]), which are measured by incidents ([`measure`]). A
-//! second run of the job without its rules gives all rows of features ([`rows`]), for what a single threshold would have
-//! found ([`naive`]). [`crate::stream::Job::backtest`] is the way in for a program, `tidewatch backtest` for a person.
+//! rates are taken away (`replay.rs`). Alerts become episodes (`alerts.rs`), which are measured by incidents (`measure.rs`). A
+//! second run of the job without its rules gives all rows of features (`rows.rs`), for what a single threshold would have
+//! found (`naive.rs`). [`crate::stream::Job::backtest`] is the way in for a program, `tidewatch backtest` for a person.
 
 mod alerts;
 mod job;

@@ -1,6 +1,6 @@
 //! All rows of features of a job, in columns, for whoever looks for the best threshold over one of them.
 //!
-//! Bounded: where rows take more than [`ROOM`], those of half of the keys are dropped, by a hash of the key, and no more of
+//! Bounded: where rows take more than `ROOM`, those of half of the keys are dropped, by a hash of the key, and no more of
 //! them are taken in; then those of three quarters, and so on. What all rows say together, how many keys there are and over
 //! how much time, is counted before.
 

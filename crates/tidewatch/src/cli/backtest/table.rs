@@ -13,7 +13,7 @@ const HEADS: [&str; 9] = [
     "episodes",
     "alerts",
     "per incident",
-    "per 1,000 key-hours",
+    "per 1,000 key-h",
     "delay p50, p95",
 ];
 
@@ -38,8 +38,9 @@ fn head(report: &Report) -> String {
     let data = &report.data;
     let [events, keys, incidents] = [data.events, data.keys, report.total.incidents].map(grouped);
     format!(
-        "{}: {events} events, {keys} keys, {:.1} h of event time, {incidents} incidents\n\n",
-        report.job, data.hours
+        "{}: {events} events, {keys} keys, {} of event time, {incidents} incidents\n\n",
+        report.job,
+        duration(data.hours * 3600.0)
     )
 }
 
