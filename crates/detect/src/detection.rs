@@ -4,6 +4,8 @@
 //! on that row alone, and that a row for which an expression failed never alerts. A chunk without hits
 //! allocates little more than what its expressions compute.
 
+mod suppose;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ use crate::episode::Episodes;
 use crate::gather::Gather;
 use crate::verdict;
 use crate::{DetectError, Rule};
+
+pub use suppose::Supposed;
 
 /// Rows judged at a time, so that the columns of a chunk stay in the cache.
 const CHUNK_ROWS: usize = 8192;
