@@ -89,6 +89,11 @@ impl AlertObject {
         AlertObject { branch: Some(name.to_owned()), ..self }
     }
 
+    /// The branch, where there are several.
+    pub(crate) fn branch(&self) -> Option<&str> {
+        self.branch.as_deref()
+    }
+
     /// The columns of a row.
     pub(crate) fn row(&self) -> &RowSchema {
         &self.row

@@ -2,6 +2,8 @@
 //!
 //! How rows are judged by it is in [`crate::judging`].
 
+mod suppose;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use crate::episode::Episodes;
 use crate::models::Models;
 use crate::scoring::{Scores, Scoring};
 use crate::{DetectError, Rule};
+
+pub use suppose::Supposed;
 
 /// The features, scores and rules of a job.
 #[derive(Debug, Clone)]
