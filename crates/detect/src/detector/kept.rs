@@ -102,6 +102,11 @@ impl Detectors {
         })
     }
 
+    /// The detectors, in the order of their scores.
+    pub fn of(&self) -> &[Detector] {
+        &self.detectors
+    }
+
     /// Number of keys that are remembered.
     pub fn len(&self) -> usize {
         self.keys.len()

@@ -35,8 +35,11 @@ const EXPLAINED: &str = "random_cut_forest_with_explanation";
 /// What constants behind the inputs stand for: the arguments that the functions of Kinesis Data Analytics had, in their order.
 const POSITIONS: [&str; 5] = ["trees", "sample", "decay", "shingle", "directionality"];
 
+/// What may stand behind the name of a score for the further columns of its detector.
+pub(crate) const FURTHER: [&str; 4] = ["_score", "_threshold", "_grade", "_explanation"];
+
 /// Whether a function is a detector.
-pub(super) fn is_detector(name: &str) -> bool {
+pub(crate) fn is_detector(name: &str) -> bool {
     DETECTORS.contains(&name)
 }
 

@@ -4,7 +4,7 @@
 //! is wrong is not reported again where it is used. Opens no file and no socket.
 
 mod branch;
-mod detectors;
+pub(crate) mod detectors;
 mod episodes;
 mod expressions;
 mod identity;
