@@ -13,6 +13,7 @@ mod method;
 
 use std::sync::Arc;
 
+pub use event::Evidence;
 use event::Expression;
 
 use crate::{DetectError, Family, NearExpected};
@@ -34,25 +35,6 @@ pub struct Detector {
     pub near: NearExpected,
     /// Records that a row must hold: one with fewer is neither judged nor learned.
     pub records_min: u64,
-}
-
-/// What a detector says of some rows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Evidence {
-    /// A column for each of [`Detector::outputs`], NaN where nothing is known. The first is the score.
-    pub outputs: Vec<Vec<f64>>,
-    /// What was expected of each input, NaN where nothing was.
-    pub expected: Vec<Vec<f32>>,
-    /// What each input contributed to the score, as far as that is known: they add up to a measure of it.
-    pub shares: Vec<Vec<f32>>,
-}
-
-impl Evidence {
-    /// Nothing said yet, of so many inputs.
-    fn of(outputs: usize, inputs: usize) -> Evidence {
-        let columns = |count| vec![Vec::new(); count];
-        Evidence { outputs: vec![Vec::new(); outputs], expected: columns(inputs), shares: columns(inputs) }
-    }
 }
 
 impl Detector {
