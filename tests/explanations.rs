@@ -263,9 +263,9 @@ fn what_a_baseline_finds_is_explained_by_what_is_usual_and_by_how_much_less_were
     );
 }
 
-/// Relative to the larger of the two: how a change is measured.
+/// Beside the value: how a change is measured.
 fn size(value: f64, to: f64) -> f64 {
-    (to - value).abs() / value.abs().max(to.abs())
+    (to - value).abs() / if value == 0.0 { 1.0 } else { value.abs() }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The nearest value of a feature with which a rule would not hold.
 //!
 //! Looked for on both sides of the value, at distances that double, and then between the last with which the rule holds and the
-//! first with which it does not. A value that is not negative stays so, and one that is not positive. Found to within a hundredth
-//! of the change; nearer ones between which the rule holds again are passed over.
+//! first with which it does not. A value does not cross zero, and from zero it goes up: what is counted or summed up mostly cannot
+//! be less than nothing. Found to within a hundredth of the change; nearer ones between which the rule holds again are passed over.
 
 use super::frozen::{Answer, Frozen, Probes};
 
@@ -26,9 +26,9 @@ pub(super) struct Edge {
 }
 
 impl Edge {
-    /// How large the change is beside the values: 1 from or to zero.
+    /// How large the change is beside the value; from zero, beside 1.
     pub(super) fn change(&self) -> f64 {
-        (self.to - self.value).abs() / self.value.abs().max(self.to.abs())
+        (self.to - self.value).abs() / scale(self.value)
     }
 }
 
@@ -58,8 +58,8 @@ impl Ray {
 
     /// The first distances to try, ascending.
     fn distances(&self) -> Vec<f64> {
-        let scale = if self.value == 0.0 { 1.0 } else { self.value.abs() };
-        let to_zero = self.value != 0.0 && (self.value > 0.0) == (self.sign < 0.0);
+        let scale = scale(self.value);
+        let to_zero = (self.value > 0.0 && self.sign < 0.0) || (self.value < 0.0 && self.sign > 0.0);
         let mut distances: Vec<f64> = Vec::new();
         let mut distance = scale * NEAREST;
         for _ in 0..=DOUBLED {
@@ -128,10 +128,18 @@ fn rays(frozen: &Frozen<'_>) -> Vec<Ray> {
             let (column, value) = (*column, values[hit]);
             let unit = unit(frozen, column);
             let ray = |sign| Ray { hit, column, value, sign, unit, near: 0.0, far: None };
-            rays.extend([ray(1.0), ray(-1.0)]);
+            rays.push(ray(1.0));
+            if value != 0.0 {
+                rays.push(ray(-1.0));
+            }
         }
     }
     rays
+}
+
+/// What a change of a value is measured by.
+fn scale(value: f64) -> f64 {
+    if value == 0.0 { 1.0 } else { value.abs() }
 }
 
 /// A number that arithmetic is exact enough for.
