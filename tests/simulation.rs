@@ -133,7 +133,7 @@ fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
         columns.iter().map(|name| transform::compile_column(name, &plain).expect("a column")).collect();
     let outputs = vec![
         Output { sink: SinkId(0), format: Format::Plain { columns } },
-        Output { sink: SinkId(1), format: Format::Alert },
+        Output { sink: SinkId(1), format: Format::Alert { explain: true } },
     ];
     let rules = vec![AlertRule { id: "busy".to_owned(), summary: None }];
     let sink = |name: &str| SinkSpec {

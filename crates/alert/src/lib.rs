@@ -19,7 +19,7 @@
 //! let row = RowSchema::new(&[user], &[Field::new("pauses", DataType::Bigint)], &[]);
 //! let summary = Summary::parse("{key} paused {pauses} times", &row)?;
 //! let rule = AlertRule { id: "restless".into(), summary: Some(summary) };
-//! let output = Output { sink: SinkId(0), format: Format::Alert };
+//! let output = Output { sink: SinkId(0), format: Format::Alert { explain: true } };
 //! let renderer = Renderer::new("podcast", row.clone(), vec![rule], vec![output], None);
 //!
 //! let instant = |micros| -> ArrayRef {
@@ -38,6 +38,8 @@
 //!     keys: BinaryArray::from_vec(vec![b"ann"]),
 //!     batch: Batch::new(row.schema().clone(), columns.clone(), 1),
 //!     hits: vec![Hit { row: 0, verdict: Some(verdict), change: None }],
+//!     evidence: vec![],
+//!     explanations: vec![],
 //!     failed: FailedRows {
 //!         spans,
 //!         keys: BinaryArray::from_vec(vec![]),
@@ -51,6 +53,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod explained;
 mod identity;
 mod instant;
 mod json;

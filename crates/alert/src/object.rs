@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use event::{Detected, Hit, Outcome, RowSchema, Spans, Window};
 
+use crate::explained::append_explanation;
 use crate::identity::{Origin, append_episode, append_id};
 use crate::instant::append_instant;
 use crate::json::{JsonColumn, append_double, append_string, member};
@@ -104,8 +105,16 @@ impl AlertObject {
         hit.verdict.map(|verdict| &self.rules[usize::from(verdict.rule)])
     }
 
-    /// Appends the alert of a hit. `scratch` is for the summary.
-    pub(crate) fn append(&self, page: &Page<'_>, hit: &Hit, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    /// Appends the alert of a hit, at that place of the hits. `scratch` is for the summary; without `explains` nothing is said of
+    /// why.
+    pub(crate) fn append(
+        &self,
+        page: &Page<'_>,
+        (place, hit): (usize, &Hit),
+        explains: bool,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) {
         let row = hit.row as usize;
         let (detected, columns) = (page.detected, page.columns);
         let keys = &columns[self.row.keys()];
@@ -159,6 +168,10 @@ impl AlertObject {
         self.append_columns(columns, self.row.scores(), row, out);
         out.extend_from_slice(br#","threshold":"#);
         append_number(hit.verdict.and_then(|verdict| verdict.threshold), out);
+        if explains {
+            out.extend_from_slice(br#","explanation":"#);
+            append_explanation(detected.explanations.get(place).and_then(Option::as_ref), out);
+        }
         out.extend_from_slice(br#","summary":"#);
         // What is over has no features that a sentence could name.
         let is_over = hit.change.is_some_and(|change| !change.kind.is_alarm());

@@ -20,7 +20,10 @@ use crate::quarantine::{due, quarantine_row_of_features};
 #[derive(Debug, Clone)]
 pub enum Format {
     /// As an alert object.
-    Alert,
+    Alert {
+        /// Whether it says why it is one.
+        explain: bool,
+    },
     /// As a flat object of these columns, in this order; compiled against [`plain_schema`].
     Plain {
         /// Names and expressions.
@@ -95,7 +98,7 @@ impl Renderer {
         let members = outputs
             .iter()
             .map(|output| match &output.format {
-                Format::Alert => Vec::new(),
+                Format::Alert { .. } => Vec::new(),
                 Format::Plain { columns } => columns.iter().map(|(name, _)| member(name)).collect(),
             })
             .collect();
@@ -116,6 +119,11 @@ impl Renderer {
         Renderer { object: self.object.of_branch(name), branch, ..self }
     }
 
+    /// Whether a sink shows why an alert is one.
+    pub fn explains(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output.format, Format::Alert { explain: true }))
+    }
+
     /// The lines of all sinks for what was detected.
     pub fn render(&self, detected: &Detected) -> Rendered {
         let mut rendered = Rendered::default();
@@ -127,7 +135,9 @@ impl Renderer {
         rendered.rows.reserve(shown.len() * self.outputs.len());
         for ((output, members), table) in self.outputs.iter().zip(&self.members).zip(&tables) {
             match &output.format {
-                Format::Alert => self.alerts(detected, &shown, output.sink, &mut rendered.rows),
+                Format::Alert { explain } => {
+                    self.alerts(detected, &shown, *explain, output.sink, &mut rendered.rows);
+                }
                 Format::Plain { .. } => {
                     self.plain(detected, &shown, (members, table), output.sink, &mut rendered.rows);
                 }
@@ -143,10 +153,10 @@ impl Renderer {
         let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
         let page = Page::new(detected, &columns);
         let mut scratch = Vec::new();
-        let ruled = detected.hits.iter().filter(|hit| hit.verdict.is_some());
+        let ruled = detected.hits.iter().enumerate().filter(|(_, hit)| hit.verdict.is_some());
         let objects = ruled.map(|hit| {
             let mut object = Vec::new();
-            self.object.append(&page, hit, &mut scratch, &mut object);
+            self.object.append(&page, hit, true, &mut scratch, &mut object);
             object
         });
         objects.collect()
@@ -216,16 +226,23 @@ impl Renderer {
         Batch::new(Arc::clone(&self.plain_schema), columns, hits.len())
     }
 
-    fn alerts(&self, detected: &Detected, hits: &[(usize, &Hit)], sink: SinkId, rows: &mut Vec<OutputRow>) {
+    fn alerts(
+        &self,
+        detected: &Detected,
+        hits: &[(usize, &Hit)],
+        explains: bool,
+        sink: SinkId,
+        rows: &mut Vec<OutputRow>,
+    ) {
         if hits.is_empty() {
             return;
         }
         let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
         let page = Page::new(detected, &columns);
         let (mut scratch, mut line) = (Vec::new(), Vec::new());
-        for (_, hit) in hits {
+        for (place, hit) in hits {
             line.clear();
-            self.object.append(&page, hit, &mut scratch, &mut line);
+            self.object.append(&page, (*place, hit), explains, &mut scratch, &mut line);
             rows.push(self.output_row(detected, hit, sink, &line));
         }
     }

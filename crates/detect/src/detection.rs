@@ -13,6 +13,7 @@ use event::{Batch, DataType, Expression, Field, KeyShape, RowSchema, Rows, Span,
 
 use crate::detector::Detectors;
 use crate::episode::Episodes;
+use crate::explain::Basis;
 use crate::models::Models;
 use crate::scoring::{Scores, Scoring};
 use crate::{DetectError, Rule};
@@ -35,6 +36,8 @@ pub struct Detection {
     lags: Vec<usize>,
     /// The last column that a feature reads. The window's stand behind the aggregates.
     last_read: Option<usize>,
+    /// What each rule rests on.
+    pub(crate) bases: Vec<Basis>,
     /// How long after its last row detectors remember a key.
     forget_after: i64,
 }
@@ -76,12 +79,14 @@ impl Detection {
         let reads_keys = read.iter().any(|column| schema.keys().contains(column));
         let reads_window = read.iter().any(|column| schema.window().contains(column));
         let last_read = features.iter().flat_map(|feature| feature.columns()).max();
+        let bases = rules.iter().map(|rule| Basis::of(rule, &scores, &schema)).collect();
         Ok(Detection {
             schema,
             key_shape,
             features,
             scores,
             rules,
+            bases,
             reads_keys,
             reads_window,
             lags: Vec::new(),

@@ -16,7 +16,7 @@ use event::{Batch, Detected, FailedRows, RowFailure, Rows, Spans};
 
 use crate::Detection;
 use crate::detection::window_columns;
-use crate::detector::{Detectors, Evidence};
+use crate::detector::{Detector, Detectors, Evidence};
 use crate::gather::Gather;
 use crate::models::{Models, Share};
 use crate::verdict;
@@ -195,12 +195,18 @@ struct Found<'a> {
     hits: Vec<RuleHit>,
     failed_rows: Gather,
     details: Vec<String>,
+    /// What detectors said of the hit rows, where a rule's hits may be explained.
+    evidence: Vec<Evidence>,
 }
 
 impl<'a> Found<'a> {
     fn new(detection: &'a Detection) -> Self {
         let (hit_rows, failed_rows) = (Gather::default(), Gather::default());
-        Found { detection, hit_rows, hits: Vec::new(), failed_rows, details: Vec::new() }
+        let inputs = |detector: &Detector| Evidence::of(0, detector.inputs.len());
+        let detectors: &[Detector] =
+            if detection.rules.is_empty() { &[] } else { &detection.scores.detectors };
+        let evidence = detectors.iter().map(inputs).collect();
+        Found { detection, hit_rows, hits: Vec::new(), failed_rows, details: Vec::new(), evidence }
     }
 
     /// Asks the rules about a chunk, and keeps its hits and its failed rows.
@@ -218,6 +224,9 @@ impl<'a> Found<'a> {
         if !found.is_empty() {
             let indices = number_rows(&mut found, self.hit_rows.rows() as u32);
             self.hit_rows.push(chunk.spans.own(), &chunk.keys, &chunk.columns[computed..], &indices);
+            for (kept, said) in self.evidence.iter_mut().zip(&chunk.evidence) {
+                kept.append_inputs(said, chunk.records.len(), &indices);
+            }
             self.hits.extend(found);
         }
     }
@@ -237,7 +246,8 @@ impl<'a> Found<'a> {
             let (spans, keys, batch) = detection.rows_of(self.failed_rows, judged);
             FailedRows { spans, keys, batch, details: self.details }
         };
-        Detected { spans, keys, batch, hits, failed }
+        let evidence = self.evidence;
+        Detected { spans, keys, batch, hits, evidence, explanations: Vec::new(), failed }
     }
 }
 

@@ -82,6 +82,7 @@ mod detector;
 mod episode;
 mod error;
 mod expected;
+mod explain;
 pub mod forest;
 mod gather;
 mod judging;

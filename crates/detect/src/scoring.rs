@@ -1,5 +1,6 @@
 //! What a score is: an expression over the row, or a detector that remembers what it saw of the row's key.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -45,19 +46,31 @@ impl Scoring {
 /// A score, and what it sees.
 #[derive(Debug, Clone)]
 pub(crate) struct Score {
-    by: By,
+    pub(crate) by: By,
     /// The row before it.
-    schema: Arc<Schema>,
+    pub(crate) schema: Arc<Schema>,
 }
 
 #[derive(Debug, Clone)]
-enum By {
+pub(crate) enum By {
     Expression(Arc<dyn Expression>),
     /// Ordinal among the detectors.
     Detector(usize, Box<Detector>),
 }
 
 impl Score {
+    /// The columns that it adds to the row.
+    pub(crate) fn columns(&self) -> Range<usize> {
+        let (first, count) = (
+            self.schema.fields().len(),
+            match &self.by {
+                By::Expression(_) => 1,
+                By::Detector(_, detector) => detector.outputs().len(),
+            },
+        );
+        first..first + count
+    }
+
     /// Behind a score that asks for other keys, whose row has this schema, no detector may look at what is only known later.
     fn check_behind(&self, first: &Schema) -> Result<(), DetectError> {
         let By::Detector(_, detector) = &self.by else { return Ok(()) };
@@ -72,7 +85,7 @@ impl Score {
 /// The scores of a job.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scores {
-    scores: Vec<Score>,
+    pub(crate) scores: Vec<Score>,
     /// How many of them stand in front of the first that asks for other keys.
     begun: usize,
     pub(crate) fields: Vec<Field>,
@@ -247,7 +260,7 @@ fn unknown(detector: &Detector, len: usize) -> Vec<ArrayRef> {
 }
 
 /// NaN is not known, which is NULL.
-fn doubles(column: &[f64]) -> ArrayRef {
+pub(crate) fn doubles(column: &[f64]) -> ArrayRef {
     Arc::new(column.iter().map(|value| (!value.is_nan()).then_some(*value)).collect::<Float64Array>())
 }
 

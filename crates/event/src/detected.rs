@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::BinaryArray;
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, DataType, Field, Schema, Spans};
+use crate::{Batch, DataType, Evidence, Explanation, Field, Schema, Spans};
 
 /// The columns of a row that is judged, in this order: the fields of the key, `window_start`,
 /// `window_end`, the features, the scores.
@@ -195,6 +195,10 @@ pub struct Detected {
     pub batch: Batch,
     /// What to put out, by row and then by rule.
     pub hits: Vec<Hit>,
+    /// What detectors said of the inputs of the first rows of `batch`, by the ordinal of the detector.
+    pub evidence: Vec<Evidence>,
+    /// Why the hits are hits, where somebody asked; shorter than `hits` where nobody did.
+    pub explanations: Vec<Option<Explanation>>,
     /// The rows for which an expression failed; none of them is in `hits`.
     pub failed: FailedRows,
 }

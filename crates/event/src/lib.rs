@@ -22,6 +22,7 @@ mod counts;
 mod data_type;
 mod detected;
 mod epoch;
+mod explanation;
 mod expression;
 mod key;
 mod memory;
@@ -43,6 +44,7 @@ pub use detected::{
     Change, ChangeKind, Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeverity, Verdict,
 };
 pub use epoch::Epoch;
+pub use explanation::{Driver, Evidence, Explanation, NearestChange, Side};
 pub use expression::{Evaluation, Expression, RowFailure};
 pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
 pub use memory::Memory;

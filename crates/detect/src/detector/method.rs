@@ -87,6 +87,16 @@ impl Method {
         }
     }
 
+    /// The score of a deviation, where it follows from that alone, and the deviation from the value alone once it is known what
+    /// is usual for the key. `None` where the method keeps more of the past than that.
+    pub(crate) fn calibrate(&self, deviation: f32) -> Option<f32> {
+        match self {
+            Method::Baseline(spec) => Some(spec.calibrate(deviation)),
+            Method::Robust(spec) => Some(spec.calibrate(deviation)),
+            _ => None,
+        }
+    }
+
     /// Which keys are looked at.
     pub(super) fn chosen(&self) -> &Chosen {
         match self {
@@ -203,6 +213,7 @@ impl State {
                 {
                     shares.extend_from_slice(&deviations.z[input][..slots.len()]);
                     expected.extend_from_slice(&deviations.expected[input][..slots.len()]);
+                    evidence.statistics[input].extend_from_slice(&deviations.z[input][..slots.len()]);
                 }
             }
             (State::Baseline(state), Method::Baseline(spec)) => {
@@ -328,6 +339,7 @@ fn linear(
             shares.push(score as f32);
         }
         evidence.expected[input].extend_from_slice(&expected[input][..rows]);
+        evidence.statistics[input].extend_from_slice(&scores[input][..rows]);
     }
 }
 
@@ -360,8 +372,10 @@ fn forest(
         for (input, (shares, expected)) in evidence.shares.iter_mut().zip(&mut evidence.expected).enumerate()
         {
             let of = |side: &[f64]| side.get(input).copied().unwrap_or(0.0);
-            shares.push((of(&attribution.low) + of(&attribution.high)) as f32);
+            let (low, high) = (of(&attribution.low), of(&attribution.high));
+            shares.push((low + high) as f32);
             expected.push(f32::NAN);
+            evidence.statistics[input].push((high - low) as f32);
         }
     }
 }
@@ -376,5 +390,6 @@ fn series(forests: &mut Keyed<SeriesForest>, page: &Page<'_>, evidence: &mut Evi
         evidence.outputs[0].push(score.unwrap_or(f64::NAN));
         evidence.shares[0].push(score.unwrap_or(0.0) as f32);
         evidence.expected[0].push(f32::NAN);
+        evidence.statistics[0].push(f32::NAN);
     }
 }

@@ -14,6 +14,7 @@ mod words;
 
 use std::sync::Arc;
 
+pub use event::Evidence;
 use event::Expression;
 
 use crate::{DetectError, Family, NearExpected};
@@ -38,32 +39,6 @@ pub struct Detector {
     pub records_min: u64,
     /// Whether a forest says in a column of its own what each input contributed, and if so, whether also which way.
     pub explains: Option<bool>,
-}
-
-/// What a detector says of some rows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Evidence {
-    /// A column for each of [`Detector::outputs`], NaN where nothing is known. The first is the score.
-    pub outputs: Vec<Vec<f64>>,
-    /// What was expected of each input, NaN where nothing was.
-    pub expected: Vec<Vec<f32>>,
-    /// What each input contributed to the score, as far as that is known: they add up to a measure of it.
-    pub shares: Vec<Vec<f32>>,
-    /// What each input contributed, in words, where that is asked for: an object of JSON for each row, or nothing.
-    pub words: Vec<String>,
-}
-
-impl Evidence {
-    /// Nothing said yet, of so many inputs.
-    fn of(outputs: usize, inputs: usize) -> Evidence {
-        let columns = |count| vec![Vec::new(); count];
-        Evidence {
-            outputs: vec![Vec::new(); outputs],
-            expected: columns(inputs),
-            shares: columns(inputs),
-            words: Vec::new(),
-        }
-    }
 }
 
 impl Detector {

@@ -71,6 +71,8 @@ impl Detection {
             keys: joined_keys(&detected.keys, &keys),
             batch: Batch::new(Arc::clone(schema), columns.collect(), rows + over.len()),
             hits: detected.hits.into_iter().chain(ends).collect(),
+            evidence: detected.evidence,
+            explanations: Vec::new(),
             failed: detected.failed,
         }
     }
