@@ -122,6 +122,8 @@ fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
             transform::compile("most > 80", row.schema()).expect("a condition"),
             Severity::Critical,
         )),
+        agreement: None,
+        grace: 0,
         life_cycle: life,
     };
     let (keys, shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
@@ -133,7 +135,7 @@ fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
         columns.iter().map(|name| transform::compile_column(name, &plain).expect("a column")).collect();
     let outputs = vec![
         Output { sink: SinkId(0), format: Format::Plain { columns } },
-        Output { sink: SinkId(1), format: Format::Alert },
+        Output { sink: SinkId(1), format: Format::Alert { muted: false } },
     ];
     let rules = vec![AlertRule { id: "busy".to_owned(), summary: None }];
     let sink = |name: &str| SinkSpec {

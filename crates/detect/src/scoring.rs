@@ -129,10 +129,10 @@ impl Scores {
         known: Option<&mut Detectors>,
         shares: Option<&mut Vec<Share>>,
     ) {
-        let mut known = known.filter(|_| !self.detectors.is_empty());
+        let mut known = known;
         let runs = known.as_deref_mut().map(|known| {
             known.meet(&chunk.keys);
-            known.runs(&chunk.spans)
+            known.runs(&chunk.spans, &mut chunk.since)
         });
         chunk.evidence = self.detectors.iter().map(|_| Evidence::default()).collect();
         for score in &self.scores[..self.begun] {
