@@ -340,3 +340,32 @@ fn all_of_it_is_the_same_for_any_number_of_workers_and_after_any_kill() {
         assert_eq!(killed.report()[count], report[count], "{count}");
     }
 }
+
+#[test]
+fn what_goes_out_at_once_comes_again_after_a_kill_with_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, input) = (folder.path(), input(folder.path()));
+    let once = everything(root, "once", &input);
+    once.run();
+    let job = everything(root, "killed", &input).set("sink.alerts.mode", "\"at_once\"");
+    let mut random = Random::new(seed(43));
+    for _ in 0..5 {
+        let slow = job.clone().set("source.events.rate", 8_000).workers(1 + random.below(2) as usize);
+        let running = slow.invocation().start();
+        std::thread::sleep(Duration::from_millis(400 + random.below(900)));
+        running.kill();
+    }
+    job.run();
+    let lines = |bytes: &[u8]| -> BTreeSet<Vec<u8>> {
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+    };
+    let (expected, found) = (lines(&once.alerts()), lines(&job.alerts()));
+    let torn = found.iter().filter(|line| serde_json::from_slice::<Value>(line).is_err()).count();
+    assert!(torn <= 5, "{torn} lines that a kill has torn");
+    let whole: BTreeSet<Vec<u8>> =
+        found.into_iter().filter(|line| serde_json::from_slice::<Value>(line).is_ok()).collect();
+    assert!(whole == expected, "{} lines, not {}", whole.len(), expected.len());
+    for count in ["muted", "capped", "alerts"] {
+        assert_eq!(job.report()[count], once.report()[count], "{count}");
+    }
+}
