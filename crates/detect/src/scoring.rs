@@ -126,10 +126,9 @@ impl Scores {
     pub(crate) fn begin(
         &self,
         chunk: &mut Chunk,
-        known: Option<&mut Detectors>,
+        mut known: Option<&mut Detectors>,
         shares: Option<&mut Vec<Share>>,
     ) {
-        let mut known = known;
         let runs = known.as_deref_mut().map(|known| {
             known.meet(&chunk.keys);
             known.runs(&chunk.spans, &mut chunk.since)

@@ -24,7 +24,8 @@ impl Detection {
             let Some(verdict) = hit.verdict else { continue };
             let (row, rule) = (hit.row as usize, verdict.rule);
             let span = detected.spans.of(row);
-            let muted = mutes.of(rule, row, span.due);
+            // A row that a record causes may be due before its own time, even at no time at all.
+            let muted = mutes.of(rule, row, span.due.max(span.window.end.saturating_sub(1)));
             let judged = Judged { span, severity: verdict.severity, muted };
             episodes.bad(detected.keys.value(row), rule, judged, &mut |changed| match changed.change.kind {
                 ChangeKind::Resolved => over.push(changed),
@@ -96,15 +97,15 @@ struct Muting<'a> {
 }
 
 impl Muting<'_> {
-    /// Which of them a hit of a rule falls into, that is put out at `due`: the first.
-    fn of(&self, rule: u16, row: usize, due: i64) -> Option<Muted> {
+    /// Which of them a hit of a rule falls into, at that time: the first.
+    fn of(&self, rule: u16, row: usize, time: i64) -> Option<Muted> {
         let Detection { mutes, rules, .. } = self.detection;
         let rule = &rules[usize::from(rule)].id;
         let is_about = |when: &Option<ArrayRef>| {
             when.as_ref().is_none_or(|when| when.is_valid(row) && when.as_boolean().value(row))
         };
         let rank = mutes.iter().zip(&self.when).position(|(mute, when)| {
-            (mute.rules.is_empty() || mute.rules.contains(rule)) && mute.times.has(due) && is_about(when)
+            (mute.rules.is_empty() || mute.rules.contains(rule)) && mute.times.has(time) && is_about(when)
         })?;
         Some(Muted(rank as u16))
     }
