@@ -19,7 +19,7 @@
 //! let row = RowSchema::new(&[user], &[Field::new("pauses", DataType::Bigint)], &[]);
 //! let summary = Summary::parse("{key} paused {pauses} times", &row)?;
 //! let rule = AlertRule { id: "restless".into(), summary: Some(summary) };
-//! let output = Output { sink: SinkId(0), format: Format::Alert { explain: true } };
+//! let output = Output { sink: SinkId(0), format: Format::Alert { explain: true, muted: false } };
 //! let renderer = Renderer::new("podcast", row.clone(), vec![rule], vec![output], None);
 //!
 //! let instant = |micros| -> ArrayRef {
@@ -53,6 +53,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cap;
 mod explained;
 mod identity;
 mod instant;
@@ -60,9 +61,11 @@ mod json;
 mod object;
 mod quarantine;
 mod render;
+mod rollup;
 mod sink;
 mod summary;
 
+pub use cap::{Cap, RollUp};
 pub use instant::instant;
 pub use json::{Instants, JsonColumn};
 pub use object::AlertRule;

@@ -71,7 +71,7 @@ fn renderer(fails_for: &'static str) -> Renderer {
         AlertRule { id: "bored".into(), summary: None },
     ];
     let outputs = vec![
-        Output { sink: ALERTS, format: Format::Alert { explain: true } },
+        Output { sink: ALERTS, format: Format::Alert { explain: true, muted: false } },
         Output { sink: PLAIN, format: plain(fails_for) },
     ];
     Renderer::new("pod/cast", row(), rules, outputs, Some(QUARANTINE))
@@ -214,8 +214,10 @@ fn a_plain_row_has_its_columns_in_order_and_times_in_milliseconds() {
 
 #[test]
 fn what_happened_to_an_episode_is_said_under_the_name_of_its_first_window() {
-    let of =
-        |kind, first_end| Hit { change: Some(Change { kind, first_end, windows: 7 }), ..hit(0, Some(1)) };
+    let of = |kind, first_end| Hit {
+        change: Some(Change { kind, first_end, windows: 7, muted: None }),
+        ..hit(0, Some(1))
+    };
     let hits = [of(ChangeKind::Opened, 10), of(ChangeKind::Resolved, 10), of(ChangeKind::Updated, 20)];
     let [opened, resolved, other] = hits.map(|hit| {
         let rendered = renderer("nobody").render(&detected(&["ann"], &[], vec![hit]));
@@ -424,7 +426,7 @@ fn a_composite_key_is_an_array() {
         explanations: vec![],
         failed,
     };
-    let outputs = vec![Output { sink: ALERTS, format: Format::Alert { explain: true } }];
+    let outputs = vec![Output { sink: ALERTS, format: Format::Alert { explain: true, muted: false } }];
     let rendered = Renderer::new("job", row, vec![], outputs, None).render(&detected);
     let alert = parsed(&rendered, ALERTS).remove(0);
     assert_eq!(alert["data"]["key"], json!([-5, "x"]));

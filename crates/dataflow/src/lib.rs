@@ -22,6 +22,7 @@
 mod archiving;
 mod branch;
 mod branches;
+mod capping;
 mod columns;
 mod commit;
 mod custody;

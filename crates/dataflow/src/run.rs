@@ -291,6 +291,7 @@ fn try_to_lead(
         global: Global::new(first_standings(&members, peers), recovery.watermark()),
         counts: counts.unwrap_or_default(),
         held: recovery.held(job),
+        capped: recovery.capped(job),
         sources,
         summary: Arc::clone(&summary),
     };

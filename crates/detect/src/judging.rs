@@ -42,8 +42,18 @@ pub(crate) struct Chunk {
     /// The columns of the row schema; those of the key and the window may be placeholders.
     pub(crate) columns: Vec<ArrayRef>,
     pub(crate) failures: Vec<RowFailure>,
+    /// Since when the key of each row is known; empty where nothing is remembered of keys.
+    pub(crate) since: Vec<i64>,
     /// What detectors said, by their ordinals.
     pub(crate) evidence: Vec<Evidence>,
+}
+
+impl Chunk {
+    /// Whether the window of a row ends while its key is new.
+    fn is_new(&self, row: usize, grace: i64) -> bool {
+        let end = || self.spans.of(row).window.end;
+        grace > 0 && self.since.get(row).is_some_and(|since| end().saturating_sub(*since) <= grace)
+    }
 }
 
 /// Rows that are judged half.
@@ -142,7 +152,8 @@ impl Detection {
         }
         let (keys, spans) = part_of(rows, range.clone());
         let records = rows.records[range].to_vec();
-        let mut chunk = Chunk { keys, spans, records, columns, failures, evidence: Vec::new() };
+        let (since, evidence) = (Vec::new(), Vec::new());
+        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence };
         self.scores.begin(&mut chunk, known, shares);
         chunk
     }
@@ -160,7 +171,8 @@ impl Detection {
             chunk.failures.extend(value.failures);
             let condition = value.column.as_boolean();
             for row in condition.values().set_indices() {
-                if condition.is_valid(row) && chunk.records[row] >= rule.min_events {
+                let is_enough = chunk.records[row] >= rule.min_events;
+                if condition.is_valid(row) && is_enough && !chunk.is_new(row, rule.grace) {
                     hits.push(RuleHit { row: row as u32, rule: Some(rank as u16) });
                 }
             }
@@ -235,7 +247,7 @@ impl<'a> Found<'a> {
     fn finish(mut self, judged: &Spans) -> Detected {
         let detection = self.detection;
         let (spans, keys, batch) = detection.rows_of(self.hit_rows, judged);
-        let (hits, failures) = verdict::reach(&detection.rules, &batch, self.hits);
+        let (hits, failures) = verdict::reach(&detection.rules, &detection.asked, &batch, self.hits);
         if !failures.is_empty() {
             let indices: Vec<u32> = failures.iter().map(|failure| failure.row as u32).collect();
             let computed = &batch.columns()[detection.schema.features().start..];

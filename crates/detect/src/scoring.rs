@@ -65,7 +65,9 @@ impl Score {
             self.schema.fields().len(),
             match &self.by {
                 By::Expression(_) => 1,
-                By::Detector(_, detector) => detector.outputs().len(),
+                By::Detector(_, detector) => {
+                    detector.outputs().len() + usize::from(detector.explains.is_some())
+                }
             },
         );
         first..first + count
@@ -141,13 +143,12 @@ impl Scores {
     pub(crate) fn begin(
         &self,
         chunk: &mut Chunk,
-        known: Option<&mut Detectors>,
+        mut known: Option<&mut Detectors>,
         shares: Option<&mut Vec<Share>>,
     ) {
-        let mut known = known.filter(|_| !self.detectors.is_empty());
         let runs = known.as_deref_mut().map(|known| {
             known.meet(&chunk.keys);
-            known.runs(&chunk.spans)
+            known.runs(&chunk.spans, &mut chunk.since)
         });
         chunk.evidence = self.detectors.iter().map(|_| Evidence::default()).collect();
         for score in &self.scores[..self.begun] {

@@ -152,10 +152,21 @@ pub struct Change {
     pub first_end: i64,
     /// Its bad windows so far.
     pub windows: u64,
+    /// Why nobody is to be told, if so.
+    pub muted: Option<Muted>,
+}
+
+/// By which of the job's times of silence, by rank. One that the job does not have any more is of no rank that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Muted(pub u16);
+
+impl Muted {
+    /// By one that the job does not have any more.
+    pub const GONE: Muted = Muted(u16::MAX);
 }
 
 /// What happened to an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// Enough windows were bad.
     Opened,

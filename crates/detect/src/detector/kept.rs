@@ -37,6 +37,10 @@ pub struct Detectors {
     keys: Keys,
     /// The time of the last row of each slot.
     last: Vec<i64>,
+    /// Since when the key of each slot is known: where its first window began, or a slide before that window's end.
+    first: Vec<i64>,
+    /// From which window end to the next, where all keys share windows.
+    slide: Option<i64>,
     /// How long after its last row a key is remembered, in the unit of `due`.
     forget_after: i64,
     /// Up to when all keys that are not remembered any more have given their slots back.
@@ -72,6 +76,7 @@ pub struct SavedDetectors {
     keys: Vec<u8>,
     ends: Vec<u32>,
     last: Vec<i64>,
+    first: Vec<i64>,
     /// What each detector remembers, by its shape.
     states: Vec<(String, SavedState)>,
     /// Keys that are forgotten.
@@ -90,6 +95,8 @@ impl Detectors {
             states,
             keys: Keys::new(random_seed()),
             last: Vec::new(),
+            first: Vec::new(),
+            slide: None,
             forget_after,
             swept: NEVER,
             changed: Vec::new(),
@@ -105,6 +112,12 @@ impl Detectors {
     /// The detectors, in the order of their scores.
     pub fn of(&self) -> &[Detector] {
         &self.detectors
+    }
+
+    /// The same, where a window ends so long after the one before it.
+    #[must_use]
+    pub(crate) fn sliding(self, slide: Option<i64>) -> Self {
+        Detectors { slide, ..self }
     }
 
     /// Number of keys that are remembered.
@@ -128,6 +141,7 @@ impl Detectors {
         let slots = self.keys.slots();
         if slots > self.last.len() {
             self.last.resize(slots, NEVER);
+            self.first.resize(slots, NEVER);
             self.is_changed.resize(slots, false);
             self.states.iter_mut().for_each(|state| state.grow(slots));
         }
@@ -143,14 +157,22 @@ impl Detectors {
         }
     }
 
-    /// Runs of the rows that were met, in front of each of which some keys are to be forgotten: mostly one.
-    pub(crate) fn runs(&mut self, spans: &Spans) -> Vec<Run> {
+    /// Runs of the rows that were met, in front of each of which some keys are to be forgotten: mostly one. Since when the key of
+    /// each row is known goes to `since`.
+    pub(crate) fn runs(&mut self, spans: &Spans, since: &mut Vec<i64>) -> Vec<Run> {
         let mut runs = Vec::new();
         let (mut start, mut forgotten) = (0, Vec::new());
         for (row, slot) in self.slots.iter().enumerate() {
-            let now = time_of(&spans.of(row));
+            let (now, window) = (time_of(&spans.of(row)), spans.of(row).window);
             let last = std::mem::replace(&mut self.last[*slot as usize], now);
-            if last > NEVER + 1 && now.saturating_sub(last) > self.forget_after {
+            let is_known = last > NEVER + 1;
+            let is_forgotten = is_known && now.saturating_sub(last) > self.forget_after;
+            if !is_known || is_forgotten {
+                let step = self.slide.map_or(window.start, |slide| window.end.saturating_sub(slide));
+                self.first[*slot as usize] = window.start.max(step);
+            }
+            since.push(self.first[*slot as usize]);
+            if is_forgotten {
                 // A run that has the key already ends before the row that finds it forgotten.
                 if spans.own().is_some() && self.slots[start..row].contains(slot) {
                     runs.push((start..row, std::mem::take(&mut forgotten)));
@@ -201,7 +223,7 @@ impl Detectors {
     /// # Errors
     /// As [`Detectors::new`]: not where this could be made.
     pub fn of_keys(&self, keys: &BinaryArray) -> Result<Detectors, DetectError> {
-        let mut copy = Detectors::new(Arc::clone(&self.detectors), self.forget_after)?;
+        let mut copy = Detectors::new(Arc::clone(&self.detectors), self.forget_after)?.sliding(self.slide);
         let known = keys.iter().flatten().filter_map(|key| self.keys.find(key, key_hash(key)));
         let slots: Vec<u32> = known.collect();
         copy.restore(&self.saved(&slots, Vec::new()), &|_| true);
@@ -269,6 +291,7 @@ impl Detectors {
             self.keys.append_key(*slot, &mut saved.keys);
             saved.ends.push(saved.keys.len() as u32);
             saved.last.push(self.last[*slot as usize]);
+            saved.first.push(self.first[*slot as usize]);
         }
         let states = self.detectors.iter().zip(&self.states);
         saved.states = states.map(|(detector, state)| (detector.shape(), state.save(slots))).collect();
@@ -298,6 +321,7 @@ impl Detectors {
         self.meet(&BinaryArray::from_iter_values(kept.iter().map(|(_, key)| key)));
         for ((place, _), slot) in kept.iter().zip(&self.slots) {
             self.last[*slot as usize] = saved.last[*place];
+            self.first[*slot as usize] = saved.first[*place];
         }
         let by_shape: BTreeMap<&str, &SavedState> =
             saved.states.iter().map(|(shape, state)| (shape.as_str(), state)).collect();

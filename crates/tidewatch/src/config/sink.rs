@@ -46,6 +46,8 @@ pub enum Format {
     Alert {
         /// Whether they say why they are alerts. Default: true.
         explain: bool,
+        /// `muted`: whether those come too that nobody is to be told of. Default: `false`.
+        muted: bool,
     },
     /// `"plain"`: rows of `columns`, an ordered list of columns and `expression AS name`, over the key,
     /// `window_start`, `window_end`, features, scores, `rule` and `severity`.
@@ -170,7 +172,8 @@ fn read_format(section: &mut Section, reader: &mut Reader, of_branches: bool) ->
             reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message));
         }
         let explain = section.or(reader, "explain", (true, "true"), boolean);
-        return Some(Format::Alert { explain });
+        let muted = section.or(reader, "muted", (false, "false"), boolean);
+        return Some(Format::Alert { explain, muted });
     }
     if let Some(entry) = section.entry("explain") {
         let message = "only `format = \"alert\"` has `explain`";

@@ -10,6 +10,7 @@ mod expressions;
 mod identity;
 mod input;
 mod output;
+mod telling;
 mod windows;
 
 use std::time::Duration;
@@ -255,6 +256,7 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     branch::check_names(config, compiler);
     output::check_outputs(config, compiler);
     branch::check_windows(config, compiler);
+    telling::check_alerts(config, compiler);
     check_endpoint(config, compiler);
     check_archive(config, compiler);
 }

@@ -25,7 +25,7 @@ impl Compiler<'_> {
         let mut formats = Vec::new();
         for sink in &config.sinks {
             formats.push(match &sink.format {
-                sink::Format::Alert { explain } => {
+                sink::Format::Alert { explain, muted } => {
                     if branch.rules.is_empty() {
                         let whose = branch
                             .name
@@ -36,7 +36,7 @@ impl Compiler<'_> {
                         let diagnostic = Diagnostic::new(Code::Conflict, sink.place.clone(), message);
                         self.report(diagnostic.with_help(help));
                     }
-                    Format::Alert { explain: *explain }
+                    Format::Alert { explain: *explain, muted: *muted }
                 }
                 sink::Format::Plain { columns } => match columns.as_ref().or(branch.columns.as_ref()) {
                     Some(columns) => self.plain(columns, &schema),
