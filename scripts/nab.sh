@@ -55,7 +55,8 @@ for file in "$data"/data/*/*.csv; do
   "$program" run --quiet "$root/configs/nab.toml" --set source.events.path="$file" \
     --set sink.scores.path="$work/scores.ndjson" --report "$work/report.json"
   # Beside the lines of the file: a value of each detector, 0 where it knows nothing yet.
-  tr -d '\r' <"$file" | sed -e 1d -e '/^$/d' >"$work/rows.csv"
+  # (awk ends the last line, which may have no end.)
+  tr -d '\r' <"$file" | awk 'NR > 1 && NF' >"$work/rows.csv"
   sed -E -e 's/"[a-z0-9_]+"://g' -e 's/[{}"]//g' -e 's/null/0/g' "$work/scores.ndjson" >"$work/scores.csv"
   if [[ $(wc -l <"$work/rows.csv") -ne $(wc -l <"$work/scores.csv") ]]; then
     echo "$file: $(wc -l <"$work/rows.csv") rows, $(wc -l <"$work/scores.csv") scores" >&2

@@ -49,13 +49,21 @@ impl Detection {
         columns.extend(window_columns(spans, 0..rows));
         columns.extend(features);
         let (keys, spans, records) = (keys.clone(), spans.clone(), records.to_vec());
-        let mut chunk = Chunk { keys, spans, records, columns, failures: Vec::new(), evidence: Vec::new() };
+        let mut chunk = Chunk {
+            keys,
+            spans,
+            records,
+            columns,
+            failures: Vec::new(),
+            evidence: Vec::new(),
+            since: Vec::new(),
+        };
         self.scores.begin(&mut chunk, None, None);
         self.scores.complete(&mut chunk, None);
         let mut found = self.apply_rules(&mut chunk);
         found.retain(|hit| chunk.failures.iter().all(|failure| failure.row != hit.row as usize));
         let batch = Batch::new(Arc::clone(self.schema.schema()), chunk.columns, rows);
-        let (hits, later) = verdict::reach(&self.rules, &batch, found);
+        let (hits, later) = verdict::reach(&self.rules, &self.asked, &batch, found);
         let mut failures = chunk.failures;
         failures.extend(later);
         keep_first_failures(&mut failures);
