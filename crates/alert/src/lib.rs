@@ -72,8 +72,9 @@ pub use render::{Format, Output, Rendered, Renderer, plain_schema};
 pub use sink::check_url;
 pub use sink::{
     CircuitSpec, CircuitState, Deliverer, Delivery, Gauge, KinesisTarget, Mode, Quarantined, Reach, Receiver,
-    Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh, probe, read_quarantine,
-    read_quarantine_file, resume_after_at_once, resume_at_once, resume_exactly_once,
+    Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, TakeAlert, Wanted, find_alerts,
+    find_alerts_in, open_fresh, probe, read_quarantine, read_quarantine_file, resume_after_at_once,
+    resume_at_once, resume_exactly_once,
 };
 #[cfg(feature = "webhook")]
 pub use sink::{check_receiver, check_signing_secret};

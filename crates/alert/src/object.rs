@@ -152,6 +152,11 @@ impl AlertObject {
         RollUpObject { job: &self.job, branch: self.branch.as_deref(), by: &by }.append(rolled, out);
     }
 
+    /// The branch, where there are several.
+    pub(crate) fn branch(&self) -> Option<&str> {
+        self.branch.as_deref()
+    }
+
     /// The columns of a row.
     pub(crate) fn row(&self) -> &RowSchema {
         &self.row

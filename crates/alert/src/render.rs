@@ -148,6 +148,11 @@ impl Renderer {
         line
     }
 
+    /// The name of the branch whose rows these are, where a job has several.
+    pub fn branch(&self) -> Option<&str> {
+        self.object.branch()
+    }
+
     /// The same for rows of one of several branches, which have the order in which they are counted. Its name is a part
     /// of alerts and of their ids.
     #[must_use]

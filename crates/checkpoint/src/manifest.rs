@@ -62,6 +62,8 @@ pub struct SourceState {
     pub watermark: Watermark,
     /// Whether it is read, and counts for the global watermark.
     pub stage: Stage,
+    /// Where in it which event times lie, roughly; encoded by whoever reads it. Empty if nothing was read.
+    pub index: Vec<u8>,
 }
 
 /// What becomes of a partition at the moment.

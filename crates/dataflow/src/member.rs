@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 
 use checkpoint::{Kind, Manifest, SourceState, Stage, decode, encode};
 use event::Watermark;
-use ingest::{PartitionInfo, Position, Start};
+use ingest::{PartitionInfo, Position, SourceSpec, Start};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, RunError};
@@ -69,6 +69,7 @@ impl Member {
         position: &Position,
         watermark: Watermark,
         stage: Stage,
+        index: Vec<u8>,
     ) -> Result<SourceState, RunError> {
         let position =
             encode(Kind::Position, position).map_err(|error| RunError::Snapshot(error.to_string()))?;
@@ -80,6 +81,7 @@ impl Member {
             position,
             watermark,
             stage,
+            index,
         })
     }
 }
@@ -128,7 +130,7 @@ fn first_members(job: &Job, place: usize, world: &World) -> Result<OfSource, Run
         let waits = info.parents.iter().any(|parent| numbers.contains(parent));
         let member = Member::new(place, info)?;
         let stage = if waits { Stage::Unborn } else { Stage::Awake };
-        let state = member.state(job, &member.info.start, Watermark::NONE, stage)?;
+        let state = member.state(job, &member.info.start, Watermark::NONE, stage, Vec::new())?;
         Ok((member, state))
     });
     members.collect()
@@ -136,7 +138,8 @@ fn first_members(job: &Job, place: usize, world: &World) -> Result<OfSource, Run
 
 /// The partitions of a source whose partitions are always the same.
 fn known_members(job: &Job, place: usize, manifest: &Manifest, world: &World) -> Result<OfSource, RunError> {
-    let spec = &job.sources[place];
+    // Where it begins the checkpoint knows, and nobody has to find that out again.
+    let spec = &SourceSpec { start: Start::Earliest, ..job.sources[place].clone() };
     let members = world.partitions(spec)?.into_iter().map(|info| {
         let own = |state: &&SourceState| state.source == spec.name && state.partition == info.id;
         match manifest.sources.iter().find(own) {

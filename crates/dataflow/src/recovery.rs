@@ -104,7 +104,11 @@ pub(crate) fn find_finished(job: &Job, world: &World) -> Result<Option<Summary>,
     }
 }
 
-fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
+/// Whether a checkpoint is of this job.
+///
+/// # Errors
+/// What it was made with, and what the job now has.
+pub(crate) fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
     let Some(state) = &job.state else { return Ok(()) };
     let differs = |name: &str, found: &str, wanted: &str| RunError::Identity {
         dir: state.location.path(),

@@ -2,6 +2,8 @@
 //!
 //! How rows are judged by it is in [`crate::judging`].
 
+mod suppose;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use crate::episode::Episodes;
 use crate::models::Models;
 use crate::scoring::{Scores, Scoring};
 use crate::{Asked, DetectError, Mute, Rule, Witnesses};
+
+pub use suppose::Supposed;
 
 /// The features, scores and rules of a job.
 #[derive(Debug, Clone)]
@@ -166,6 +170,11 @@ impl Detection {
         // The settings were looked at when this was made.
         let detectors = Detectors::new(Arc::clone(detectors), self.forget_after).ok()?;
         Some(detectors.sliding(self.slide))
+    }
+
+    /// Whether some score is a detector.
+    pub fn has_detectors(&self) -> bool {
+        !self.scores.detectors.is_empty()
     }
 
     /// Whether a rule has a grace for keys that are new.

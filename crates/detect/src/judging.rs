@@ -159,7 +159,7 @@ impl Detection {
     }
 
     /// Hits by row and then by rule. What failed is added to the chunk's failures.
-    fn apply_rules(&self, chunk: &mut Chunk) -> Vec<RuleHit> {
+    pub(crate) fn apply_rules(&self, chunk: &mut Chunk) -> Vec<RuleHit> {
         let rows = chunk.records.len();
         if self.rules.is_empty() {
             return (0..rows as u32).map(|row| RuleHit { row, rule: None }).collect();
@@ -278,7 +278,7 @@ fn failures_of(rows: &Rows, start: usize, len: usize) -> Vec<RowFailure> {
 }
 
 /// Of several failures of a row keeps the one of the expression that stands first.
-fn keep_first_failures(failures: &mut Vec<RowFailure>) {
+pub(crate) fn keep_first_failures(failures: &mut Vec<RowFailure>) {
     failures.sort_by_key(|failure| failure.row);
     failures.dedup_by_key(|failure| failure.row);
 }

@@ -102,7 +102,7 @@ mod verdict;
 mod witness;
 
 pub use agreement::{Agreement, Family};
-pub use detection::{Detection, row_schema_prefix};
+pub use detection::{Detection, Supposed, row_schema_prefix};
 pub use detector::{Chosen, Detector, Detectors, Evidence, Method, SavedDetectors};
 pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, StringArray};
 use event::{Batch, DataType, Expression, Field, RowFailure, RowSchema, Schema};
 
 use crate::DetectError;
@@ -34,7 +34,9 @@ impl Scoring {
             Scoring::Expression(expression) => vec![Field::new(name, expression.data_type())],
             Scoring::Detector(detector) => {
                 let column = |suffix: &&str| Field::new(format!("{name}{suffix}"), DataType::Double);
-                detector.outputs().iter().map(column).collect()
+                let words =
+                    detector.explains.map(|_| Field::new(format!("{name}_explanation"), DataType::Varchar));
+                detector.outputs().iter().map(column).chain(words).collect()
             }
         }
     }
@@ -185,12 +187,17 @@ impl Scores {
             By::Detector(number, detector) => {
                 judge(detector, *number, &batch, chunk);
                 chunk.columns = batch.columns().to_vec();
-                let said = &chunk.evidence[*number].outputs;
+                let Evidence { outputs: said, words, .. } = &chunk.evidence[*number];
+                let word = |row: usize| words.get(row).filter(|word| !word.is_empty());
+                let words: Option<ArrayRef> = detector
+                    .explains
+                    .map(|_| Arc::new((0..len).map(word).collect::<StringArray>()) as ArrayRef);
                 let columns = match said.first().is_some_and(|column| column.len() == len) {
                     true => said.iter().map(|column| doubles(column)).collect(),
                     false => unknown(detector, len),
                 };
                 chunk.columns.extend(columns);
+                chunk.columns.extend(words);
             }
         }
     }

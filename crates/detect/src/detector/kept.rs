@@ -22,6 +22,12 @@ const NEVER: i64 = i64::MIN;
 /// How many times in the span after which a key is forgotten the slots are swept.
 const SWEEPS: i64 = 8;
 
+/// The time of a row: the last instant of its window, or when it is due where that is later. A row that a record causes may be
+/// due before, even at no time at all, by what its partition had seen.
+fn time_of(span: &Span) -> i64 {
+    span.due.max(span.window.end.saturating_sub(1))
+}
+
 /// What the detectors of a branch remember of a worker's keys.
 #[derive(Debug)]
 pub struct Detectors {
@@ -29,7 +35,7 @@ pub struct Detectors {
     /// By detector.
     states: Vec<State>,
     keys: Keys,
-    /// When the last row of each slot was due.
+    /// The time of the last row of each slot.
     last: Vec<i64>,
     /// Since when the key of each slot is known: where its first window began, or a slide before that window's end.
     first: Vec<i64>,
@@ -152,10 +158,11 @@ impl Detectors {
         let mut runs = Vec::new();
         let (mut start, mut forgotten) = (0, Vec::new());
         for (row, slot) in self.slots.iter().enumerate() {
-            let Span { due, window, .. } = spans.of(row);
-            let last = std::mem::replace(&mut self.last[*slot as usize], due);
+            let span = spans.of(row);
+            let (now, window) = (time_of(&span), span.window);
+            let last = std::mem::replace(&mut self.last[*slot as usize], now);
             let is_known = last > NEVER + 1;
-            let is_forgotten = is_known && due.saturating_sub(last) > self.forget_after;
+            let is_forgotten = is_known && now.saturating_sub(last) > self.forget_after;
             if !is_known || is_forgotten {
                 let step = self.slide.map_or(window.start, |slide| window.end.saturating_sub(slide));
                 self.first[*slot as usize] = window.start.max(step);
@@ -183,21 +190,21 @@ impl Detectors {
         columns: &[Vec<f64>],
         chosen: Option<&[bool]>,
     ) -> Evidence {
-        let Detector { method, near, .. } = &self.detectors[detector];
+        let of = &self.detectors[detector];
         let state = &mut self.states[detector];
         let mut evidence = Evidence::of(self.detectors[detector].outputs().len(), columns.len());
         for (rows, forgotten) in runs {
             forgotten.iter().for_each(|slot| state.clear(*slot));
             let own: Option<Vec<i64>> =
-                spans.own().map(|own| own[rows.clone()].iter().map(|span| span.due).collect());
+                spans.own().map(|own| own[rows.clone()].iter().map(time_of).collect());
             let dues = match (&own, spans) {
                 (Some(dues), _) => Dues::Own(dues),
-                (None, _) => Dues::Shared(spans.of(0).due),
+                (None, _) => Dues::Shared(time_of(&spans.of(0))),
             };
             let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
             let chosen = chosen.map(|chosen| &chosen[rows.clone()]);
             let page = Page { slots: &self.slots[rows.clone()], dues, columns: &columns, chosen };
-            state.observe(method, near, &page, &mut self.scratch, &mut evidence);
+            state.observe(of, &page, &mut self.scratch, &mut evidence);
         }
         evidence
     }

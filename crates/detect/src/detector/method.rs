@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Evidence;
 use super::keyed::Keyed;
+use super::words::in_words;
+use super::{Detector, Evidence};
 use crate::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
 use crate::cusum::{CusumColumns, CusumSpec};
 use crate::forest::{Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec};
@@ -182,17 +183,17 @@ impl State {
     /// Judges rows and learns them, and adds what is to be said of them.
     pub(super) fn observe(
         &mut self,
-        method: &Method,
-        near: &NearExpected,
+        of: &Detector,
         page: &Page<'_>,
         scratch: &mut Scratch,
         evidence: &mut Evidence,
     ) {
+        let Detector { method, near, .. } = of;
         let Scratch { deviations, scores, attribution } = scratch;
         let (slots, columns) = (page.slots, page.columns);
         let direction = method.direction();
         match (self, method) {
-            (State::Forest(forests), _) => forest(forests, page, attribution, evidence),
+            (State::Forest(forests), _) => forest(forests, of, page, attribution, evidence),
             (State::Series(forests), _) => series(forests, page, evidence),
             // The score is the business of the forest, which looks at the deviations.
             (State::Shared(state), _) => {
@@ -337,15 +338,21 @@ fn is_there(page: &Page<'_>, row: usize) -> bool {
 
 fn forest(
     forests: &mut Keyed<StreamForest>,
+    of: &Detector,
     page: &Page<'_>,
     attribution: &mut Attribution,
     evidence: &mut Evidence,
 ) {
     let mut values = vec![0.0; page.columns.len()];
+    let above = if of.explains.is_some() { f64::NEG_INFINITY } else { 1.0 };
     for (row, slot) in page.slots.iter().enumerate() {
         values.iter_mut().zip(page.columns).for_each(|(value, column)| *value = column[row]);
         attribution.reset(0);
-        let verdict = if is_there(page, row) { forests.observe(*slot, &values, attribution) } else { None };
+        let verdict =
+            if is_there(page, row) { forests.observe(*slot, &values, attribution, above) } else { None };
+        if let Some(directions) = of.explains {
+            evidence.words.push(in_words(&of.names, attribution, directions));
+        }
         let said = verdict.map_or([f64::NAN; 4], |(verdict, threshold)| {
             [verdict.calibrated, verdict.score, threshold, verdict.grade]
         });

@@ -10,6 +10,7 @@
 mod kept;
 mod keyed;
 mod method;
+mod words;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::{DetectError, Family, NearExpected};
 pub(crate) use kept::Run;
 pub use kept::{Detectors, SavedDetectors};
 pub use method::{Chosen, Method};
+pub(crate) use words::in_words;
 
 /// A score that is a detector.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct Detector {
     pub near: NearExpected,
     /// Records that a row must hold: one with fewer is neither judged nor learned.
     pub records_min: u64,
+    /// Whether a forest says in a column of its own what each input contributed, and if so, whether also which way.
+    pub explains: Option<bool>,
 }
 
 /// What a detector says of some rows.
@@ -45,13 +49,20 @@ pub struct Evidence {
     pub expected: Vec<Vec<f32>>,
     /// What each input contributed to the score, as far as that is known: they add up to a measure of it.
     pub shares: Vec<Vec<f32>>,
+    /// What each input contributed, in words, where that is asked for: an object of JSON for each row, or nothing.
+    pub words: Vec<String>,
 }
 
 impl Evidence {
     /// Nothing said yet, of so many inputs.
     fn of(outputs: usize, inputs: usize) -> Evidence {
         let columns = |count| vec![Vec::new(); count];
-        Evidence { outputs: vec![Vec::new(); outputs], expected: columns(inputs), shares: columns(inputs) }
+        Evidence {
+            outputs: vec![Vec::new(); outputs],
+            expected: columns(inputs),
+            shares: columns(inputs),
+            words: Vec::new(),
+        }
     }
 }
 
@@ -59,7 +70,7 @@ impl Detector {
     /// A detector of these inputs that judges in this way, all else by default.
     pub fn new(method: Method, inputs: Vec<(String, Arc<dyn Expression>)>) -> Self {
         let (names, inputs) = inputs.into_iter().unzip();
-        Detector { inputs, names, method, near: NearExpected::default(), records_min: 0 }
+        Detector { inputs, names, method, near: NearExpected::default(), records_min: 0, explains: None }
     }
 
     /// What it looks at alike: detectors of one family agree easily.

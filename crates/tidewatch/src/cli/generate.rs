@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use ingest::IngestError;
+use ingest::{IngestError, Scenario};
 
 use crate::config::source::Generator;
 use crate::job::generate_spec;
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateArguments {
+    /// Whose events: alike, podcast, iot, payments, games, ads
+    #[arg(long, value_name = "NAME", default_value = "alike", value_parser = scenario)]
+    scenario: Scenario,
     /// Number of events
     #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
     events: u64,
@@ -25,6 +28,12 @@ pub(super) struct GenerateArguments {
     /// Another seed gives other events
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Events in a second of event time
+    #[arg(long, value_name = "COUNT", default_value_t = 333.0)]
+    density: f64,
+    /// Share of the users for whom something goes wrong in each period
+    #[arg(long, value_name = "SHARE", default_value_t = 0.03)]
+    anomalies: f64,
     /// Where events go; `-` is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
@@ -35,9 +44,12 @@ pub(super) struct GenerateArguments {
 
 pub(super) fn run(arguments: &GenerateArguments) -> anyhow::Result<ExitCode> {
     let spec = generate_spec(&Generator {
+        scenario: arguments.scenario,
         users: arguments.users,
         seed: arguments.seed,
         events: Some(arguments.events),
+        density: arguments.density,
+        anomalies: arguments.anomalies,
         ..Generator::default()
     });
     write(&arguments.out, |out| ingest::write_events(&spec, out))?;
@@ -45,6 +57,11 @@ pub(super) fn run(arguments: &GenerateArguments) -> anyhow::Result<ExitCode> {
         write(truth, |out| ingest::write_truth(&spec, out))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn scenario(name: &str) -> Result<Scenario, String> {
+    let found = Scenario::ALL.into_iter().find(|scenario| scenario.name() == name);
+    found.ok_or_else(|| format!("scenarios are {}", Scenario::ALL.map(Scenario::name).join(", ")))
 }
 
 fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), IngestError>) -> anyhow::Result<()> {
@@ -66,6 +83,7 @@ fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), IngestErr
 impl Default for Generator {
     fn default() -> Self {
         Generator {
+            scenario: Scenario::Alike,
             users: 1000,
             seed: 7,
             events: None,

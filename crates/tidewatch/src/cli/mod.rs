@@ -3,12 +3,14 @@
 //! One file for each verb. Data goes to standard output, words to standard error. Exit codes: 0 done or
 //! drained, 1 the run failed, 2 wrong usage, 3 something was refused, 130 a second Ctrl-C.
 
+mod backtest;
 mod bench;
 mod check;
 mod checkpoints;
 mod completions;
 mod ctl;
 mod eval;
+mod explain;
 mod generate;
 mod load;
 mod online;
@@ -92,12 +94,16 @@ enum Verb {
     Gen(generate::GenerateArguments),
     /// Run a job as fast as it goes, without its outputs, and print what it costs
     Bench(bench::BenchArguments),
+    /// Run a job over data of which it is known what went wrong, and say what its alerts are worth
+    Backtest(backtest::BacktestArguments),
     /// Look at what a job has saved: list, show, verify
     Checkpoints(checkpoints::CheckpointsArguments),
     /// Ask a job that runs: status, rescale, drain
     Ctl(ctl::CtlArguments),
     /// Look at what a job could not use, and have it again: list, replay
     Quarantine(quarantine::QuarantineArguments),
+    /// Say why an alert is what it is: its events, read again, and what other ones would have given
+    Explain(explain::ExplainArguments),
     /// Evaluate SQL expressions over records, and print their values
     Eval(eval::EvalArguments),
     /// Print what a shell needs to complete this command line
@@ -133,9 +139,11 @@ pub fn main() -> ExitCode {
         Verb::Check(check) => check::run(check.with_sets(sets), &style),
         Verb::Gen(generate) => generate::run(&generate),
         Verb::Bench(bench) => bench::run(bench.with_sets(sets), &style),
+        Verb::Backtest(backtest) => backtest::run(backtest.with_sets(sets), &style),
         Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
         Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
         Verb::Quarantine(verbs) => quarantine::run(&verbs.with_sets(sets), &style),
+        Verb::Explain(explain) => explain::run(&explain.with_sets(sets), &style),
         Verb::Eval(eval) => eval::run(&eval, &style),
         Verb::Completions(completions) => completions::run(&completions),
     };

@@ -1,6 +1,6 @@
 //! What a state rests on, as names and texts: a state of another job is refused by what differs.
 
-use ingest::{Compression, End, Format};
+use ingest::{Compression, End, Format, Scenario};
 use transform::{BranchInputs, Transform};
 
 use super::windows::window_text;
@@ -129,11 +129,17 @@ fn watermark_text(config: &Config, decode: &ingest::DecodeSpec) -> (&'static str
 /// All that makes generated events what they are. Their number too: a job that was finished would not notice
 /// that there are more.
 fn generated(generator: &source::Generator) -> String {
-    let source::Generator { lanes, users, seed, events, density, start, out_of_order, anomalies } = generator;
+    let source::Generator { scenario, lanes, users, seed, events, density, start, out_of_order, anomalies } =
+        generator;
+    // States are older than scenarios.
+    let scenario = match scenario {
+        Scenario::Alike => String::new(),
+        other => format!(", scenario {}", other.name()),
+    };
     let events = events.map_or_else(|| "endless".to_owned(), |events| events.to_string());
     format!(
         "generate {lanes}, users {users}, seed {seed}, events {events}, density {density}, start {}, \
-         out_of_order {}us, anomalies {anomalies}",
+         out_of_order {}us, anomalies {anomalies}{scenario}",
         format_instant(*start),
         micros(*out_of_order)
     )

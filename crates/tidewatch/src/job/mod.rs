@@ -233,6 +233,7 @@ fn source_spec(source: &source::Source, has_state: bool) -> ingest::SourceSpec {
 /// The generator's settings. Its clock is event time itself, so that the pace of a run is free to change.
 pub fn generate_spec(generator: &source::Generator) -> ingest::GenerateSpec {
     ingest::GenerateSpec {
+        scenario: generator.scenario,
         users: generator.users,
         seed: generator.seed,
         events: generator.events,

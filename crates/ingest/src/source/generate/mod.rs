@@ -1,20 +1,28 @@
-//! Podcast listening events that are made up: the source that works on a fresh machine.
+//! Events that are made up: the source that works on a fresh machine.
 //!
-//! Every event is a function of the settings and its number, so any lane can go on anywhere. Most users
-//! listen as people do; some have *incidents*, which a detector should find and [`truth`] lists. What comes
-//! out is JSON that goes through the same decoder as any other.
+//! Every event is a function of the settings and its number, so any lane can go on anywhere. Most keys do as they
+//! always do; some have *incidents*, which a detector should find and [`truth`] lists. What comes out is JSON that
+//! goes through the same decoder as any other.
+//!
+//! [`Scenario`] says whose events they are: of users who are [`alike`], or of keys that have a character, on a
+//! [`stage`].
 
+mod alike;
 mod incident;
 mod partition;
-mod podcast;
 mod random;
+mod scenario;
+mod stage;
+mod text;
 
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
-pub use incident::{Incident, IncidentKind, truth};
+pub use incident::{Incident, IncidentKind};
 pub(super) use partition::{GeneratePartition, partitions};
+pub use scenario::Scenario;
+use stage::Stage;
 
 use crate::IngestError;
 
@@ -24,7 +32,10 @@ use crate::IngestError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GenerateSpec {
-    /// Number of users. The first ones are the most active. Default: 1000.
+    /// Whose events they are. Default: those of podcast listeners who are alike.
+    pub scenario: Scenario,
+    /// Number of users, or of what else has a key. Of those who are alike the first are the most active; of others
+    /// there are at most 100,000. Default: 1000.
     pub users: u64,
     /// Another seed gives other events. Default: 7.
     pub seed: u64,
@@ -41,13 +52,15 @@ pub struct GenerateSpec {
     /// How late an event is at most, in milliseconds; three in ten are late at all. Default: 4000.
     pub out_of_order_ms: u64,
     /// Share of the users who have an incident in each 45 minutes of event time, from 0 to 1. Unless it is
-    /// 0, the first three users have one in the first minutes. Default: 0.03.
+    /// 0, the first three users have one in the first minutes. On a stage it is the share in each 150 minutes, the
+    /// first 75 are quiet, and as many do something that only looks odd. Default: 0.03.
     pub anomaly_fraction: f64,
 }
 
 impl Default for GenerateSpec {
     fn default() -> Self {
         GenerateSpec {
+            scenario: Scenario::Alike,
             users: 1000,
             seed: 7,
             events: None,
@@ -77,6 +90,7 @@ impl GenerateSpec {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let checks = [
             ("users", self.users > 0, "at least 1"),
+            ("users", self.scenario == Scenario::Alike || self.users <= stage::KEYS_MAX, "100000 at most"),
             ("lanes", self.lanes > 0, "at least 1"),
             ("rate", positive(self.rate), "greater than 0"),
             ("speed", positive(self.speed), "greater than 0"),
@@ -98,6 +112,38 @@ impl GenerateSpec {
     }
 }
 
+/// Makes events, those of near numbers the faster.
+enum Maker {
+    Alike(GenerateSpec),
+    Stage(Box<Stage>),
+}
+
+impl Maker {
+    fn new(spec: &GenerateSpec) -> Self {
+        match spec.scenario.scene() {
+            None => Maker::Alike(spec.clone()),
+            Some(scene) => Maker::Stage(Box::new(Stage::new(spec.clone(), scene))),
+        }
+    }
+
+    /// Appends the event of that number among those of all lanes, with its newline.
+    fn append(&mut self, index: u64, out: &mut Vec<u8>) {
+        match self {
+            Maker::Alike(spec) => alike::append(spec, index, out),
+            Maker::Stage(stage) => stage.append(index, out),
+        }
+    }
+}
+
+/// All incidents that are planted: what a detector should find. Without an end of the events there is none of the
+/// incidents either.
+pub fn truth(spec: &GenerateSpec) -> Box<dyn Iterator<Item = Incident> + Send> {
+    match spec.scenario.scene() {
+        None => Box::new(alike::truth(spec)),
+        Some(scene) => Box::new(stage::truth(spec, scene)),
+    }
+}
+
 /// Writes all events as newline-delimited JSON, in the order of their numbers.
 ///
 /// # Errors
@@ -105,9 +151,10 @@ impl GenerateSpec {
 pub fn write_events(spec: &GenerateSpec, out: &mut dyn Write) -> Result<(), IngestError> {
     const BYTES: usize = 64 * 1024;
     let events = spec.events_in_all()?;
+    let mut maker = Maker::new(spec);
     let mut bytes = Vec::with_capacity(BYTES + 1024);
     for index in 0..events {
-        podcast::append(spec, index, &mut bytes);
+        maker.append(index, &mut bytes);
         if bytes.len() >= BYTES {
             out.write_all(&bytes).map_err(IngestError::Write)?;
             bytes.clear();

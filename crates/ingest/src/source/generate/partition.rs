@@ -2,7 +2,7 @@
 
 use super::super::position::{Origin, Position};
 use super::super::{Partition, PartitionInfo, Poll, Waker};
-use super::{GenerateSpec, podcast};
+use super::{GenerateSpec, Maker, Scenario};
 use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Events that are made up at a time at most.
@@ -37,13 +37,19 @@ impl GenerateSpec {
             self.out_of_order_ms,
             self.anomaly_fraction.to_bits(),
         ];
-        event::key_hash(&numbers.map(u64::to_be_bytes).concat())
+        let mut bytes = numbers.map(u64::to_be_bytes).concat();
+        // States are older than scenarios.
+        if self.scenario != Scenario::Alike {
+            bytes.extend_from_slice(self.scenario.name().as_bytes());
+        }
+        event::key_hash(&bytes)
     }
 }
 
 /// Every `lanes`-th event.
 pub(in crate::source) struct GeneratePartition {
     spec: GenerateSpec,
+    maker: Maker,
     /// Number of the next event.
     index: u64,
     /// Bytes of this lane before it.
@@ -75,7 +81,7 @@ impl GeneratePartition {
             }
             Some(_) => return Err(IngestError::Kind { name: name() }),
         };
-        Ok(GeneratePartition { spec: spec.clone(), index, offset, decoder })
+        Ok(GeneratePartition { spec: spec.clone(), maker: Maker::new(spec), index, offset, decoder })
     }
 
     /// Number of events that this lane still has.
@@ -97,7 +103,7 @@ impl Partition for GeneratePartition {
         let count = remaining.min(records_max.min(EVENTS_MAX) as u64);
         let mut bytes = Vec::with_capacity(count as usize * 192);
         for _ in 0..count {
-            podcast::append(&self.spec, self.index, &mut bytes);
+            self.maker.append(self.index, &mut bytes);
             self.index += u64::from(self.spec.lanes);
         }
         let base = self.offset;

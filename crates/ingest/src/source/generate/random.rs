@@ -30,6 +30,19 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// A number from `least` to below `end`.
+    pub(super) fn between(&mut self, least: f64, end: f64) -> f64 {
+        least + (end - least) * self.unit()
+    }
+
+    /// A number of a normal distribution with mean 0 and deviation 1, or nearly so: of twelve uniform ones, which is
+    /// the same on every machine. None is beyond 6.
+    pub(super) fn normal(&mut self) -> f64 {
+        let parts = |draw: u64| (0..4).map(|part| (draw >> (16 * part)) & 0xFFFF).sum::<u64>();
+        let sum = parts(self.next()) + parts(self.next()) + parts(self.next());
+        (sum as f64 + 6.0) / 65_536.0 - 6.0
+    }
+
     /// A number below `end`, small ones more often: its density falls with the square root.
     pub(super) fn skewed_below(&mut self, end: u64) -> u64 {
         let draw = self.next();

@@ -44,16 +44,24 @@ fn drain(
 
 #[test]
 fn the_same_settings_give_the_same_events_and_another_seed_others() {
-    let few = GenerateSpec { events: Some(500), ..spec() };
-    assert_eq!(text(&few), text(&few));
-    assert_ne!(text(&few), text(&GenerateSpec { seed: 8, ..few.clone() }));
-    let more = GenerateSpec { events: Some(600), ..few.clone() };
-    assert!(text(&more).starts_with(&text(&few)), "more events do not change those before");
+    for scenario in Scenario::ALL {
+        let few = GenerateSpec { scenario, events: Some(500), ..spec() };
+        assert_eq!(text(&few), text(&few));
+        assert_ne!(text(&few), text(&GenerateSpec { seed: 8, ..few.clone() }));
+        let more = GenerateSpec { events: Some(600), ..few.clone() };
+        assert!(text(&more).starts_with(&text(&few)), "more events do not change those before");
+    }
 }
 
 #[test]
 fn the_lanes_hold_the_events_in_turn_and_go_on_anywhere() {
-    let spec = GenerateSpec { events: Some(1003), lanes: 4, ..spec() };
+    Scenario::ALL.into_iter().for_each(lanes_hold_the_events_in_turn);
+}
+
+fn lanes_hold_the_events_in_turn(scenario: Scenario) {
+    // Of keys with a character some three hours, in which something happens.
+    let rate = if scenario == Scenario::Alike { 2000.0 } else { 0.1 };
+    let spec = GenerateSpec { scenario, rate, speed: 1.0, events: Some(1003), lanes: 4, ..spec() };
     let text = text(&spec);
     let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
     for lane in 0..4 {
@@ -74,6 +82,7 @@ fn other_events_are_refused_when_a_job_goes_on() {
     let open = |spec: &GenerateSpec| GeneratePartition::open(spec, 0, Some(&positions[1]), decoder());
     assert!(open(&GenerateSpec { events: None, ..spec() }).is_ok());
     assert!(open(&GenerateSpec { seed: 8, ..spec() }).err().unwrap().is_refusal());
+    assert!(open(&GenerateSpec { scenario: Scenario::Podcast, ..spec() }).err().unwrap().is_refusal());
 }
 
 #[test]
@@ -84,6 +93,7 @@ fn settings_without_sense_are_refused() {
         GenerateSpec { speed: f64::NAN, ..spec() },
         GenerateSpec { anomaly_fraction: 1.5, ..spec() },
         GenerateSpec { events: None, ..spec() },
+        GenerateSpec { scenario: Scenario::Iot, users: 100_001, ..spec() },
     ] {
         assert!(write_events(&bad, &mut Vec::new()).is_err());
         assert!(write_truth(&bad, &mut Vec::new()).is_err());
