@@ -163,7 +163,8 @@ impl Detectors {
         let mut runs = Vec::new();
         let (mut start, mut forgotten) = (0, Vec::new());
         for (row, slot) in self.slots.iter().enumerate() {
-            let (now, window) = (time_of(&spans.of(row)), spans.of(row).window);
+            let span = spans.of(row);
+            let (now, window) = (time_of(&span), span.window);
             let last = std::mem::replace(&mut self.last[*slot as usize], now);
             let is_known = last > NEVER + 1;
             let is_forgotten = is_known && now.saturating_sub(last) > self.forget_after;
