@@ -10,6 +10,7 @@
 mod basis;
 mod frozen;
 mod joint;
+mod pair;
 mod search;
 
 use event::{Detected, Driver, Explanation, NearestChange, Side};
@@ -40,9 +41,10 @@ impl Detection {
             for places in places.chunks(HITS) {
                 let rows: Vec<u32> = places.iter().map(|place| detected.hits[*place].row).collect();
                 let frozen = Frozen::new(self, rule, basis, detected, &rows);
-                let edges = search::edges(&frozen);
+                let fires = search::fires(&frozen);
+                let edges = search::edges(&frozen, &fires);
                 for ((hit, place), edges) in places.iter().enumerate().zip(edges) {
-                    explanations[*place] = explanation(&frozen, hit, &edges);
+                    explanations[*place] = explanation(&frozen, hit, edges, fires[hit]);
                 }
             }
         }
@@ -50,17 +52,27 @@ impl Detection {
     }
 }
 
-fn explanation(frozen: &Frozen<'_>, hit: usize, edges: &[Edge]) -> Option<Explanation> {
-    let drivers = drivers(frozen, hit, edges);
-    let nearest = match edges.iter().min_by(|a, b| a.change().total_cmp(&b.change())) {
-        Some(edge) => Some(vec![NearestChange {
-            feature: frozen.schema().fields()[edge.column].name.clone(),
-            whole: search::unit(frozen, edge.column) == Some(1.0),
-            value: edge.value,
-            to: edge.to,
-        }]),
-        None => joint::nearest(frozen, hit),
+/// `edges` are those of features that alone would have changed what the rule says; `fires` says whether anything can be asked.
+fn explanation(frozen: &Frozen<'_>, hit: usize, mut edges: Vec<Edge>, fires: bool) -> Option<Explanation> {
+    let change = |edge: &Edge| NearestChange {
+        feature: frozen.schema().fields()[edge.column].name.clone(),
+        whole: search::unit(frozen, edge.column) == Some(1.0),
+        value: edge.value,
+        to: edge.to,
     };
+    let least = edges.iter().min_by(|a, b| a.change().total_cmp(&b.change()));
+    let mut nearest = least.map(|edge| vec![change(edge)]);
+    if nearest.is_none() && fires {
+        nearest = joint::nearest(frozen, hit);
+    }
+    if nearest.is_none()
+        && fires
+        && let Some(both) = pair::edges(frozen, hit)
+    {
+        nearest = Some(both.iter().map(change).collect());
+        edges.extend(both);
+    }
+    let drivers = drivers(frozen, hit, &edges);
     (!drivers.is_empty() || nearest.is_some()).then_some(Explanation { drivers, nearest })
 }
 
