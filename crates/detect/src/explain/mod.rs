@@ -23,8 +23,8 @@ use crate::Detection;
 
 /// Drivers that are named at most.
 const DRIVERS_MAX: usize = 5;
-/// Hits that are looked at together, so that their copies stay in the cache.
-const HITS: usize = 64;
+/// Copies of hits that are looked at together, so that they stay in the cache: not many more.
+const COPIES: usize = 1 << 14;
 /// How much the worst detector counts beside the condition itself, at most.
 const WEIGHT_MAX: f64 = 10.0;
 
@@ -38,7 +38,8 @@ impl Detection {
             let places: Vec<usize> = (0..detected.hits.len())
                 .filter(|place| is_of_rule(&detected.hits[*place]) && is_alarm(&detected.hits[*place]))
                 .collect();
-            for places in places.chunks(HITS) {
+            let copies = basis.varied.len() * search::COPIES;
+            for places in places.chunks((COPIES / copies.max(1)).max(1)) {
                 let rows: Vec<u32> = places.iter().map(|place| detected.hits[*place].row).collect();
                 let frozen = Frozen::new(self, rule, basis, detected, &rows);
                 let fires = search::fires(&frozen);

@@ -10,6 +10,8 @@ use super::frozen::{Answer, Frozen, Probes};
 const NEAREST: f64 = 1.0 / 1024.0;
 /// How many times it is doubled: up to 8192 times the value.
 const DOUBLED: u32 = 23;
+/// Copies of a hit that it takes at most for each feature.
+pub(super) const COPIES: usize = 2 * (DOUBLED as usize + 1);
 /// Distances that are tried between two others.
 const BETWEEN: u32 = 12;
 /// How often.

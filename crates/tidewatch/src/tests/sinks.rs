@@ -255,3 +255,12 @@ fn an_archive_that_is_read_is_not_written() {
         "`[archive]` has the archive of the source `events`",
     );
 }
+
+#[test]
+fn only_alerts_say_why_they_are_put_out() {
+    let plain =
+        ["sink.alerts.format=plain", "sink.alerts.columns=[\"window_end\"]", "sink.alerts.explain=false"];
+    let error = compile(SMALL, &plain, &[]).unwrap_err();
+    assert!(error.contains("only `format = \"alert\"` has `explain`"), "{error}");
+    assert!(compile(SMALL, &["sink.alerts.explain=false"], &[]).is_ok());
+}
