@@ -38,7 +38,7 @@ fn help_and_version_are_data_and_end_well() {
         assert!(!finished.stdout.is_empty() && finished.stderr.is_empty());
     }
     let help = tidewatch(["--help"]).run().text();
-    for verb in ["run", "check", "gen", "bench", "completions"] {
+    for verb in ["run", "check", "gen", "bench", "backtest", "completions"] {
         assert!(help.contains(verb), "no {verb} in:\n{help}");
         tidewatch([verb, "--help"]).run().expect_code(0);
     }

@@ -148,7 +148,7 @@ fn a_directory_is_read_as_it_was_at_the_first_start_however_it_is_killed() {
 }
 
 #[test]
-fn a_directory_is_read_from_a_time_on_and_a_named_file_only_from_its_beginning() {
+fn a_directory_is_read_from_a_time_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let (lines, alerts) = events(folder.path(), 20_000);
     let input = folder.path().join("events");
@@ -161,11 +161,6 @@ fn a_directory_is_read_from_a_time_on_and_a_named_file_only_from_its_beginning()
     job.run();
     assert!(job.alerts() == alerts, "other alerts than of the newer file");
     assert_eq!(job.report()["read"], 20_000);
-    let named = job.on(&input.join("b.ndjson")).set("state.dir", folder.path().join("other").display());
-    let refused =
-        named.set("sink.alerts.path", folder.path().join("other.ndjson").display()).invocation().run();
-    let refused = refused.expect_code(3);
-    assert!(refused.stderr.contains("start"), "{}", refused.stderr);
 }
 
 #[test]

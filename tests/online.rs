@@ -160,3 +160,29 @@ fn a_bucket_is_tried_with_an_object_that_is_taken_away_again() {
     let checked = server.known_to(with("no-such-bucket").about(&["check", "--online"])).run().expect_code(3);
     assert!(said(&checked, "state").iter().any(|(ok, _)| !ok), "{}", checked.text());
 }
+
+#[cfg(all(feature = "s3", feature = "webhook"))]
+#[test]
+fn the_clock_of_a_bucket_is_compared_whatever_its_server_answers() {
+    use testkit::receiver::{Receiver, Reply};
+    const EMPTY: &str = "<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>\
+                         </ListBucketResult>";
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = || vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
+    let server = Receiver::start(move |_| Reply::Say(200, old(), EMPTY));
+    let job =
+        job(folder.path()).set("source.events.path", "s3://bucket/events/").set("source.events.end", "never");
+    let job = job.set("source.events.s3_endpoint", format!("\"{}\"", server.url("")));
+    let check = || {
+        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let check = job.about(&["check", "--online"]);
+        keys.iter().fold(check, |check, (name, value)| check.env(name, value)).run().expect_code(3)
+    };
+    let lines = said(&check(), "source `events`");
+    assert!(lines[0].0 && lines[0].1.contains("0 objects"), "{lines:?}");
+    assert!(!lines[1].0 && lines[1].1.contains("the clock here is"), "{lines:?}");
+    // As of one that does not believe a signature of such a time.
+    server.answer(move |_| Reply::Say(403, old(), ""));
+    let lines = said(&check(), "source `events`");
+    assert!(!lines[0].0 && !lines[1].0 && lines[1].1.contains("the clock here is"), "{lines:?}");
+}

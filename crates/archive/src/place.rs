@@ -295,7 +295,10 @@ impl Archive {
 
 /// Whether an archive can be looked at. Makes nothing.
 pub fn probe(address: &str) -> Probe {
-    let found = Archive::look_at(address).and_then(|archive| archive.visible());
+    let archive = Archive::look_at(address);
+    let found = archive.as_ref().map_err(ToString::to_string);
+    let found = found.and_then(|archive| archive.visible().map_err(|error| error.to_string()));
     let found = found.map(|files| format!("{} files of events", files.len()));
-    Probe::new(format!("list {address}"), found.map_err(|error| error.to_string()))
+    let clock = archive.ok().and_then(|archive| archive.disk.second());
+    Probe { clock, ..Probe::new(format!("list {address}"), found) }
 }

@@ -11,6 +11,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Bucket;
+use crate::clock::ServerClock;
 use crate::retry::Retries;
 
 /// A request without an answer is given up after this, and asked again; earlier where less patience is asked
@@ -22,6 +23,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A client of a bucket.
 pub struct Client {
     store: AmazonS3,
+    clock: ServerClock,
     retries: Retries,
     /// Only taken out to be dropped.
     runtime: Option<Runtime>,
@@ -65,7 +67,8 @@ impl Client {
     pub fn open(bucket: &Bucket) -> io::Result<Self> {
         // Whoever came first has chosen the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let store = store(bucket)?;
+        let clock = ServerClock::default();
+        let store = store(bucket, clock.clone())?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(2)
@@ -73,7 +76,12 @@ impl Client {
             .enable_all()
             .build()?;
         let retries = Retries { patience: bucket.retry_for, place: bucket.to_string() };
-        Ok(Client { store, retries, runtime: Some(runtime) })
+        Ok(Client { store, clock, retries, runtime: Some(runtime) })
+    }
+
+    /// The second since 1970 that the server said it is when it last answered, also where it refused; `None` before.
+    pub fn second(&self) -> Option<i64> {
+        self.clock.second()
     }
 
     /// What requests are made with.
@@ -135,7 +143,7 @@ impl From<object_store::ObjectMeta> for Listed {
     }
 }
 
-fn store(bucket: &Bucket) -> io::Result<AmazonS3> {
+fn store(bucket: &Bucket, clock: ServerClock) -> io::Result<AmazonS3> {
     use AmazonS3ConfigKey::{Endpoint, S3Endpoint};
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(&bucket.name);
     if let Some(endpoint) = &bucket.endpoint {
@@ -161,7 +169,7 @@ fn store(bucket: &Bucket) -> io::Result<AmazonS3> {
     }
     // Asked again by `Retries`, which knows what may be asked again.
     let once = RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: REQUEST };
-    builder.with_client_options(options).with_retry(once).build().map_err(invalid)
+    builder.with_client_options(options).with_http_connector(clock).with_retry(once).build().map_err(invalid)
 }
 
 /// Whether an address is on this machine.

@@ -19,6 +19,8 @@ mod address;
 #[cfg(feature = "s3")]
 mod client;
 #[cfg(feature = "s3")]
+mod clock;
+#[cfg(feature = "s3")]
 mod retry;
 
 pub use address::{Bucket, Keys};

@@ -68,6 +68,11 @@ pub trait Disk: Debug + Send + Sync {
         Ok(())
     }
 
+    /// The second since 1970 that whoever keeps the blobs said it is when it last answered; `None` where nobody does.
+    fn second(&self) -> Option<i64> {
+        None
+    }
+
     /// Where a blob is, for people.
     fn place(&self, name: &str) -> PathBuf;
 }

@@ -76,10 +76,9 @@ impl Store {
     fn probe(&self) -> Vec<Probe> {
         let name = format!("probe-{:016x}", nonce());
         let tried = try_on(self.disk(), &name).map_err(|error| words(&error));
-        vec![Probe::new(
-            "create, read and delete an object",
-            tried.map(|()| format!("in {}", self.dir().display())),
-        )]
+        let found = tried.map(|()| format!("in {}", self.dir().display()));
+        let clock = self.disk().second();
+        vec![Probe { clock, ..Probe::new("create, read and delete an object", found) }]
     }
 }
 

@@ -158,6 +158,10 @@ impl Disk for S3Disk {
         }
     }
 
+    fn second(&self) -> Option<i64> {
+        self.client.second()
+    }
+
     fn place(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("{}/{name}", self.place))
     }

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 
 use checkpoint::{Kind, Manifest, SourceState, Stage, decode, encode};
 use event::Watermark;
-use ingest::{PartitionInfo, Position, Start};
+use ingest::{PartitionInfo, Position, SourceSpec, Start};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, RunError};
@@ -136,7 +136,8 @@ fn first_members(job: &Job, place: usize, world: &World) -> Result<OfSource, Run
 
 /// The partitions of a source whose partitions are always the same.
 fn known_members(job: &Job, place: usize, manifest: &Manifest, world: &World) -> Result<OfSource, RunError> {
-    let spec = &job.sources[place];
+    // Where it begins the checkpoint knows, and nobody has to find that out again.
+    let spec = &SourceSpec { start: Start::Earliest, ..job.sources[place].clone() };
     let members = world.partitions(spec)?.into_iter().map(|info| {
         let own = |state: &&SourceState| state.source == spec.name && state.partition == info.id;
         match manifest.sources.iter().find(own) {

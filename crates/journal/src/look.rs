@@ -51,6 +51,23 @@ impl Look {
         self.bases.first().copied()
     }
 
+    /// The journal's identity, and the offset behind the last line of it that is whole: where whoever opens it finds its end.
+    /// `None` if it holds nothing. Of a journal that is appended to the end is one that it had a moment ago. All before it is
+    /// durable, also what a process wrote that was killed before it could say so.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or is not what was written.
+    pub fn end(&self) -> Result<Option<(u64, u64)>, JournalError> {
+        let Some(base) = self.bases.last() else { return Ok(None) };
+        let mut open = Open::segment(&self.dir, *base)?;
+        let mut end = *base;
+        while open.read_frame(end)? {
+            end = open.lines.0 + open.lines.1.len() as u64;
+        }
+        open.file.sync_all().map_err(JournalError::io("sync", &open.path))?;
+        Ok(Some((open.identity, end)))
+    }
+
     /// The line that begins at an offset, without its end; `None` if none does that is whole. Fast where offsets ascend.
     ///
     /// # Errors
@@ -132,6 +149,40 @@ mod tests {
     use crate::{Journal, Lines, Spec};
 
     #[test]
+    fn the_end_is_that_which_whoever_opens_it_finds_also_where_a_crash_tore_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("journal");
+        let spec = Spec { dir: dir.clone(), bytes_max: 64 << 10, ids_max: 0 };
+        std::fs::create_dir(&dir).expect("a folder");
+        assert_eq!(Look::at(&dir).expect("a look").end().expect("an end"), None);
+        let end = || Look::at(&dir).expect("a look").end().expect("an end").expect("a journal").1;
+        let journal = Journal::open(&spec).expect("a journal");
+        assert_eq!(end(), 0);
+        let (sender, answers) = std::sync::mpsc::channel();
+        let mut ends = vec![0];
+        for frame in 0..5 {
+            let mut lines = Lines::default();
+            lines.push(&vec![b'x'; 7 * frame], None);
+            lines.push(b"y", None);
+            let sender = sender.clone();
+            journal.appender().append(lines, move |answer| sender.send(answer.is_ok()).unwrap_or_default());
+            assert!(answers.recv().expect("an answer"));
+            ends.push(journal.end());
+            assert_eq!(end(), journal.end());
+        }
+        drop(journal);
+        let path = dir.join(Segment::file_name(0));
+        let bytes = std::fs::read(&path).expect("a file");
+        // Wherever it is torn.
+        for length in (HEADER_BYTES..bytes.len()).rev() {
+            std::fs::write(&path, &bytes[..length]).expect("write");
+            let seen = end();
+            assert!(ends.contains(&seen));
+            assert_eq!(seen, Journal::open(&spec).expect("a journal").end(), "{length} bytes");
+        }
+    }
+
+    #[test]
     fn lines_are_found_by_their_offsets_while_the_journal_is_open_and_until_they_are_trimmed() {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("journal");
@@ -160,6 +211,7 @@ mod tests {
         assert_eq!(look.line(0).expect("a look"), Some(written[0].1.as_slice()), "back again");
         assert_eq!(look.line(1).expect("a look"), None, "in the middle of a line");
         assert_eq!(look.line(offset).expect("a look"), None, "behind the last one");
+        assert_eq!(look.end().expect("a look"), Some((journal.identity(), offset)));
 
         journal.trim(offset / 2);
         // Orders are carried out before it is closed.

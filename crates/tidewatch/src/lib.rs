@@ -38,6 +38,7 @@
 //! );
 //! ```
 
+pub mod backtest;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "http")]

@@ -8,6 +8,7 @@ mod again;
 mod blob;
 #[cfg(any(feature = "parquet", feature = "s3"))]
 mod carrier;
+mod chosen;
 mod feed;
 mod file;
 mod generate;
@@ -21,6 +22,7 @@ mod object;
 mod open;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod passed;
 mod position;
 mod probe;
 mod set;
@@ -29,7 +31,7 @@ mod tail;
 mod unpack;
 mod whole;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bucket::Bucket;
@@ -74,7 +76,8 @@ pub enum Start {
     Latest,
     /// Nowhere: a job without a checkpoint is refused.
     Checkpoint,
-    /// With the first record that the source took in at that time or later, in microseconds since 1970.
+    /// With the first record that the source took in at that time or later, in microseconds since 1970. Of files and objects
+    /// with those that were last written then or later.
     At(i64),
 }
 
@@ -343,12 +346,12 @@ pub fn discovery(
     known: &[PartitionInfo],
 ) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
-        SourceKind::File { paths, .. } if is_watched(spec) => {
-            Ok(Some(Box::new(set::Watch::new(paths, since(spec)?, known))))
+        SourceKind::File { paths, .. } if chosen::is_watched(spec) => {
+            Ok(Some(Box::new(set::Watch::new(paths, chosen::since(spec), known))))
         }
         #[cfg(feature = "s3")]
-        SourceKind::Objects { bucket, keys, .. } if is_watched(spec) => {
-            Ok(Some(Box::new(object::Looking::new(bucket, keys, since(spec)?, known))))
+        SourceKind::Objects { bucket, keys, .. } if chosen::is_watched(spec) => {
+            Ok(Some(Box::new(object::Looking::new(bucket, keys, chosen::since(spec), known))))
         }
         SourceKind::File { .. }
         | SourceKind::Objects { .. }
@@ -367,23 +370,16 @@ pub fn discovery(
     }
 }
 
-/// All partitions of a source, in the order of their numbers, before anything is read. Of one that is watched none: who
-/// looks for them ([`discovery`]) gives them their numbers.
+/// All partitions of a source, in the order of their numbers, before anything is read. Of one that is watched those that
+/// are passed over: who looks for the others ([`discovery`]) gives them their numbers.
 ///
 /// # Errors
 /// If the source cannot be read, or a setting makes no sense.
 pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &spec.kind {
-        SourceKind::File { paths, lanes, .. } => match (cut_file(spec), since(spec)?) {
-            (Some(path), _) => file::partitions(path, *lanes),
-            (None, _) if is_watched(spec) => Ok(Vec::new()),
-            (None, _) if spec.end == End::Never => followed(spec, paths),
-            (None, since) => set::partitions(paths, since),
-        },
+        SourceKind::File { paths, lanes, .. } => chosen::files(spec, paths, *lanes),
         #[cfg(feature = "s3")]
-        SourceKind::Objects { .. } if is_watched(spec) => Ok(Vec::new()),
-        #[cfg(feature = "s3")]
-        SourceKind::Objects { bucket, keys, .. } => object::partitions(bucket, keys, since(spec)?),
+        SourceKind::Objects { bucket, keys, .. } => chosen::objects(spec, bucket, keys),
         #[cfg(not(feature = "s3"))]
         SourceKind::Objects { .. } => Err(not_built(spec, "s3")),
         SourceKind::Stdin => {
@@ -405,7 +401,7 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
         #[cfg(not(feature = "kafka"))]
         SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
         #[cfg(feature = "http")]
-        SourceKind::Http(_) => Ok(http::partitions(spec)),
+        SourceKind::Http(http) => http::partitions(spec, http),
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => Err(not_built(spec, "http")),
         SourceKind::Kinesis(kinesis) => kinesis::partitions(spec, kinesis),
@@ -418,7 +414,12 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
 /// # Errors
 /// As [`partitions`] and [`Discovery::look`], or what keeps one of them from being read.
 pub fn partitions_now(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
-    let watch = if is_watched(spec) { discovery(spec, &[])? } else { None };
+    // What a job begins behind is there too.
+    let is_late = spec.start == Start::Latest
+        && matches!(spec.kind, SourceKind::File { .. } | SourceKind::Objects { .. } | SourceKind::Http(_));
+    let start = if is_late { Start::Earliest } else { spec.start };
+    let spec = &SourceSpec { start, ..spec.clone() };
+    let watch = if chosen::is_watched(spec) { discovery(spec, &[])? } else { None };
     let Some(mut watch) = watch else { return partitions(spec) };
     let found = watch.look()?;
     watch.left_out().map_or(Ok(found), Err)
@@ -428,47 +429,4 @@ pub fn partitions_now(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestErr
 #[cfg(not(all(feature = "http", feature = "kafka", feature = "parquet", feature = "s3")))]
 fn not_built(spec: &SourceSpec, feature: &'static str) -> IngestError {
     IngestError::NotBuilt { name: spec.name.clone(), feature }
-}
-
-/// The file that is cut into lanes: the only one of a source, plain, of lines.
-fn cut_file(spec: &SourceSpec) -> Option<&Path> {
-    let SourceKind::File { paths, compression, .. } = &spec.kind else { return None };
-    let [path] = paths.as_slice() else { return None };
-    let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
-    let is_cut = spec.format == Format::Json && spec.end == End::Latest;
-    (is_cut && is_plain && !set::is_set(paths)).then_some(path)
-}
-
-/// From which time on files and objects were written that are read, in microseconds since 1970. What is in them has no
-/// other time that is known before they are read.
-fn since(spec: &SourceSpec) -> Result<Option<i64>, IngestError> {
-    let must = match spec.start {
-        Start::Earliest | Start::Checkpoint => return Ok(None),
-        Start::At(time) if spec.kind.can_be_watched() => return Ok(Some(time)),
-        Start::At(_) => "\"earliest\" or \"checkpoint\" for files that are named one by one",
-        Start::Latest => "\"earliest\", \"checkpoint\" or a time for files",
-    };
-    Err(IngestError::Invalid { setting: "start", name: spec.name.clone(), must })
-}
-
-/// Whether files that come later are read.
-fn is_watched(spec: &SourceSpec) -> bool {
-    spec.end == End::Never && spec.kind.can_be_watched()
-}
-
-/// The partitions of files that others still write to: each is named, and plain.
-fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
-    let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
-    let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
-    let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
-    if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
-        let must =
-            "\"latest\" for packed files, and where directories or patterns stand beside names of files";
-        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
-    }
-    if spec.format == Format::Parquet {
-        let must = "\"latest\" for a file of Parquet: it is written at once";
-        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
-    }
-    paths.iter().zip(0..).map(|(path, number)| tail::partition(path, number)).collect()
 }

@@ -16,8 +16,9 @@ use super::not_built;
 use super::object;
 #[cfg(feature = "parquet")]
 use super::parquet;
+use super::passed::Passed;
 use super::{
-    Format, Partition, PartitionInfo, Position, SourceKind, SourceSpec, cut_file, file, generate, kinesis,
+    Format, Partition, PartitionInfo, Position, SourceKind, SourceSpec, chosen, file, generate, kinesis,
     position, stdin, tail, unpack, whole,
 };
 use crate::{DecodeSpec, Decoder, IngestError};
@@ -32,10 +33,13 @@ pub fn open(
     partition: &PartitionInfo,
     resume: Option<&Position>,
 ) -> Result<Box<dyn Partition>, IngestError> {
+    if resume.unwrap_or(&partition.start).is_passed() {
+        return Ok(Box::new(Passed));
+    }
     let decoder = || Decoder::new(decode.clone());
     match &spec.kind {
         SourceKind::Archive { address, .. } => Err(IngestError::NoArchives { place: address.clone() }),
-        SourceKind::File { lanes, compression, .. } => match cut_file(spec) {
+        SourceKind::File { lanes, compression, .. } => match chosen::cut_file(spec) {
             Some(path) => Ok(Box::new(file::Lane::open(path, *lanes, partition.number, resume, decoder())?)),
             None => {
                 let (path, position) = (PathBuf::from(&partition.id), resume.unwrap_or(&partition.start));
@@ -79,7 +83,10 @@ pub fn open(
         #[cfg(not(feature = "kafka"))]
         SourceKind::Kafka { .. } => Err(not_built(spec, "kafka")),
         #[cfg(feature = "http")]
-        SourceKind::Http(http) => Ok(Box::new(http::Posted::open(spec, http, resume, decoder())?)),
+        SourceKind::Http(http) => {
+            let position = resume.unwrap_or(&partition.start);
+            Ok(Box::new(http::Posted::open(spec, http, position, decoder())?))
+        }
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => Err(not_built(spec, "http")),
         SourceKind::Kinesis(kinesis) => kinesis::open(kinesis, partition, resume, decoder()),

@@ -54,6 +54,8 @@ pub(super) enum Origin {
     Tail(TailOrigin),
     /// An object of an S3-compatible store, as it was when it was first seen.
     Object(ObjectOrigin),
+    /// A file or object that is passed over: it was there before what the job is to begin with.
+    Passed,
 }
 
 /// An object, as it was when it was first seen.
@@ -157,6 +159,16 @@ impl Position {
             Origin::Archive { end } => Some(end),
             _ => None,
         }
+    }
+
+    /// The only place in what is passed over.
+    pub(super) fn passed() -> Self {
+        Position { offset: 0, origin: Origin::Passed }
+    }
+
+    /// Whether this is in what is passed over.
+    pub(super) fn is_passed(&self) -> bool {
+        self.origin == Origin::Passed
     }
 
     /// The place of that offset in the same bytes; `None` where more than an offset is needed to go there.

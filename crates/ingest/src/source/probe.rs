@@ -46,12 +46,17 @@ pub fn probe(spec: &SourceSpec) -> Vec<Probe> {
 
 /// Whether the objects of a bucket can be listed, and the first of them read: servers give the two rights apart.
 fn probe_objects(spec: &SourceSpec, bucket: &Bucket) -> Vec<Probe> {
+    // Held, so that what it says of its time is not forgotten.
+    #[cfg(feature = "s3")]
+    let server = object::Server::shared(bucket).ok();
     let found = partitions_now(spec);
     let count = found.as_ref().map(|found| format!("{} objects", found.len()));
     let listed = Probe::new(
         format!("list the objects of source `{}` in {bucket}", spec.name),
         count.map_err(ToString::to_string),
     );
+    #[cfg(feature = "s3")]
+    let listed = Probe { clock: server.as_ref().and_then(|server| server.second()), ..listed };
     #[cfg(feature = "s3")]
     if let Some(first) = found.iter().flatten().next() {
         let read = object::try_first(bucket, first).map_err(|error| error.to_string());

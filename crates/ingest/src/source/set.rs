@@ -5,12 +5,17 @@
 //!
 //! Directories and patterns may be watched: files that come while the job runs, or came while it did not, get the next
 //! numbers in the order of their names ([`Watch`]). So a file keeps its number whatever comes and goes, and its name is
-//! all that it is known by.
+//! all that it is known by. What cannot be listed or read of them is said, and tried again, while the rest is read; where
+//! nobody looks a second time ([`partitions`], [`passed_now`]) it is refused.
 
+use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::numbering::Numbering;
+use super::passed::passed;
+use super::position::Position;
 use super::whole;
 use super::{Discovery, PartitionInfo};
 use crate::IngestError;
@@ -29,10 +34,30 @@ pub(super) fn can_be_watched(paths: &[PathBuf]) -> bool {
 }
 
 /// A partition for each file, as they are now. With `since` those of directories and patterns are meant that were last
-/// written then or later, in microseconds since 1970.
+/// written then or later, in microseconds since 1970, and those that are named and older are passed over.
 pub(super) fn partitions(paths: &[PathBuf], since: Option<i64>) -> Result<Vec<PartitionInfo>, IngestError> {
-    let files = files(paths, since, Nothing::Refused)?;
-    files.iter().zip(0..).map(|(path, number)| whole::partition(path, number)).collect()
+    let files = whole_list(list(paths, since, Nothing::Refused)?)?;
+    let info = |(path, number): (&PathBuf, u32)| {
+        let info = whole::partition(path, number)?;
+        Ok(if since.is_none_or(|since| is_written(path, since)) { info } else { passed(info) })
+    };
+    files.iter().zip(0..).map(info).collect()
+}
+
+/// The files that there are by now, all passed over, as a look would number them. One whose name is no text has no number;
+/// a look will say so.
+pub(super) fn passed_now(paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
+    let mut files = whole_list(list(paths, None, Nothing::Fine)?)?;
+    files.sort();
+    let names = files.iter().filter_map(|path| path.to_str());
+    let info = |(name, number): (&str, u32)| PartitionInfo {
+        id: name.to_owned(),
+        number,
+        series: number,
+        start: Position::passed(),
+        parents: Vec::new(),
+    };
+    Ok(names.zip(0..).map(info).collect())
 }
 
 /// Looks for files that are not known yet.
@@ -53,8 +78,8 @@ impl Watch {
 
 impl Discovery for Watch {
     fn look(&mut self) -> Result<Vec<PartitionInfo>, IngestError> {
-        self.left_out = None;
-        let mut come = files(&self.paths, self.since, Nothing::Fine)?;
+        let Listed { files: mut come, left_out } = list(&self.paths, self.since, Nothing::Fine)?;
+        self.left_out = left_out;
         come.retain(|path| path.to_str().is_none_or(|name| !self.numbering.knows(name)));
         come.sort();
         let mut found = Vec::new();
@@ -87,67 +112,114 @@ enum Nothing {
     Refused,
 }
 
+/// What a listing gave.
+#[derive(Debug, Default)]
+struct Listed {
+    files: Vec<PathBuf>,
+    /// What was met first at a place that could not be listed or looked at.
+    left_out: Option<IngestError>,
+}
+
+impl Listed {
+    fn leave_out(&mut self, path: &Path, source: io::Error) {
+        let name = path.display().to_string();
+        self.left_out.get_or_insert(IngestError::Read { name, source });
+    }
+
+    /// Takes in what a directory or pattern has.
+    fn extend(&mut self, more: Listed) {
+        self.files.extend(more.files);
+        self.left_out = self.left_out.take().or(more.left_out);
+    }
+}
+
+/// The files of a listing that has met nothing it could not look at.
+fn whole_list(Listed { files, left_out }: Listed) -> Result<Vec<PathBuf>, IngestError> {
+    left_out.map_or(Ok(files), Err)
+}
+
 /// The files that paths mean, each once.
-fn files(paths: &[PathBuf], since: Option<i64>, nothing: Nothing) -> Result<Vec<PathBuf>, IngestError> {
-    let mut files = Vec::new();
+fn list(paths: &[PathBuf], since: Option<i64>, nothing: Nothing) -> Result<Listed, IngestError> {
+    let mut all = Listed::default();
     for path in paths {
         let found = if is_folder(path) {
-            ready(inside(path)?, since)
+            ready(inside(path), since)
         } else if is_pattern(path) {
             ready(matching(path)?, since)
         } else {
-            vec![path.clone()]
+            Listed { files: vec![path.clone()], left_out: None }
         };
-        if found.is_empty() && nothing == Nothing::Refused {
+        if found.files.is_empty() && found.left_out.is_none() && nothing == Nothing::Refused {
             return Err(IngestError::NoFiles { path: path.clone() });
         }
-        files.extend(found);
+        all.extend(found);
     }
-    let mut sorted = files.clone();
+    let mut sorted = all.files.clone();
     sorted.sort();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(IngestError::Twice { path: pair[0].clone() }),
-        None => Ok(files),
+        None => Ok(all),
     }
 }
 
 /// What is in a directory.
-fn inside(folder: &Path) -> Result<Vec<PathBuf>, IngestError> {
-    let failed = |source| IngestError::Read { name: folder.display().to_string(), source };
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-    paths.map_err(failed)
+fn inside(folder: &Path) -> Listed {
+    let mut found = Listed::default();
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries.for_each(|entry| match entry {
+            Ok(entry) => found.files.push(entry.path()),
+            Err(source) => found.leave_out(folder, source),
+        }),
+        Err(source) => found.leave_out(folder, source),
+    }
+    found
 }
 
-/// What fits a pattern.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, IngestError> {
+/// What fits a pattern, but for what is in directories that cannot be listed.
+fn matching(pattern: &Path) -> Result<Listed, IngestError> {
     let text = pattern.to_str().ok_or_else(|| IngestError::NotText { path: pattern.to_owned() })?;
     let refused = |reason: String| IngestError::Pattern { path: pattern.to_owned(), reason };
-    let found = glob::glob(text).map_err(|error| refused(error.to_string()))?;
-    let paths: Result<Vec<PathBuf>, _> = found.collect();
-    let failed = |error: glob::GlobError| IngestError::Read {
-        name: error.path().display().to_string(),
-        source: error.into(),
-    };
-    paths.map_err(failed)
+    let mut found = Listed::default();
+    for path in glob::glob(text).map_err(|error| refused(error.to_string()))? {
+        match path {
+            Ok(path) => found.files.push(path),
+            Err(error) => {
+                let place = error.path().to_owned();
+                found.leave_out(&place, error.into());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The plain files among them that were written since a time, in the order of their names.
-fn ready(mut paths: Vec<PathBuf>, since: Option<i64>) -> Vec<PathBuf> {
+fn ready(mut listed: Listed, since: Option<i64>) -> Listed {
     let is_hidden =
         |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    paths.retain(|path| {
-        !is_hidden(path) && path.is_file() && since.is_none_or(|since| is_written(path, since))
-    });
-    paths.sort();
-    paths
+    let names = std::mem::take(&mut listed.files);
+    for path in names.into_iter().filter(|path| !is_hidden(path)) {
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() && since.is_none_or(|since| written(&found) >= since) => {
+                listed.files.push(path);
+            }
+            Ok(_) => {}
+            // Taken away since it was listed, or a link to what is not there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => listed.leave_out(&path, error),
+        }
+    }
+    listed.files.sort();
+    listed
 }
 
 /// Whether a file was last written at that time or later; what is gone by now was not.
-fn is_written(path: &Path, since: i64) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| {
-        found.mtime().saturating_mul(1_000_000).saturating_add(found.mtime_nsec() / 1_000) >= since
-    })
+pub(super) fn is_written(path: &Path, since: i64) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| written(&found) >= since)
+}
+
+/// When a file was last written, in microseconds since 1970.
+fn written(found: &Metadata) -> i64 {
+    found.mtime().saturating_mul(1_000_000).saturating_add(found.mtime_nsec() / 1_000)
 }
 
 /// Whether a path is a directory, or is said to be one by the slash at its end.
@@ -170,7 +242,8 @@ mod tests {
     fn named(folder: &Path, paths: &[&str]) -> Result<Vec<String>, String> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
         let short = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
-        let files = files(&paths, None, Nothing::Refused).map(|files| files.iter().map(short).collect());
+        let listed = list(&paths, None, Nothing::Refused).and_then(whole_list);
+        let files = listed.map(|files| files.iter().map(short).collect());
         files.map_err(|error| error.to_string().replace(&format!("{}/", folder.display()), ""))
     }
 
@@ -200,12 +273,86 @@ mod tests {
             let file = fs::File::create(folder.path().join(name)).unwrap();
             file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
         }
-        let count =
-            |path: &str, since| files(&[folder.path().join(path)], Some(since), Nothing::Fine).unwrap().len();
+        let count = |path: &str, since| {
+            list(&[folder.path().join(path)], Some(since), Nothing::Fine).unwrap().files.len()
+        };
         let since = [100_000_000, 100_000_001, 200_000_000, 200_000_001];
         assert_eq!(since.map(|since| count("", since)), [2, 1, 1, 0]);
         assert_eq!(since.map(|since| count("*", since)), [2, 1, 1, 0]);
-        assert_eq!(count("old", 200_000_000), 1, "it is named");
+        let named = ["old", "new"].map(|name| folder.path().join(name));
+        let is_passed = |since| {
+            let infos = partitions(&named, since).unwrap();
+            infos.iter().map(|info| info.start.is_passed()).collect::<Vec<_>>()
+        };
+        assert_eq!(is_passed(None), [false, false]);
+        assert_eq!(
+            since.map(|since| is_passed(Some(since))),
+            [[false, false], [true, false], [true, false], [true, true]]
+        );
+    }
+
+    #[test]
+    fn what_is_there_by_now_is_passed_over_with_the_numbers_that_a_look_gives() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| fs::write(folder.path().join(name), "{}\n").unwrap();
+        let paths = [folder.path().to_owned()];
+        assert_eq!(passed_now(&paths).unwrap(), [], "an empty directory");
+        ["m", "k", ".z"].iter().for_each(|name| put(name));
+        let infos = passed_now(&paths).unwrap();
+        let looked = Watch::new(&paths, None, &[]).look().unwrap();
+        let known = |infos: &[PartitionInfo]| -> Vec<(String, u32)> {
+            infos.iter().map(|info| (info.id.clone(), info.number)).collect()
+        };
+        assert!(infos.iter().all(|info| info.start.is_passed()) && infos.len() == 2);
+        assert_eq!(known(&infos), known(&looked));
+        put("a");
+        let later = Watch::new(&paths, None, &infos).look().unwrap();
+        assert_eq!(known(&later), [(folder.path().join("a").display().to_string(), 2)]);
+        assert!(!later[0].start.is_passed());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed_is_spoken_of_and_the_others_are_read_meanwhile() {
+        use nix::unistd::{Uid, setfsuid};
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        allow(folder.path(), 0o755);
+        let shut = folder.path().join("b");
+        for name in ["a", "b", "c"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("x"), "{}\n").unwrap();
+        }
+        allow(&shut, 0o000);
+        // Rights are not asked of the superuser: this thread looks as somebody else.
+        setfsuid(Uid::from_raw(65_534));
+        let pattern = [folder.path().join("*/x*")];
+        let both = [folder.path().join("b/"), folder.path().join("c")];
+        let refused = [&pattern[..], &both].map(|paths| {
+            [partitions(paths, None), passed_now(paths)].map(|found| found.unwrap_err().to_string())
+        });
+        let mut watch = Watch::new(&pattern, None, &[]);
+        let mut look = || {
+            let found = watch.look().unwrap();
+            let found: Vec<String> = found.into_iter().map(|info| info.id).collect();
+            (found, watch.left_out().map(|error| error.to_string()))
+        };
+        let first = [look(), look()];
+        setfsuid(Uid::effective());
+        allow(&shut, 0o755);
+        let name = |name: &str| folder.path().join(name).display().to_string();
+        let words = Some(format!("cannot read {}: ", name("b")));
+        let [(found, said), (nothing, again)] = first;
+        assert_eq!((found, nothing), (vec![name("a/x"), name("c/x")], Vec::new()));
+        for said in [said, again].into_iter().chain(refused.into_iter().flatten().map(Some)) {
+            let shown = said
+                .clone()
+                .unwrap_or_default()
+                .replace(&format!("{}/:", name("b")), &format!("{}:", name("b")));
+            assert!(words.as_ref().is_some_and(|words| shown.starts_with(words)), "{shown}");
+        }
+        assert_eq!(look(), (vec![name("b/x")], None));
     }
 
     #[test]

@@ -5,7 +5,10 @@
 //! is shorter than before, or begins with other bytes, is read again from its start, and that is said. Offsets go on
 //! across files: each begins where the one before it ended.
 //!
-//! A job that goes on looks for the file that it was in beside the path, whatever its name is by now.
+//! A job that goes on looks for the file that it was in beside the path, whatever its name is by now. So does one that begins
+//! at the end ([`partition_at_end`]): that it found that file is in its first checkpoint.
+
+mod last;
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -26,6 +29,53 @@ pub(super) fn partition(path: &Path, number: u32) -> Result<PartitionInfo, Inges
     let id = path.to_str().ok_or_else(|| IngestError::NotText { path: path.to_owned() })?.to_owned();
     let start = Position { offset: 0, origin: Origin::Tail(TailOrigin::default()) };
     Ok(PartitionInfo { id, number, series: number, start, parents: Vec::new() })
+}
+
+/// The same, from the end on that the file has now: behind the last record in it that is whole. What there is of the next
+/// one is a part of a record that comes later. A file that is not there yet is read from its start.
+pub(super) fn partition_at_end(
+    path: &Path,
+    number: u32,
+    format: Format,
+) -> Result<PartitionInfo, IngestError> {
+    let mut info = partition(path, number)?;
+    let Some((file, found)) = look(path)? else { return Ok(info) };
+    let failed = |source| failed(path, source);
+    let offset = last::whole_bytes(&file, found.len(), format).map_err(failed)?;
+    // Also where no record is whole yet: the one that is begun is to be found again under another name.
+    let head_bytes = found.len().min(HEAD_BYTES);
+    let head = hash_of_head(&file, head_bytes).map_err(failed)?;
+    let (device, inode) = (found.dev(), found.ino());
+    let origin = TailOrigin { begin: 0, device, inode, head_bytes, head };
+    info.start = Position { offset, origin: Origin::Tail(origin) };
+    Ok(info)
+}
+
+/// Opens what has that name, if anything has.
+fn look(path: &Path) -> Result<Option<(File, Metadata)>, IngestError> {
+    match fs::metadata(path) {
+        // To open a named pipe would wait for whoever writes to it.
+        Ok(found) if !found.is_file() => return Err(IngestError::NotAFile { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, error)),
+        Ok(_) => {}
+    }
+    let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path, error)),
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> IngestError {
+    IngestError::Read { name: path.display().to_string(), source }
+}
+
+fn hash_of_head(file: &File, head_bytes: u64) -> io::Result<u64> {
+    let mut head = vec![0; head_bytes as usize];
+    file.read_exact_at(&mut head, 0)?;
+    Ok(event::key_hash(&head))
 }
 
 /// The one partition of a path.
@@ -78,7 +128,7 @@ impl Tail {
     fn find(&mut self, offset: u64) -> Result<(), IngestError> {
         let read = offset - self.origin.begin;
         for path in self.candidates().map_err(|source| self.failed(source))? {
-            let Some((file, found)) = self.look(&path)? else { continue };
+            let Some((file, found)) = look(&path)? else { continue };
             if found.len() >= read && self.has_head(&file).map_err(|source| self.failed(source))? {
                 (self.origin.device, self.origin.inode) = (found.dev(), found.ino());
                 self.file = Some(file);
@@ -113,31 +163,13 @@ impl Tail {
         Ok(names)
     }
 
-    /// Opens what has that name, if anything has.
-    fn look(&self, path: &Path) -> Result<Option<(File, Metadata)>, IngestError> {
-        match fs::metadata(path) {
-            // To open a named pipe would wait for whoever writes to it.
-            Ok(found) if !found.is_file() => return Err(IngestError::NotAFile { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.failed(error)),
-            Ok(_) => {}
-        }
-        let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
-        match opened {
-            Ok(opened) => Ok(Some(opened)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed(error)),
-        }
-    }
-
     /// Whether a file begins with the bytes by which ours is known.
     fn has_head(&self, file: &File) -> io::Result<bool> {
         if self.origin.head_bytes == 0 {
             return Ok(true);
         }
-        let mut head = vec![0; self.origin.head_bytes as usize];
-        match file.read_exact_at(&mut head, 0) {
-            Ok(()) => Ok(event::key_hash(&head) == self.origin.head),
+        match hash_of_head(file, self.origin.head_bytes) {
+            Ok(head) => Ok(head == self.origin.head),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
@@ -189,9 +221,7 @@ impl Tail {
         if known <= self.origin.head_bytes {
             return Ok((bytes, None));
         }
-        let mut head = vec![0; known as usize];
-        file.read_exact_at(&mut head, 0)?;
-        Ok((bytes, Some((known, event::key_hash(&head)))))
+        Ok((bytes, Some((known, hash_of_head(file, known)?))))
     }
 
     /// Whether another file with bytes in it has the path by now: until then ours may still be written to.
@@ -205,7 +235,7 @@ impl Tail {
 
     /// Begins with the file that has the path now; says whether there is one.
     fn begin(&mut self) -> Result<bool, IngestError> {
-        let Some((file, found)) = self.look(&self.path)? else {
+        let Some((file, found)) = look(&self.path)? else {
             self.say("does not exist; it is waited for");
             return Ok(false);
         };
@@ -225,7 +255,7 @@ impl Tail {
     }
 
     fn failed(&self, source: io::Error) -> IngestError {
-        IngestError::Read { name: self.path.display().to_string(), source }
+        failed(&self.path, source)
     }
 
     /// Says something to whoever watches, once until something else is said.

@@ -3,6 +3,7 @@
 //! One file for each verb. Data goes to standard output, words to standard error. Exit codes: 0 done or
 //! drained, 1 the run failed, 2 wrong usage, 3 something was refused, 130 a second Ctrl-C.
 
+mod backtest;
 mod bench;
 mod check;
 mod checkpoints;
@@ -92,6 +93,8 @@ enum Verb {
     Gen(generate::GenerateArguments),
     /// Run a job as fast as it goes, without its outputs, and print what it costs
     Bench(bench::BenchArguments),
+    /// Run a job over data of which it is known what went wrong, and say what its alerts are worth
+    Backtest(backtest::BacktestArguments),
     /// Look at what a job has saved: list, show, verify
     Checkpoints(checkpoints::CheckpointsArguments),
     /// Ask a job that runs: status, rescale, drain
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Verb::Check(check) => check::run(check.with_sets(sets), &style),
         Verb::Gen(generate) => generate::run(&generate),
         Verb::Bench(bench) => bench::run(bench.with_sets(sets), &style),
+        Verb::Backtest(backtest) => backtest::run(backtest.with_sets(sets), &style),
         Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
         Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
         Verb::Quarantine(verbs) => quarantine::run(&verbs.with_sets(sets), &style),

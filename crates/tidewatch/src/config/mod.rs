@@ -9,6 +9,7 @@
 
 pub mod alerts;
 pub mod archive;
+mod bounds;
 pub mod branch;
 pub mod detection;
 pub mod diagnostic;

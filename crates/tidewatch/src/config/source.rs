@@ -9,6 +9,7 @@ use event::Topic;
 use ingest::{Compression, End, Format, Isolation, KinesisSpec, Scenario, Start};
 
 use super::archive::read_address;
+use super::bounds::read_bounds;
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_instant;
 use super::http::{Http, check_shared, read_http};
@@ -36,8 +37,9 @@ pub struct Source {
     /// Events a second that the whole job reads of it at most, to pace it. `0`: as fast as it goes. Free to
     /// change between runs. Default: `0`; `20000` for `generate`. Range: `0` to `1e9`.
     pub rate: f64,
-    /// Where a stream begins that no checkpoint knows: `"earliest"`, `"latest"`, `"checkpoint"` (a job without one is
-    /// refused), or a time, from which on the source took a record in. Default: `"earliest"`.
+    /// Where it begins that no checkpoint knows: `"earliest"`, `"latest"`, with what comes after the first start,
+    /// `"checkpoint"` (a job without one is refused), or a time, from which on the source took a record in or a file was last
+    /// written. Default: `"earliest"`.
     pub start: Start,
     /// Where it ends: `"latest"`, where each partition ended when the job was first started, or `"never"`. Default:
     /// `"latest"` for files, `"never"` for a stream.
@@ -177,19 +179,7 @@ pub(super) fn read_sources(root: &mut Section, reader: &mut Reader) -> Vec<Sourc
     for (entry, mut section) in root.sections(reader, "source", "source") {
         let kind = read_kind(&mut section, reader);
         let format = read_format(&kind, &mut section, reader);
-        let (start, end) = match kind {
-            Some(SourceKind::File { .. } | SourceKind::Objects { .. }) => {
-                read_bounds(&mut section, reader, (End::Latest, "\"latest\""))
-            }
-            Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => {
-                read_bounds(&mut section, reader, (End::Never, "\"never\""))
-            }
-            Some(SourceKind::Http(_)) => read_http_bounds(&mut section, reader),
-            // Where they begin and end is a part of what they are.
-            None | Some(SourceKind::Stdin | SourceKind::Generate(_) | SourceKind::Archive { .. }) => {
-                (Start::Earliest, End::Latest)
-            }
-        };
+        let (start, end) = read_bounds(kind.as_ref(), &mut section, reader);
         let default = match kind {
             Some(SourceKind::Generate(_)) => (20_000.0, "20000"),
             _ => (0.0, "0"),
@@ -387,39 +377,4 @@ fn read_generator(section: &mut Section, reader: &mut Reader) -> Generator {
         ),
         anomalies: section.or(reader, "anomalies", (0.03, "0.03"), number(0.0..=1.0)),
     }
-}
-
-/// Where a journal begins and ends: of neither its end nor a time in it is known where it is.
-fn read_http_bounds(section: &mut Section, reader: &mut Reader) -> (Start, End) {
-    let (start, end) = read_bounds(section, reader, (End::Never, "\"never\""));
-    let entry = section.entries().iter().find(|entry| entry.name == "start");
-    if let (Start::Latest | Start::At(_), Some(entry)) = (start, entry) {
-        let message = "a journal is read from its first line on";
-        let diagnostic = Diagnostic::new(Code::BadValue, entry.node.place.clone(), message);
-        reader.report(diagnostic.with_help("`start` of `http` is \"earliest\" or \"checkpoint\""));
-    }
-    (start, end)
-}
-
-const ENDS: &[(&str, End)] = &[("latest", End::Latest), ("never", End::Never)];
-
-/// Where a source begins and ends.
-fn read_bounds(section: &mut Section, reader: &mut Reader, default: (End, &str)) -> (Start, End) {
-    let start = section.or(reader, "start", (Start::Earliest, "\"earliest\""), |sources, node| {
-        let text = match &node.value {
-            Value::Datetime(text) => text.clone(),
-            _ => string(sources, node)?,
-        };
-        match text.as_str() {
-            "earliest" => Ok(Start::Earliest),
-            "latest" => Ok(Start::Latest),
-            "checkpoint" => Ok(Start::Checkpoint),
-            time => parse_instant(time).map(Start::At).map_err(|message| {
-                let help = "it is \"earliest\", \"latest\", \"checkpoint\" or a time";
-                bad_value(node, format!("{message}; {help}"))
-            }),
-        }
-    });
-    let end = section.or(reader, "end", default, one_of(ENDS));
-    (start, end)
 }

@@ -64,7 +64,7 @@ impl Draft {
         let own: Vec<Own> = self.own.iter().map(|(own, _)| own.clone()).collect();
         let reading = self.read();
         match job::compile_with(&reading, &own) {
-            Ok(job) => Ok(Job::new(job)),
+            Ok(job) => Ok(Job::new(job, reading, own)),
             Err(diagnostics) => Err(Mistakes::new(diagnostics, &reading.sources)),
         }
     }

@@ -39,6 +39,11 @@ impl File {
         Source::from(self).csv()
     }
 
+    /// As a source: where it begins that no checkpoint knows ([`Source::start`]).
+    pub fn start(self, from: &str) -> Source {
+        Source::from(self).start(from)
+    }
+
     /// As a source: where it ends ([`Source::end`]).
     pub fn end(self, at: &str) -> Source {
         Source::from(self).end(at)
@@ -129,9 +134,10 @@ impl Source {
         self.option(".density", |call| call.number(&["density"], events))
     }
 
-    /// Where a topic or a stream begins that no checkpoint knows: `"earliest"`, `"latest"`, `"checkpoint"` (a job without one
-    /// is refused), or a time, as `2023-11-14T22:13:20Z`, from which on a record was taken in. Default: `"earliest"`. Of
-    /// made-up events: the event time of the first.
+    /// Where it begins that no checkpoint knows: `"earliest"`, `"latest"` (with what comes after the first start), `"checkpoint"`
+    /// (a job without one is refused), or a time, as `2023-11-14T22:13:20Z`, from which on a record was taken in, or a file last
+    /// written. Default: `"earliest"`. Not every source has all of them: a file that is followed and events over HTTP know of
+    /// no times, and archives are replayed whole. Of made-up events: the event time of the first.
     pub fn start(self, from: &str) -> Self {
         self.option(".start", |call| call.text(&["start"], from))
     }

@@ -60,7 +60,7 @@ impl FromFile {
         });
         let mistakes: Vec<Diagnostic> = mistakes.collect();
         match job::compile_with(&reading, &self.own) {
-            Ok(job) if mistakes.is_empty() => Ok(Job::new(job)),
+            Ok(job) if mistakes.is_empty() => Ok(Job::new(job, reading, self.own)),
             compiled => {
                 let found = mistakes.into_iter().chain(compiled.err().unwrap_or_default());
                 Err(Mistakes::of_file(found.collect(), &reading.sources))

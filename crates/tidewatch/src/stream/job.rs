@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use checkpoint::Location;
 use dataflow::{Beginning, Cluster, Control, Progress, RunError, Summary};
+use event::Own;
 
-use crate::config::{Code, Diagnostic, Sources};
+use crate::backtest::{Backtest, Fitted, How, Labels, Report};
+use crate::config::{Code, Diagnostic, Reading, Sources};
 use crate::{here, signals};
 
 /// A job, checked and compiled.
@@ -15,6 +17,9 @@ use crate::{here, signals};
 pub struct Job {
     inner: dataflow::Job,
     control: Arc<Control>,
+    /// What it was made of.
+    reading: Reading,
+    own: Vec<Own>,
 }
 
 /// What is wrong with a job, all of it. Shows itself as `tidewatch check` does, to [`fmt::Debug`] as well.
@@ -44,7 +49,7 @@ impl Mistakes {
     }
 
     /// Those of a config, in its own words.
-    pub(super) fn of_file(diagnostics: Vec<Diagnostic>, sources: &Sources) -> Self {
+    pub(crate) fn of_file(diagnostics: Vec<Diagnostic>, sources: &Sources) -> Self {
         let rendered = diagnostics.iter().map(|found| found.render(sources, false)).collect();
         Mistakes { diagnostics, rendered }
     }
@@ -151,8 +156,9 @@ impl From<RunError> for RunFailure {
 }
 
 impl Job {
-    pub(super) fn new(inner: dataflow::Job) -> Self {
-        Job { inner, control: Arc::default() }
+    /// A job, and what it was compiled from.
+    pub(super) fn new(inner: dataflow::Job, reading: Reading, own: Vec<Own>) -> Self {
+        Job { inner, control: Arc::default(), reading, own }
     }
 
     /// Its name.
@@ -179,7 +185,7 @@ impl Job {
     /// If the run does not fit the job, a source, a sink or the state fails or is refused, or a thread panicked. Its
     /// threads may still be there then: a program should say so and exit.
     pub fn run(self, run: Run) -> Result<Summary, RunFailure> {
-        let Job { mut inner, control } = self;
+        let Job { mut inner, control, .. } = self;
         let cluster = Cluster { workers: run.workers, process: 0, hosts: Vec::new() };
         if let Some(state) = &mut inner.state {
             state.from = run.from;
@@ -197,5 +203,18 @@ impl Job {
         here::make_state(&inner, &control)?;
         control.set_custody(here::custody(&inner).map_err(RunFailure::System)?);
         Ok(dataflow::run(Arc::new(inner), cluster, port, control)?)
+    }
+
+    /// Runs the job in this process over data of which it is known what went wrong, and says what its alerts are worth. Blocks.
+    /// Neither its state nor its sinks are touched, and it reads its data twice, as fast as it goes.
+    ///
+    /// # Errors
+    /// If the job has no rules, its data no end, or a run fails.
+    pub fn backtest(&self, labels: &Labels, run: Run) -> Result<Report, RunFailure> {
+        let how = How { workers: run.workers, is_own_process: false, quiet: true, verbose: false };
+        let backtest = Backtest::new(&self.reading, &self.own, how)?;
+        let mut found = backtest.alerts(labels, &mut |_| Ok(()))?;
+        let (report, _) = backtest.report(&mut found, Fitted::Here)?;
+        Ok(report)
     }
 }

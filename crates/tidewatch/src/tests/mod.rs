@@ -2,6 +2,7 @@
 
 mod alerts;
 mod archive;
+mod bounds;
 mod branches;
 mod diagnostics;
 mod http;

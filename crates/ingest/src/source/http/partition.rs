@@ -2,23 +2,52 @@
 
 use std::sync::Arc;
 
-use journal::{Journal, Reader, Spec};
+use journal::{Journal, Look, Reader, Spec};
 use serve::Server;
 
 use super::door::Door;
 use super::spec::HttpSpec;
 use crate::source::position::{Origin, Position};
-use crate::source::{End, Lag, Partition, PartitionInfo, Poll, SourceSpec, Waker};
+use crate::source::{End, Lag, Partition, PartitionInfo, Poll, SourceSpec, Start, Waker};
 use crate::{Caution, Decoder, IngestError, Piece};
 
 /// Bytes that are decoded at a time at most, unless one line has more.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// The one partition. Where it begins and ends whoever opens it will find: that may be another process.
-pub(in crate::source) fn partitions(source: &SourceSpec) -> Vec<PartitionInfo> {
-    let start = Position { offset: 0, origin: Origin::Journal { identity: None, end: None } };
+/// The one partition. Where it begins and ends whoever opens it will find: that may be another process. But for a job that
+/// begins behind what the journal holds: what is acknowledged from now on is to be read, also by a start that comes after a
+/// crash, so that the place must be in the checkpoint before anybody is listened to.
+///
+/// # Errors
+/// If a setting makes no sense, or the journal cannot be read.
+pub(in crate::source) fn partitions(
+    source: &SourceSpec,
+    spec: &HttpSpec,
+) -> Result<Vec<PartitionInfo>, IngestError> {
+    let end = match source.start {
+        Start::Earliest | Start::Checkpoint => None,
+        Start::Latest => end_of(source, spec)?,
+        Start::At(_) => {
+            let must = "\"earliest\", \"latest\" or \"checkpoint\": a journal does not say when an event came. Filter by event time";
+            return Err(IngestError::Invalid { setting: "start", name: source.name.clone(), must });
+        }
+    };
+    let (identity, offset) = end.unzip();
+    let origin = Origin::Journal { identity, end: None };
+    let start = Position { offset: offset.unwrap_or(0), origin };
     let id = format!("http:{}", source.name);
-    vec![PartitionInfo { id, number: 0, series: 0, start, parents: Vec::new() }]
+    Ok(vec![PartitionInfo { id, number: 0, series: 0, start, parents: Vec::new() }])
+}
+
+/// The identity of the journal, and behind what it holds; `None` if there is none yet.
+fn end_of(source: &SourceSpec, spec: &HttpSpec) -> Result<Option<(u64, u64)>, IngestError> {
+    match spec.dir.try_exists() {
+        Ok(false) => Ok(None),
+        // What keeps it from being seen, the look says.
+        Ok(true) | Err(_) => {
+            Look::at(&spec.dir).and_then(|look| look.end()).map_err(|error| unusable(source, error))
+        }
+    }
 }
 
 fn open_journal(source: &SourceSpec, spec: &HttpSpec) -> Result<Journal, IngestError> {
@@ -63,19 +92,19 @@ impl Posted {
     pub(in crate::source) fn open(
         source: &SourceSpec,
         spec: &HttpSpec,
-        resume: Option<&Position>,
+        position: &Position,
         decoder: Decoder,
     ) -> Result<Self, IngestError> {
         let journal = open_journal(source, spec)?;
-        let known = match resume {
-            None | Some(Position { origin: Origin::Journal { identity: None, .. }, .. }) => None,
-            Some(Position { offset, origin: Origin::Journal { identity: Some(identity), end } }) => {
+        let known = match position {
+            Position { origin: Origin::Journal { identity: None, .. }, .. } => None,
+            Position { offset, origin: Origin::Journal { identity: Some(identity), end } } => {
                 if *identity != journal.identity() {
                     return Err(IngestError::OtherJournal { dir: spec.dir.clone() });
                 }
                 Some((*offset, *end))
             }
-            Some(_) => return Err(IngestError::Kind { name: source.name.clone() }),
+            _ => return Err(IngestError::Kind { name: source.name.clone() }),
         };
         let (offset, end) = known.unwrap_or((journal.first(), None));
         // A job that ends takes nothing in: an end that is found before a checkpoint says it does not move.

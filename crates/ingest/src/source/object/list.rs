@@ -6,12 +6,15 @@ use bucket::{Bucket, Listed};
 use glob::{MatchOptions, Pattern};
 
 use super::super::numbering::Numbering;
+use super::super::passed::passed;
 use super::super::position::{ObjectOrigin, Origin, Position};
 use super::super::{Discovery, PartitionInfo};
 use super::Server;
 use crate::IngestError;
 
-/// The objects that are there now, each a partition, in the order of the keys of the config and of their own.
+/// The objects that are there now, each a partition, in the order of the keys of the config and of their own. With `since`
+/// those of folders and patterns are meant that were last written then or later, in microseconds since 1970, and those that
+/// are named and older are passed over.
 pub(in super::super) fn partitions(
     bucket: &Bucket,
     keys: &[String],
@@ -21,6 +24,7 @@ pub(in super::super) fn partitions(
     let mut infos: Vec<PartitionInfo> = Vec::new();
     for key in keys {
         let listed = named(&server, key, since)?;
+        let is_old = |object: &Listed| since.is_some_and(|since| object.modified < since);
         if listed.is_empty() {
             return Err(IngestError::NoFiles { path: server.address(key).into() });
         }
@@ -29,10 +33,20 @@ pub(in super::super) fn partitions(
             if infos.iter().any(|info| info.id == address) {
                 return Err(IngestError::Twice { path: address.into() });
             }
-            infos.push(info(address, infos.len() as u32, &object));
+            let info = info(address, infos.len() as u32, &object);
+            infos.push(if is_old(&object) { passed(info) } else { info });
         }
     }
     Ok(infos)
+}
+
+/// The objects that there are by now, all passed over, as a look would number them.
+pub(in super::super) fn passed_now(
+    bucket: &Bucket,
+    keys: &[String],
+) -> Result<Vec<PartitionInfo>, IngestError> {
+    let found = Looking::new(bucket, keys, None, &[]).look()?;
+    Ok(found.into_iter().map(passed).collect())
 }
 
 /// Looks for objects that are not known yet.
@@ -62,6 +76,8 @@ impl Discovery for Looking {
         for key in &self.keys {
             come.extend(named(&server, key, self.since)?);
         }
+        // Also of those that are named one by one: when it is written anew it is read.
+        come.retain(|object| self.since.is_none_or(|since| object.modified >= since));
         come.sort_by(|one, other| one.key.cmp(&other.key));
         let mut found = Vec::new();
         for object in come {

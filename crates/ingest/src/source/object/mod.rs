@@ -16,7 +16,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
 
-pub(super) use list::{Looking, partitions};
+pub(super) use list::{Looking, partitions, passed_now};
 pub(super) use stream::Streamed;
 
 use super::PartitionInfo;
@@ -54,6 +54,11 @@ impl Server {
         let server = Arc::new(Server { client, bucket: bucket.clone(), readers: AtomicUsize::new(0) });
         known.push(Arc::downgrade(&server));
         Ok(server)
+    }
+
+    /// The second since 1970 that it said it is when it last answered.
+    pub(super) fn second(&self) -> Option<i64> {
+        self.client.second()
     }
 
     /// The address of an object.

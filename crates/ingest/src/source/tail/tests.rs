@@ -165,3 +165,38 @@ fn a_new_file_that_begins_like_the_old_one_is_not_taken_for_it() {
     let mut again = log.tail(Format::Csv, Some(&position)).unwrap();
     assert_eq!(take(&mut again), some(1..3));
 }
+
+#[test]
+fn who_begins_at_the_end_gives_what_was_not_whole_then_and_what_comes_whatever_the_file_is_called_by_now() {
+    for format in [Format::Json, Format::Csv] {
+        let header = if format == Format::Csv { "\"a\nnote\",ts\n" } else { "" };
+        let line = |number: u64| match format {
+            Format::Csv => format!("\"x\n1,2\n\",{}\n", 1_700_000_000_000 + number),
+            _ => json(number),
+        };
+        let at_end = |log: &Log| partition_at_end(&log.path(), 0, format).unwrap().start;
+        let log = Log::new();
+        let absent = at_end(&log);
+        for (whole, part) in [(0, 5), (1, 0), (3, 5)] {
+            let log = Log::new();
+            let all: String = (0..4).map(line).collect();
+            let begin: usize = (0..whole).map(|number| line(number).len()).sum();
+            log.append(&(header.to_owned() + &all[..begin + part]));
+            let start = at_end(&log);
+            assert_eq!(start.offset as usize, header.len() + begin);
+            log.append(&all[begin + part..]);
+            assert_eq!(take(&mut log.tail(format, Some(&start)).unwrap()), some(whole..4));
+            log.rotate("events.1");
+            log.append(&(header.to_owned() + &line(4)));
+            assert_eq!(take(&mut log.tail(format, Some(&start)).unwrap()), some(whole..5), "rotated");
+        }
+        log.append(&(header.to_owned() + &line(0)));
+        assert_eq!(take(&mut log.tail(format, Some(&absent)).unwrap()), some(0..1), "it was not there");
+        let start = at_end(&log);
+        fs::write(log.path(), header.to_owned() + &line(7)).unwrap();
+        assert_eq!(take(&mut log.tail(format, Some(&start)).unwrap()), [Some(7)], "written anew");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let error = partition_at_end(folder.path(), 0, Format::Json).unwrap_err();
+    assert!(error.to_string().contains("is not a plain file"), "{error}");
+}

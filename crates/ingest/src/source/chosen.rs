@@ -1,0 +1,112 @@
+//! Which files and objects a job reads, by where it is to begin and to end: those that are cut, watched, followed, and those
+//! that are passed over.
+//!
+//! Asked at the first start of a job. What comes of it is in the checkpoint that this start makes before anything is read.
+
+use std::path::{Path, PathBuf};
+
+#[cfg(feature = "s3")]
+use bucket::Bucket;
+
+#[cfg(feature = "s3")]
+use super::object;
+use super::passed::passed;
+use super::{End, Format, PartitionInfo, SourceKind, SourceSpec, Start, file, set, tail, unpack};
+use crate::IngestError;
+
+/// The partitions of files. Of those that are watched only the ones that are passed over.
+pub(super) fn files(
+    spec: &SourceSpec,
+    paths: &[PathBuf],
+    lanes: u32,
+) -> Result<Vec<PartitionInfo>, IngestError> {
+    match spec.end {
+        End::Never if is_watched(spec) => match spec.start {
+            Start::Latest => set::passed_now(paths),
+            _ => Ok(Vec::new()),
+        },
+        End::Never => followed(spec, paths),
+        End::Latest => {
+            let (infos, is_old) = match cut_file(spec) {
+                // Its lanes are one file.
+                Some(path) => {
+                    let is_old = since(spec).is_some_and(|since| !set::is_written(path, since));
+                    (file::partitions(path, lanes)?, is_old)
+                }
+                None => (set::partitions(paths, since(spec))?, false),
+            };
+            Ok(all_or_none(infos, is_old || spec.start == Start::Latest))
+        }
+    }
+}
+
+/// The partitions of objects. Of those that are watched only the ones that are passed over.
+#[cfg(feature = "s3")]
+pub(super) fn objects(
+    spec: &SourceSpec,
+    bucket: &Bucket,
+    keys: &[String],
+) -> Result<Vec<PartitionInfo>, IngestError> {
+    match (spec.end, spec.start) {
+        (End::Never, Start::Latest) => object::passed_now(bucket, keys),
+        (End::Never, _) => Ok(Vec::new()),
+        (End::Latest, start) => {
+            let infos = object::partitions(bucket, keys, since(spec))?;
+            Ok(all_or_none(infos, start == Start::Latest))
+        }
+    }
+}
+
+/// These, or all of them passed over.
+fn all_or_none(infos: Vec<PartitionInfo>, is_none: bool) -> Vec<PartitionInfo> {
+    if is_none { infos.into_iter().map(passed).collect() } else { infos }
+}
+
+/// The file that is cut into lanes: the only one of a source, plain, of lines.
+pub(super) fn cut_file(spec: &SourceSpec) -> Option<&Path> {
+    let SourceKind::File { paths, compression, .. } = &spec.kind else { return None };
+    let [path] = paths.as_slice() else { return None };
+    let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_cut = spec.format == Format::Json && spec.end == End::Latest;
+    (is_cut && is_plain && !set::is_set(paths)).then_some(path)
+}
+
+/// From which time on files and objects were written that are read, in microseconds since 1970. What is in them has no
+/// other time that is known before they are read.
+pub(super) fn since(spec: &SourceSpec) -> Option<i64> {
+    match spec.start {
+        Start::At(time) => Some(time),
+        Start::Earliest | Start::Latest | Start::Checkpoint => None,
+    }
+}
+
+/// Whether files that come later are read.
+pub(super) fn is_watched(spec: &SourceSpec) -> bool {
+    spec.end == End::Never && spec.kind.can_be_watched()
+}
+
+/// The partitions of files that others still write to: each is named, and plain.
+fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, IngestError> {
+    let SourceKind::File { compression, .. } = &spec.kind else { return Ok(Vec::new()) };
+    let is_plain = |path: &PathBuf| unpack::Packing::of(*compression, path) == unpack::Packing::None;
+    let is_named = |path: &PathBuf| !set::is_set(std::slice::from_ref(path));
+    if !paths.iter().all(|path| is_plain(path) && is_named(path)) {
+        let must =
+            "\"latest\" for packed files, and where directories or patterns stand beside names of files";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    if spec.format == Format::Parquet {
+        let must = "\"latest\" for a file of Parquet: it is written at once";
+        return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
+    }
+    if let Start::At(_) = spec.start {
+        let must = "\"earliest\", \"latest\" or \"checkpoint\" for a file that is followed: nothing says when a line was written. \
+                    Name a directory or a pattern to begin with the files of a time, or filter by event time";
+        return Err(IngestError::Invalid { setting: "start", name: spec.name.clone(), must });
+    }
+    let info = |(path, number)| match spec.start {
+        Start::Latest => tail::partition_at_end(path, number, spec.format),
+        _ => tail::partition(path, number),
+    };
+    paths.iter().map(PathBuf::as_path).zip(0..).map(info).collect()
+}

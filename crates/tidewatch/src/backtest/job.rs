@@ -1,0 +1,125 @@
+//! The jobs that a backtest runs: that of a config with a sink of alerts added, and the same without rules.
+
+use dataflow::Job;
+use event::{Own, RowSchema};
+
+use crate::config::sink::{Format, Mode, Target};
+use crate::config::{Branch, Config, Findings, Place, Reading, Sink, Sql, WindowShape};
+use crate::job::compile_with;
+use crate::stream::{Mistakes, RunFailure};
+
+/// Name of the sink that is added.
+const SINK: &str = "backtest";
+/// Where what is added stands.
+const NOWHERE: Place = Place { source: 0, span: 0..0 };
+
+/// The job as it is.
+///
+/// # Errors
+/// If the config has mistakes.
+pub(super) fn compiled(reading: &Reading, own: &[Own]) -> Result<Job, RunFailure> {
+    compile_with(reading, own).map_err(|diagnostics| {
+        RunFailure::Refused(Mistakes::of_file(diagnostics, &reading.sources).to_string())
+    })
+}
+
+/// Branch and id of each rule; the branch of a job without branches is empty.
+pub(super) fn rules(reading: &Reading) -> Vec<(String, String)> {
+    let branches = reading.config.iter().flat_map(|config| &config.branches);
+    let of = |branch: &Branch| {
+        let name = branch.name.clone().unwrap_or_default();
+        branch.rules.iter().map(move |rule| (name.clone(), rule.id.clone())).collect::<Vec<_>>()
+    };
+    branches.flat_map(of).collect()
+}
+
+/// What has no rules, in words: the job, or one of its branches.
+pub(super) fn without_rules(reading: &Reading) -> Option<String> {
+    let branches = reading.config.iter().flat_map(|config| &config.branches);
+    let silent = branches.into_iter().find(|branch| branch.rules.is_empty())?;
+    Some(silent.name.as_ref().map_or("the job".to_owned(), |name| format!("branch `{name}`")))
+}
+
+/// The job with a sink of alerts behind its own, and the number of that sink.
+///
+/// # Errors
+/// If some branch has no rules, so that it has no alerts.
+pub(super) fn of_alerts(reading: &Reading, own: &[Own]) -> Result<(Job, usize), RunFailure> {
+    let mut number = 0;
+    let job = changed(reading, own, |config| {
+        number = config.sinks.len();
+        config.sinks.push(sink(Format::Alert));
+    })?;
+    Ok((job, number))
+}
+
+/// Of each branch the names of its columns of numbers, and by how many microseconds neighbouring windows overlap.
+type Columns = Vec<(Vec<String>, i64)>;
+
+/// The job without its rules, so that it puts out every row, to its only sink: the fields of the key, start and end of the
+/// window in milliseconds, the number of the branch, and all features and scores that are numbers, as doubles. Branches with
+/// fewer of them have NULL in their place.
+///
+/// # Errors
+/// If the config has mistakes.
+pub(super) fn of_rows(reading: &Reading, own: &[Own]) -> Result<(Job, Columns), RunFailure> {
+    let job = compiled(reading, own)?;
+    let names: Vec<Vec<String>> =
+        job.branches.iter().map(|branch| numbers(branch.detection.row_schema())).collect();
+    let width = names.iter().map(Vec::len).max().unwrap_or_default();
+    let keys: Vec<String> = job.transform.key_fields().iter().map(|field| field.name.clone()).collect();
+    let mut columns = Columns::new();
+    let job = changed(reading, own, |config| {
+        config.sinks = vec![sink(Format::Plain { columns: None })];
+        config.rejects = Default::default();
+        for (number, (branch, names)) in config.branches.iter_mut().zip(&names).enumerate() {
+            branch.rules.clear();
+            branch.columns = Some(selection(&keys, number, names, width));
+            columns.push((names.clone(), overlap(branch)));
+        }
+    })?;
+    Ok((job, columns))
+}
+
+/// Names of the features and scores that are numbers.
+fn numbers(row: &RowSchema) -> Vec<String> {
+    let fields = &row.schema().fields()[row.features().start..row.scores().end];
+    fields.iter().filter(|field| field.data_type.is_numeric()).map(|field| field.name.clone()).collect()
+}
+
+fn selection(keys: &[String], branch: usize, names: &[String], width: usize) -> Vec<Sql> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let keys = keys.iter().enumerate().map(|(number, name)| format!("{} AS k{number}", quoted(name)));
+    let window = [RowSchema::WINDOW_START, RowSchema::WINDOW_END].map(|name| format!("{name} AS {name}"));
+    let branch = format!("CAST({branch} AS DOUBLE) AS branch");
+    let names = names.iter().map(|name| quoted(name));
+    let names = names.chain(std::iter::repeat("NULL".to_owned())).take(width).enumerate();
+    let numbers = names.map(|(number, name)| format!("CAST({name} AS DOUBLE) AS c{number}"));
+    let texts = keys.chain(window).chain([branch]).chain(numbers);
+    texts.map(|text| Sql { text, place: NOWHERE, verbatim: None }).collect()
+}
+
+/// By how many microseconds neighbouring windows overlap.
+fn overlap(branch: &Branch) -> i64 {
+    match branch.window.as_ref().map(|(window, _)| &window.shape) {
+        Some(WindowShape::Shared(shared)) if !shared.grows => {
+            shared.size.saturating_sub(shared.slide).as_micros() as i64
+        }
+        _ => 0,
+    }
+}
+
+fn sink(format: Format) -> Sink {
+    Sink { name: SINK.to_owned(), place: NOWHERE, target: Target::Stdout, mode: Mode::AtOnce, format }
+}
+
+/// The job of the config after a change, without what is no part of the answer.
+fn changed(reading: &Reading, own: &[Own], change: impl FnOnce(&mut Config)) -> Result<Job, RunFailure> {
+    let mut config = reading.config.clone();
+    if let Some(config) = &mut config {
+        (config.state, config.archive, config.http) = (None, None, None);
+        change(config);
+    }
+    let findings = Findings { diagnostics: reading.findings.diagnostics.clone(), ..Findings::default() };
+    compiled(&Reading { sources: reading.sources.clone(), config, findings }, own)
+}
