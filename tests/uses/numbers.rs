@@ -9,7 +9,7 @@ use testkit::workload::repository;
 const COMMON: [&str; 12] = ["0.5", "0.25", "0.75", "10", "100", "1000", "12", "24", "20", "30", "15", "60"];
 
 /// The numbers of a text without its comments that have more than one digit and are not among the common ones.
-pub fn of(text: &str) -> BTreeSet<String> {
+pub(crate) fn of(text: &str) -> BTreeSet<String> {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == '_';
     let mut found = BTreeSet::new();
@@ -28,7 +28,7 @@ pub fn of(text: &str) -> BTreeSet<String> {
 }
 
 /// The scores, rules and alerts of a config, without comments.
-pub fn judging(config: &Path) -> String {
+pub(crate) fn judging(config: &Path) -> String {
     let text = std::fs::read_to_string(config).expect("a config");
     let mut within = false;
     let mut found = String::new();
@@ -45,7 +45,7 @@ pub fn judging(config: &Path) -> String {
 }
 
 /// The source of what makes the events of a scenario.
-pub fn scene(name: &str) -> String {
+pub(crate) fn scene(name: &str) -> String {
     let folder = repository().join("crates/ingest/src/source/generate/stage");
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).expect("a source file");
     [&format!("{name}.rs"), "plan.rs", "character.rs"].map(read).concat()

@@ -10,17 +10,17 @@ use testkit::process::Invocation;
 use super::{PROGRAM, config};
 
 #[derive(Debug, Default)]
-pub struct Recount {
-    pub incidents: u64,
-    pub found: u64,
-    pub episodes: u64,
+pub(crate) struct Recount {
+    pub(crate) incidents: u64,
+    pub(crate) found: u64,
+    pub(crate) episodes: u64,
     /// Episodes that find something.
-    pub good: u64,
-    pub alerts: u64,
+    pub(crate) good: u64,
+    pub(crate) alerts: u64,
 }
 
 /// What goes wrong in the events of a config with that seed, as `gen` tells it of the settings that stand in the config.
-pub fn truth(name: &str, seed: u64) -> Vec<Value> {
+pub(crate) fn truth(name: &str, seed: u64) -> Vec<Value> {
     let text = std::fs::read_to_string(config(name)).expect("a config");
     let setting = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
@@ -36,7 +36,7 @@ pub fn truth(name: &str, seed: u64) -> Vec<Value> {
 }
 
 /// Counts what alerts of episodes find: an episode lasts from the window that opened it to the last one that it names.
-pub fn of(alerts: &Path, truth: &[Value]) -> Recount {
+pub(crate) fn of(alerts: &Path, truth: &[Value]) -> Recount {
     let millis = |text: &Value| {
         let instant: jiff::Timestamp = text.as_str().expect("a time").parse().expect("an instant");
         instant.as_millisecond()
