@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::{Job, json_lines};
+use testkit::process::Invocation;
 use testkit::random::{Random, seed};
-use testkit::workload::generate;
+use testkit::workload::{generate, repository};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
@@ -163,4 +164,54 @@ fn any_number_of_workers_and_any_kills_give_the_same_scores() {
     assert!(committed > 0 && committed < bytes.len(), "{committed} bytes: killed too early or too late");
     killed.clone().workers(2).run();
     assert!(killed.alerts() == bytes, "other bytes after kills");
+}
+
+#[test]
+fn an_application_that_moves_from_kinesis_data_analytics_finds_its_function_with_its_explanation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (vitals, scores) = (folder.path().join("vitals.ndjson"), folder.path().join("scores.ndjson"));
+    let mut random = Random::new(seed(41));
+    let mut noise = || random.below(1000) as f64 / 100.0;
+    let rows: Vec<(f64, f64)> = (0..2_000)
+        .map(|row| match row {
+            1_500 => (70.0, 190.0),
+            1_700 => (20.0, 115.0),
+            _ => (70.0 + noise(), 115.0 + noise()),
+        })
+        .collect();
+    let line = |(row, (heart, pressure)): (usize, &(f64, f64))| {
+        format!(
+            "{{\"at\":{},\"heart\":{heart:?},\"pressure\":{pressure:?}}}\n",
+            1_700_000_000_000_usize + row * 1000
+        )
+    };
+    std::fs::write(&vitals, rows.iter().enumerate().map(line).collect::<String>()).expect("write");
+    Invocation::new(PROGRAM)
+        .arg("run")
+        .arg(repository().join("configs/moved.sql"))
+        .set("source.vitals.path", &vitals)
+        .set("sink.scores", format!("{{ type = \"file\", path = {scores:?} }}"))
+        .run()
+        .expect_code(0);
+    let found = json_lines(&std::fs::read(&scores).expect("scores"));
+    assert_eq!(found.len(), rows.len());
+    assert!(found[..256].iter().all(|row| row["odd_score"].is_null()) && found[300]["odd_score"].is_number());
+    let explained = |row: usize| {
+        let explanation: serde_json::Value =
+            serde_json::from_str(found[row]["odd_explanation"].as_str().expect("a text")).expect("an object");
+        let number = |name: &str, what: &str| -> f64 {
+            explanation[name][what].as_str().expect("a text").parse().expect("a number")
+        };
+        let shares = ["heart_rate", "blood_pressure"].map(|name| number(name, "ATTRIBUTION_SCORE"));
+        let score = found[row]["odd_score"].as_f64().expect("a score");
+        assert!((shares[0] + shares[1] - score).abs() < 0.001 * score + 0.001, "{explanation} {score}");
+        (score, shares, explanation)
+    };
+    let usual: f64 = (1_400..1_500).map(|row| explained(row).0).sum::<f64>() / 100.0;
+    let (high, shares, explanation) = explained(1_500);
+    assert!(high > 3.0 * usual && shares[1] > 3.0 * shares[0], "{explanation} {usual}");
+    assert_eq!(explanation["blood_pressure"]["DIRECTION"], "HIGH");
+    let (low, shares, explanation) = explained(1_700);
+    assert!(low > 3.0 * usual && shares[0] > 3.0 * shares[1], "{explanation} {usual}");
+    assert_eq!(explanation["heart_rate"]["DIRECTION"], "LOW");
 }

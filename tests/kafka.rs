@@ -3,6 +3,8 @@
 
 #[path = "kafka/bounds.rs"]
 mod bounds;
+#[path = "kafka/explain.rs"]
+mod explain;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -15,11 +15,13 @@ use alert::{AlertRule, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
 use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
-use detect::{Detection, LifeCycle};
+use detect::Detection;
+use episodes::Telling;
 use event::{AggregateFunction as Function, DataType, Field, Reason, RowSchema, Severity, SinkId};
 use ingest::{
     Compression, DecodeSpec, End, FieldSpec, SourceKind, SourceSpec, Start, TimeSpec, TimeUnit, WatermarkSpec,
 };
+use testkit::oracle::episodes::Word;
 use testkit::oracle::{self, Aggregate, Record, Value};
 use testkit::random::Random;
 use transform::{BranchSpec, Transform, TransformSpec};
@@ -48,6 +50,8 @@ struct Case {
     quarantine: Vec<u8>,
     /// Key and end of window, in milliseconds, of each alert.
     alerts: Vec<(String, i64)>,
+    /// Alerts altogether, those included that a cap kept back.
+    said: u64,
     read: u64,
     filtered: u64,
     bad: u64,
@@ -82,7 +86,7 @@ fn aggregates() -> Vec<Aggregate> {
 ///   texts = "count(DISTINCT s)", different = "sum(DISTINCT v)"
 /// rules.busy = "total > LEAST"; sinks: rows (plain), alerts, quarantine
 /// ```
-fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
+fn compile(window: WindowSpec, least: f64, telling: Option<Telling>) -> Job {
     let size = window.size.to_string();
     let fields = vec![
         FieldSpec::new("user", DataType::Varchar).required(),
@@ -122,10 +126,13 @@ fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
             transform::compile("most > 80", row.schema()).expect("a condition"),
             Severity::Critical,
         )),
-        life_cycle: life,
+        agreement: None,
+        grace: telling.map_or(0, |telling| telling.grace),
+        life_cycle: telling.map(|telling| telling.life),
     };
     let (keys, shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
     let detection = Detection::new(keys, shape, expressions, vec![], vec![rule]).expect("a detection");
+    let detection = detection.sliding(Some(window.slide));
     let plain = alert::plain_schema(row.schema());
     let names = features.iter().map(|(name, _)| name.as_str());
     let columns: Vec<&str> = ["\"user\"", "window_start", "window_end"].into_iter().chain(names).collect();
@@ -133,9 +140,14 @@ fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
         columns.iter().map(|name| transform::compile_column(name, &plain).expect("a column")).collect();
     let outputs = vec![
         Output { sink: SinkId(0), format: Format::Plain { columns } },
-        Output { sink: SinkId(1), format: Format::Alert },
+        Output { sink: SinkId(1), format: Format::Alert { explain: true, muted: false } },
     ];
     let rules = vec![AlertRule { id: "busy".to_owned(), summary: None }];
+    let renderer = Renderer::new("simulated", row, rules, outputs, Some(SinkId(2)));
+    let renderer = match telling {
+        Some(Telling { per_minute, .. }) => renderer.capped(per_minute, &[]),
+        None => renderer,
+    };
     let sink = |name: &str| SinkSpec {
         name: name.to_owned(),
         kind: SinkKind::File { path: name.into() },
@@ -158,12 +170,7 @@ fn compile(window: WindowSpec, least: f64, life: Option<LifeCycle>) -> Job {
         idle_after: None,
         drift_max: None,
         transform,
-        branches: vec![Branch {
-            window: Windowing::Sliced(window),
-            detection,
-            lag_within: 0,
-            renderer: Renderer::new("simulated", row, rules, outputs, Some(SinkId(2))),
-        }],
+        branches: vec![Branch { window: Windowing::Sliced(window), detection, lag_within: 0, renderer }],
         keys_max: None,
         sinks: vec![sink("rows"), sink("alerts"), sink("quarantine")],
         quarantine: Some(SinkId(2)),
@@ -195,8 +202,8 @@ impl Case {
         let window = if grows { WindowSpec::cumulate(size, slide) } else { WindowSpec::sliding(size, slide) };
         let window = window.and_then(|window| window.allowing(lateness)).expect("a window");
         // Some put out episodes rather than rows.
-        let life = (seed % 8 == 6).then(|| episodes::life(&mut random, slide));
-        let mut job = compile(window, least, life);
+        let telling = (seed % 8 == 6).then(|| Telling::random(&mut random, slide));
+        let mut job = compile(window, least, telling);
         job.state = Some(StateSpec {
             location: Location::Dir("/simulated".into()),
             checkpoint_every: Duration::from_micros(1_000 + random.below(12_000)),
@@ -214,7 +221,7 @@ impl Case {
             lateness,
             aggregates: aggregates(),
         };
-        expect(job, partitions, &oracle, (least, life))
+        expect(job, partitions, &oracle, (least, telling))
     }
 }
 
@@ -226,6 +233,8 @@ struct Shown {
     /// Whether it is critical.
     worse: bool,
     text: String,
+    /// What it says of an episode.
+    word: Option<Word>,
 }
 
 /// A line, where it begins, and what it is.
@@ -274,7 +283,7 @@ fn expect(
     job: Job,
     partitions: Vec<(Vec<u8>, Vec<Placed>)>,
     oracle: &oracle::Job,
-    (least, life): (f64, Option<LifeCycle>),
+    (least, telling): (f64, Option<Telling>),
 ) -> Case {
     let records: Vec<Vec<Record>> = partitions
         .iter()
@@ -297,7 +306,8 @@ fn expect(
             other => panic!("no {other:?} is expected"),
         };
         let values: Vec<&Value> = row.values.iter().map(|v| v.as_ref().expect("no overflow")).collect();
-        if !matches!(values[1], Value::Double(total) if *total > least) {
+        let is_new = telling.is_some_and(|telling| telling.is_new(row, &outcome.rows));
+        if is_new || !matches!(values[1], Value::Double(total) if *total > least) {
             continue;
         }
         let text = format!(
@@ -312,13 +322,17 @@ fn expect(
             text(values[5])
         );
         let worse = matches!(values[2], Value::Int(most) if *most > 80);
-        shown.push(Shown { key, start: row.start, end: row.end, worse, text });
+        shown.push(Shown { key, start: row.start, end: row.end, worse, text, word: None });
     }
-    if let Some(life) = life {
-        shown = episodes::told(life, shown);
+    if let Some(telling) = telling {
+        shown = episodes::told(telling.life, shown);
     }
     let rows: String = shown.iter().map(|row| format!("{}\n", row.text)).collect();
-    let alerts = shown.into_iter().map(|row| (row.key, row.end / 1_000)).collect();
+    let said = shown.len() as u64;
+    let alerts = match telling {
+        Some(telling) => episodes::capped(telling, &shown),
+        None => shown.into_iter().map(|row| (row.key, row.end / 1_000)).collect(),
+    };
     let quarantine = quarantine(&partitions, &records, &outcome, oracle);
     let bad = partitions.iter().flat_map(|(_, lines)| lines).filter(|p| matches!(p.line, Line::Bad)).count();
     Case {
@@ -326,6 +340,7 @@ fn expect(
         rows: rows.into_bytes(),
         quarantine,
         alerts,
+        said,
         read: partitions.iter().map(|(_, lines)| lines.len() as u64).sum(),
         filtered: outcome.filtered,
         bad: bad as u64,
@@ -484,7 +499,7 @@ fn check_end(run: &Run, case: &Case) -> Result<(), String> {
     same("windowed", counts.windowed, case.windowed)?;
     same("read", counts.read, counts.accepted + counts.filtered + counts.quarantined)?;
     same("accepted", counts.accepted, counts.windowed + counts.late + counts.deduplicated)?;
-    same("alerts", counts.alerts, case.alerts.len() as u64)
+    same("alerts", counts.alerts, case.said)
 }
 
 /// Milliseconds of `2023-11-14T22:13:25Z`, as all ends of windows here are whole seconds of that day or the

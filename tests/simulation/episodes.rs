@@ -1,16 +1,80 @@
 //! Jobs that put out episodes, in the simulated world: what the oracle's rows say, told by its walk through time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use detect::LifeCycle;
 use event::{ChangeKind, Severity};
+use testkit::oracle::Row;
 use testkit::oracle::episodes::{Life, episodes};
 use testkit::random::Random;
 
 use super::Shown;
 
+/// How a job tells of episodes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling {
+    pub(crate) life: LifeCycle,
+    pub(crate) grace: i64,
+    slide: i64,
+    pub(crate) per_minute: u32,
+}
+
+impl Telling {
+    pub(crate) fn random(random: &mut Random, slide: i64) -> Telling {
+        let (grace, per_minute) = (slide * random.below(4) as i64, 1 + random.below(4) as u32);
+        Telling { life: life(random, slide), grace, slide, per_minute }
+    }
+
+    /// Whether a row's key was first seen not long before its window ends.
+    pub(crate) fn is_new(&self, row: &Row, rows: &[Row]) -> bool {
+        let of_key = rows.iter().filter(|other| other.key == row.key);
+        let Some(first) = of_key.min_by_key(|other| other.end) else { return false };
+        self.grace > 0 && row.end - first.start.max(first.end - self.slide) <= self.grace
+    }
+}
+
+/// What a cap makes of all alerts: subject and end of the window of each that goes out, and of each roll-up.
+pub(crate) fn capped(telling: Telling, all: &[Shown]) -> Vec<(String, i64)> {
+    const MINUTE: i64 = 60_000_000;
+    let (mut out, mut unheard) = (Vec::new(), BTreeSet::new());
+    // Up to the end of which minute alerts are counted, how many, and of how many more the roll-up speaks.
+    let (mut end, mut sent, mut kept_back) = (i64::MIN, 0, 0);
+    let mut roll_up = |out: &mut Vec<(String, i64)>, end: i64, kept_back: &mut u32| {
+        if std::mem::take(kept_back) > 0 {
+            out.push(("busy".to_owned(), end / 1_000));
+        }
+    };
+    for row in all {
+        let word = row.word.expect("a word");
+        let (due, episode) = ((word.due + 1) * 1_000_000 - 1, (row.key.clone(), word.first_end));
+        if due >= end {
+            roll_up(&mut out, end, &mut kept_back);
+        }
+        let alert = (row.key.clone(), row.end / 1_000);
+        if word.kind == ChangeKind::Resolved {
+            out.extend((!unheard.remove(&episode)).then_some(alert));
+            continue;
+        }
+        if due >= end {
+            (end, sent) = ((due / MINUTE + 1) * MINUTE, 0);
+        }
+        if sent < telling.per_minute {
+            sent += 1;
+            unheard.remove(&episode);
+            out.push(alert);
+            continue;
+        }
+        kept_back += 1;
+        if word.kind != ChangeKind::Updated {
+            unheard.insert(episode);
+        }
+    }
+    roll_up(&mut out, end, &mut kept_back);
+    out
+}
+
 /// A life cycle that is a matter of slides.
-pub(crate) fn life(random: &mut Random, slide: i64) -> LifeCycle {
+fn life(random: &mut Random, slide: i64) -> LifeCycle {
     let bad_windows = 1 + random.below(3) as u32;
     LifeCycle {
         bad_windows,
@@ -53,7 +117,10 @@ pub(crate) fn told(life: LifeCycle, rows: Vec<Shown>) -> Vec<Shown> {
                 true => over(&key, start, end),
                 false => rows.remove(&word.about).expect("a window is told of once"),
             };
-            put.push(((word.due, is_over, row.end, row.start, row.key.clone()), row));
+            put.push((
+                (word.due, is_over, row.end, row.start, row.key.clone()),
+                Shown { word: Some(word), ..row },
+            ));
         }
     }
     put.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -68,5 +135,5 @@ fn over(key: &str, start: i64, end: i64) -> Shown {
         start / 1_000,
         end / 1_000
     );
-    Shown { key: key.to_owned(), start, end, worse: false, text }
+    Shown { key: key.to_owned(), start, end, worse: false, text, word: None }
 }

@@ -176,6 +176,7 @@ fn run_job(seed: u64, job: Job, births: &Births, plant: Option<Plant>, verbose: 
         rows: Vec::new(),
         quarantine: Vec::new(),
         alerts: Vec::new(),
+        said: 0,
         read: 0,
         filtered: 0,
         bad: 0,

@@ -31,8 +31,20 @@ pub(crate) fn append_id(origin: Origin<'_>, key: &[u8], span: Span, out: &mut Ve
 
 /// Appends the id of an episode: 32 hexadecimal digits of (origin, key, end of its first window).
 pub(crate) fn append_episode(origin: Origin<'_>, key: &[u8], first_window_end: i64, out: &mut Vec<u8>) {
+    append_hex(episode(origin, key, first_window_end), out);
+}
+
+/// The id of an episode as a number.
+pub(crate) fn episode(origin: Origin<'_>, key: &[u8], first_window_end: i64) -> u128 {
     let mut hash = hash_of("episode", origin, key);
     hash.update(&first_window_end.to_le_bytes());
+    hash.digest128()
+}
+
+/// Appends the id of a roll-up: 32 hexadecimal digits of (origin, values of the group, first instant of the minute).
+pub(crate) fn append_roll_up(origin: Origin<'_>, values: &[Vec<u8>], start: i64, out: &mut Vec<u8>) {
+    let mut hash = hash_of("rollup", origin, &values.join(&b','));
+    hash.update(&start.to_le_bytes());
     append_hex(hash.digest128(), out);
 }
 

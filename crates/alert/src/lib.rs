@@ -19,7 +19,7 @@
 //! let row = RowSchema::new(&[user], &[Field::new("pauses", DataType::Bigint)], &[]);
 //! let summary = Summary::parse("{key} paused {pauses} times", &row)?;
 //! let rule = AlertRule { id: "restless".into(), summary: Some(summary) };
-//! let output = Output { sink: SinkId(0), format: Format::Alert };
+//! let output = Output { sink: SinkId(0), format: Format::Alert { explain: true, muted: false } };
 //! let renderer = Renderer::new("podcast", row.clone(), vec![rule], vec![output], None);
 //!
 //! let instant = |micros| -> ArrayRef {
@@ -38,6 +38,8 @@
 //!     keys: BinaryArray::from_vec(vec![b"ann"]),
 //!     batch: Batch::new(row.schema().clone(), columns.clone(), 1),
 //!     hits: vec![Hit { row: 0, verdict: Some(verdict), change: None }],
+//!     evidence: vec![],
+//!     explanations: vec![],
 //!     failed: FailedRows {
 //!         spans,
 //!         keys: BinaryArray::from_vec(vec![]),
@@ -51,15 +53,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cap;
+mod explained;
 mod identity;
 mod instant;
 mod json;
 mod object;
 mod quarantine;
 mod render;
+mod rollup;
 mod sink;
 mod summary;
 
+pub use cap::{Cap, RollUp};
 pub use instant::instant;
 pub use json::{Instants, JsonColumn};
 pub use object::AlertRule;
@@ -69,8 +75,9 @@ pub use render::{Format, Output, Rendered, Renderer, plain_schema};
 pub use sink::check_url;
 pub use sink::{
     CircuitSpec, CircuitState, Deliverer, Delivery, Gauge, KinesisTarget, Mode, Quarantined, Reach, Receiver,
-    Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, open_fresh, probe, read_quarantine,
-    read_quarantine_file, resume_after_at_once, resume_at_once, resume_exactly_once,
+    Secret, Shape, Sink, SinkError, SinkKind, SinkSpec, Table, TakeAlert, Wanted, find_alerts,
+    find_alerts_in, open_fresh, probe, read_quarantine, read_quarantine_file, resume_after_at_once,
+    resume_at_once, resume_exactly_once,
 };
 #[cfg(feature = "webhook")]
 pub use sink::{check_receiver, check_signing_secret};

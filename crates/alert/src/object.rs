@@ -4,11 +4,16 @@
 
 use std::fmt::Write;
 
-use event::{Detected, Hit, Outcome, RowSchema, Spans, Window};
+use event::{
+    CapGroup, Capped, ChangeKind, Detected, Hit, Muted, Outcome, RowSchema, Severity, Spans, Window,
+};
 
-use crate::identity::{Origin, append_episode, append_id};
+use crate::cap::RollUp;
+use crate::explained::append_explanation;
+use crate::identity::{Origin, append_episode, append_id, episode};
 use crate::instant::append_instant;
 use crate::json::{JsonColumn, append_double, append_string, member};
+use crate::rollup::RollUpObject;
 use crate::summary::Summary;
 
 /// What an alert says of its rule besides what `detect` finds.
@@ -29,6 +34,10 @@ pub(crate) struct AlertObject {
     row: RowSchema,
     /// By rank.
     rules: Vec<AlertRule>,
+    /// Names of what mutes alerts, by rank.
+    mutes: Vec<String>,
+    /// The columns of the row that make a group of a cap, with their names.
+    cap_by: Vec<(usize, String)>,
     /// From behind the id to the value of `subject`.
     source: Vec<u8>,
     /// `"name":` of every column of the row.
@@ -81,12 +90,72 @@ impl AlertObject {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         let source = format!(r#"","source":"tidewatch/{}","type":"tidewatch.alert""#, uri_segment(job));
         let members = row.schema().fields().iter().map(|field| member(&field.name)).collect();
-        AlertObject { job: job.to_owned(), branch: None, row, rules, source: source.into_bytes(), members }
+        AlertObject {
+            job: job.to_owned(),
+            branch: None,
+            row,
+            rules,
+            mutes: Vec::new(),
+            cap_by: Vec::new(),
+            source: source.into_bytes(),
+            members,
+        }
     }
 
     /// The same for one of several branches.
     pub(crate) fn of_branch(self, name: &str) -> Self {
         AlertObject { branch: Some(name.to_owned()), ..self }
+    }
+
+    /// The branch, where there are several.
+    pub(crate) fn branch(&self) -> Option<&str> {
+        self.branch.as_deref()
+    }
+
+    /// The same where something mutes alerts, by these names.
+    pub(crate) fn muted(self, mutes: Vec<String>) -> Self {
+        AlertObject { mutes, ..self }
+    }
+
+    /// The same where these columns of the row make groups, of which a cap counts the alerts.
+    pub(crate) fn grouped(self, by: &[usize]) -> Self {
+        let fields = self.row.schema().fields();
+        let cap_by = by.iter().map(|column| (*column, fields[*column].name.clone())).collect();
+        AlertObject { cap_by, ..self }
+    }
+
+    /// Name of what mutes an alert, unless the job does not have that any more.
+    pub(crate) fn mute(&self, Muted(rank): Muted) -> Option<&str> {
+        self.mutes.get(usize::from(rank)).map(String::as_str)
+    }
+
+    /// What a cap is to know of the alert of a hit; nothing of one that is muted.
+    pub(crate) fn capped(&self, page: &Page<'_>, hit: &Hit, branch: u16) -> Option<Capped> {
+        let (row, rule) = (hit.row as usize, self.rule(hit)?);
+        let change = hit.change.filter(|change| change.muted.is_none())?;
+        let value = |(column, _): &(usize, String)| {
+            let mut value = Vec::new();
+            page.columns[*column].append(row, &mut value);
+            value
+        };
+        let mut key = Vec::new();
+        append_key(&page.columns[self.row.keys()], row, &mut key);
+        let origin = Origin { job: &self.job, branch: self.branch.as_deref(), rule: Some(&rule.id) };
+        let values = self.cap_by.iter().map(value).collect();
+        Some(Capped {
+            group: CapGroup { branch, rule: rule.id.clone(), values },
+            key,
+            severity: hit.verdict.map_or(Severity::Info, |verdict| verdict.severity),
+            episode: episode(origin, page.detected.keys.value(row), change.first_end),
+            is_alarm: change.kind.is_alarm(),
+            is_first: matches!(change.kind, ChangeKind::Opened | ChangeKind::Reopened),
+        })
+    }
+
+    /// Appends the one alert for all that a cap kept back of a group in a minute.
+    pub(crate) fn append_roll_up(&self, rolled: &RollUp, out: &mut Vec<u8>) {
+        let by: Vec<String> = self.cap_by.iter().map(|(_, name)| name.clone()).collect();
+        RollUpObject { job: &self.job, branch: self.branch.as_deref(), by: &by }.append(rolled, out);
     }
 
     /// The columns of a row.
@@ -99,8 +168,16 @@ impl AlertObject {
         hit.verdict.map(|verdict| &self.rules[usize::from(verdict.rule)])
     }
 
-    /// Appends the alert of a hit. `scratch` is for the summary.
-    pub(crate) fn append(&self, page: &Page<'_>, hit: &Hit, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    /// Appends the alert of a hit, at that place of the hits. `scratch` is for the summary; without `explains` nothing is said of
+    /// why.
+    pub(crate) fn append(
+        &self,
+        page: &Page<'_>,
+        (place, hit): (usize, &Hit),
+        explains: bool,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) {
         let row = hit.row as usize;
         let (detected, columns) = (page.detected, page.columns);
         let keys = &columns[self.row.keys()];
@@ -145,6 +222,10 @@ impl AlertObject {
         if let Some(change) = hit.change {
             let (state, windows) = (change.kind.name(), change.windows);
             out.extend_from_slice(format!(r#","state":"{state}","windows":{windows}"#).as_bytes());
+            if let Some(muted) = change.muted {
+                out.extend_from_slice(br#","muted":"#);
+                append_optional(self.mute(muted), out);
+            }
         }
         out.extend_from_slice(br#","features":"#);
         self.append_columns(columns, self.row.features(), row, out);
@@ -154,6 +235,10 @@ impl AlertObject {
         self.append_columns(columns, self.row.scores(), row, out);
         out.extend_from_slice(br#","threshold":"#);
         append_number(hit.verdict.and_then(|verdict| verdict.threshold), out);
+        if explains {
+            out.extend_from_slice(br#","explanation":"#);
+            append_explanation(detected.explanations.get(place).and_then(Option::as_ref), out);
+        }
         out.extend_from_slice(br#","summary":"#);
         // What is over has no features that a sentence could name.
         let is_over = hit.change.is_some_and(|change| !change.kind.is_alarm());
@@ -248,13 +333,13 @@ fn append_number(value: Option<f64>, out: &mut Vec<u8>) {
     }
 }
 
-fn append_quoted_instant(micros: i64, out: &mut Vec<u8>) {
+pub(crate) fn append_quoted_instant(micros: i64, out: &mut Vec<u8>) {
     out.push(b'"');
     append_instant(micros, out);
     out.push(b'"');
 }
 
-fn append_window(window: Window, out: &mut Vec<u8>) {
+pub(crate) fn append_window(window: Window, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"start":"#);
     append_quoted_instant(window.start, out);
     out.extend_from_slice(br#","end":"#);
@@ -263,7 +348,7 @@ fn append_window(window: Window, out: &mut Vec<u8>) {
 }
 
 /// A name as a segment of a URI's path (RFC 3986): everything but unreserved characters percent-encoded.
-fn uri_segment(name: &str) -> String {
+pub(crate) fn uri_segment(name: &str) -> String {
     let mut segment = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -15,7 +15,7 @@ pub fn quarantine_row(rejected: &Rejected, partition: &str, series: u32, sink: S
     line.extend_from_slice(format!(r#","offset":{},"raw":"#, rejected.offset).as_bytes());
     append_raw(&rejected.raw, &mut line);
     let place = Place { seen: Watermark(rejected.seen), series, offset: rejected.offset };
-    OutputRow { due: place.into(), sink, line }
+    OutputRow { due: place.into(), sink, line, capped: None }
 }
 
 /// The quarantine row of a row of features, which is `raw`, in the place of its result.
@@ -24,7 +24,7 @@ pub(crate) fn quarantine_row_of_features(due: Due, detail: &str, raw: &[u8], sin
     append_head(Reason::Expression, detail, &mut line);
     line.extend_from_slice(br#"null,"offset":null,"raw":"#);
     append_raw(raw, &mut line);
-    OutputRow { due, sink, line }
+    OutputRow { due, sink, line, capped: None }
 }
 
 /// The place of the result of a row of that branch.

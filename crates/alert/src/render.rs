@@ -12,6 +12,7 @@ use event::{
     SinkId, Span,
 };
 
+use crate::cap::RollUp;
 use crate::json::{Instants, JsonColumn, member};
 use crate::object::{AlertObject, AlertRule, Page};
 use crate::quarantine::{due, quarantine_row_of_features};
@@ -20,7 +21,12 @@ use crate::quarantine::{due, quarantine_row_of_features};
 #[derive(Debug, Clone)]
 pub enum Format {
     /// As an alert object.
-    Alert,
+    Alert {
+        /// Whether it says why it is one.
+        explain: bool,
+        /// Whether those are shown too of which nobody is to be told.
+        muted: bool,
+    },
     /// As a flat object of these columns, in this order; compiled against [`plain_schema`].
     Plain {
         /// Names and expressions.
@@ -44,6 +50,8 @@ pub struct Rendered {
     pub rows: Vec<OutputRow>,
     /// Hits of rules, counted once and not for each sink.
     pub alerts: u64,
+    /// Those of them of which nobody is to be told.
+    pub muted: u64,
     /// Rows of features for which an expression failed.
     pub rows_quarantined: u64,
 }
@@ -59,17 +67,24 @@ pub struct Renderer {
     quarantine: Option<SinkId>,
     /// The branch of the job whose rows these are.
     branch: u16,
+    /// How many alerts of a group go out in a minute, if not all do.
+    per_minute: Option<u32>,
 }
 
 /// What the columns of a plain row are compiled against: the row, and then `rule` and `severity`, which are
 /// NULL in a job without rules, `revision`, which is 0 unless the row corrects another, `early`, which is true of
-/// what is known before a window's end, and `state`, what happened to an episode, which is NULL in a job that puts out rows.
-/// The last three are left out where the job has such a column.
+/// what is known before a window's end, `state`, what happened to an episode, which is NULL in a job that puts out rows,
+/// and `muted`, why nobody is to be told of that, which mostly is NULL. The last four are left out where the job has such a column.
 pub fn plain_schema(row_schema: &Schema) -> Schema {
     let mut schema = row_schema.clone();
     schema.push(Field::new("rule", DataType::Varchar));
     schema.push(Field::new("severity", DataType::Varchar));
-    let own = [(REVISION, DataType::Bigint), (EARLY, DataType::Boolean), (STATE, DataType::Varchar)];
+    let own = [
+        (REVISION, DataType::Bigint),
+        (EARLY, DataType::Boolean),
+        (STATE, DataType::Varchar),
+        (MUTED, DataType::Varchar),
+    ];
     for (name, data_type) in own {
         if row_schema.index_of(name).is_none() {
             schema.push(Field::new(name, data_type));
@@ -81,6 +96,7 @@ pub fn plain_schema(row_schema: &Schema) -> Schema {
 const REVISION: &str = "revision";
 const EARLY: &str = "early";
 const STATE: &str = "state";
+const MUTED: &str = "muted";
 
 impl Renderer {
     /// A renderer of rows under `row`. `rules` are those of the detection, in any order; rows for which an
@@ -95,13 +111,48 @@ impl Renderer {
         let members = outputs
             .iter()
             .map(|output| match &output.format {
-                Format::Alert => Vec::new(),
+                Format::Alert { .. } => Vec::new(),
                 Format::Plain { columns } => columns.iter().map(|(name, _)| member(name)).collect(),
             })
             .collect();
         let plain_schema = Arc::new(plain_schema(row.schema()));
         let object = AlertObject::new(job, row, rules);
-        Renderer { object, outputs, members, plain_schema, quarantine, branch: 0 }
+        Renderer { object, outputs, members, plain_schema, quarantine, branch: 0, per_minute: None }
+    }
+
+    /// The same where something mutes alerts, by these names.
+    #[must_use]
+    pub fn muted(self, mutes: Vec<String>) -> Self {
+        Renderer { object: self.object.muted(mutes), ..self }
+    }
+
+    /// The same where so many alerts go out in a minute of each rule and of each group, which these columns of the row make.
+    #[must_use]
+    pub fn capped(self, per_minute: u32, by: &[usize]) -> Self {
+        Renderer { object: self.object.grouped(by), per_minute: Some(per_minute), ..self }
+    }
+
+    /// How many alerts of a group go out in a minute, if not all do.
+    pub fn per_minute(&self) -> Option<u32> {
+        self.per_minute
+    }
+
+    /// The first sink of alerts, where those are counted that a cap keeps back: it does so in all of them.
+    pub fn counted_in(&self) -> Option<SinkId> {
+        let of_alerts = |output: &&Output| matches!(output.format, Format::Alert { .. });
+        self.outputs.iter().find(of_alerts).map(|output| output.sink)
+    }
+
+    /// The one alert for all that a cap kept back of a group in a minute.
+    pub fn roll_up(&self, rolled: &RollUp) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.object.append_roll_up(rolled, &mut line);
+        line
+    }
+
+    /// The name of the branch whose rows these are, where a job has several.
+    pub fn branch(&self) -> Option<&str> {
+        self.object.branch()
     }
 
     /// The same for rows of one of several branches, which have the order in which they are counted. Its name is a part
@@ -109,6 +160,11 @@ impl Renderer {
     #[must_use]
     pub fn of_branch(self, branch: u16, name: &str) -> Self {
         Renderer { object: self.object.of_branch(name), branch, ..self }
+    }
+
+    /// Whether a sink shows why an alert is one.
+    pub fn explains(&self) -> bool {
+        self.outputs.iter().any(|output| matches!(output.format, Format::Alert { explain: true, .. }))
     }
 
     /// The lines of all sinks for what was detected.
@@ -119,10 +175,16 @@ impl Renderer {
         let shown: Vec<(usize, &Hit)> =
             detected.hits.iter().enumerate().filter(|(_, hit)| failures.is_empty() || !failed(hit)).collect();
         rendered.alerts = shown.iter().filter(|(_, hit)| hit.verdict.is_some()).count() as u64;
+        let is_muted = |hit: &Hit| hit.change.is_some_and(|change| change.muted.is_some());
+        rendered.muted = shown.iter().filter(|(_, hit)| is_muted(hit)).count() as u64;
+        let told: Vec<(usize, &Hit)> = shown.iter().filter(|(_, hit)| !is_muted(hit)).copied().collect();
         rendered.rows.reserve(shown.len() * self.outputs.len());
         for ((output, members), table) in self.outputs.iter().zip(&self.members).zip(&tables) {
             match &output.format {
-                Format::Alert => self.alerts(detected, &shown, output.sink, &mut rendered.rows),
+                Format::Alert { explain, muted } => {
+                    let hits = if *muted { &shown } else { &told };
+                    self.alerts(detected, hits, *explain, output.sink, &mut rendered.rows);
+                }
                 Format::Plain { .. } => {
                     self.plain(detected, &shown, (members, table), output.sink, &mut rendered.rows);
                 }
@@ -138,10 +200,10 @@ impl Renderer {
         let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
         let page = Page::new(detected, &columns);
         let mut scratch = Vec::new();
-        let ruled = detected.hits.iter().filter(|hit| hit.verdict.is_some());
+        let ruled = detected.hits.iter().enumerate().filter(|(_, hit)| hit.verdict.is_some());
         let objects = ruled.map(|hit| {
             let mut object = Vec::new();
-            self.object.append(&page, hit, &mut scratch, &mut object);
+            self.object.append(&page, hit, true, &mut scratch, &mut object);
             object
         });
         objects.collect()
@@ -208,20 +270,33 @@ impl Renderer {
             let states = hits.iter().map(|hit| hit.change.map(|change| change.kind.name()));
             columns.push(Arc::new(states.collect::<StringArray>()));
         }
+        if !has(MUTED) {
+            let muted = hits.iter().map(|hit| self.object.mute(hit.change?.muted?));
+            columns.push(Arc::new(muted.collect::<StringArray>()));
+        }
         Batch::new(Arc::clone(&self.plain_schema), columns, hits.len())
     }
 
-    fn alerts(&self, detected: &Detected, hits: &[(usize, &Hit)], sink: SinkId, rows: &mut Vec<OutputRow>) {
+    fn alerts(
+        &self,
+        detected: &Detected,
+        hits: &[(usize, &Hit)],
+        explains: bool,
+        sink: SinkId,
+        rows: &mut Vec<OutputRow>,
+    ) {
         if hits.is_empty() {
             return;
         }
         let columns = json_columns(detected.batch.columns(), Instants::Rfc3339);
         let page = Page::new(detected, &columns);
         let (mut scratch, mut line) = (Vec::new(), Vec::new());
-        for (_, hit) in hits {
+        for (place, hit) in hits {
             line.clear();
-            self.object.append(&page, hit, &mut scratch, &mut line);
-            rows.push(self.output_row(detected, hit, sink, &line));
+            self.object.append(&page, (*place, hit), explains, &mut scratch, &mut line);
+            let capped = self.per_minute.and_then(|_| self.object.capped(&page, hit, self.branch));
+            let row = self.output_row(detected, hit, sink, &line);
+            rows.push(OutputRow { capped: capped.map(Box::new), ..row });
         }
     }
 
@@ -255,7 +330,7 @@ impl Renderer {
         let rule = hit.verdict.map_or(0, |verdict| verdict.rule);
         let row = hit.row as usize;
         let due = due(detected.spans.of(row), detected.keys.value(row), rule, self.branch);
-        OutputRow { due, sink, line: line.to_vec() }
+        OutputRow { due, sink, line: line.to_vec(), capped: None }
     }
 
     /// Shows the rows that failed before, and those that failed here.

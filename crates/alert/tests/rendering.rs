@@ -71,7 +71,7 @@ fn renderer(fails_for: &'static str) -> Renderer {
         AlertRule { id: "bored".into(), summary: None },
     ];
     let outputs = vec![
-        Output { sink: ALERTS, format: Format::Alert },
+        Output { sink: ALERTS, format: Format::Alert { explain: true, muted: false } },
         Output { sink: PLAIN, format: plain(fails_for) },
     ];
     Renderer::new("pod/cast", row(), rules, outputs, Some(QUARANTINE))
@@ -110,7 +110,7 @@ fn detected_in(users: [&[&str]; 2], spans: [Spans; 2], hits: Vec<Hit>) -> Detect
     let details = users[1].iter().map(|user| format!("{user} failed")).collect();
     let [spans, failed_spans] = spans;
     let failed = FailedRows { spans: failed_spans, keys: failed_keys, batch: failed_rows, details };
-    Detected { spans, keys, batch: rows, hits, failed }
+    Detected { spans, keys, batch: rows, hits, evidence: vec![], explanations: vec![], failed }
 }
 
 /// A window of a whole number of minutes behind the start of the other one.
@@ -153,6 +153,7 @@ fn an_alert_is_a_whole_cloud_event() {
             "score": 0.2982,
             "scores": { "engagement": 0.2982 },
             "threshold": 0.3,
+            "explanation": null,
             "summary": "ann \"a\": engagement 0.30",
             "episode": null,
         },
@@ -187,6 +188,7 @@ fn the_fields_of_an_alert_always_stand_in_one_order() {
         "score",
         "scores",
         "threshold",
+        "explanation",
         "summary",
         "episode",
     ];
@@ -212,8 +214,10 @@ fn a_plain_row_has_its_columns_in_order_and_times_in_milliseconds() {
 
 #[test]
 fn what_happened_to_an_episode_is_said_under_the_name_of_its_first_window() {
-    let of =
-        |kind, first_end| Hit { change: Some(Change { kind, first_end, windows: 7 }), ..hit(0, Some(1)) };
+    let of = |kind, first_end| Hit {
+        change: Some(Change { kind, first_end, windows: 7, muted: None }),
+        ..hit(0, Some(1))
+    };
     let hits = [of(ChangeKind::Opened, 10), of(ChangeKind::Resolved, 10), of(ChangeKind::Updated, 20)];
     let [opened, resolved, other] = hits.map(|hit| {
         let rendered = renderer("nobody").render(&detected(&["ann"], &[], vec![hit]));
@@ -413,8 +417,16 @@ fn a_composite_key_is_an_array() {
     let spans = Spans::Shared(WINDOW);
     let (no_keys, no_rows) = (keys.slice(0, 0), rows.slice(0, 0));
     let failed = FailedRows { spans: spans.clone(), keys: no_keys, batch: no_rows, details: vec![] };
-    let detected = Detected { spans, keys, batch: rows, hits: vec![hit(0, None)], failed };
-    let outputs = vec![Output { sink: ALERTS, format: Format::Alert }];
+    let detected = Detected {
+        spans,
+        keys,
+        batch: rows,
+        hits: vec![hit(0, None)],
+        evidence: vec![],
+        explanations: vec![],
+        failed,
+    };
+    let outputs = vec![Output { sink: ALERTS, format: Format::Alert { explain: true, muted: false } }];
     let rendered = Renderer::new("job", row, vec![], outputs, None).render(&detected);
     let alert = parsed(&rendered, ALERTS).remove(0);
     assert_eq!(alert["data"]["key"], json!([-5, "x"]));

@@ -1,6 +1,6 @@
 //! What makes a checkpoint: the manifest, which names every part of it.
 
-use event::{Counts, OutputRow, Watermark};
+use event::{CapState, Counts, OutputRow, Watermark};
 use serde::{Deserialize, Serialize};
 
 use crate::Segment;
@@ -35,6 +35,8 @@ pub struct Manifest {
     pub watermark: Watermark,
     /// Rows for sinks whose turn in the canonical order has not come.
     pub held: Vec<OutputRow>,
+    /// What caps know of the sinks of alerts, numbered as there.
+    pub capped: Vec<CapState>,
     /// Totals since the job was first started.
     pub counts: Counts,
     /// All sinks, in the order that numbers in `held` and in the outbox mean.
@@ -60,6 +62,8 @@ pub struct SourceState {
     pub watermark: Watermark,
     /// Whether it is read, and counts for the global watermark.
     pub stage: Stage,
+    /// Where in it which event times lie, roughly; encoded by whoever reads it. Empty if nothing was read.
+    pub index: Vec<u8>,
 }
 
 /// What becomes of a partition at the moment.

@@ -22,6 +22,7 @@ fn manifest(number: u32, segment: &Segment) -> Manifest {
         sources: vec![],
         watermark: Watermark(5),
         held: vec![],
+        capped: vec![],
         counts: Counts::default(),
         sinks: vec![],
         finished: false,

@@ -178,6 +178,7 @@ impl Committing {
             sources: checkpoint.sources.clone(),
             watermark: cut.watermark,
             held: cut.held.clone(),
+            capped: cut.capped.clone(),
             counts: cut.counts,
             sinks: self.states.clone(),
             finished: cut.finished,

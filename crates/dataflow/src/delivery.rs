@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use alert::{Gauge, Mode, Sink, SinkError};
 use archive::{Archive, StagedFile};
 use checkpoint::{Segment, SinkState, SourceState, Store};
-use event::{Counts, OutputRow, SinkId, Watermark};
+use event::{CapState, Counts, OutputRow, SinkId, Watermark};
 use timely::dataflow::operators::Capability;
 
 use crate::commit::{Committer, Committing};
@@ -30,6 +30,8 @@ pub(crate) struct Cut {
     pub(crate) watermark: Watermark,
     pub(crate) counts: Counts,
     pub(crate) held: Vec<OutputRow>,
+    /// What caps know of the sinks.
+    pub(crate) capped: Vec<CapState>,
     /// Lines that became due in the interval, by sink.
     pub(crate) outbox: Vec<Vec<u8>>,
     /// The files that its records are in.

@@ -99,17 +99,24 @@ impl Followed {
     }
 
     fn follow(&mut self, branch: &Branch, detected: Detected) -> Detected {
-        match &mut self.episodes {
+        let mut detected = match &mut self.episodes {
             Some(episodes) => branch.detection.follow(detected, episodes),
             None => detected,
+        };
+        // Of what was found, only what is put out: why takes longer to say than that.
+        if branch.renderer.explains() {
+            branch.detection.explain(&mut detected);
         }
+        detected
     }
 
     /// What the rules would say of rows if they were the result of their windows. Changes nothing.
     pub(crate) fn consider(&self, branch: &Branch, rows: &Rows) -> Detected {
         let mut known = self.known.as_ref().and_then(|known| known.of_keys(&rows.keys).ok());
         let begun = branch.detection.begin(rows, known.as_mut(), &mut Vec::new());
-        branch.detection.finish(begun, self.models.as_ref())
+        let mut detected = branch.detection.finish(begun, self.models.as_ref());
+        branch.detection.explain(&mut detected);
+        detected
     }
 
     /// All rows that are due before `before` were judged.

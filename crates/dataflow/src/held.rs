@@ -112,7 +112,12 @@ mod tests {
     fn row(seen: i64, line: u8) -> OutputRow {
         // Keys that begin alike, and one that ends where another goes on.
         let key = [b"same first bytes".as_slice(), b"same first", b"same", b"other"][usize::from(line % 4)];
-        OutputRow { due: Due { key: key.to_vec(), ..due(seen) }, sink: SinkId(0), line: vec![line] }
+        OutputRow {
+            due: Due { key: key.to_vec(), ..due(seen) },
+            sink: SinkId(0),
+            line: vec![line],
+            capped: None,
+        }
     }
 
     proptest! {

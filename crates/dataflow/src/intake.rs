@@ -10,13 +10,14 @@ use checkpoint::Stage;
 use event::{
     Counts, Decoded, Epoch, Place, Reason, Records, Rejected, RejectedRecord, RowFailure, Watermark,
 };
-use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, Waker};
+use ingest::{Idleness, Partition, PartitionWatermark, Poll, Position, TimeIndex, Waker};
 use serde_bytes::ByteBuf;
 use transform::Transform;
 
 use crate::archiving;
 use crate::branch::Shares;
 use crate::custody::Slot;
+use crate::indexing;
 use crate::job::RunError;
 use crate::member::{Member, ordinal};
 use crate::message::{Columns, Content, Parcel};
@@ -53,6 +54,8 @@ pub(crate) struct Opened {
     pub(crate) partition: Box<dyn Partition>,
     pub(crate) watermark: PartitionWatermark,
     pub(crate) beginning: Beginning,
+    /// Where in it which event times lie, as far as it was read before.
+    pub(crate) index: Option<TimeIndex>,
 }
 
 /// How a partition begins to be read.
@@ -102,11 +105,13 @@ pub(crate) struct Intake {
     origin: Option<Arc<Origin>>,
     /// To what the watermark was lifted since the last record that the archive has.
     lifted: Option<Watermark>,
+    /// Where in it which event times lie, for whoever reads records again.
+    index: TimeIndex,
 }
 
 impl Intake {
     pub(crate) fn new(opened: Opened, share: Option<Share>, here: &Here) -> Self {
-        let Opened { member, mut partition, watermark, beginning } = opened;
+        let Opened { member, mut partition, watermark, beginning, index } = opened;
         let (ordinal, parents) = (member.ordinal(), member.parents().collect());
         let transform = here.job.transform.clone();
         let mut calls = transform.branches().iter().flat_map(|branch| &branch.features().calls);
@@ -118,6 +123,7 @@ impl Intake {
         let begins = watermark.watermark();
         Intake {
             origin,
+            index: index.unwrap_or_else(|| TimeIndex::new(partition.position(), begins)),
             lifted: (begins > Watermark::NONE).then_some(begins),
             ordinal,
             member,
@@ -193,6 +199,11 @@ impl Intake {
     /// Where it is to be read on: records that are not sent yet are not read.
     pub(crate) fn position(&self) -> Position {
         self.found.as_ref().map_or_else(|| self.partition.position(), |(position, _)| position.clone())
+    }
+
+    /// Where in it which event times lie.
+    pub(crate) fn index(&self) -> &TimeIndex {
+        &self.index
     }
 
     /// What a checkpoint is to say of it.
@@ -329,8 +340,11 @@ impl Intake {
         let Some((position, decoded)) = self.found.take() else {
             // One that joins, or comes to its end, has nothing to send yet.
             self.sleep.is_awake(epoch.interval(), self.watermark.watermark());
+            let before = self.watermark.watermark();
             self.lift(reached);
-            here.world.woke(self.ordinal, self.partition.position().offset, self.watermark.watermark());
+            let position = self.partition.position();
+            here.world.woke(self.ordinal, position.offset, self.watermark.watermark());
+            self.index.lift(position, before, self.watermark.watermark());
             return Turn { polled: true, ..Turn::default() };
         };
         let _turn = here.control.custody().turn();
@@ -340,8 +354,10 @@ impl Intake {
             slot.watch()
         });
         self.sleep.is_awake(epoch.interval(), self.watermark.watermark());
+        let before = self.watermark.watermark();
         self.lift(reached);
         here.world.woke(self.ordinal, position.offset, self.watermark.watermark());
+        self.index.lift(position, before, self.watermark.watermark());
         let turn = self.take_in(decoded, here);
         self.share.iter_mut().for_each(|share| share.spend(turn.counts.read));
         turn
@@ -354,12 +370,14 @@ impl Intake {
     }
 
     fn take_in(&mut self, decoded: Decoded, here: &Here) -> Turn {
+        let bytes = indexing::bytes_of(&decoded);
         let Decoded { mut records, rejected } = decoded;
         if let Some(to) = self.partition.lifted() {
             self.lift(to);
         }
         let transformed = self.transform.apply(&records.batch);
         let read = (records.times.len() + rejected.len()) as u64;
+        self.index.add(read, bytes, &records.times);
         let failed = transformed.failures.len() as u64;
         let mut turn = Turn { polled: true, ..Turn::default() };
         turn.counts.read = read;
@@ -380,6 +398,9 @@ impl Intake {
         turn.shown_bytes = shown.sum();
         let seen = if self.in_order { marked.seen(&records, &self.watermark) } else { Vec::new() };
         let behind = self.watermark.mark(marked.times(&records), marked.punctuations(&records));
+        if self.index.is_due() {
+            self.index.begin(self.partition.position(), self.watermark.watermark());
+        }
         let columns = Columns {
             keys: transformed.keys,
             hashes: transformed.hashes,

@@ -22,14 +22,17 @@
 mod archiving;
 mod branch;
 mod branches;
+mod capping;
 mod columns;
 mod commit;
 mod custody;
 mod delivery;
+pub mod explain;
 mod fault;
 mod followed;
 mod graph;
 mod held;
+mod indexing;
 mod intake;
 mod job;
 mod listing;

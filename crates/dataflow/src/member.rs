@@ -69,6 +69,7 @@ impl Member {
         position: &Position,
         watermark: Watermark,
         stage: Stage,
+        index: Vec<u8>,
     ) -> Result<SourceState, RunError> {
         let position =
             encode(Kind::Position, position).map_err(|error| RunError::Snapshot(error.to_string()))?;
@@ -80,6 +81,7 @@ impl Member {
             position,
             watermark,
             stage,
+            index,
         })
     }
 }
@@ -128,7 +130,7 @@ fn first_members(job: &Job, place: usize, world: &World) -> Result<OfSource, Run
         let waits = info.parents.iter().any(|parent| numbers.contains(parent));
         let member = Member::new(place, info)?;
         let stage = if waits { Stage::Unborn } else { Stage::Awake };
-        let state = member.state(job, &member.info.start, Watermark::NONE, stage)?;
+        let state = member.state(job, &member.info.start, Watermark::NONE, stage, Vec::new())?;
         Ok((member, state))
     });
     members.collect()

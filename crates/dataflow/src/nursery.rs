@@ -131,5 +131,5 @@ fn open(member: Member, births: &Births, epoch: Epoch, here: &Here) -> Result<Op
     let partition = here.world.open_partition(spec, decode, &member.info, start, counts)?;
     let watermark = PartitionWatermark::resume(here.job.watermark, counts);
     let beginning = if least.is_some() { Beginning::Awake } else { Beginning::Joins(epoch) };
-    Ok(Opened { member, partition, watermark, beginning })
+    Ok(Opened { member, partition, watermark, beginning, index: None })
 }

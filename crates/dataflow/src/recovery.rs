@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alert::{Deliverer, Delivery, SinkSpec};
 use archive::{Archive, ArchiveError, Archived};
 use checkpoint::{Kind, Manifest, Operator, Segment, SourceState, Store, StoreError, Writer, decode};
-use event::{OutputRow, Shard, SinkId, Watermark, key_hash};
+use event::{CapState, OutputRow, Shard, SinkId, Watermark, key_hash};
 use ingest::{PartitionWatermark, Position, WatermarkSpec};
 use window::{ASIDES, ChunkHead, KEYS};
 
@@ -104,7 +104,11 @@ pub(crate) fn find_finished(job: &Job, world: &World) -> Result<Option<Summary>,
     }
 }
 
-fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
+/// Whether a checkpoint is of this job.
+///
+/// # Errors
+/// What it was made with, and what the job now has.
+pub(crate) fn check_identity(job: &Job, manifest: &Manifest) -> Result<(), RunError> {
     let Some(state) = &job.state else { return Ok(()) };
     let differs = |name: &str, found: &str, wanted: &str| RunError::Identity {
         dir: state.location.path(),
@@ -312,6 +316,7 @@ impl Recovery {
             sources: sources.values().cloned().collect(),
             watermark: self.watermark(),
             held: self.held(job),
+            capped: self.capped(job),
             counts: before.map(|manifest| manifest.counts).unwrap_or_default(),
             sinks: sinks.iter().map(|open| open.state(0)).collect(),
             finished: false,
@@ -339,6 +344,17 @@ impl Recovery {
             let name = &manifest.sinks.get(usize::from(row.sink.0))?.name;
             let sink = job.sinks.iter().position(|spec| spec.name == *name)?;
             Some(OutputRow { sink: SinkId(sink as u16), ..row.clone() })
+        });
+        renumbered.collect()
+    }
+
+    /// What caps know, of the sinks that the job has now.
+    pub(crate) fn capped(&self, job: &Job) -> Vec<CapState> {
+        let Some(manifest) = &self.manifest else { return Vec::new() };
+        let renumbered = manifest.capped.iter().filter_map(|state| {
+            let name = &manifest.sinks.get(usize::from(state.sink.0))?.name;
+            let sink = job.sinks.iter().position(|spec| spec.name == *name)?;
+            Some(CapState { sink: SinkId(sink as u16), ..state.clone() })
         });
         renumbered.collect()
     }
@@ -481,6 +497,7 @@ mod tests {
             sources: Vec::new(),
             watermark: Watermark::NONE,
             held: Vec::new(),
+            capped: Vec::new(),
             counts: Counts::default(),
             sinks: Vec::new(),
             finished: false,

@@ -18,6 +18,7 @@ use timely::worker::{ProgressMode, Worker};
 use crate::branches::Branches;
 use crate::delivery::Plan;
 use crate::followed::Followed;
+use crate::indexing;
 use crate::intake::{self, Intake, Opened};
 use crate::job::{Beginning, Cluster, Control, Job, RunError, Summary};
 use crate::listing;
@@ -290,6 +291,7 @@ fn try_to_lead(
         global: Global::new(first_standings(&members, peers), recovery.watermark()),
         counts: counts.unwrap_or_default(),
         held: recovery.held(job),
+        capped: recovery.capped(job),
         sources,
         summary: Arc::clone(&summary),
     };
@@ -459,7 +461,8 @@ impl Start {
         let counts = if asleep { Watermark::NONE } else { watermark.watermark() };
         let partition = here.world.open_partition(spec, decode, &member.info, &position, counts)?;
         let beginning = if asleep { intake::Beginning::Asleep } else { intake::Beginning::Awake };
-        let opened = Opened { member: member.clone(), partition, watermark, beginning };
+        let index = indexing::decoded(state)?;
+        let opened = Opened { member: member.clone(), partition, watermark, beginning, index };
         Ok(Intake::new(opened, self.paces[source].clone().map(Share::of), here))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! How rows are judged by it is in [`crate::judging`].
 
+mod suppose;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,9 +13,12 @@ use event::{Batch, DataType, Expression, Field, KeyShape, RowSchema, Rows, Span,
 
 use crate::detector::Detectors;
 use crate::episode::Episodes;
+use crate::explain::Basis;
 use crate::models::Models;
 use crate::scoring::{Scores, Scoring};
-use crate::{DetectError, Rule};
+use crate::{Asked, DetectError, Mute, Rule, Witnesses};
+
+pub use suppose::Supposed;
 
 /// The features, scores and rules of a job.
 #[derive(Debug, Clone)]
@@ -23,6 +28,10 @@ pub struct Detection {
     pub(crate) features: Vec<Arc<dyn Expression>>,
     pub(crate) scores: Scores,
     pub(crate) rules: Vec<Rule>,
+    /// When nobody is to be told.
+    pub(crate) mutes: Vec<Mute>,
+    /// Who is asked about the hits of each rule.
+    pub(crate) asked: Vec<Asked>,
     /// Whether a score or a condition reads a field of the key. They are only decoded for hits otherwise.
     pub(crate) reads_keys: bool,
     /// Whether one reads the window's times.
@@ -31,8 +40,12 @@ pub struct Detection {
     lags: Vec<usize>,
     /// The last column that a feature reads. The window's stand behind the aggregates.
     last_read: Option<usize>,
+    /// What each rule rests on.
+    pub(crate) bases: Vec<Basis>,
     /// How long after its last row detectors remember a key.
     forget_after: i64,
+    /// From which window end to the next, where all keys share windows.
+    slide: Option<i64>,
 }
 
 /// The schema of rows with these key fields and these columns behind them: what the next score, or the
@@ -65,6 +78,8 @@ impl Detection {
             return Err(DetectError::TooManyRules(rules.len()));
         }
         let (feature_fields, features) = named(features);
+        let witnesses = Witnesses::of(key_fields.len() + 2 + feature_fields.len(), &scores);
+        let asked = rules.iter().map(|rule| witnesses.asked(rule.when.as_ref())).collect();
         let scores = Scores::new(&key_fields, &feature_fields, scores)?;
         let schema = RowSchema::new(&key_fields, &feature_fields, &scores.fields);
         let conditions = rules.iter().flat_map(|rule| rule.when.columns());
@@ -72,17 +87,22 @@ impl Detection {
         let reads_keys = read.iter().any(|column| schema.keys().contains(column));
         let reads_window = read.iter().any(|column| schema.window().contains(column));
         let last_read = features.iter().flat_map(|feature| feature.columns()).max();
+        let bases = rules.iter().map(|rule| Basis::of(rule, &scores, &schema)).collect();
         Ok(Detection {
             schema,
             key_shape,
             features,
             scores,
             rules,
+            bases,
+            mutes: Vec::new(),
+            asked,
             reads_keys,
             reads_window,
             lags: Vec::new(),
             last_read,
             forget_after: i64::MAX,
+            slide: None,
         })
     }
 
@@ -118,7 +138,14 @@ impl Detection {
     pub fn episodes(&self) -> Option<Episodes> {
         let rule = |rule: &Rule| Some((rule.id.clone(), rule.life_cycle?));
         let rules: Option<Vec<_>> = self.rules.iter().map(rule).collect();
-        rules.filter(|rules| !rules.is_empty()).map(Episodes::new)
+        let mutes = || self.mutes.iter().map(|mute| mute.name.clone()).collect();
+        rules.filter(|rules| !rules.is_empty()).map(|rules| Episodes::new(rules).mutable(mutes()))
+    }
+
+    /// The same, where nobody is told of episodes at some times. Conditions of these see the whole row.
+    #[must_use]
+    pub fn muted(self, mutes: Vec<Mute>) -> Self {
+        Detection { mutes, ..self }
     }
 
     /// Whether what is found is put out as episodes.
@@ -132,14 +159,27 @@ impl Detection {
         Detection { forget_after, ..self }
     }
 
-    /// What detectors know of keys: of none yet. `None` where no score is a detector.
+    /// The same, where a window ends so long after the one before it: a key is first seen at most that long before its first
+    /// window ends.
+    #[must_use]
+    pub fn sliding(self, slide: Option<i64>) -> Self {
+        Detection { slide, ..self }
+    }
+
+    /// What is known of keys: of none yet. `None` where no score is a detector, and no rule waits for a key to be known.
     pub fn detectors(&self) -> Option<Detectors> {
         let detectors = &self.scores.detectors;
-        if detectors.is_empty() {
+        if detectors.is_empty() && !self.asks_newcomers() {
             return None;
         }
         // The settings were looked at when this was made.
-        Detectors::new(Arc::clone(detectors), self.forget_after).ok()
+        let detectors = Detectors::new(Arc::clone(detectors), self.forget_after).ok()?;
+        Some(detectors.sliding(self.slide))
+    }
+
+    /// Whether a rule has a grace for keys that are new.
+    fn asks_newcomers(&self) -> bool {
+        self.rules.iter().any(|rule| rule.grace > 0)
     }
 
     /// What detectors know of all keys together: nothing yet. `None` where no detector asks for that.
@@ -154,7 +194,7 @@ impl Detection {
 
     /// Whether rows are judged by what is known of their keys: with detectors, or where episodes are put out.
     pub fn follows_keys(&self) -> bool {
-        self.follows_episodes() || !self.scores.detectors.is_empty()
+        self.follows_episodes() || !self.scores.detectors.is_empty() || self.asks_newcomers()
     }
 
     pub(crate) fn remembers_nothing(&self) -> bool {

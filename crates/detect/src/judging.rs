@@ -16,7 +16,7 @@ use event::{Batch, Detected, FailedRows, RowFailure, Rows, Spans};
 
 use crate::Detection;
 use crate::detection::window_columns;
-use crate::detector::{Detectors, Evidence};
+use crate::detector::{Detector, Detectors, Evidence};
 use crate::gather::Gather;
 use crate::models::{Models, Share};
 use crate::verdict;
@@ -42,8 +42,18 @@ pub(crate) struct Chunk {
     /// The columns of the row schema; those of the key and the window may be placeholders.
     pub(crate) columns: Vec<ArrayRef>,
     pub(crate) failures: Vec<RowFailure>,
+    /// Since when the key of each row is known; empty where nothing is remembered of keys.
+    pub(crate) since: Vec<i64>,
     /// What detectors said, by their ordinals.
     pub(crate) evidence: Vec<Evidence>,
+}
+
+impl Chunk {
+    /// Whether the window of a row ends while its key is new.
+    fn is_new(&self, row: usize, grace: i64) -> bool {
+        let end = || self.spans.of(row).window.end;
+        grace > 0 && self.since.get(row).is_some_and(|since| end().saturating_sub(*since) <= grace)
+    }
 }
 
 /// Rows that are judged half.
@@ -142,13 +152,14 @@ impl Detection {
         }
         let (keys, spans) = part_of(rows, range.clone());
         let records = rows.records[range].to_vec();
-        let mut chunk = Chunk { keys, spans, records, columns, failures, evidence: Vec::new() };
+        let (since, evidence) = (Vec::new(), Vec::new());
+        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence };
         self.scores.begin(&mut chunk, known, shares);
         chunk
     }
 
     /// Hits by row and then by rule. What failed is added to the chunk's failures.
-    fn apply_rules(&self, chunk: &mut Chunk) -> Vec<RuleHit> {
+    pub(crate) fn apply_rules(&self, chunk: &mut Chunk) -> Vec<RuleHit> {
         let rows = chunk.records.len();
         if self.rules.is_empty() {
             return (0..rows as u32).map(|row| RuleHit { row, rule: None }).collect();
@@ -160,7 +171,8 @@ impl Detection {
             chunk.failures.extend(value.failures);
             let condition = value.column.as_boolean();
             for row in condition.values().set_indices() {
-                if condition.is_valid(row) && chunk.records[row] >= rule.min_events {
+                let is_enough = chunk.records[row] >= rule.min_events;
+                if condition.is_valid(row) && is_enough && !chunk.is_new(row, rule.grace) {
                     hits.push(RuleHit { row: row as u32, rule: Some(rank as u16) });
                 }
             }
@@ -195,12 +207,18 @@ struct Found<'a> {
     hits: Vec<RuleHit>,
     failed_rows: Gather,
     details: Vec<String>,
+    /// What detectors said of the hit rows, where a rule's hits may be explained.
+    evidence: Vec<Evidence>,
 }
 
 impl<'a> Found<'a> {
     fn new(detection: &'a Detection) -> Self {
         let (hit_rows, failed_rows) = (Gather::default(), Gather::default());
-        Found { detection, hit_rows, hits: Vec::new(), failed_rows, details: Vec::new() }
+        let inputs = |detector: &Detector| Evidence::of(0, detector.inputs.len());
+        let detectors: &[Detector] =
+            if detection.rules.is_empty() { &[] } else { &detection.scores.detectors };
+        let evidence = detectors.iter().map(inputs).collect();
+        Found { detection, hit_rows, hits: Vec::new(), failed_rows, details: Vec::new(), evidence }
     }
 
     /// Asks the rules about a chunk, and keeps its hits and its failed rows.
@@ -218,6 +236,9 @@ impl<'a> Found<'a> {
         if !found.is_empty() {
             let indices = number_rows(&mut found, self.hit_rows.rows() as u32);
             self.hit_rows.push(chunk.spans.own(), &chunk.keys, &chunk.columns[computed..], &indices);
+            for (kept, said) in self.evidence.iter_mut().zip(&chunk.evidence) {
+                kept.append_inputs(said, chunk.records.len(), &indices);
+            }
             self.hits.extend(found);
         }
     }
@@ -226,7 +247,7 @@ impl<'a> Found<'a> {
     fn finish(mut self, judged: &Spans) -> Detected {
         let detection = self.detection;
         let (spans, keys, batch) = detection.rows_of(self.hit_rows, judged);
-        let (hits, failures) = verdict::reach(&detection.rules, &batch, self.hits);
+        let (hits, failures) = verdict::reach(&detection.rules, &detection.asked, &batch, self.hits);
         if !failures.is_empty() {
             let indices: Vec<u32> = failures.iter().map(|failure| failure.row as u32).collect();
             let computed = &batch.columns()[detection.schema.features().start..];
@@ -237,7 +258,8 @@ impl<'a> Found<'a> {
             let (spans, keys, batch) = detection.rows_of(self.failed_rows, judged);
             FailedRows { spans, keys, batch, details: self.details }
         };
-        Detected { spans, keys, batch, hits, failed }
+        let evidence = self.evidence;
+        Detected { spans, keys, batch, hits, evidence, explanations: Vec::new(), failed }
     }
 }
 
@@ -266,7 +288,7 @@ fn failures_of(rows: &Rows, start: usize, len: usize) -> Vec<RowFailure> {
 }
 
 /// Of several failures of a row keeps the one of the expression that stands first.
-fn keep_first_failures(failures: &mut Vec<RowFailure>) {
+pub(crate) fn keep_first_failures(failures: &mut Vec<RowFailure>) {
     failures.sort_by_key(|failure| failure.row);
     failures.dedup_by_key(|failure| failure.row);
 }

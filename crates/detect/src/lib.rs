@@ -49,6 +49,8 @@
 //!     min_events: 1,
 //!     severity: Severity::Warning,
 //!     escalate: None,
+//!     agreement: None,
+//!     grace: 0,
 //!     life_cycle: None,
 //! };
 //! let detection = Detection::new(
@@ -82,10 +84,12 @@ mod detector;
 mod episode;
 mod error;
 mod expected;
+mod explain;
 pub mod forest;
 mod gather;
 mod judging;
 mod models;
+mod mute;
 pub mod onset;
 pub mod page_hinkley;
 mod previous;
@@ -96,15 +100,18 @@ pub mod scale;
 mod scoring;
 mod slots;
 mod verdict;
+mod witness;
 
 pub use agreement::{Agreement, Family};
-pub use detection::{Detection, row_schema_prefix};
+pub use detection::{Detection, Supposed, row_schema_prefix};
 pub use detector::{Chosen, Detector, Detectors, Evidence, Method, SavedDetectors};
 pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
 pub use judging::Begun;
 pub use models::{Models, SavedModels, Share};
+pub use mute::{Mute, MuteTimes};
 pub use rule::Rule;
 pub use scoring::Scoring;
 pub use slots::SlotState;
+pub use witness::{Asked, Witnesses};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
 use crate::baseline::Deviations;
-use crate::detector::{Detector, Evidence, Method};
+use crate::detector::{Detector, Evidence, Method, in_words};
 use crate::forest::{Attribution, Candidate, SharedForest};
 
 /// What a worker tells all others of its rows of one window end.
@@ -34,6 +34,7 @@ enum Told {
 pub struct Models {
     /// By ordinal of the detector; `None` where it asks for its key alone.
     models: Vec<Option<Model>>,
+    detectors: Arc<[Detector]>,
     /// The shapes of these, by which they are found again.
     shapes: Vec<String>,
     /// Whether no snapshot says what they are by now.
@@ -57,7 +58,7 @@ impl Models {
     pub(crate) fn new(detectors: &Arc<[Detector]>) -> Result<Self, DetectError> {
         let models = detectors.iter().map(Model::of).collect::<Result<_, _>>()?;
         let shapes = detectors.iter().map(|detector| format!("{} {:?}", detector.shape(), detector.method));
-        Ok(Models { models, shapes: shapes.collect(), changed: false })
+        Ok(Models { models, shapes: shapes.collect(), detectors: Arc::clone(detectors), changed: false })
     }
 
     /// Learns what all workers have told of one window end, in any order.
@@ -73,7 +74,7 @@ impl Models {
     /// Judges the rows of a detector, of which `evidence` says what is known of their own keys.
     pub(crate) fn judge(&self, number: usize, evidence: &mut Evidence, rows: usize) {
         if let Some(Some(model)) = self.models.get(number) {
-            model.judge(evidence, rows);
+            model.judge(&self.detectors[number], evidence, rows);
         }
     }
 
@@ -119,7 +120,7 @@ impl Model {
         forest.learn(candidates.collect());
     }
 
-    fn judge(&self, evidence: &mut Evidence, rows: usize) {
+    fn judge(&self, of: &Detector, evidence: &mut Evidence, rows: usize) {
         let Model::Forest(forest) = self;
         let deviations = Deviations { z: std::mem::take(&mut evidence.shares), expected: Vec::new() };
         let threshold = forest.threshold();
@@ -128,10 +129,17 @@ impl Model {
         evidence.shares = vec![vec![0.0; rows]; deviations.z.len()];
         let worth = forest.worth(&deviations);
         let mut attribution = Attribution::default();
+        if of.explains.is_some() {
+            evidence.words = vec![String::new(); rows];
+        }
         for (row, verdict) in worth.iter().zip(forest.verdicts(&deviations, &worth)) {
             let place = *row as usize;
             let said = [verdict.calibrated, verdict.score, threshold, verdict.grade];
             evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column[place] = value);
+            if let Some(directions) = of.explains {
+                forest.attribute_raw(&deviations, *row, &mut attribution);
+                evidence.words[place] = in_words(&of.names, &attribution, directions);
+            }
             if verdict.calibrated > 1.0 {
                 forest.attribute(&deviations, *row, &mut attribution);
                 for (input, shares) in evidence.shares.iter_mut().enumerate() {

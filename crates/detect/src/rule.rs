@@ -26,6 +26,10 @@ pub struct Rule {
     pub severity: Severity,
     /// A second condition, a boolean, and how bad a hit is that fulfils it.
     pub escalate: Option<(Arc<dyn Expression>, Severity)>,
+    /// Families of detectors whose agreement makes a hit worse by one step: see [`Witnesses::asked`](crate::Witnesses::asked).
+    pub agreement: Option<usize>,
+    /// For how much event time after a key was first seen nothing is a hit of it; 0 for none.
+    pub grace: i64,
     /// When what it finds is an episode, if that is what is put out; else each row is.
     pub life_cycle: Option<LifeCycle>,
 }

@@ -1,10 +1,11 @@
 //! What a score is: an expression over the row, or a detector that remembers what it saw of the row's key.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, StringArray};
 use event::{Batch, DataType, Expression, Field, RowFailure, RowSchema, Schema};
 
 use crate::DetectError;
@@ -34,7 +35,9 @@ impl Scoring {
             Scoring::Expression(expression) => vec![Field::new(name, expression.data_type())],
             Scoring::Detector(detector) => {
                 let column = |suffix: &&str| Field::new(format!("{name}{suffix}"), DataType::Double);
-                detector.outputs().iter().map(column).collect()
+                let words =
+                    detector.explains.map(|_| Field::new(format!("{name}_explanation"), DataType::Varchar));
+                detector.outputs().iter().map(column).chain(words).collect()
             }
         }
     }
@@ -43,19 +46,33 @@ impl Scoring {
 /// A score, and what it sees.
 #[derive(Debug, Clone)]
 pub(crate) struct Score {
-    by: By,
+    pub(crate) by: By,
     /// The row before it.
-    schema: Arc<Schema>,
+    pub(crate) schema: Arc<Schema>,
 }
 
 #[derive(Debug, Clone)]
-enum By {
+pub(crate) enum By {
     Expression(Arc<dyn Expression>),
     /// Ordinal among the detectors.
     Detector(usize, Box<Detector>),
 }
 
 impl Score {
+    /// The columns that it adds to the row.
+    pub(crate) fn columns(&self) -> Range<usize> {
+        let (first, count) = (
+            self.schema.fields().len(),
+            match &self.by {
+                By::Expression(_) => 1,
+                By::Detector(_, detector) => {
+                    detector.outputs().len() + usize::from(detector.explains.is_some())
+                }
+            },
+        );
+        first..first + count
+    }
+
     /// Behind a score that asks for other keys, whose row has this schema, no detector may look at what is only known later.
     fn check_behind(&self, first: &Schema) -> Result<(), DetectError> {
         let By::Detector(_, detector) = &self.by else { return Ok(()) };
@@ -70,7 +87,7 @@ impl Score {
 /// The scores of a job.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scores {
-    scores: Vec<Score>,
+    pub(crate) scores: Vec<Score>,
     /// How many of them stand in front of the first that asks for other keys.
     begun: usize,
     pub(crate) fields: Vec<Field>,
@@ -126,13 +143,12 @@ impl Scores {
     pub(crate) fn begin(
         &self,
         chunk: &mut Chunk,
-        known: Option<&mut Detectors>,
+        mut known: Option<&mut Detectors>,
         shares: Option<&mut Vec<Share>>,
     ) {
-        let mut known = known.filter(|_| !self.detectors.is_empty());
         let runs = known.as_deref_mut().map(|known| {
             known.meet(&chunk.keys);
-            known.runs(&chunk.spans)
+            known.runs(&chunk.spans, &mut chunk.since)
         });
         chunk.evidence = self.detectors.iter().map(|_| Evidence::default()).collect();
         for score in &self.scores[..self.begun] {
@@ -186,12 +202,17 @@ impl Scores {
             By::Detector(number, detector) => {
                 judge(detector, *number, &batch, chunk);
                 chunk.columns = batch.columns().to_vec();
-                let said = &chunk.evidence[*number].outputs;
+                let Evidence { outputs: said, words, .. } = &chunk.evidence[*number];
+                let word = |row: usize| words.get(row).filter(|word| !word.is_empty());
+                let words: Option<ArrayRef> = detector
+                    .explains
+                    .map(|_| Arc::new((0..len).map(word).collect::<StringArray>()) as ArrayRef);
                 let columns = match said.first().is_some_and(|column| column.len() == len) {
                     true => said.iter().map(|column| doubles(column)).collect(),
                     false => unknown(detector, len),
                 };
                 chunk.columns.extend(columns);
+                chunk.columns.extend(words);
             }
         }
     }
@@ -240,7 +261,7 @@ fn unknown(detector: &Detector, len: usize) -> Vec<ArrayRef> {
 }
 
 /// NaN is not known, which is NULL.
-fn doubles(column: &[f64]) -> ArrayRef {
+pub(crate) fn doubles(column: &[f64]) -> ArrayRef {
     Arc::new(column.iter().map(|value| (!value.is_nan()).then_some(*value)).collect::<Float64Array>())
 }
 

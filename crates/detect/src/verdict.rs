@@ -7,16 +7,21 @@ use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use event::{Batch, DataType, Hit, RowFailure, Verdict};
 
-use crate::Rule;
 use crate::judging::RuleHit;
+use crate::{Asked, Rule};
 
 /// The hits with what their rules say of them, without the rows for which an expression failed; and those,
-/// ascending.
-pub(crate) fn reach(rules: &[Rule], batch: &Batch, hits: Vec<RuleHit>) -> (Vec<Hit>, Vec<RowFailure>) {
+/// ascending. `asked` is who is asked about each rule's hits.
+pub(crate) fn reach(
+    rules: &[Rule],
+    asked: &[Asked],
+    batch: &Batch,
+    hits: Vec<RuleHit>,
+) -> (Vec<Hit>, Vec<RowFailure>) {
     let mut verdicts: Vec<Hit> =
         hits.iter().map(|hit| Hit { row: hit.row, verdict: None, change: None }).collect();
     let mut failures: Vec<RowFailure> = Vec::new();
-    for (rank, rule) in rules.iter().enumerate() {
+    for (rank, (rule, asked)) in rules.iter().zip(asked).enumerate() {
         let rank = rank as u16;
         if !hits.iter().any(|hit| hit.rule == Some(rank)) {
             continue;
@@ -28,6 +33,10 @@ pub(crate) fn reach(rules: &[Rule], batch: &Batch, hits: Vec<RuleHit>) -> (Vec<H
             let severity = match &escalate {
                 Some((value, severity)) if holds(&value.column, row) => *severity,
                 _ => rule.severity,
+            };
+            let severity = match rule.agreement {
+                Some(enough) => asked.about(batch, row).raise(severity, enough),
+                None => severity,
             };
             let score = score.as_ref().and_then(|(value, t)| number(&value.column, *t, row));
             place.verdict = Some(Verdict { rule: rank, severity, score, threshold: rule.threshold });

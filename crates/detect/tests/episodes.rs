@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
 
 use detect::{Change, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
-use event::{ChangeKind, Severity, Span, Window};
+use event::{ChangeKind, Muted, Severity, Span, Window};
 use testkit::oracle::episodes::{Life, Word, episodes};
 use testkit::random::Random;
 
@@ -22,11 +22,11 @@ fn life(of: LifeCycle) -> Life {
 }
 
 fn judged(end: i64, severity: Severity) -> Judged {
-    Judged { span: Span::from(Window { start: end - SLIDE, end }), severity }
+    Judged { span: Span::from(Window { start: end - SLIDE, end }), severity, muted: None }
 }
 
 fn word(change: &EpisodeChange) -> Word {
-    let Change { kind, span, first_end, windows, severity } = change.change;
+    let Change { kind, span, first_end, windows, severity, .. } = change.change;
     Word { due: span.due, kind, first_end, windows, severity, about: span.window.end }
 }
 
@@ -142,4 +142,93 @@ fn episodes_go_on_from_their_snapshots() {
         }
     }
     assert!(compared > 1000);
+}
+
+/// What is told of an episode to those who hear nothing while windows are muted: from what is known of it without mutes.
+fn told(
+    record: &[Word],
+    bad: &[(i64, Severity)],
+    is_muted: &dyn Fn(i64) -> bool,
+) -> Vec<(i64, ChangeKind, Severity)> {
+    let (mut words, mut heard, mut known) = (Vec::new(), None, None);
+    let opens = |word: &&Word| matches!(word.kind, ChangeKind::Opened | ChangeKind::Reopened);
+    for start in record.iter().filter(opens) {
+        let over = |word: &&Word| word.kind == ChangeKind::Resolved && word.due >= start.due;
+        let end = record.iter().find(over).expect("an end");
+        if known.is_some_and(|known| known != start.first_end) {
+            known = None;
+        }
+        for (window, severity) in bad {
+            let due = window - 1;
+            if due < start.due || due > end.due || is_muted(*window) {
+                continue;
+            }
+            let kind = match heard {
+                Some(heard) if heard == *severity => continue,
+                Some(_) => ChangeKind::Updated,
+                None if known.is_some() => ChangeKind::Reopened,
+                None => ChangeKind::Opened,
+            };
+            words.push((due, kind, *severity));
+            (heard, known) = (Some(*severity), Some(start.first_end));
+        }
+        if heard.take().is_some() {
+            words.push((end.due, ChangeKind::Resolved, end.severity));
+        }
+    }
+    words
+}
+
+#[test]
+fn those_who_hear_nothing_for_a_while_hear_of_what_is_open_then_and_of_no_end_of_anything_else() {
+    let mut random = Random::new(testkit::random::seed(13));
+    let severities = [Severity::Info, Severity::Warning, Severity::Critical];
+    let (mut late, mut unheard) = (0, 0);
+    for round in 0..2000 {
+        let life_cycle = LifeCycle {
+            bad_windows: 1 + random.below(3) as u32,
+            within: (2 + random.below(4) as i64) * SLIDE,
+            resolve_after: (1 + random.below(4) as i64) * SLIDE,
+            longest: (5 + random.below(20) as i64) * SLIDE,
+            cooldown: random.below(12) as i64 * SLIDE,
+        };
+        let often = random.fraction();
+        let windows = (1..120).map(|window| window * SLIDE);
+        let bad: Vec<(i64, Severity)> = windows
+            .filter_map(|end| random.chance(often).then_some((end, severities[random.below(3) as usize])))
+            .collect();
+        let muted: Vec<bool> = (0..12).map(|_| random.chance(0.4)).collect();
+        let is_muted = |end: i64| muted[(end / 100 % 12) as usize];
+        let mut words = Vec::new();
+        let mut episodes =
+            Episodes::new(vec![("rule".to_owned(), life_cycle)]).mutable(vec!["night".to_owned()]);
+        let mut give = |EpisodeChange { change, .. }: EpisodeChange| {
+            if change.muted.is_none() {
+                words.push((change.span.due, change.kind, change.severity));
+                late += u32::from(change.kind == ChangeKind::Opened && change.windows > 3);
+            } else {
+                assert_eq!(change.muted, Some(Muted(0)));
+                unheard += u32::from(change.kind == ChangeKind::Resolved);
+            }
+        };
+        for (place, (end, severity)) in bad.iter().enumerate() {
+            let muted = is_muted(*end).then_some(Muted(0));
+            episodes.bad(b"key", 0, Judged { muted, ..judged(*end, *severity) }, &mut give);
+            if place % 7 == 6 {
+                // What is muted stays so over a restart.
+                episodes.begin_save(true);
+                let mut other =
+                    Episodes::new(vec![("rule".to_owned(), life_cycle)]).mutable(vec!["night".to_owned()]);
+                while let Some(saved) = episodes.save(10) {
+                    let bytes = bincode::serialize(&saved).unwrap();
+                    other.restore(bincode::deserialize(&bytes).unwrap(), &|_| true);
+                }
+                episodes = other;
+            }
+        }
+        episodes.advance(5000, &mut give);
+        let record = run(life_cycle, &bad, 5000);
+        assert_eq!(words, told(&record, &bad, &is_muted), "{round}: {life_cycle:?} {bad:?} {muted:?}");
+    }
+    assert!(late > 100 && unheard > 100, "{late} told late, {unheard} never");
 }

@@ -92,6 +92,8 @@ fn rule(id: &str, when: Arc<dyn Expression>) -> Rule {
         min_events: 0,
         severity: Severity::Warning,
         escalate: None,
+        agreement: None,
+        grace: 0,
         life_cycle: None,
     }
 }
@@ -422,4 +424,57 @@ fn what_rules_are_compiled_against_is_what_they_see() {
     let prefix = row_schema_prefix(&[Field::new("user", DataType::Varchar)], &fields);
     assert_eq!(prefix.index_of("half"), Some(HALF));
     assert_eq!(&prefix, detection(vec![]).row_schema().schema().as_ref());
+}
+
+#[test]
+fn a_key_that_is_new_is_no_hit_until_its_grace_is_over_and_so_is_one_that_was_forgotten() {
+    const MINUTE: i64 = 60_000_000;
+    let patient = Rule { grace: 3 * MINUTE, ..rule("low", below(HALF, 5.0)) };
+    let detection = detection(vec![patient]).forgetting(10 * MINUTE).sliding(Some(MINUTE));
+    let hits = |known: &mut detect::Detectors, end: i64| {
+        let window = Window { start: (end - 10) * MINUTE, end: end * MINUTE };
+        let rows = Rows { spans: Spans::Shared(window), ..rows(&[Some(2)]) };
+        detection.judge(&rows, Some(known)).hits.len()
+    };
+    let mut known = detection.detectors().unwrap();
+    // First seen in the minute before the first window ends.
+    let found = [1, 2, 3, 4, 5, 14].map(|end| hits(&mut known, end));
+    assert_eq!(found, [0, 0, 0, 1, 1, 1]);
+    // By way of a checkpoint.
+    known.begin_save(true);
+    let mut other = detection.detectors().unwrap();
+    while let Some(saved) = known.save(10) {
+        let bytes = bincode::serialize(&saved).unwrap();
+        other.restore(&bincode::deserialize(&bytes).unwrap(), &|_| true);
+    }
+    let found = [15, 25, 36, 38, 39].map(|end| hits(&mut other, end));
+    assert_eq!(found, [1, 1, 0, 0, 1], "forgotten after ten minutes without a row");
+}
+
+/// Two detectors of one family and one of another, in columns of their own.
+fn witnesses() -> detect::Witnesses {
+    use detect::{Detector, Method, Scoring};
+    let input =
+        || vec![("n".to_owned(), function(DataType::Bigint, &[3], |batch, row| Ok(bigint(batch, 3, row))))];
+    let detector = |method| Scoring::Detector(Box::new(Detector::new(method, input())));
+    let baseline = detect::baseline::BaselineSpec::default;
+    let odd = detector(Method::Baseline(baseline()));
+    let loud = detector(Method::Robust(detect::robust::RobustSpec::default()));
+    let shift = detector(Method::Cusum(baseline(), detect::cusum::CusumSpec::default()));
+    let most = Scoring::Expression(below(4, 1.0));
+    let scores = [("odd", odd), ("loud", loud), ("shift", shift), ("most", most)];
+    detect::Witnesses::of(4, &scores.map(|(name, scoring)| (name.to_owned(), scoring)))
+}
+
+#[test]
+fn asked_are_the_detectors_that_a_condition_rests_on_or_all_beside_itself() {
+    let families = |columns: &[usize]| {
+        let when = function(DataType::Boolean, columns, |_, _| Ok(None));
+        witnesses().asked(when.as_ref()).families()
+    };
+    assert_eq!(families(&[4]), 1);
+    assert_eq!(families(&[4, 5]), 1, "baseline and robust are one");
+    assert_eq!(families(&[4, 6]), 2);
+    assert_eq!(families(&[7, 6, 3]), 2, "through a score");
+    assert_eq!(families(&[3]), 3, "two and the condition itself");
 }

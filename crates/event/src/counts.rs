@@ -35,6 +35,10 @@ pub struct Counts {
     pub rows_quarantined: u64,
     /// Alerts raised.
     pub alerts: u64,
+    /// Alerts of which nobody was to be told.
+    pub muted: u64,
+    /// Alerts that a cap kept back.
+    pub capped: u64,
     /// Quarantined records and rows, and late records, by their reason.
     pub by_reason: ByReason,
 }
@@ -115,6 +119,8 @@ impl AddAssign for Counts {
         self.windows += other.windows;
         self.rows_quarantined += other.rows_quarantined;
         self.alerts += other.alerts;
+        self.muted += other.muted;
+        self.capped += other.capped;
         self.by_reason.0.iter_mut().zip(other.by_reason.0).for_each(|(count, more)| *count += more);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::BinaryArray;
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, DataType, Field, Schema, Spans};
+use crate::{Batch, DataType, Evidence, Explanation, Field, Schema, Spans};
 
 /// The columns of a row that is judged, in this order: the fields of the key, `window_start`,
 /// `window_end`, the features, the scores.
@@ -152,10 +152,21 @@ pub struct Change {
     pub first_end: i64,
     /// Its bad windows so far.
     pub windows: u64,
+    /// Why nobody is to be told, if so.
+    pub muted: Option<Muted>,
+}
+
+/// By which of the job's times of silence, by rank. One that the job does not have any more is of no rank that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Muted(pub u16);
+
+impl Muted {
+    /// By one that the job does not have any more.
+    pub const GONE: Muted = Muted(u16::MAX);
 }
 
 /// What happened to an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// Enough windows were bad.
     Opened,
@@ -195,6 +206,10 @@ pub struct Detected {
     pub batch: Batch,
     /// What to put out, by row and then by rule.
     pub hits: Vec<Hit>,
+    /// What detectors said of the inputs of the first rows of `batch`, by the ordinal of the detector.
+    pub evidence: Vec<Evidence>,
+    /// Why the hits are hits, where somebody asked; shorter than `hits` where nobody did.
+    pub explanations: Vec<Option<Explanation>>,
     /// The rows for which an expression failed; none of them is in `hits`.
     pub failed: FailedRows,
 }

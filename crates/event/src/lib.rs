@@ -18,10 +18,12 @@
 
 mod aggregate;
 mod batch;
+mod cap;
 mod counts;
 mod data_type;
 mod detected;
 mod epoch;
+mod explanation;
 mod expression;
 mod key;
 mod memory;
@@ -37,12 +39,14 @@ mod topic;
 
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
+pub use cap::{CapGroup, CapState, Capped, CappedMinute};
 pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};
 pub use detected::{
-    Change, ChangeKind, Detected, FailedRows, Hit, RowSchema, Severity, UnknownSeverity, Verdict,
+    Change, ChangeKind, Detected, FailedRows, Hit, Muted, RowSchema, Severity, UnknownSeverity, Verdict,
 };
 pub use epoch::Epoch;
+pub use explanation::{Driver, Evidence, Explanation, NearestChange, Side};
 pub use expression::{Evaluation, Expression, RowFailure};
 pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
 pub use memory::Memory;

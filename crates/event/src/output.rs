@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Watermark;
+use crate::{Capped, Watermark};
 
 /// Ordinal of a sink among the job's sinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +87,8 @@ pub struct OutputRow {
     /// What is written.
     #[serde(with = "serde_key")]
     pub line: Vec<u8>,
+    /// What a cap is to know of it, if one is to be asked.
+    pub capped: Option<Box<Capped>>,
 }
 
 /// Bytes as one run rather than element by element.

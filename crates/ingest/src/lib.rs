@@ -38,9 +38,9 @@ pub use error::IngestError;
 pub use idleness::Idleness;
 pub use source::{
     Compression, Dedup, Discovery, End, Format, GenerateSpec, Give, HttpLimits, HttpSpec, Incident,
-    IncidentKind, Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, NOTHING_THERE, OpenArchived,
-    Partition, PartitionInfo, Poll, Position, Scenario, Sought, SourceKind, SourceSpec, Start, Waker,
-    discovery, open, partitions, partitions_now, probe, read_again, read_archived_again, truth, write_events,
-    write_truth,
+    IncidentKind, IndexError, Isolation, KinesisError, KinesisMode, KinesisSpec, Lag, NOTHING_THERE,
+    OpenArchived, Partition, PartitionInfo, Poll, Position, Scenario, Sought, SourceKind, SourceSpec, Start,
+    Stretch, TimeIndex, Waker, discovery, open, open_again, partitions, partitions_now, probe, read_again,
+    read_archived_again, truth, write_events, write_truth,
 };
 pub use watermark::{PartitionWatermark, WatermarkSpec};

@@ -27,6 +27,8 @@ pub struct DetectorCall {
     pub inputs: Vec<Arc<dyn Expression>>,
     /// The texts of these.
     pub texts: Vec<String>,
+    /// Constants behind the inputs, which stand for options by their places.
+    pub positional: Vec<(Constant, Range<usize>)>,
     /// `name => value`, in the order in which they stand.
     pub options: Vec<DetectorOption>,
 }
@@ -71,7 +73,14 @@ pub fn compile_detector(
         return Ok(None);
     }
     let span = source.span(&function.name);
-    let mut call = DetectorCall { name, span, inputs: Vec::new(), texts: Vec::new(), options: Vec::new() };
+    let mut call = DetectorCall {
+        name,
+        span,
+        inputs: Vec::new(),
+        texts: Vec::new(),
+        positional: Vec::new(),
+        options: Vec::new(),
+    };
     for argument in arguments(function, &call)? {
         call.take(argument, &source, schema)?;
     }
@@ -105,6 +114,13 @@ impl DetectorCall {
         let span = source.span(argument);
         match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(tree)) => {
+                if let Some(constant) = constant(tree).filter(|_| self.options.is_empty()) {
+                    self.positional.push((constant, span));
+                    return Ok(());
+                }
+                if !self.positional.is_empty() {
+                    return Err(ExpressionError::new("inputs stand before constants", span));
+                }
                 let input = compile_over(source, tree, schema)?;
                 if !input.data_type().is_numeric() {
                     let message =
@@ -178,6 +194,15 @@ mod tests {
             found.options.iter().map(|option| (option.name.as_str(), option.value.clone())).collect();
         let (low, number) = (Constant::Text("low".into()), Constant::Number(-2.5));
         assert_eq!(options, [("direction", low), ("warmup", number), ("own", Constant::Boolean(true))]);
+    }
+
+    #[test]
+    fn constants_behind_the_inputs_are_known_by_their_places() {
+        let found = call("baseline(x, 100, 0.5, true, own => 1)").unwrap().unwrap();
+        let positional: Vec<Constant> = found.positional.into_iter().map(|(constant, _)| constant).collect();
+        assert_eq!(positional, [Constant::Number(100.0), Constant::Number(0.5), Constant::Boolean(true)]);
+        assert_eq!((found.texts.len(), found.options.len()), (1, 1));
+        assert_eq!(call("baseline(x, 100, x)").unwrap_err(), "x: inputs stand before constants");
     }
 
     #[test]

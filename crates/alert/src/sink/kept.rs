@@ -60,7 +60,7 @@ pub fn read_quarantine(spec: &SinkSpec) -> Result<Vec<Quarantined>, SinkError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-fn error_of(failure: Failure, sink: String, database: String) -> SinkError {
+pub(super) fn error_of(failure: Failure, sink: String, database: String) -> SinkError {
     match failure {
         Failure::Sink(error) => error,
         Failure::Refused(words) => SinkError::Refused { sink, database, words },

@@ -9,6 +9,7 @@
 mod database;
 mod error;
 mod file;
+mod found;
 mod gauge;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -47,6 +48,7 @@ use event::Topic;
 
 pub use error::SinkError;
 use file::FileSink;
+pub use found::{TakeAlert, Wanted, find_alerts, find_alerts_in};
 pub use gauge::{CircuitState, Gauge};
 pub use kept::{Quarantined, read_quarantine, read_quarantine_file};
 pub use kinesis::KinesisTarget;

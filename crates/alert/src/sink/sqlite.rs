@@ -12,7 +12,7 @@ use super::database::{Database, Failure, Judge, Place};
 use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
 use super::table::{Found, Kind, LEDGER, quoted_list};
-use super::{Quarantined, SinkError};
+use super::{Quarantined, SinkError, TakeAlert, Wanted};
 
 /// How long SQLite itself waits for another writer before it says so.
 const BUSY: Duration = Duration::from_secs(2);
@@ -135,6 +135,34 @@ pub(super) fn quarantine(path: &Path, table: &str) -> Result<Vec<Quarantined>, F
         })
     });
     rows.map_err(failure)?.collect::<Result<_, _>>().map_err(failure)
+}
+
+/// The alerts of a job that are wanted, in the order in which they came.
+pub(super) fn alerts(
+    path: &Path,
+    table: &str,
+    job: &str,
+    wanted: Wanted<'_>,
+    take: &mut TakeAlert<'_>,
+) -> Result<(), Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(Path::new(".").join(path), flags).map_err(failure)?;
+    connection.busy_timeout(BUSY).map_err(failure)?;
+    let (which, prefix) = match wanted {
+        Wanted::Named(prefix) => (
+            "(substr(id, 1, length(?2)) = ?2 OR \
+             substr(json_extract(alert, '$.data.episode'), 1, length(?2)) = ?2) ORDER BY rowid",
+            prefix,
+        ),
+        Wanted::Last => ("?2 = '' ORDER BY rowid DESC LIMIT 1", ""),
+    };
+    let query = format!("SELECT alert FROM \"{table}\" WHERE job = ?1 AND {which}");
+    let mut statement = connection.prepare(&query).map_err(failure)?;
+    let mut rows = statement.query([job, prefix]).map_err(failure)?;
+    while let Some(row) = rows.next().map_err(failure)? {
+        take(&row.get::<_, String>(0).map_err(failure)?);
+    }
+    Ok(())
 }
 
 /// Whether the file is a database, and has the table.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use archive::{Archive, StagedFile};
 use checkpoint::{Segment, SourceState, Store};
-use event::{Counts, Due, Epoch, OutputRow, Reason, Watermark};
+use event::{CapState, Counts, Due, Epoch, OutputRow, Reason, Watermark};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
@@ -16,6 +16,7 @@ use timely::progress::Antichain;
 use timely::progress::frontier::MutableAntichain;
 
 use super::{all_reached, is_past, reached, wake};
+use crate::capping::Caps;
 use crate::delivery::{Cut, Delivery, OpenSink, Plan};
 use crate::held::Held;
 use crate::job::{RunError, Summary};
@@ -38,6 +39,7 @@ pub(crate) struct Writer {
     pub(crate) global: Global,
     pub(crate) counts: Counts,
     pub(crate) held: Vec<OutputRow>,
+    pub(crate) capped: Vec<CapState>,
     pub(crate) sources: BTreeMap<u32, SourceState>,
     /// Where the totals go at the end.
     pub(crate) summary: Arc<std::sync::Mutex<Option<Summary>>>,
@@ -133,6 +135,8 @@ struct Writing {
     held: Held,
     /// Those for sinks that deliver at once. What rests on decisions that no checkpoint holds waits here as well.
     held_at_once: Held,
+    /// What keeps alerts back of which there are too many.
+    caps: Caps,
     sources: BTreeMap<u32, SourceState>,
     summary: Arc<std::sync::Mutex<Option<Summary>>>,
     epochs: BTreeMap<Epoch, Arrived>,
@@ -168,6 +172,7 @@ impl Writing {
             counts: writer.counts,
             held: Held::default(),
             held_at_once: Held::default(),
+            caps: Caps::new(&here.job, writer.capped),
             sources: writer.sources,
             summary: writer.summary,
             epochs: BTreeMap::new(),
@@ -249,10 +254,9 @@ impl Writing {
         self.reached = Due::from(self.global.place());
         self.give_at_once();
         while let Some(row) = self.held.next_before(&self.reached) {
-            if self.delivery.give(row) {
-                self.here.control.ask_for_cut();
-            }
+            self.give(row);
         }
+        self.roll_up(false, self.reached.due);
         // Without a state nothing is ever committed, and nothing waits for it.
         if let Some(committed) = arrived.committed.filter(|_| self.here.keeps_state()) {
             self.uncommitted.get_or_insert(committed);
@@ -280,7 +284,38 @@ impl Writing {
             false => self.reached.clone(),
         };
         while let Some(row) = self.held_at_once.next_before(&due) {
-            self.delivery.give(row);
+            self.give(row);
+        }
+        self.roll_up(true, due.due);
+    }
+
+    /// Gives a sink a row that is due, unless there are too many of its kind; before it what speaks for those of minutes that are
+    /// over.
+    fn give(&mut self, row: OutputRow) {
+        for line in self.caps.before(row.sink, row.due.due) {
+            self.hand_over(line);
+        }
+        match self.caps.admits(&row) {
+            true => self.hand_over(row),
+            false => self.counts.capped += u64::from(self.caps.counts(row.sink)),
+        }
+    }
+
+    /// Gives sinks, those that deliver at once or the others, what speaks for the rows that were kept back, as far as event time
+    /// has come for them.
+    fn roll_up(&mut self, at_once: bool, reached: i64) {
+        for sink in self.caps.sinks() {
+            if self.delivery.is_at_once(sink) == at_once {
+                for line in self.caps.before(sink, reached) {
+                    self.hand_over(line);
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, row: OutputRow) {
+        if self.delivery.give(row) {
+            self.here.control.ask_for_cut();
         }
     }
 
@@ -288,8 +323,10 @@ impl Writing {
     /// turn, and nobody will put it out later.
     fn give_rest(&mut self) {
         while let Some(row) = self.held.next().or_else(|| self.held_at_once.next()) {
-            self.delivery.give(row);
+            self.give(row);
         }
+        self.roll_up(false, i64::MAX);
+        self.roll_up(true, i64::MAX);
     }
 
     /// What the checkpoint of the interval that is over says of this operator.
@@ -298,12 +335,13 @@ impl Writing {
         let (mut held, at_once) = (self.held.rows(), self.held_at_once.rows());
         held.extend(at_once);
         // What waits for this very commit is still to be put out.
-        let finished = self.watermark() == Watermark::FINISHED && held.is_empty();
+        let finished = self.watermark() == Watermark::FINISHED && held.is_empty() && self.caps.are_settled();
         Cut {
             number: self.interval,
             watermark: self.watermark(),
             counts: self.counts,
             held,
+            capped: self.caps.states(),
             archived: Vec::new(),
             outbox: self.delivery.take_outbox(),
             finished,

@@ -356,6 +356,7 @@ impl Detecting {
 fn lines(branch: &Branch, detected: &Detected, counts: &mut Counts) -> impl Iterator<Item = Item> + use<> {
     let rendered = branch.renderer.render(detected);
     counts.alerts += rendered.alerts;
+    counts.muted += rendered.muted;
     counts.rows_quarantined += rendered.rows_quarantined;
     counts.by_reason.add(Reason::Expression, rendered.rows_quarantined);
     rendered.rows.into_iter().map(Item::Row)

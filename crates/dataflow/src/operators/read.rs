@@ -21,6 +21,7 @@ use timely::scheduling::Activator;
 
 use super::{Output, wake};
 use crate::archiving::Archiver;
+use crate::indexing;
 use crate::intake::{Intake, Turn};
 use crate::job::RunError;
 use crate::message::{Item, Mark, Parcel, Part};
@@ -519,8 +520,9 @@ impl Reading {
         }
         let interval = self.epoch.interval();
         let mut states = Vec::with_capacity(self.intakes.len());
+        let index_bytes = indexing::bytes_of_each(self.intakes.len() * self.here.peers);
         for intake in &mut self.intakes {
-            states.push(source_state(intake, interval, &self.here)?);
+            states.push(source_state(intake, interval, index_bytes, &self.here)?);
         }
         self.parts.activate().session(&capabilities[3]).give(Part::Sources(states));
         if let Some(archiver) = &mut self.archiver {
@@ -548,7 +550,12 @@ impl Reading {
 }
 
 /// What the checkpoint of an interval says of a partition.
-fn source_state(intake: &mut Intake, interval: u32, here: &Here) -> Result<(u32, SourceState), RunError> {
+fn source_state(
+    intake: &mut Intake,
+    interval: u32,
+    index_bytes: usize,
+    here: &Here,
+) -> Result<(u32, SourceState), RunError> {
     let mut position = intake.position();
     intake.cut(interval, position.clone());
     if here.world.has(Plant::OffsetOffByOne) {
@@ -558,6 +565,12 @@ fn source_state(intake: &mut Intake, interval: u32, here: &Here) -> Result<(u32,
         Stage::Asleep if here.world.has(Plant::ForgetSleep) => Stage::Awake,
         stage => stage,
     };
-    let state = intake.member().state(&here.job, &position, intake.watermark_state(), stage)?;
+    let state = intake.member().state(
+        &here.job,
+        &position,
+        intake.watermark_state(),
+        stage,
+        indexing::encoded(intake.index(), index_bytes)?,
+    )?;
     Ok((intake.ordinal(), state))
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::BinaryArray;
-use event::{Spans, key_hash};
+use event::{Span, Spans, key_hash};
 use keys::{Keys, random_seed};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,12 @@ const NEVER: i64 = i64::MIN;
 /// How many times in the span after which a key is forgotten the slots are swept.
 const SWEEPS: i64 = 8;
 
+/// The time of a row: the last instant of its window, or when it is due where that is later. A row that a record causes may be
+/// due before, even at no time at all, by what its partition had seen.
+fn time_of(span: &Span) -> i64 {
+    span.due.max(span.window.end.saturating_sub(1))
+}
+
 /// What the detectors of a branch remember of a worker's keys.
 #[derive(Debug)]
 pub struct Detectors {
@@ -29,8 +35,12 @@ pub struct Detectors {
     /// By detector.
     states: Vec<State>,
     keys: Keys,
-    /// When the last row of each slot was due.
+    /// The time of the last row of each slot.
     last: Vec<i64>,
+    /// Since when the key of each slot is known: where its first window began, or a slide before that window's end.
+    first: Vec<i64>,
+    /// From which window end to the next, where all keys share windows.
+    slide: Option<i64>,
     /// How long after its last row a key is remembered, in the unit of `due`.
     forget_after: i64,
     /// Up to when all keys that are not remembered any more have given their slots back.
@@ -66,6 +76,7 @@ pub struct SavedDetectors {
     keys: Vec<u8>,
     ends: Vec<u32>,
     last: Vec<i64>,
+    first: Vec<i64>,
     /// What each detector remembers, by its shape.
     states: Vec<(String, SavedState)>,
     /// Keys that are forgotten.
@@ -84,6 +95,8 @@ impl Detectors {
             states,
             keys: Keys::new(random_seed()),
             last: Vec::new(),
+            first: Vec::new(),
+            slide: None,
             forget_after,
             swept: NEVER,
             changed: Vec::new(),
@@ -94,6 +107,17 @@ impl Detectors {
             slots: Vec::new(),
             hashes: Vec::new(),
         })
+    }
+
+    /// The detectors, in the order of their scores.
+    pub fn of(&self) -> &[Detector] {
+        &self.detectors
+    }
+
+    /// The same, where a window ends so long after the one before it.
+    #[must_use]
+    pub(crate) fn sliding(self, slide: Option<i64>) -> Self {
+        Detectors { slide, ..self }
     }
 
     /// Number of keys that are remembered.
@@ -117,6 +141,7 @@ impl Detectors {
         let slots = self.keys.slots();
         if slots > self.last.len() {
             self.last.resize(slots, NEVER);
+            self.first.resize(slots, NEVER);
             self.is_changed.resize(slots, false);
             self.states.iter_mut().for_each(|state| state.grow(slots));
         }
@@ -132,14 +157,22 @@ impl Detectors {
         }
     }
 
-    /// Runs of the rows that were met, in front of each of which some keys are to be forgotten: mostly one.
-    pub(crate) fn runs(&mut self, spans: &Spans) -> Vec<Run> {
+    /// Runs of the rows that were met, in front of each of which some keys are to be forgotten: mostly one. Since when the key of
+    /// each row is known goes to `since`.
+    pub(crate) fn runs(&mut self, spans: &Spans, since: &mut Vec<i64>) -> Vec<Run> {
         let mut runs = Vec::new();
         let (mut start, mut forgotten) = (0, Vec::new());
         for (row, slot) in self.slots.iter().enumerate() {
-            let due = spans.of(row).due;
-            let last = std::mem::replace(&mut self.last[*slot as usize], due);
-            if last > NEVER + 1 && due.saturating_sub(last) > self.forget_after {
+            let (now, window) = (time_of(&spans.of(row)), spans.of(row).window);
+            let last = std::mem::replace(&mut self.last[*slot as usize], now);
+            let is_known = last > NEVER + 1;
+            let is_forgotten = is_known && now.saturating_sub(last) > self.forget_after;
+            if !is_known || is_forgotten {
+                let step = self.slide.map_or(window.start, |slide| window.end.saturating_sub(slide));
+                self.first[*slot as usize] = window.start.max(step);
+            }
+            since.push(self.first[*slot as usize]);
+            if is_forgotten {
                 // A run that has the key already ends before the row that finds it forgotten.
                 if spans.own().is_some() && self.slots[start..row].contains(slot) {
                     runs.push((start..row, std::mem::take(&mut forgotten)));
@@ -161,21 +194,21 @@ impl Detectors {
         columns: &[Vec<f64>],
         chosen: Option<&[bool]>,
     ) -> Evidence {
-        let Detector { method, near, .. } = &self.detectors[detector];
+        let of = &self.detectors[detector];
         let state = &mut self.states[detector];
         let mut evidence = Evidence::of(self.detectors[detector].outputs().len(), columns.len());
         for (rows, forgotten) in runs {
             forgotten.iter().for_each(|slot| state.clear(*slot));
             let own: Option<Vec<i64>> =
-                spans.own().map(|own| own[rows.clone()].iter().map(|span| span.due).collect());
+                spans.own().map(|own| own[rows.clone()].iter().map(time_of).collect());
             let dues = match (&own, spans) {
                 (Some(dues), _) => Dues::Own(dues),
-                (None, _) => Dues::Shared(spans.of(0).due),
+                (None, _) => Dues::Shared(time_of(&spans.of(0))),
             };
             let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
             let chosen = chosen.map(|chosen| &chosen[rows.clone()]);
             let page = Page { slots: &self.slots[rows.clone()], dues, columns: &columns, chosen };
-            state.observe(method, near, &page, &mut self.scratch, &mut evidence);
+            state.observe(of, &page, &mut self.scratch, &mut evidence);
         }
         evidence
     }
@@ -190,7 +223,7 @@ impl Detectors {
     /// # Errors
     /// As [`Detectors::new`]: not where this could be made.
     pub fn of_keys(&self, keys: &BinaryArray) -> Result<Detectors, DetectError> {
-        let mut copy = Detectors::new(Arc::clone(&self.detectors), self.forget_after)?;
+        let mut copy = Detectors::new(Arc::clone(&self.detectors), self.forget_after)?.sliding(self.slide);
         let known = keys.iter().flatten().filter_map(|key| self.keys.find(key, key_hash(key)));
         let slots: Vec<u32> = known.collect();
         copy.restore(&self.saved(&slots, Vec::new()), &|_| true);
@@ -258,6 +291,7 @@ impl Detectors {
             self.keys.append_key(*slot, &mut saved.keys);
             saved.ends.push(saved.keys.len() as u32);
             saved.last.push(self.last[*slot as usize]);
+            saved.first.push(self.first[*slot as usize]);
         }
         let states = self.detectors.iter().zip(&self.states);
         saved.states = states.map(|(detector, state)| (detector.shape(), state.save(slots))).collect();
@@ -287,6 +321,7 @@ impl Detectors {
         self.meet(&BinaryArray::from_iter_values(kept.iter().map(|(_, key)| key)));
         for ((place, _), slot) in kept.iter().zip(&self.slots) {
             self.last[*slot as usize] = saved.last[*place];
+            self.first[*slot as usize] = saved.first[*place];
         }
         let by_shape: BTreeMap<&str, &SavedState> =
             saved.states.iter().map(|(shape, state)| (shape.as_str(), state)).collect();

@@ -79,15 +79,17 @@ impl<M: Model> SlotState for Keyed<M> {
 }
 
 impl Keyed<StreamForest> {
-    /// Judges a row of a slot and learns it. What its values contributed is in `attribution` if the row may be an anomaly.
+    /// Judges a row of a slot and learns it. What its values contributed is in `attribution` if its score on the
+    /// common scale is above `above`.
     pub(super) fn observe(
         &mut self,
         slot: u32,
         row: &[f64],
         attribution: &mut Attribution,
+        above: f64,
     ) -> Option<(Verdict, f64)> {
         let forest = self.of(slot);
         let threshold = forest.threshold();
-        Some((forest.observe_above(row, attribution, 1.0)?, threshold))
+        Some((forest.observe_above(row, attribution, above)?, threshold))
     }
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Evidence;
 use super::keyed::Keyed;
+use super::words::in_words;
+use super::{Detector, Evidence};
 use crate::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
 use crate::cusum::{CusumColumns, CusumSpec};
 use crate::forest::{Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec};
@@ -83,6 +84,16 @@ impl Method {
             Method::Cusum(_, spec) => spec.direction,
             Method::PageHinkley(_, spec) => spec.direction,
             Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Direction::Both,
+        }
+    }
+
+    /// The score of a deviation, where it follows from that alone, and the deviation from the value alone once it is known what
+    /// is usual for the key. `None` where the method keeps more of the past than that.
+    pub(crate) fn calibrate(&self, deviation: f32) -> Option<f32> {
+        match self {
+            Method::Baseline(spec) => Some(spec.calibrate(deviation)),
+            Method::Robust(spec) => Some(spec.calibrate(deviation)),
+            _ => None,
         }
     }
 
@@ -182,17 +193,17 @@ impl State {
     /// Judges rows and learns them, and adds what is to be said of them.
     pub(super) fn observe(
         &mut self,
-        method: &Method,
-        near: &NearExpected,
+        of: &Detector,
         page: &Page<'_>,
         scratch: &mut Scratch,
         evidence: &mut Evidence,
     ) {
+        let Detector { method, near, .. } = of;
         let Scratch { deviations, scores, attribution } = scratch;
         let (slots, columns) = (page.slots, page.columns);
         let direction = method.direction();
         match (self, method) {
-            (State::Forest(forests), _) => forest(forests, page, attribution, evidence),
+            (State::Forest(forests), _) => forest(forests, of, page, attribution, evidence),
             (State::Series(forests), _) => series(forests, page, evidence),
             // The score is the business of the forest, which looks at the deviations.
             (State::Shared(state), _) => {
@@ -202,6 +213,7 @@ impl State {
                 {
                     shares.extend_from_slice(&deviations.z[input][..slots.len()]);
                     expected.extend_from_slice(&deviations.expected[input][..slots.len()]);
+                    evidence.statistics[input].extend_from_slice(&deviations.z[input][..slots.len()]);
                 }
             }
             (State::Baseline(state), Method::Baseline(spec)) => {
@@ -327,6 +339,7 @@ fn linear(
             shares.push(score as f32);
         }
         evidence.expected[input].extend_from_slice(&expected[input][..rows]);
+        evidence.statistics[input].extend_from_slice(&scores[input][..rows]);
     }
 }
 
@@ -337,15 +350,21 @@ fn is_there(page: &Page<'_>, row: usize) -> bool {
 
 fn forest(
     forests: &mut Keyed<StreamForest>,
+    of: &Detector,
     page: &Page<'_>,
     attribution: &mut Attribution,
     evidence: &mut Evidence,
 ) {
     let mut values = vec![0.0; page.columns.len()];
+    let above = if of.explains.is_some() { f64::NEG_INFINITY } else { 1.0 };
     for (row, slot) in page.slots.iter().enumerate() {
         values.iter_mut().zip(page.columns).for_each(|(value, column)| *value = column[row]);
         attribution.reset(0);
-        let verdict = if is_there(page, row) { forests.observe(*slot, &values, attribution) } else { None };
+        let verdict =
+            if is_there(page, row) { forests.observe(*slot, &values, attribution, above) } else { None };
+        if let Some(directions) = of.explains {
+            evidence.words.push(in_words(&of.names, attribution, directions));
+        }
         let said = verdict.map_or([f64::NAN; 4], |(verdict, threshold)| {
             [verdict.calibrated, verdict.score, threshold, verdict.grade]
         });
@@ -353,8 +372,10 @@ fn forest(
         for (input, (shares, expected)) in evidence.shares.iter_mut().zip(&mut evidence.expected).enumerate()
         {
             let of = |side: &[f64]| side.get(input).copied().unwrap_or(0.0);
-            shares.push((of(&attribution.low) + of(&attribution.high)) as f32);
+            let (low, high) = (of(&attribution.low), of(&attribution.high));
+            shares.push((low + high) as f32);
             expected.push(f32::NAN);
+            evidence.statistics[input].push((high - low) as f32);
         }
     }
 }
@@ -369,5 +390,6 @@ fn series(forests: &mut Keyed<SeriesForest>, page: &Page<'_>, evidence: &mut Evi
         evidence.outputs[0].push(score.unwrap_or(f64::NAN));
         evidence.shares[0].push(score.unwrap_or(0.0) as f32);
         evidence.expected[0].push(f32::NAN);
+        evidence.statistics[0].push(f32::NAN);
     }
 }

@@ -10,9 +10,11 @@
 mod kept;
 mod keyed;
 mod method;
+mod words;
 
 use std::sync::Arc;
 
+pub use event::Evidence;
 use event::Expression;
 
 use crate::{DetectError, Family, NearExpected};
@@ -20,6 +22,7 @@ use crate::{DetectError, Family, NearExpected};
 pub(crate) use kept::Run;
 pub use kept::{Detectors, SavedDetectors};
 pub use method::{Chosen, Method};
+pub(crate) use words::in_words;
 
 /// A score that is a detector.
 #[derive(Debug, Clone)]
@@ -34,32 +37,15 @@ pub struct Detector {
     pub near: NearExpected,
     /// Records that a row must hold: one with fewer is neither judged nor learned.
     pub records_min: u64,
-}
-
-/// What a detector says of some rows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Evidence {
-    /// A column for each of [`Detector::outputs`], NaN where nothing is known. The first is the score.
-    pub outputs: Vec<Vec<f64>>,
-    /// What was expected of each input, NaN where nothing was.
-    pub expected: Vec<Vec<f32>>,
-    /// What each input contributed to the score, as far as that is known: they add up to a measure of it.
-    pub shares: Vec<Vec<f32>>,
-}
-
-impl Evidence {
-    /// Nothing said yet, of so many inputs.
-    fn of(outputs: usize, inputs: usize) -> Evidence {
-        let columns = |count| vec![Vec::new(); count];
-        Evidence { outputs: vec![Vec::new(); outputs], expected: columns(inputs), shares: columns(inputs) }
-    }
+    /// Whether a forest says in a column of its own what each input contributed, and if so, whether also which way.
+    pub explains: Option<bool>,
 }
 
 impl Detector {
     /// A detector of these inputs that judges in this way, all else by default.
     pub fn new(method: Method, inputs: Vec<(String, Arc<dyn Expression>)>) -> Self {
         let (names, inputs) = inputs.into_iter().unzip();
-        Detector { inputs, names, method, near: NearExpected::default(), records_min: 0 }
+        Detector { inputs, names, method, near: NearExpected::default(), records_min: 0, explains: None }
     }
 
     /// What it looks at alike: detectors of one family agree easily.

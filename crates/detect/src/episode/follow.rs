@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, new_null_array};
 use arrow_select::concat::concat;
-use event::{Batch, ChangeKind, Detected, Hit, Span, Spans, Verdict};
+use event::{Batch, ChangeKind, Detected, Hit, Muted, Span, Spans, Verdict};
 
 use super::life_cycle::{Change, Judged};
 use super::{EpisodeChange, Episodes};
@@ -18,10 +19,14 @@ impl Detection {
     /// all calls, and each window once.
     pub fn follow(&self, mut detected: Detected, episodes: &mut Episodes) -> Detected {
         let (mut shown, mut over) = (Vec::new(), Vec::new());
+        let mutes = self.muting(&detected);
         for hit in std::mem::take(&mut detected.hits) {
             let Some(verdict) = hit.verdict else { continue };
             let (row, rule) = (hit.row as usize, verdict.rule);
-            let judged = Judged { span: detected.spans.of(row), severity: verdict.severity };
+            let span = detected.spans.of(row);
+            // A row that a record causes may be due before its own time, even at no time at all.
+            let muted = mutes.of(rule, row, span.due.max(span.window.end.saturating_sub(1)));
+            let judged = Judged { span, severity: verdict.severity, muted };
             episodes.bad(detected.keys.value(row), rule, judged, &mut |changed| match changed.change.kind {
                 ChangeKind::Resolved => over.push(changed),
                 _ => {
@@ -35,6 +40,15 @@ impl Detection {
             });
         }
         self.with_ends(Detected { hits: shown, ..detected }, over)
+    }
+
+    /// Which rows some time of silence is about.
+    fn muting(&self, detected: &Detected) -> Muting<'_> {
+        let when = self.mutes.iter().map(|mute| {
+            let when = mute.when.as_ref().filter(|_| !detected.hits.is_empty())?;
+            Some(when.evaluate(&detected.batch).column)
+        });
+        Muting { detection: self, when: when.collect() }
     }
 
     /// What is over because event time has come to `reached`, and all rows that are due until then were followed; `None` if
@@ -71,13 +85,37 @@ impl Detection {
             keys: joined_keys(&detected.keys, &keys),
             batch: Batch::new(Arc::clone(schema), columns.collect(), rows + over.len()),
             hits: detected.hits.into_iter().chain(ends).collect(),
+            evidence: detected.evidence,
+            explanations: Vec::new(),
             failed: detected.failed,
         }
     }
 }
 
+/// The job's times of silence, and which of the rows that were hit each is about.
+struct Muting<'a> {
+    detection: &'a Detection,
+    when: Vec<Option<ArrayRef>>,
+}
+
+impl Muting<'_> {
+    /// Which of them a hit of a rule falls into, at that time: the first.
+    fn of(&self, rule: u16, row: usize, time: i64) -> Option<Muted> {
+        let Detection { mutes, rules, .. } = self.detection;
+        let rule = &rules[usize::from(rule)].id;
+        let is_about = |when: &Option<ArrayRef>| {
+            when.as_ref().is_none_or(|when| when.is_valid(row) && when.as_boolean().value(row))
+        };
+        let rank = mutes.iter().zip(&self.when).position(|(mute, when)| {
+            (mute.rules.is_empty() || mute.rules.contains(rule)) && mute.times.has(time) && is_about(when)
+        })?;
+        Some(Muted(rank as u16))
+    }
+}
+
 fn in_short(change: &Change) -> event::Change {
-    event::Change { kind: change.kind, first_end: change.first_end, windows: change.windows }
+    let Change { kind, first_end, windows, muted, .. } = *change;
+    event::Change { kind, first_end, windows, muted }
 }
 
 fn joined(before: &ArrayRef, after: &ArrayRef) -> ArrayRef {

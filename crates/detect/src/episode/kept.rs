@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use event::Muted;
 use serde::{Deserialize, Serialize};
 
 use super::life_cycle::{Change, Episode, Judged, LifeCycle};
@@ -27,11 +28,11 @@ pub struct EpisodeChange {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedEpisodes(Vec<SavedKey>);
 
-/// What is known of a key, for each rule by its name.
+/// What is known of a key, for each rule by its name, and the name of what it is muted by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedKey {
     key: Vec<u8>,
-    episodes: Vec<(String, Episode)>,
+    episodes: Vec<(String, Episode, Option<String>)>,
 }
 
 /// What is known of the episodes of a worker's keys.
@@ -41,6 +42,8 @@ pub struct Episodes {
     life_cycles: Vec<LifeCycle>,
     /// Names of the rules, by rank, which may be others after a restart.
     rules: Vec<String>,
+    /// Names of what may mute them, by rank, which may be others after a restart.
+    mutes: Vec<String>,
     kept: BTreeMap<Of, Episode>,
     /// When each of them changes by itself.
     timers: BTreeSet<(i64, Of)>,
@@ -59,12 +62,19 @@ impl Episodes {
         Episodes {
             life_cycles,
             rules,
+            mutes: Vec::new(),
             kept: BTreeMap::new(),
             timers: BTreeSet::new(),
             changed: BTreeSet::new(),
             saving: Vec::new(),
             written: 0,
         }
+    }
+
+    /// The same with the names of what may mute them, by rank.
+    #[must_use]
+    pub fn mutable(self, mutes: Vec<String>) -> Self {
+        Episodes { mutes, ..self }
     }
 
     /// Number of episodes that are under way, or may become one.
@@ -165,7 +175,12 @@ impl Episodes {
         let of_key = |key: Vec<u8>| {
             let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
             let name = |rule: u16| self.rules[usize::from(rule)].clone();
-            let episodes = self.kept.range(of).map(|((_, rule), episode)| (name(*rule), episode.clone()));
+            // Of one that is gone the name is gone too.
+            let mute = |Muted(rank): Muted| self.mutes.get(usize::from(rank)).cloned().unwrap_or_default();
+            let episodes = self
+                .kept
+                .range(of)
+                .map(|((_, rule), episode)| (name(*rule), episode.clone(), episode.muted.map(mute)));
             SavedKey { episodes: episodes.collect(), key }
         };
         Some(SavedEpisodes(keys.into_iter().map(of_key).collect()))
@@ -183,7 +198,9 @@ impl Episodes {
                     self.timers.remove(&(timer, of));
                 }
             }
-            for (rule, episode) in episodes {
+            for (rule, mut episode, muted) in episodes {
+                let rank = |name: String| self.mutes.iter().position(|known| *known == name);
+                episode.muted = muted.map(|name| rank(name).map_or(Muted::GONE, |rank| Muted(rank as u16)));
                 let Some(rank) = self.rules.iter().position(|known| *known == rule) else { continue };
                 let (of, life_cycle) = ((key.clone(), rank as u16), self.life_cycles[rank]);
                 self.timers.insert((life_cycle.timer(&episode), of.clone()));

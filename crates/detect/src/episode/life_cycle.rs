@@ -4,7 +4,7 @@
 //! depends on the windows of the key and their order alone, and that windows that overlap, or follow one another, are one
 //! episode with one name.
 
-use event::{ChangeKind, Outcome, Severity, Span, Window};
+use event::{ChangeKind, Muted, Outcome, Severity, Span, Window};
 use serde::{Deserialize, Serialize};
 
 /// When an episode opens and when it is over. Times are in ticks.
@@ -30,6 +30,8 @@ pub struct Judged {
     pub span: Span,
     /// How bad it is.
     pub severity: Severity,
+    /// Why nobody is to be told of it, if so.
+    pub muted: Option<Muted>,
 }
 
 /// What is known of an episode, or of the windows that may become one.
@@ -49,6 +51,13 @@ pub struct Episode {
     severity: Severity,
     /// Severity of the worst of them.
     worst: Severity,
+    /// What was told of it while it is open: nothing if it was muted so far.
+    told: Option<Severity>,
+    /// Whether it was told of at all.
+    is_known: bool,
+    /// By what it is muted, if it is. Names and not ranks outlive a restart: see `episode/kept.rs`.
+    #[serde(skip)]
+    pub(super) muted: Option<Muted>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +83,8 @@ pub struct Change {
     pub windows: u64,
     /// How bad it is now; of one that is over, how bad it was at worst.
     pub severity: Severity,
+    /// Why nobody is to be told, if so.
+    pub muted: Option<Muted>,
 }
 
 impl Episode {
@@ -88,12 +99,37 @@ impl Episode {
             last: judged.span.window,
             severity: judged.severity,
             worst: judged.severity,
+            told: None,
+            is_known: false,
+            muted: None,
         }
     }
 
     fn change(&self, kind: ChangeKind, span: Span) -> Change {
         let severity = if kind.is_alarm() { self.severity } else { self.worst };
-        Change { kind, span, first_end: self.first_end, windows: self.windows, severity }
+        let Episode { first_end, windows, muted, .. } = *self;
+        Change { kind, span, first_end, windows, severity, muted }
+    }
+
+    /// Tells of it, unless it is muted: what is told first is that it is open, whatever else was known in silence.
+    fn tell(&mut self, kind: ChangeKind, judged: Judged) -> Change {
+        self.muted = judged.muted;
+        let kind = match (self.muted, self.told) {
+            (None, None) if self.is_known => ChangeKind::Reopened,
+            (None, None) => ChangeKind::Opened,
+            _ => kind,
+        };
+        if self.muted.is_none() {
+            self.told = Some(judged.severity);
+            self.is_known = true;
+        }
+        self.change(kind, judged.span)
+    }
+
+    /// That it is over is told to those who know that it is open, at any time, and to nobody else.
+    fn tell_end(&mut self, at: i64) -> Change {
+        self.muted = if self.told.take().is_some() { None } else { self.muted };
+        self.change(ChangeKind::Resolved, self.end(at))
     }
 
     /// Where the word stands that it is over: behind all that is due then.
@@ -124,9 +160,10 @@ impl LifeCycle {
         }
         episode.windows += 1;
         episode.note(judged);
-        let changes = judged.severity != episode.severity;
+        let is_news = judged.muted.is_none() && episode.told != Some(judged.severity);
+        let changes = judged.severity != episode.severity || is_news;
         episode.severity = judged.severity;
-        changes.then(|| episode.change(ChangeKind::Updated, judged.span))
+        changes.then(|| episode.tell(ChangeKind::Updated, judged))
     }
 
     /// Opens an episode if enough windows are bad by now.
@@ -143,6 +180,7 @@ impl LifeCycle {
             episode.first_end = episode.evidence[0].1;
             episode.windows = 0;
             episode.worst = judged.severity;
+            episode.is_known = false;
         }
         episode.note(judged);
         episode.windows += episode.evidence.len() as u64;
@@ -151,7 +189,7 @@ impl LifeCycle {
         episode.phase = Phase::Open { since: judged.span.due };
         episode.severity = judged.severity;
         let kind = if again { ChangeKind::Reopened } else { ChangeKind::Opened };
-        Some(episode.change(kind, judged.span))
+        Some(episode.tell(kind, judged))
     }
 
     /// When something happens to it if no window is bad before. It happens after what is due then.
@@ -172,7 +210,7 @@ impl LifeCycle {
         match episode.phase {
             Phase::Open { .. } => {
                 episode.phase = Phase::Over { at };
-                (Some(episode.change(ChangeKind::Resolved, episode.end(at))), true)
+                (Some(episode.tell_end(at)), true)
             }
             Phase::Over { .. } => {
                 // From now on a new one may begin, with what was bad in the meantime.

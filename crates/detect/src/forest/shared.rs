@@ -146,11 +146,16 @@ impl SharedForest {
         self.calibration.threshold()
     }
 
-    /// Says what each feature contributes to the score of a row, on the common scale.
-    pub fn attribute(&self, deviations: &Deviations, row: u32, attribution: &mut Attribution) {
+    /// Says what each feature contributes to the score of a row, as the forest gives it.
+    pub fn attribute_raw(&self, deviations: &Deviations, row: u32, attribution: &mut Attribution) {
         let mut point = Vec::with_capacity(deviations.z.len());
         self.spec.point(deviations, row, &mut point);
         self.forest.attribute(&point, attribution);
+    }
+
+    /// Says what each feature contributes to the score of a row, on the common scale.
+    pub fn attribute(&self, deviations: &Deviations, row: u32, attribution: &mut Attribution) {
+        self.attribute_raw(deviations, row, attribution);
         let threshold = self.calibration.threshold();
         for side in [&mut attribution.low, &mut attribution.high] {
             side.iter_mut().for_each(|share| *share /= threshold);

@@ -28,6 +28,7 @@ mod probe;
 mod set;
 mod stdin;
 mod tail;
+mod time_index;
 mod unpack;
 mod whole;
 
@@ -38,13 +39,14 @@ use bucket::Bucket;
 use event::{Decoded, Topic, Watermark};
 use serde::{Deserialize, Serialize};
 
-pub use again::{Give, NOTHING_THERE, OpenArchived, Sought, read_again, read_archived_again};
+pub use again::{Give, NOTHING_THERE, OpenArchived, Sought, open_again, read_again, read_archived_again};
 pub use generate::{GenerateSpec, Incident, IncidentKind, Scenario, truth, write_events, write_truth};
 pub use http::{Dedup, HttpLimits, HttpSpec};
 pub use kinesis::{KinesisError, KinesisMode, KinesisSpec};
 pub use open::open;
 pub use position::Position;
 pub use probe::probe;
+pub use time_index::{IndexError, Stretch, TimeIndex};
 
 use crate::{Caution, IngestError};
 

@@ -171,6 +171,12 @@ impl Position {
         self.origin == Origin::Passed
     }
 
+    /// The place of a later offset, where no more than that is needed to go there: in a topic and in a journal.
+    pub fn moved_to(&self, offset: u64) -> Option<Self> {
+        let is_known = matches!(self.origin, Origin::Kafka { .. } | Origin::Journal { .. });
+        is_known.then(|| Position { offset, origin: self.origin.clone() })
+    }
+
     /// The place of that offset in the same bytes; `None` where more than an offset is needed to go there.
     pub(super) fn at(&self, offset: u64) -> Option<Self> {
         matches!(self.origin, Origin::File(_)).then(|| Position { offset, origin: self.origin.clone() })

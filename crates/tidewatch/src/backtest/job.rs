@@ -48,7 +48,10 @@ pub(super) fn of_alerts(reading: &Reading, own: &[Own]) -> Result<(Job, usize), 
     let mut number = 0;
     let job = changed(reading, own, |config| {
         number = config.sinks.len();
-        config.sinks.push(sink(Format::Alert));
+        // As the job's own sink of alerts has them, if there is one.
+        let shown = config.sinks.iter().map(|sink| sink.format.clone());
+        let shown = shown.into_iter().find(|format| matches!(format, Format::Alert { .. }));
+        config.sinks.push(sink(shown.unwrap_or(Format::Alert { explain: true, muted: false })));
     })?;
     Ok((job, number))
 }

@@ -10,6 +10,7 @@ mod checkpoints;
 mod completions;
 mod ctl;
 mod eval;
+mod explain;
 mod generate;
 mod load;
 mod online;
@@ -101,6 +102,8 @@ enum Verb {
     Ctl(ctl::CtlArguments),
     /// Look at what a job could not use, and have it again: list, replay
     Quarantine(quarantine::QuarantineArguments),
+    /// Say why an alert is what it is: its events, read again, and what other ones would have given
+    Explain(explain::ExplainArguments),
     /// Evaluate SQL expressions over records, and print their values
     Eval(eval::EvalArguments),
     /// Print what a shell needs to complete this command line
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Verb::Checkpoints(verbs) => checkpoints::run(verbs.with_sets(sets), &style),
         Verb::Ctl(ctl) => ctl::run(ctl, sets, &style),
         Verb::Quarantine(verbs) => quarantine::run(&verbs.with_sets(sets), &style),
+        Verb::Explain(explain) => explain::run(&explain.with_sets(sets), &style),
         Verb::Eval(eval) => eval::run(&eval, &style),
         Verb::Completions(completions) => completions::run(&completions),
     };

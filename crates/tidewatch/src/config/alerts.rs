@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::cap::{Cap, read_cap};
 use super::diagnostic::{Code, Diagnostic};
 use super::duration::parse_duration;
+use super::mute::{Mute, read_mutes};
 use super::place::{Place, Sources};
 use super::section::{Read, Reader, Section};
 use super::tree::{Node, Value};
@@ -22,6 +24,21 @@ pub struct Alerts {
     pub cooldown: Duration,
     /// How long it lasts at most; if windows are bad even then, it opens again. Default: `60m`. Range: `1s` to `366d`.
     pub longest: Duration,
+    /// For how long after a key was first seen nothing is opened for it. Default: `0s`. Range: `0s` to `366d`.
+    pub grace: Duration,
+}
+
+/// `[alerts]`: how what rules find is told.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    /// Where the section stands.
+    pub place: Place,
+    /// When episodes open and when they are over; `None` if each row is put out.
+    pub episodes: Option<Alerts>,
+    /// `[alerts.mute.NAME]`: when nobody is told, in the order of the file.
+    pub mutes: Vec<Mute>,
+    /// `[alerts.cap]`: how many alerts go out in a minute.
+    pub cap: Option<Cap>,
 }
 
 /// Bad windows that it takes to open an episode.
@@ -45,8 +62,8 @@ pub enum Within {
 const DAY: Duration = Duration::from_secs(86_400);
 const WINDOWS_MAX: u32 = 1000;
 
-/// Reads `[alerts]`, if there is one that says that windows are to be grouped.
-pub(super) fn read_alerts(root: &mut Section, reader: &mut Reader) -> Option<Alerts> {
+/// Reads `[alerts]`, if there is one.
+pub(super) fn read_alerts(root: &mut Section, reader: &mut Reader) -> Option<Telling> {
     let mut section = root.section(reader, "alerts")?;
     let groups = section.or(reader, "group_windows", (true, "true"), boolean);
     let open_after = section.optional(reader, "open_after", evidence);
@@ -54,8 +71,27 @@ pub(super) fn read_alerts(root: &mut Section, reader: &mut Reader) -> Option<Ale
     let half_an_hour = (Duration::from_secs(1800), "\"30m\"");
     let cooldown = section.or(reader, "cooldown", half_an_hour, duration(Duration::ZERO..=30 * DAY));
     let longest = longest.unwrap_or(Duration::from_secs(3600));
+    let grace = section.or(reader, "grace", (Duration::ZERO, "\"0s\""), duration(Duration::ZERO..=366 * DAY));
+    let mutes = read_mutes(&mut section, reader);
+    let cap = read_cap(&mut section, reader);
+    let place = section.place().clone();
+    if !groups {
+        refuse_without_episodes(&mut section, reader);
+    }
     section.finish(reader);
-    groups.then_some(Alerts { open_after, resolve_after, cooldown, longest })
+    let episodes = groups.then_some(Alerts { open_after, resolve_after, cooldown, longest, grace });
+    Some(Telling { place, episodes, mutes, cap })
+}
+
+/// Who has no episodes has none that could be muted, capped or waited for.
+fn refuse_without_episodes(section: &mut Section, reader: &mut Reader) {
+    for key in ["grace", "mute", "cap"] {
+        if let Some(entry) = section.entry(key) {
+            let message = format!("`{key}` is about episodes, and the job puts out rows");
+            let diagnostic = Diagnostic::new(Code::Conflict, entry.key.clone(), message);
+            reader.report(diagnostic.with_help("take `group_windows = false` out"));
+        }
+    }
 }
 
 /// What a rule says of its own episodes; `all` is what is said of those of all rules, if there are any.
@@ -65,7 +101,7 @@ pub(super) fn read_rule_alerts(
     all: Option<&Alerts>,
 ) -> Option<Alerts> {
     let Some(all) = all else {
-        for key in ["open_after", "resolve_after", "cooldown", "longest"] {
+        for key in ["open_after", "resolve_after", "cooldown", "longest", "grace"] {
             if let Some(entry) = section.entry(key) {
                 let message = format!("`{key}` is about episodes, and the job puts out rows");
                 let diagnostic = Diagnostic::new(Code::Conflict, entry.key.clone(), message);
@@ -77,11 +113,13 @@ pub(super) fn read_rule_alerts(
     let open_after = section.optional(reader, "open_after", evidence).or_else(|| all.open_after.clone());
     let (resolve_after, longest) = read_times(section, reader);
     let cooldown = section.optional(reader, "cooldown", duration(Duration::ZERO..=30 * DAY));
+    let grace = section.optional(reader, "grace", duration(Duration::ZERO..=366 * DAY));
     Some(Alerts {
         open_after,
         resolve_after: resolve_after.or(all.resolve_after),
         cooldown: cooldown.unwrap_or(all.cooldown),
         longest: longest.unwrap_or(all.longest),
+        grace: grace.unwrap_or(all.grace),
     })
 }
 

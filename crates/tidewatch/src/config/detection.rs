@@ -53,6 +53,8 @@ pub struct Rule {
     pub severity: Severity,
     /// `escalate = { when = "condition", severity = ".." }`: where that holds too, the severity is this one.
     pub escalate: Option<(Sql, Severity)>,
+    /// Families of detectors whose agreement raises the severity by one step. Default: off. Range: `2` to `6`.
+    pub agreement: Option<(usize, Place)>,
     /// What the alert says, as `"{key}: engagement {engagement:.2f}"`. Default: none.
     pub summary: Option<Sql>,
     /// When what it finds is an episode, if the job has `[alerts]`; else each row is put out.
@@ -146,13 +148,17 @@ pub(super) fn read_rules(root: &mut Section, reader: &mut Reader, alerts: Option
                 }
             }
         });
+        let agreement = section.optional(reader, "agreement", |sources, node| {
+            Ok((integer(2..=6usize)(sources, node)?, node.place.clone()))
+        });
         let summary = section.optional(reader, "summary", |sources, node| {
             filled_string(sources, node)?;
             sql(sources, node)
         });
         let alerts = read_rule_alerts(&mut section, reader, alerts);
         section.finish(reader);
-        rules.push(Rule { id: entry.name.clone(), when, min_events, severity, escalate, summary, alerts });
+        let id = entry.name.clone();
+        rules.push(Rule { id, when, min_events, severity, escalate, agreement, summary, alerts });
     }
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     rules

@@ -11,6 +11,7 @@ pub mod alerts;
 pub mod archive;
 mod bounds;
 pub mod branch;
+pub mod cap;
 pub mod detection;
 pub mod diagnostic;
 pub mod duration;
@@ -20,6 +21,7 @@ pub mod kafka;
 pub mod kinesis;
 mod limits;
 pub mod mesh;
+pub mod mute;
 pub mod nearest;
 mod objects;
 pub(crate) mod overrides;
@@ -84,6 +86,8 @@ pub struct Config {
     pub transform: Transform,
     /// `[detectors]`
     pub detectors: detection::Memory,
+    /// `[alerts]`
+    pub telling: Option<alerts::Telling>,
     /// The windows and what becomes of their rows: one branch, or each `[branch.NAME]`. Never empty.
     pub branches: Vec<Branch>,
     /// `[sink.NAME]`
@@ -212,8 +216,9 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
     let detectors = detection::read_detectors(&mut root, reader);
-    let alerts = alerts::read_alerts(&mut root, reader);
-    let branches = branch::read_branches(&mut root, reader, alerts.as_ref());
+    let telling = alerts::read_alerts(&mut root, reader);
+    let episodes = telling.as_ref().and_then(|telling| telling.episodes.as_ref());
+    let branches = branch::read_branches(&mut root, reader, episodes);
     let mesh = mesh::read_mesh(&mut root, reader);
     let supervise = supervise::read_supervise(&mut root, reader);
     let http = http::read_endpoint(&mut root, reader);
@@ -233,6 +238,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         flow,
         transform,
         detectors,
+        telling,
         branches,
         sinks,
         rejects,

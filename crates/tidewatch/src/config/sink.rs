@@ -6,7 +6,7 @@ use super::section::{Reader, Section};
 use super::target::read_target;
 pub use super::target::{TableOptions, Target};
 use super::tree::{Node, Value};
-use super::value::{Sql, bad_value, one_of, sql, wrong_type};
+use super::value::{Sql, bad_value, boolean, one_of, sql, wrong_type};
 
 /// Name of the sink that takes what does not fit.
 pub const QUARANTINE: &str = "quarantine";
@@ -43,7 +43,12 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub enum Format {
     /// `"alert"`: CloudEvents 1.0 objects.
-    Alert,
+    Alert {
+        /// Whether they say why they are alerts. Default: true.
+        explain: bool,
+        /// `muted`: whether those come too that nobody is to be told of. Default: `false`.
+        muted: bool,
+    },
     /// `"plain"`: rows of `columns`, an ordered list of columns and `expression AS name`, over the key,
     /// `window_start`, `window_end`, features, scores, `rule` and `severity`.
     Plain {
@@ -166,7 +171,13 @@ fn read_format(section: &mut Section, reader: &mut Reader, of_branches: bool) ->
             let message = "only `format = \"plain\"` has `columns`";
             reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message));
         }
-        return Some(Format::Alert);
+        let explain = section.or(reader, "explain", (true, "true"), boolean);
+        let muted = section.or(reader, "muted", (false, "false"), boolean);
+        return Some(Format::Alert { explain, muted });
+    }
+    if let Some(entry) = section.entry("explain") {
+        let message = "only `format = \"alert\"` has `explain`";
+        reader.report(Diagnostic::new(Code::Conflict, entry.key.clone(), message));
     }
     if of_branches && section.entry("columns").is_none() {
         return Some(Format::Plain { columns: None });

@@ -2,7 +2,7 @@
 
 use alert::{AlertRule, Format, Output, Renderer};
 use dataflow::Branch;
-use detect::{Detection, Scoring};
+use detect::{Detection, Mute, Scoring, Witnesses};
 use event::{Field, RowSchema, Schema, SinkId};
 use transform::{BranchInputs, Transform};
 
@@ -15,6 +15,10 @@ use crate::config::{self, Code, Config, Diagnostic, Named, Place, Sql, WindowSha
 pub(super) struct Draft {
     scores: Vec<(String, Scoring)>,
     rules: Vec<(detect::Rule, AlertRule)>,
+    /// When nobody is told of episodes.
+    mutes: Vec<Mute>,
+    /// How many alerts go out in a minute, and the columns that make a group.
+    cap: Option<(u32, Vec<usize>)>,
     /// What a row looks like in each sink.
     formats: Vec<Format>,
 }
@@ -59,9 +63,10 @@ impl Compiler<'_> {
         }
         let (row, scores) =
             self.scores(key, &features, &branch.scores, branch.window.as_ref().map(|(window, _)| window));
-        let rules = self.rules(branch, &row);
+        let rules = self.rules(branch, &row, &Witnesses::of(row.scores().start, &scores));
         let formats = self.formats(config, branch, &row);
-        Draft { scores, rules, formats }
+        let (mutes, cap) = (self.mutes(config, &row), self.cap(config, branch, &row));
+        Draft { scores, rules, mutes, cap, formats }
     }
 
     /// Rows of all branches go to the same sinks, so they have the same columns.
@@ -120,10 +125,16 @@ impl Draft {
         let detection = Detection::new(key_fields, key_shape, expressions, self.scores, rules).ok()?;
         let detection = detection.recalling(features.lags.clone());
         let detection = detection.forgetting(micros(config.detectors.forget_after));
+        let names = self.mutes.iter().map(|mute| mute.name.clone()).collect();
+        let detection = detection.sliding(window.slide().map(micros)).muted(self.mutes);
         let outputs = self.formats.into_iter().zip(0..);
         let outputs = outputs.map(|(format, sink)| Output { sink: SinkId(sink), format }).collect();
         let row = detection.row_schema().clone();
-        let renderer = Renderer::new(&config.name, row, alert_rules, outputs, quarantine);
+        let renderer = Renderer::new(&config.name, row, alert_rules, outputs, quarantine).muted(names);
+        let renderer = match &self.cap {
+            Some((per_minute, by)) => renderer.capped(*per_minute, by),
+            None => renderer,
+        };
         let renderer = match &branch.name {
             Some(name) => renderer.of_branch(u16::try_from(number).ok()?, name),
             None => renderer,

@@ -28,11 +28,18 @@ pub(super) struct Around<'a> {
 }
 
 /// Their names.
-const DETECTORS: [&str; 6] =
-    ["baseline", "robust", "cusum", "page_hinkley", "random_cut_forest", "series_forest"];
+const DETECTORS: [&str; 7] =
+    ["baseline", "robust", "cusum", "page_hinkley", "random_cut_forest", EXPLAINED, "series_forest"];
+const EXPLAINED: &str = "random_cut_forest_with_explanation";
+
+/// What constants behind the inputs stand for: the arguments that the functions of Kinesis Data Analytics had, in their order.
+const POSITIONS: [&str; 5] = ["trees", "sample", "decay", "shingle", "directionality"];
+
+/// What may stand behind the name of a score for the further columns of its detector.
+pub(crate) const FURTHER: [&str; 4] = ["_score", "_threshold", "_grade", "_explanation"];
 
 /// Whether a function is a detector.
-pub(super) fn is_detector(name: &str) -> bool {
+pub(crate) fn is_detector(name: &str) -> bool {
     DETECTORS.contains(&name)
 }
 
@@ -42,17 +49,21 @@ pub(super) fn detector(call: DetectorCall, around: &Around<'_>) -> Result<Detect
         let message = format!("`{}` looks at one number or more", call.name);
         return Err(ExpressionError::new(message, call.span.clone()));
     }
-    let mut options = Options { call: &call, known: Vec::new() };
+    let mut options = Options { call: &call, named: options(&call)?, known: Vec::new() };
     let method = method(&mut options, around)?;
     let ratio = options.number("ignore_ratio", 0.0, 0.0..=f64::MAX)?;
     let near = NearExpected { amount: options.number("ignore_within", 0.0, 0.0..=f64::MAX)?, ratio };
     let records_min = options.whole("min_events", 0, 0..=u64::MAX)?;
+    let explains = match call.name == EXPLAINED {
+        true => Some(options.boolean("directionality", true)?),
+        false => None,
+    };
     options.finish()?;
     let spans: Vec<(String, Range<usize>)> =
-        call.options.iter().map(|option| (option.name.clone(), option.span.clone())).collect();
+        options.named.iter().map(|option| (option.name.clone(), option.span.clone())).collect();
     let span = call.span.clone();
     let inputs = call.texts.into_iter().zip(call.inputs).collect();
-    let detector = Detector { near, records_min, ..Detector::new(method, inputs) };
+    let detector = Detector { near, records_min, explains, ..Detector::new(method, inputs) };
     match detector.check() {
         Ok(()) => Ok(detector),
         Err(DetectError::Setting { setting, found, wanted }) => {
@@ -201,17 +212,38 @@ fn unlatched(options: &mut Options<'_>, around: &Around<'_>) -> Result<BaselineS
 /// The options of a call, and which of them were asked for.
 struct Options<'a> {
     call: &'a DetectorCall,
+    named: Vec<DetectorOption>,
     known: Vec<&'static str>,
 }
 
-impl<'a> Options<'a> {
-    fn take(&mut self, name: &'static str) -> Option<&'a DetectorOption> {
+/// The options of a call by their names, those that stand in their places too.
+fn options(call: &DetectorCall) -> Result<Vec<DetectorOption>, ExpressionError> {
+    let mut named = call.options.clone();
+    for (place, (value, span)) in call.positional.iter().enumerate() {
+        let name = match POSITIONS.get(place).filter(|_| call.name.starts_with("random_cut_forest")) {
+            Some(name) => (*name).to_owned(),
+            None => {
+                let message = format!("`{}` has no such argument", call.name);
+                let help = "an option has a name: `limit => 3`";
+                return Err(ExpressionError::new(message, span.clone()).help(help));
+            }
+        };
+        if named.iter().any(|option| option.name == name) {
+            return Err(ExpressionError::new(format!("`{name}` stands twice"), span.clone()));
+        }
+        named.push(DetectorOption { name, value: value.clone(), span: span.clone() });
+    }
+    Ok(named)
+}
+
+impl Options<'_> {
+    fn take(&mut self, name: &'static str) -> Option<DetectorOption> {
         self.known.push(name);
-        self.call.options.iter().find(|option| option.name == name)
+        self.named.iter().find(|option| option.name == name).cloned()
     }
 
     fn has(&self, name: &str) -> bool {
-        self.call.options.iter().any(|option| option.name == name)
+        self.named.iter().any(|option| option.name == name)
     }
 
     fn number(
@@ -224,10 +256,10 @@ impl<'a> Options<'a> {
         match option.value {
             Constant::Number(number) if range.contains(&number) => Ok(number),
             Constant::Number(_) if *range.end() >= f64::MAX => {
-                Err(wrong(option, &format!("{} or more", range.start())))
+                Err(wrong(&option, &format!("{} or more", range.start())))
             }
-            Constant::Number(_) => Err(wrong(option, &format!("{} to {}", range.start(), range.end()))),
-            _ => Err(wrong(option, "a number")),
+            Constant::Number(_) => Err(wrong(&option, &format!("{} to {}", range.start(), range.end()))),
+            _ => Err(wrong(&option, "a number")),
         }
     }
 
@@ -247,9 +279,9 @@ impl<'a> Options<'a> {
                 Ok(number as u64)
             }
             Constant::Number(_) if *range.end() == u64::MAX => {
-                Err(wrong(option, &format!("a whole number from {}", range.start())))
+                Err(wrong(&option, &format!("a whole number from {}", range.start())))
             }
-            _ => Err(wrong(option, &format!("a whole number from {} to {}", range.start(), range.end()))),
+            _ => Err(wrong(&option, &format!("a whole number from {} to {}", range.start(), range.end()))),
         }
     }
 
@@ -257,7 +289,7 @@ impl<'a> Options<'a> {
         let Some(option) = self.take(name) else { return Ok(usual) };
         match option.value {
             Constant::Boolean(truth) => Ok(truth),
-            _ => Err(wrong(option, "true or false")),
+            _ => Err(wrong(&option, "true or false")),
         }
     }
 
@@ -273,7 +305,7 @@ impl<'a> Options<'a> {
             Constant::Text(text) => choices.iter().find(|(name, _)| name == text).map(|(_, value)| *value),
             _ => None,
         }
-        .ok_or_else(|| wrong(option, &format!("one of {}", names.join(", "))))
+        .ok_or_else(|| wrong(&option, &format!("one of {}", names.join(", "))))
     }
 
     fn direction(&mut self) -> Result<Direction, ExpressionError> {
@@ -289,7 +321,7 @@ impl<'a> Options<'a> {
             return Err(ExpressionError::new(message, self.call.span.clone()).help(help));
         };
         let Constant::Text(text) = &option.value else {
-            return Err(wrong(option, "keys in quotes, or 'each'"));
+            return Err(wrong(&option, "keys in quotes, or 'each'"));
         };
         if text == "each" {
             return Ok(Chosen::All);
@@ -297,7 +329,7 @@ impl<'a> Options<'a> {
         let Some(keys) = around.keys else { return Ok(Chosen::All) };
         let encode = |key: &str| {
             keys.encode_text(&[key.trim()])
-                .map_err(|error| wrong(option, &format!("a list of keys: {error}")))
+                .map_err(|error| wrong(&option, &format!("a list of keys: {error}")))
         };
         let mut keys = text.split(',').map(encode).collect::<Result<Vec<_>, _>>()?;
         keys.sort_unstable();
@@ -307,8 +339,7 @@ impl<'a> Options<'a> {
 
     /// Nothing may be left that nobody asked for.
     fn finish(&self) -> Result<(), ExpressionError> {
-        let Some(option) =
-            self.call.options.iter().find(|option| !self.known.contains(&option.name.as_str()))
+        let Some(option) = self.named.iter().find(|option| !self.known.contains(&option.name.as_str()))
         else {
             return Ok(());
         };

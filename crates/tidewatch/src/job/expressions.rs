@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alert::{AlertRule, Summary, SummaryError};
-use detect::Scoring;
+use detect::{Scoring, Witnesses};
 use event::{DataType, Expression, Field, KeyShape, Own, RowSchema, Schema};
 use transform::{
     ExpressionError, compile, compile_comparison, compile_detector, compile_features_with,
@@ -162,11 +162,22 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    pub(super) fn rules(&mut self, branch: &Branch, row: &RowSchema) -> Vec<(detect::Rule, AlertRule)> {
-        branch.rules.iter().filter_map(|rule| self.rule(rule, branch, row)).collect()
+    pub(super) fn rules(
+        &mut self,
+        branch: &Branch,
+        row: &RowSchema,
+        witnesses: &Witnesses,
+    ) -> Vec<(detect::Rule, AlertRule)> {
+        branch.rules.iter().filter_map(|rule| self.rule(rule, branch, row, witnesses)).collect()
     }
 
-    fn rule(&mut self, rule: &Rule, branch: &Branch, row: &RowSchema) -> Option<(detect::Rule, AlertRule)> {
+    fn rule(
+        &mut self,
+        rule: &Rule,
+        branch: &Branch,
+        row: &RowSchema,
+        witnesses: &Witnesses,
+    ) -> Option<(detect::Rule, AlertRule)> {
         let life_cycle = rule.alerts.as_ref().zip(branch.window.as_ref());
         let life_cycle = life_cycle.map(|(alerts, (window, place))| self.life_cycle(alerts, window, place));
         let escalate = match &rule.escalate {
@@ -177,6 +188,9 @@ impl<'a> Compiler<'a> {
         };
         let summary = rule.summary.as_ref().and_then(|template| self.summary(template, row));
         let when = self.condition(rule.when.as_ref(), row.schema())?;
+        if let Some((enough, place)) = &rule.agreement {
+            self.agreement(*enough, witnesses.asked(when.as_ref()).families(), place);
+        }
         // It has just been compiled, so there is no other error than "not a comparison".
         let comparison =
             rule.when.as_ref().and_then(|sql| compile_comparison(&sql.text, row.schema()).ok()?);
@@ -192,9 +206,22 @@ impl<'a> Compiler<'a> {
             min_events: rule.min_events,
             severity: rule.severity,
             escalate,
+            agreement: rule.agreement.as_ref().map(|(enough, _)| *enough),
+            grace: rule.alerts.as_ref().map_or(0, |alerts| micros(alerts.grace)),
             life_cycle,
         };
         Some((detected, AlertRule { id: rule.id.clone(), summary }))
+    }
+
+    /// There must be as many families as are to agree. With a score that is wrong some may be missing.
+    fn agreement(&mut self, enough: usize, families: usize, place: &Place) {
+        if families >= enough || !self.broken.is_empty() {
+            return;
+        }
+        let message = format!("{enough} families of detectors cannot agree: the rule asks {families}");
+        let help = "asked are the detectors that `when` rests on, or if that is none, `when` itself and all detectors of \
+                    `[score]`; baseline and robust are one family, cusum and page_hinkley one, forests one";
+        self.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
     }
 
     fn summary(&mut self, template: &Sql, row: &RowSchema) -> Option<Summary> {
@@ -232,7 +259,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// An expression that is true or not; `None` if a mistake was noted.
-    fn condition(&mut self, sql: Option<&Sql>, schema: &Schema) -> Option<Arc<dyn Expression>> {
+    pub(super) fn condition(&mut self, sql: Option<&Sql>, schema: &Schema) -> Option<Arc<dyn Expression>> {
         let expression = self.compile(sql, schema)?;
         if expression.data_type() == DataType::Boolean {
             return Some(expression);

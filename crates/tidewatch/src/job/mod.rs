@@ -4,12 +4,13 @@
 //! is wrong is not reported again where it is used. Opens no file and no socket.
 
 mod branch;
-mod detectors;
+pub(crate) mod detectors;
 mod episodes;
 mod expressions;
 mod identity;
 mod input;
 mod output;
+mod telling;
 mod windows;
 
 use std::time::Duration;
@@ -255,6 +256,7 @@ fn check_conflicts(config: &Config, compiler: &mut Compiler) {
     branch::check_names(config, compiler);
     output::check_outputs(config, compiler);
     branch::check_windows(config, compiler);
+    telling::check_alerts(config, compiler);
     check_endpoint(config, compiler);
     check_archive(config, compiler);
 }

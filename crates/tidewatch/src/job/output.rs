@@ -25,7 +25,7 @@ impl Compiler<'_> {
         let mut formats = Vec::new();
         for sink in &config.sinks {
             formats.push(match &sink.format {
-                sink::Format::Alert => {
+                sink::Format::Alert { explain, muted } => {
                     if branch.rules.is_empty() {
                         let whose = branch
                             .name
@@ -36,7 +36,7 @@ impl Compiler<'_> {
                         let diagnostic = Diagnostic::new(Code::Conflict, sink.place.clone(), message);
                         self.report(diagnostic.with_help(help));
                     }
-                    Format::Alert
+                    Format::Alert { explain: *explain, muted: *muted }
                 }
                 sink::Format::Plain { columns } => match columns.as_ref().or(branch.columns.as_ref()) {
                     Some(columns) => self.plain(columns, &schema),
@@ -58,7 +58,7 @@ impl Compiler<'_> {
         let mut sinks = Vec::new();
         for sink in &config.sinks {
             let shape = match &sink.format {
-                sink::Format::Alert => Shape::Alerts,
+                sink::Format::Alert { .. } => Shape::Alerts,
                 sink::Format::Plain { columns } => {
                     self.shape_of_rows(config, sink, columns.as_deref().unwrap_or_default(), key)
                 }

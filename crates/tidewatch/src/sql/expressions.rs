@@ -1,7 +1,7 @@
 //! What a selected expression becomes: a column of the key or the window, a feature, or a score over features.
 //!
 //! An expression over aggregates alone is a feature as it is written. One that also names the key, the window or a
-//! score is a score, and each aggregate in it a feature of its own, whose name takes its place, with blanks up to
+//! score is a score, as is a call of a detector, and each aggregate in it a feature of its own, whose name takes its place, with blanks up to
 //! the length of what stood there: so every word stays where it was, and errors point to it.
 
 use transform::{AggregateWords, Name, Part, Statement};
@@ -10,6 +10,7 @@ use super::WINDOW;
 use super::keys::Derived;
 use super::place::Words;
 use crate::config::tree::Node;
+use crate::job::detectors::{FURTHER, is_detector};
 
 /// Columns of every row.
 const ALWAYS: [&str; 4] = ["rule", "severity", "revision", "early"];
@@ -41,7 +42,7 @@ pub(super) struct Hidden<'a> {
     derived: Vec<Derived>,
     /// Names of items so far that are features, and of those that are scores.
     features: Vec<&'a str>,
-    scores: Vec<&'a str>,
+    scores: Vec<String>,
     /// Aggregates with the names they have got.
     named: Vec<(&'a AggregateWords, String)>,
 }
@@ -64,7 +65,7 @@ impl<'a> Hidden<'a> {
         if let Some(single) = single {
             let of_row = self.is_of_row(single) || ALWAYS.contains(&single);
             let renamed = item.name.as_ref().is_some_and(|name| name.text != single);
-            if !of_row && !self.features.contains(&single) && !self.scores.contains(&single) {
+            if !of_row && !self.features.contains(&single) && !self.is_score(single) {
                 return Selected::NotGrouped;
             }
             if !renamed && (of_row || item.name.is_none()) {
@@ -76,17 +77,26 @@ impl<'a> Hidden<'a> {
         };
         let over_row = part.names.iter().map(|name| name.text.as_str()).any(|name| {
             self.is_of_row(name)
-                || self.scores.contains(&name)
+                || self.is_score(name)
                 || part.aggregates.is_empty() && self.features.contains(&name)
         });
-        if over_row {
+        let detects = calls_detector(&words.text[part.span.clone()]);
+        if over_row || detects {
             let node = self.over_row(part, words);
-            self.scores.push(&name.text);
+            self.scores.push(name.text.clone());
+            if detects {
+                // The further columns that a detector may have can be selected too.
+                self.scores.extend(FURTHER.iter().map(|column| format!("{}{column}", name.text)));
+            }
             Selected::Named { section: "score", name, node }
         } else {
             self.features.push(&name.text);
             Selected::Named { section: "features", name, node: words.node(part.span.clone()) }
         }
+    }
+
+    fn is_score(&self, name: &str) -> bool {
+        self.scores.iter().any(|score| score == name)
     }
 
     fn is_of_row(&self, name: &str) -> bool {
@@ -138,4 +148,9 @@ impl<'a> Hidden<'a> {
     pub(super) fn features(self, words: &Words) -> Vec<(String, Node)> {
         self.named.into_iter().map(|(call, name)| (name, words.node(call.span.clone()))).collect()
     }
+}
+
+/// Whether an expression is a call of a detector, which is a score whatever it looks at.
+fn calls_detector(text: &str) -> bool {
+    text.split_once('(').is_some_and(|(name, _)| is_detector(&name.trim().to_ascii_lowercase()))
 }

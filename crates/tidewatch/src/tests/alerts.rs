@@ -69,3 +69,57 @@ fn windows_that_are_put_out_again_and_tables_of_plain_rows_are_refused() {
     assert!(refused(&[&plain[..], &["alerts.cooldown=1h"]].concat()).contains("what is said of an episode"));
     assert!(life_cycle(&[&table[..], &["alerts.cooldown=1h"]].concat()).is_ok());
 }
+
+#[test]
+fn what_is_told_of_episodes_needs_episodes_and_rules() {
+    let refused = |sets: &[&str]| compile(SMALL, sets, &[]).map(|_| ()).unwrap_err();
+    for setting in
+        ["alerts.grace=1m", "alerts.cap.per_minute=3", "alerts.mute.a={ from = \"22:00\", to = \"06:00\" }"]
+    {
+        assert!(compile(SMALL, &[setting], &[]).is_ok(), "{setting}");
+        let refused = refused(&["alerts.group_windows=false", setting]);
+        assert!(refused.contains("is about episodes"), "{setting}: {refused}");
+    }
+    assert!(refused(&["rules.quiet.grace=1m"]).contains("`grace` is about episodes"));
+}
+
+#[test]
+fn a_mute_is_from_one_instant_to_another_or_on_days_of_the_week() {
+    let muted = |mute: &str| compile(SMALL, &[&format!("alerts.mute.m={mute}")], &[]).map(|_| ());
+    for good in [
+        r#"{ from = "2026-01-02", to = "2026-01-03T04:00:00Z" }"#,
+        r#"{ from = "22:00", to = "06:00", days = ["sat", "sun"], zone = "Europe/Berlin" }"#,
+        r#"{ from = "22:00", to = "06:00", rules = ["quiet"], when = "window_end > window_start" }"#,
+    ] {
+        assert_eq!(muted(good), Ok(()), "{good}");
+    }
+    for (bad, words) in [
+        (r#"{ from = "2026-01-02", to = "06:00" }"#, "an instant and a time of the day"),
+        (r#"{ from = "2026-01-02", to = "2026-01-02" }"#, "ends before it starts"),
+        (r#"{ from = "2026-01-02", to = "2026-01-03", zone = "UTC" }"#, "neither `days` nor a `zone`"),
+        (r#"{ from = "22:00", to = "06:00", days = ["caturday"] }"#, "`caturday` is no day"),
+        (r#"{ from = "22:00", to = "06:00", zone = "Mars/Olympus" }"#, "`Mars/Olympus` is no time zone"),
+        (r#"{ from = "22:00", to = "06:00", rules = ["loud"] }"#, "a rule `loud`, which there is not"),
+        (r#"{ from = "22:00", to = "06:00", when = "nothing > 1" }"#, "nothing"),
+        (r#"{ from = "25:00", to = "06:00" }"#, "25:00"),
+        (r#"{ from = "22:00" }"#, "has no `to`"),
+    ] {
+        let refused = muted(bad).unwrap_err();
+        assert!(refused.contains(words), "{bad}: {refused}");
+    }
+}
+
+#[test]
+fn a_cap_counts_by_columns_that_there_are() {
+    let capped = |cap: &str| compile(SMALL, &[&format!("alerts.cap={cap}")], &[]).map(|_| ());
+    assert_eq!(capped("{ per_minute = 3, by = \"user_id\" }"), Ok(()));
+    assert!(capped("{ per_minute = 3, by = [\"user_ix\"] }").unwrap_err().contains("did you mean `user_id`"));
+    assert!(capped("{ per_minute = 0 }").is_err() && capped("{ by = [\"user_id\"] }").is_err());
+}
+
+#[test]
+fn no_more_families_can_agree_than_there_are() {
+    let asked =
+        |sets: &[&str]| compile(SMALL, &[&["rules.quiet.agreement=2"], sets].concat(), &[]).map(|_| ());
+    assert!(asked(&[]).unwrap_err().contains("2 families of detectors cannot agree: the rule asks 1"));
+}

@@ -4,6 +4,7 @@ mod alerts;
 mod archive;
 mod bounds;
 mod branches;
+mod detectors;
 mod diagnostics;
 mod http;
 mod jobs;

@@ -20,7 +20,7 @@ use super::ledger::Delivered;
 use super::rows::{Chunk, Values, chunks};
 use super::secret::reveal;
 use super::table::{Column, Kind, LEDGER, quoted_list};
-use super::{Quarantined, Secret, SinkError};
+use super::{Quarantined, Secret, SinkError, Wanted};
 pub use connection::check_url;
 use connection::{Connection, parse, within};
 
@@ -172,6 +172,22 @@ impl Postgres {
                 raw: row.get(4),
             };
             Ok(rows.iter().map(row).collect())
+        })
+    }
+
+    /// The alerts of the job that are wanted, by the end of their windows: a table has no order of its own.
+    pub(super) fn alerts(&mut self, wanted: Wanted<'_>) -> Result<Vec<String>, Failure> {
+        let (which, prefix) = match wanted {
+            Wanted::Named(prefix) => (
+                "(starts_with(id, $2) OR starts_with(alert->'data'->>'episode', $2)) ORDER BY window_end",
+                prefix.to_owned(),
+            ),
+            Wanted::Last => ("$2::text = '' ORDER BY window_end DESC, id DESC LIMIT 1", String::new()),
+        };
+        self.run(async |connection, Place { job, table, .. }| {
+            let query = format!("SELECT alert::text FROM \"{}\" WHERE job = $1 AND {which}", table.name);
+            let rows = within(connection.client.query(&query, &[job, &prefix])).await?;
+            Ok(rows.iter().map(|row| row.get(0)).collect())
         })
     }
 }

@@ -37,6 +37,7 @@ fn all_processes_hear_from_process_0_which_partitions_there_are_before_anything_
             position: vec![1, 2, 3],
             watermark: Watermark::NONE,
             stage: Stage::Awake,
+            index: Vec::new(),
         };
         (number, (member, state))
     });

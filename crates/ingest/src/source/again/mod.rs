@@ -4,6 +4,8 @@
 //! archive know a record by its offset ([`messages`]); a shard of Kinesis knows it by a sequence number, which the row or
 //! a checkpoint says, and what was posted lies in the journal until that is trimmed. What is not there any more is
 //! said for each record, with the reason.
+//!
+//! Whoever wants all records from a place on opens the partition there ([`open_again`]).
 
 mod lines;
 pub(super) mod messages;
@@ -11,8 +13,9 @@ pub(super) mod messages;
 use std::time::Duration;
 
 #[cfg(feature = "kafka")]
-use super::{End, open};
-use super::{Format, PartitionInfo, Position, SourceKind, SourceSpec};
+use super::End;
+use super::open;
+use super::{Format, Partition, PartitionInfo, Position, SourceKind, SourceSpec};
 use crate::{DecodeSpec, FieldSpec, IngestError, TimeSpec, TimeUnit};
 
 pub use messages::{OpenArchived, read_archived_again};
@@ -88,6 +91,27 @@ pub fn read_again(
         SourceKind::Http(http) => super::http::read_again(spec, http, &mut wanted),
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => Err(super::not_built(spec, "http")),
+    }
+}
+
+/// Opens a partition once more where it was read before, for whoever only looks: nobody is listened to, no consumer is registered and nothing
+/// is trimmed. It gives what it gave then, as far as its source still has it. Archives are for whoever knows them.
+///
+/// # Errors
+/// If the source cannot be read, cannot be read again, or is not what it was; [`IngestError::Lost`] if it does not keep what is
+/// that old.
+pub fn open_again(
+    spec: &SourceSpec,
+    decode: &DecodeSpec,
+    info: &PartitionInfo,
+    from: &Position,
+) -> Result<Box<dyn Partition>, IngestError> {
+    match &spec.kind {
+        SourceKind::Stdin => Err(IngestError::NotRepeatable),
+        SourceKind::Kinesis(kinesis) => super::kinesis::open_again(kinesis, decode, info, from),
+        #[cfg(feature = "http")]
+        SourceKind::Http(http) => super::http::open_again(spec, http, decode, from),
+        _ => open(spec, decode, info, Some(from)),
     }
 }
 

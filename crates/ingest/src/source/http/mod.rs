@@ -23,7 +23,7 @@ mod partition;
 mod spec;
 
 #[cfg(feature = "http")]
-pub(super) use again::read_again;
+pub(super) use again::{open_again, read_again};
 #[cfg(feature = "http")]
 pub(super) use partition::{Posted, partitions};
 pub use spec::{Dedup, HttpLimits, HttpSpec};

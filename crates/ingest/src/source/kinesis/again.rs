@@ -87,6 +87,20 @@ pub(in crate::source) fn read_again(
     Ok(())
 }
 
+/// Opens a shard where it was read before. To ask needs no consumer of its own.
+///
+/// # Errors
+/// If the stream cannot be read, or the position is of another one.
+pub(in crate::source) fn open_again(
+    spec: &KinesisSpec,
+    decode: &DecodeSpec,
+    info: &PartitionInfo,
+    from: &Position,
+) -> Result<Box<dyn Partition>, IngestError> {
+    let spec = KinesisSpec { mode: KinesisMode::Polling, ..spec.clone() };
+    Ok(Box::new(Shard::open(&spec, info, Some(from), Decoder::new(decode.clone()))?))
+}
+
 fn anchors(spec: &KinesisSpec, known: &[Position], sought: &[Sought<'_>]) -> Anchors {
     let of_rows = sought.iter().filter_map(|sought| Some((sought.offset, place_in(sought.detail)?)));
     let of_checkpoints = known.iter().filter_map(|position| match &position.origin {

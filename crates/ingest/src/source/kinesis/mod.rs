@@ -30,7 +30,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "kinesis")]
-pub(super) use again::read_again;
+pub(super) use again::{open_again, read_again};
 pub use error::KinesisError;
 
 use super::position::Position;
@@ -139,6 +139,16 @@ pub(super) fn open(
     _partition: &PartitionInfo,
     _resume: Option<&Position>,
     _decoder: Decoder,
+) -> Result<Box<dyn Partition>, IngestError> {
+    Err(KinesisError::NotBuilt { name: kinesis.stream.clone() }.into())
+}
+
+#[cfg(not(feature = "kinesis"))]
+pub(super) fn open_again(
+    kinesis: &KinesisSpec,
+    _decode: &crate::DecodeSpec,
+    _info: &PartitionInfo,
+    _from: &Position,
 ) -> Result<Box<dyn Partition>, IngestError> {
     Err(KinesisError::NotBuilt { name: kinesis.stream.clone() }.into())
 }

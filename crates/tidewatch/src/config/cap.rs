@@ -1,0 +1,33 @@
+//! `[alerts.cap]`: how many alerts go out in a minute before one speaks for the rest.
+
+use super::place::Place;
+use super::section::{Reader, Section};
+use super::tree::{Node, Value};
+use super::value::{integer, string};
+
+/// How many alerts of a rule go out in a minute of event time.
+#[derive(Debug, Clone)]
+pub struct Cap {
+    /// Where the section stands.
+    pub place: Place,
+    /// So many of each group. Range: `1` to `1000000`.
+    pub per_minute: u32,
+    /// The columns of a row that make a group, each with its place. Default: none, all alerts of a rule are one.
+    pub by: Vec<(String, Place)>,
+}
+
+pub(super) fn read_cap(alerts: &mut Section, reader: &mut Reader) -> Option<Cap> {
+    let mut section = alerts.section(reader, "cap")?;
+    let place = section.place().clone();
+    let per_minute =
+        section.required(reader, "per_minute", "add `per_minute = 20`", integer(1..=1_000_000u32));
+    let by = section.optional(reader, "by", |sources, node| {
+        let name = |node: &Node| Ok((string(sources, node)?, node.place.clone()));
+        match &node.value {
+            Value::Array(nodes) => nodes.iter().map(name).collect(),
+            _ => name(node).map(|one| vec![one]),
+        }
+    });
+    section.finish(reader);
+    Some(Cap { place, per_minute: per_minute?, by: by.unwrap_or_default() })
+}

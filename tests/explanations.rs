@@ -1,0 +1,335 @@
+//! Alerts say why they are alerts, as whole processes: what drove them is what was planted, what was usual is what a plain
+//! reckoning of the rows says, and the smallest change that they name changes what the rule's own formula says, where a smaller
+//! one does not.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::Value;
+use testkit::job::{Job, json_lines};
+use testkit::random::Random;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+const USERS: u64 = 40;
+const MINUTES: u64 = 30;
+const START_MS: u64 = 1_700_000_040_000;
+
+const CONFIG: &str = r#"
+version = 1
+name = "explained"
+
+[source.events]
+type = "file"
+
+[event]
+key = "user"
+time = { field = "ts", unit = "ms" }
+
+[event.fields]
+kind = "varchar"
+s = "double"
+
+[window]
+type = "tumbling"
+size = "1m"
+
+[features]
+plays = "count(*) FILTER (WHERE kind = 'play')"
+exits = "count(*) FILTER (WHERE kind = 'exit')"
+listen_s = "coalesce(sum(s), 0)"
+
+[score]
+engagement = "(listen_s + 30) / (listen_s + 30 + 60 * exits)"
+odd = "baseline(plays, exits, direction => 'high', warmup => 4)"
+shift = "cusum(exits, warmup => 4, limit => 4)"
+crowd = "random_cut_forest(plays, exits, warmup => 3, trees => 10, sample => 32, learned => 20, rate => 0.05)"
+
+[rules.crowd]
+when = "crowd > 1"
+[rules.disengaged]
+when = "engagement < 0.6 AND plays > 2"
+[rules.either]
+when = "odd > 1 AND engagement < 0.9"
+[rules.odd]
+when = "odd > 1"
+[rules.shift]
+when = "shift > 1"
+
+[sink.alerts]
+type = "file"
+"#;
+
+/// Plays and exits of a user in a minute. One exits a lot once, another one also plays a lot, and one exits more from some time on.
+fn counts(user: u64, minute: u64, random: &mut Random) -> (u64, u64) {
+    let (plays, exits) = (6 + random.below(4), 1 + random.below(3));
+    match (user, minute) {
+        (7, 20) => (7, 40),
+        (9, 22) => (60, 45),
+        (11, 15..) => (plays, exits + 3),
+        _ => (plays, exits),
+    }
+}
+
+/// What is known of a baseline's input, as the docs describe it: warm-up 4, memory 30, limit 3, release 1.5, clip 3, high only.
+#[derive(Default)]
+struct Usual {
+    rows: f64,
+    mean: f64,
+    variance: f64,
+    latched: bool,
+}
+
+impl Usual {
+    fn is_warm(&self) -> bool {
+        self.latched || self.rows >= 4.0
+    }
+
+    fn score(&self, x: f64) -> f64 {
+        let deviation = self.variance.sqrt().max(0.01 * self.mean.abs()).max(f64::from(f32::MIN_POSITIVE));
+        (x - self.mean) / deviation / 3.0
+    }
+
+    fn learn(&mut self, x: f64) {
+        let (score, warm) = (self.score(x), self.is_warm());
+        if (self.latched && score >= 0.5) || (!self.latched && warm && score > 1.0) {
+            self.latched = true;
+            return;
+        }
+        if std::mem::take(&mut self.latched) {
+            self.rows = 30.0;
+        }
+        let past = 1.0 - 1.0 / (self.rows + 1.0).min(30.0);
+        let clip = if warm && self.variance > 0.0 {
+            3.0 * self.variance.sqrt().max(0.01 * self.mean)
+        } else {
+            f64::INFINITY
+        };
+        let moved = (x - self.mean).clamp(-clip, clip);
+        self.mean += (1.0 - past) * moved;
+        self.variance = past * (self.variance + (1.0 - past) * moved * moved);
+        self.rows += 1.0;
+    }
+}
+
+/// A user's row, and what was usual of its plays and exits before it.
+struct Row {
+    plays: f64,
+    exits: f64,
+    usual: [Usual; 2],
+}
+
+/// Writes the events, and gives the row of each user and minute.
+fn events(file: &Path) -> BTreeMap<(String, u64), Row> {
+    let mut random = Random::new(11);
+    let (mut lines, mut rows) = (String::new(), BTreeMap::new());
+    let mut known: BTreeMap<u64, [Usual; 2]> = BTreeMap::new();
+    for minute in 0..MINUTES {
+        for user in 0..USERS {
+            let (plays, exits) = counts(user, minute, &mut random);
+            let ts = START_MS + minute * 60_000;
+            for _ in 0..plays {
+                let s = 20.0 + random.below(400) as f64 / 10.0;
+                let _ = writeln!(lines, r#"{{"user":"u{user}","ts":{ts},"kind":"play","s":{s}}}"#);
+            }
+            for _ in 0..exits {
+                let _ = writeln!(lines, r#"{{"user":"u{user}","ts":{ts},"kind":"exit"}}"#);
+            }
+            let now = [plays as f64, exits as f64];
+            let usual = known.entry(user).or_default();
+            let before = usual.each_ref().map(|usual| Usual { ..*usual });
+            usual.iter_mut().zip(now).for_each(|(usual, x)| usual.learn(x));
+            rows.insert((format!("u{user}"), minute), Row { plays: now[0], exits: now[1], usual: before });
+        }
+    }
+    std::fs::write(file, lines).expect("write the events");
+    rows
+}
+
+fn job(folder: &Path, name: &str) -> Job {
+    let config = folder.join("job.toml");
+    std::fs::write(&config, CONFIG).expect("write the config");
+    Job::new(PROGRAM, &config, folder.join(name)).on(&folder.join("events.ndjson")).with_alerts().with_state()
+}
+
+/// The data of the alerts of a rule, with the user and the minute.
+fn alerts_of(bytes: &[u8], rule: &str) -> Vec<(String, u64, Value)> {
+    let mut found = Vec::new();
+    for mut alert in json_lines(bytes) {
+        let data = alert["data"].take();
+        if data["rule"] == rule {
+            let end = data["window"]["end"].as_str().expect("an end");
+            // 2023-11-14T22:MM:00Z, or past the hour.
+            let (hour, minute) = (&end[11..13], &end[14..16]);
+            let of_day: u64 =
+                hour.parse::<u64>().expect("an hour") * 60 + minute.parse::<u64>().expect("a minute");
+            let minute = of_day - (START_MS / 60_000 % 1440) - 1;
+            found.push((data["key"].as_str().expect("a user").to_owned(), minute, data));
+        }
+    }
+    found
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("a number, not {value}"))
+}
+
+fn drivers(alert: &Value) -> &[Value] {
+    alert["explanation"]["drivers"].as_array().unwrap_or_else(|| panic!("drivers in {alert}"))
+}
+
+/// Feature, value, and what it would have had to be.
+fn nearest(alert: &Value) -> Vec<(&str, f64, f64)> {
+    let changes = alert["explanation"]["nearest"].as_array().unwrap_or_else(|| panic!("a change in {alert}"));
+    let change = |change: &'_ Value| (number(&change["value"]), number(&change["to"]));
+    changes.iter().map(|it| (it["feature"].as_str().expect("a name"), change(it).0, change(it).1)).collect()
+}
+
+fn assert_shares(alert: &Value) {
+    let shares: Vec<f64> = drivers(alert).iter().map(|driver| number(&driver["share"])).collect();
+    assert!((1..=5).contains(&shares.len()) && shares.is_sorted_by(|a, b| a >= b), "{shares:?}");
+    assert!(
+        (shares.iter().sum::<f64>() - 1.0).abs() < 1e-3 && shares.iter().all(|share| *share > 0.0),
+        "{shares:?}"
+    );
+}
+
+#[test]
+fn what_a_baseline_finds_is_explained_by_what_is_usual_and_by_how_much_less_were_no_alert() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = events(&folder.path().join("events.ndjson"));
+    let job = job(folder.path(), "once");
+    job.run();
+    let bytes = job.alerts();
+    let alerts = alerts_of(&bytes, "odd");
+    let mut looked_at = 0;
+    for (user, minute, alert) in &alerts {
+        assert_shares(alert);
+        let row = &rows[&(user.clone(), *minute)];
+        let usual = |feature: &str| &row.usual[usize::from(feature == "exits")];
+        // Where single precision decides otherwise at some row, what is usual differs from there on.
+        let score = usual("plays").score(row.plays).max(usual("exits").score(row.exits));
+        if (score - number(&alert["score"])).abs() > 0.01 * score {
+            continue;
+        }
+        looked_at += 1;
+        for driver in drivers(alert) {
+            let mean = usual(driver["feature"].as_str().expect("a name")).mean;
+            assert!(
+                (number(&driver["expected"]) - mean).abs() < 0.01 * (1.0 + mean),
+                "{driver}, usually {mean}"
+            );
+            assert_eq!(driver["direction"], "high");
+        }
+        let changes = nearest(alert);
+        let others = ["plays", "exits"].into_iter().filter(|name| !changes.iter().any(|(it, ..)| it == name));
+        for name in others {
+            let value = if name == "plays" { row.plays } else { row.exits };
+            assert!(usual(name).score(value) < 1.01, "{name} is left alone in {alert}");
+        }
+        for (feature, value, to) in changes {
+            let more = (to + 0.02 * (value - to)).max(to + 1.0);
+            assert!(usual(feature).score(to) < 1.01, "{feature} {to} is an alert still: {alert}");
+            assert!(usual(feature).score(more) > 0.99, "{feature} {more} is no alert either: {alert}");
+        }
+    }
+    assert!(looked_at > 5 && looked_at * 10 > alerts.len() * 9, "{looked_at} of {}", alerts.len());
+    let planted = |user: &str, minute| {
+        let found = alerts.iter().find(|(key, at, _)| key == user && *at == minute);
+        &found.unwrap_or_else(|| panic!("{user} is found")).2
+    };
+    let loud = planted("u7", 20);
+    let first = &drivers(loud)[0];
+    assert_eq!((&first["feature"], &first["value"]), (&"exits".into(), &40.into()));
+    assert!(number(&first["share"]) > 0.8 && (1.0..4.0).contains(&number(&first["expected"])), "{first}");
+    assert_eq!(nearest(loud).len(), 1, "{loud}");
+    let both: Vec<&str> = nearest(planted("u9", 22)).iter().map(|(name, ..)| *name).collect();
+    assert_eq!(both, ["plays", "exits"], "both would have to come back");
+    // What another detector would say of another value is not known, so nothing is said of it.
+    for rule in ["shift", "crowd"] {
+        let alerts = alerts_of(&bytes, rule);
+        assert!(alerts.len() > 3, "{rule}: {}", alerts.len());
+        for (_, _, alert) in &alerts {
+            assert_shares(alert);
+            assert_eq!(alert["explanation"]["nearest"], Value::Null, "{alert}");
+            assert!(drivers(alert).iter().all(|driver| driver["direction"].is_string()), "{alert}");
+        }
+    }
+    let shifted = alerts_of(&bytes, "shift");
+    let (_, _, shifted) = shifted.iter().find(|(key, at, _)| key == "u11" && *at > 15).expect("the shift");
+    assert_eq!(
+        (&drivers(shifted)[0]["feature"], &drivers(shifted)[0]["direction"]),
+        (&"exits".into(), &"high".into())
+    );
+}
+
+/// Beside the value: how a change is measured.
+fn size(value: f64, to: f64) -> f64 {
+    (to - value).abs() / if value == 0.0 { 1.0 } else { value.abs() }
+}
+
+#[test]
+fn what_a_formula_finds_is_explained_by_the_change_that_its_formula_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    events(&folder.path().join("events.ndjson"));
+    let job = job(folder.path(), "once");
+    job.run();
+    let alerts = alerts_of(&job.alerts(), "disengaged");
+    assert!(alerts.len() > 10, "{} alerts", alerts.len());
+    for (_, _, alert) in &alerts {
+        assert_shares(alert);
+        let of = |name: &str| number(&alert["features"][name]);
+        let fires = |feature: &str, value: f64| {
+            let get = |name: &str| if name == feature { value } else { of(name) };
+            let listened = get("listen_s") + 30.0;
+            listened / (listened + 60.0 * get("exits")) < 0.6 && get("plays") > 2.0
+        };
+        let changes = nearest(alert);
+        assert_eq!(changes.len(), 1, "{alert}");
+        let (feature, value, to) = changes[0];
+        assert_eq!(value, of(feature));
+        let step = if feature == "listen_s" { 0.0 } else { 1.0 };
+        let less = to + (value - to).signum() * (0.02 * (value - to).abs()).max(step);
+        assert!(!fires(feature, to) && fires(feature, less), "{feature} {value} to {to}: {alert}");
+        // 0.6 (listened + 60 exits) = listened, solved for one and for the other.
+        let exits = ((of("listen_s") + 30.0) / 90.0 + 1e-9).floor();
+        let edges = [("exits", exits), ("listen_s", 90.0 * of("exits") - 30.0), ("plays", 2.0)];
+        let least = edges.iter().map(|(name, to)| size(of(name), *to)).fold(f64::INFINITY, f64::min);
+        assert!(size(value, to) < least * 1.02 + 1e-9, "{feature} to {to}, not the least of {edges:?}");
+        for driver in drivers(alert) {
+            let (_, edge) = edges.iter().find(|(name, _)| driver["feature"] == *name).expect("a feature");
+            let (value, expected) = (number(&driver["value"]), number(&driver["expected"]));
+            assert!((expected - edge).abs() <= 0.02 * (value - edge).abs() + 1e-9, "{driver}: {edge}");
+            assert_eq!(driver["direction"], if value < expected { "low" } else { "high" });
+        }
+    }
+}
+
+#[test]
+fn workers_do_not_change_an_explanation_and_a_sink_can_do_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    events(&folder.path().join("events.ndjson"));
+    let once = job(folder.path(), "1").set("alerts.open_after", 1);
+    once.run();
+    let bytes = once.alerts();
+    let (mut over, mut why) = (0, 0);
+    for alert in json_lines(&bytes) {
+        let explanation = &alert["data"]["explanation"];
+        match alert["data"]["state"] == "resolved" {
+            true => over += u32::from(explanation.is_null()),
+            false => why += u32::from(explanation["drivers"].is_array()),
+        }
+    }
+    assert_eq!((over + why) as usize, json_lines(&bytes).len());
+    assert!(over > 5 && why > 5, "{over} over, {why} why");
+    let three = job(folder.path(), "3").set("alerts.open_after", 1).workers(3);
+    three.run();
+    assert!(three.alerts() == bytes, "other bytes with three workers");
+    let without = job(folder.path(), "without").set("alerts.open_after", 1).set("sink.alerts.explain", false);
+    without.run();
+    let mut shorter = json_lines(&bytes);
+    for alert in &mut shorter {
+        alert["data"].as_object_mut().expect("data").remove("explanation");
+    }
+    assert_eq!(json_lines(&without.alerts()), shorter);
+}
