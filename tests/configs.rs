@@ -57,7 +57,7 @@ fn every_config_runs_to_its_end() {
         let job = match name.as_str() {
             "podcast.toml" => job.set("source.events.events", 40_000).set("source.events.rate", 1_000_000),
             // Three hours of event time, in which something goes wrong.
-            "iot.toml" | "payments.toml" | "games.toml" | "ads.toml" => job
+            "churn.toml" | "iot.toml" | "payments.toml" | "games.toml" | "ads.toml" => job
                 .set("source.events.events", 60_000)
                 .set("source.events.density", 5)
                 .set("source.events.rate", 1_000_000),

@@ -2,6 +2,8 @@
 
 #[path = "verdict/kinds.rs"]
 mod kinds;
+#[path = "verdict/payments.rs"]
+mod payments;
 #[path = "verdict/pressed.rs"]
 mod pressed;
 
