@@ -235,7 +235,9 @@ fn a_plain_row_has_its_columns_in_order_and_times_in_milliseconds() {
     assert_eq!(
         lines(&rendered, PLAIN),
         [
-            format!(r#"{head}"bored","severity":"warning","revision":0,"early":false,"state":null,"muted":null}}"#),
+            format!(
+                r#"{head}"bored","severity":"warning","revision":0,"early":false,"state":null,"muted":null}}"#
+            ),
             format!(
                 r#"{head}"low \"engagement\"","severity":"warning","revision":0,"early":false,"state":null,"muted":null}}"#
             )
