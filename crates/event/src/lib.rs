@@ -18,6 +18,7 @@
 
 mod aggregate;
 mod batch;
+mod bins;
 mod counts;
 mod data_type;
 mod detected;
@@ -37,6 +38,7 @@ mod topic;
 
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
+pub use bins::{bin_of, value_of_bin};
 pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};
 pub use detected::{
