@@ -51,7 +51,7 @@ fn input(folder: &Path) -> PathBuf {
 /// Every row, with what is said of it.
 fn job(folder: &Path, input: &Path, lateness_ms: i64) -> Job {
     let columns = r#"["user_id", "window_end", "device", "events", "low", "low_percentile", "low_members", "wide", "wide_percentile", "wide_members", "worst"]"#;
-    let low = format!("cohort(events, by => 'device', open => 4, close => 12, members => {MEMBERS})");
+    let low = format!("cohort(events, by => 'device', open => 10, close => 25, members => {MEMBERS})");
     let wide = "cohort(events, direction => 'both', over => 3, members => 1)";
     let worst = format!("top_k(nullif(events, 3), by => 'device', k => {K}, direction => 'high')");
     let text = |text: &str| format!("{text:?}");
@@ -134,7 +134,7 @@ fn check(rows: &[Row]) -> Seen {
             let alike = known[&row.end].iter().filter(|(_, (device, _))| *device == row.device);
             let values: Vec<u64> = alike.clone().map(|(_, (_, events))| *events).collect();
             let said = |name: &str| &row.said[name];
-            assert_eq!(said("low_members").as_u64(), Some(values.len() as u64), "{}", row.said);
+            assert_eq!(said("low_members").as_f64(), Some(values.len() as f64), "{}", row.said);
             let latch = latched.entry(&row.user).or_default();
             if (values.len() as u64) < MEMBERS {
                 seen.small += 1;
@@ -143,18 +143,18 @@ fn check(rows: &[Row]) -> Seen {
                 seen.scored += 1;
                 let percentile = percentile(&values, row.events);
                 assert!(near(said("low_percentile"), percentile), "{percentile}: {}", row.said);
-                let is = percentile < 4.0 || (*latch && percentile < 12.0);
+                let is = percentile < 10.0 || (*latch && percentile < 25.0);
                 if !corrected {
-                    let score = 4.0 / percentile + if is { 1.0 - 4.0 / 12.0 } else { 0.0 };
+                    let score = 10.0 / percentile + if is { 1.0 - 10.0 / 25.0 } else { 0.0 };
                     assert!(near(said("low"), score), "{score}: {}", row.said);
                     seen.odd += usize::from(is);
-                    seen.between += usize::from(is && percentile >= 4.0);
+                    seen.between += usize::from(is && percentile >= 10.0);
                     *latch = is;
                 }
             }
             let windows = known.range(row.end - 2 * 60_000..=row.end).flat_map(|(_, users)| users.values());
             let values: Vec<u64> = windows.map(|(_, events)| *events).collect();
-            assert_eq!(said("wide_members").as_u64(), Some(values.len() as u64), "{}", row.said);
+            assert_eq!(said("wide_members").as_f64(), Some(values.len() as f64), "{}", row.said);
             assert!(near(said("wide_percentile"), percentile(&values, row.events)), "{}", row.said);
             let mut ordered: Vec<(std::cmp::Reverse<u64>, &str)> = alike
                 .filter(|(_, (_, events))| *events != 3)
@@ -205,7 +205,7 @@ fn same_bytes_through_kills(lateness_ms: i64) {
     let killed = job(&folder.path().join("killed"), &input, lateness_ms);
     let mut committed = Vec::new();
     for _ in 0..8 {
-        let slow = killed.clone().set("source.events.rate", 2_000).workers(1 + random.below(3) as usize);
+        let slow = killed.clone().set("source.events.rate", 700).workers(1 + random.below(3) as usize);
         let running = slow.invocation().start();
         std::thread::sleep(Duration::from_millis(400 + random.below(900)));
         running.kill();

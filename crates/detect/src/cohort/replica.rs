@@ -57,7 +57,8 @@ impl Replica {
         let Some(last) = self.ends.keys().next_back().copied() else { return false };
         let held = self.ends.len();
         self.ends.retain(|end, _| {
-            *end > last.saturating_sub(needed.pooled.max(1)) || !is_over(*end, needed.lateness, self.before)
+            *end > last.saturating_sub(needed.pooled.max(1))
+                || !is_over(end.saturating_add(needed.pooled), needed.lateness, self.before)
         });
         self.ends.len() < held
     }
