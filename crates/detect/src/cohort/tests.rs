@@ -1,3 +1,5 @@
+//! What a worker tells and takes back, beside the plain rows.
+
 use super::*;
 use crate::Direction;
 use crate::random::Random;
