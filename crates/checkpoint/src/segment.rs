@@ -23,6 +23,8 @@ pub enum Operator {
     Detectors(u16),
     /// What that branch knows of all its keys together, counted from 0: each worker holds the same, and one writes it.
     Models(u16),
+    /// Rows of that branch, counted from 0, that are judged beside others and may be corrected.
+    Rows(u16),
 }
 
 impl Operator {
@@ -57,6 +59,11 @@ impl Operator {
     /// What that branch knows of all its keys together, counted from 0.
     pub fn models_of(branch: usize) -> Self {
         Operator::Models(u16::try_from(branch).unwrap_or(u16::MAX))
+    }
+
+    /// Rows of that branch, counted from 0, that may be corrected.
+    pub fn rows_of(branch: usize) -> Self {
+        Operator::Rows(u16::try_from(branch).unwrap_or(u16::MAX))
     }
 
     /// Whether it is what workers know of keys, rather than what a checkpoint puts out.

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use checkpoint::{CodecError, Frame, Kind, Operator};
-use detect::{Begun, Detectors, Episodes, Models, SavedDetectors, SavedEpisodes, SavedModels, Share};
+use detect::cohort::{Change, Cohorts, SavedRows};
+use detect::{Begun, Detectors, Episodes, Models, Said, SavedDetectors, SavedEpisodes, SavedModels, Share};
 use event::{Detected, Rows};
 
 use crate::branch::Branch;
 use crate::job::Job;
+use crate::operators::cohorts::Answered;
 use crate::snapshot::{Saved, SavedChunk};
 
 /// Keys that one chunk of a snapshot holds at most.
@@ -22,6 +24,10 @@ pub(crate) struct Followed {
     models: Option<Models>,
     /// What was told of rows, by when they are due, that the models have not learned yet.
     told: BTreeMap<i64, Vec<Share>>,
+    /// What this worker has told of rows that are judged beside others; `None` where no detector asks for that.
+    cohorts: Option<Cohorts>,
+    /// What was counted, by when rows are due, that the models do not say yet.
+    answered: BTreeMap<i64, Vec<Answered>>,
     /// `None` where it puts out rows, and no episodes.
     episodes: Option<Episodes>,
     /// Whether this worker writes what all of them know.
@@ -42,6 +48,7 @@ pub(crate) enum SavedKeys {
     Episodes(SavedEpisodes),
     Known(SavedDetectors),
     Models(SavedModels),
+    Rows(SavedRows),
 }
 
 /// A part of a snapshot.
@@ -57,6 +64,8 @@ impl Followed {
             known: branch.detection.detectors(),
             models: branch.detection.models(),
             told: BTreeMap::new(),
+            cohorts: branch.detection.cohorts(),
+            answered: BTreeMap::new(),
             episodes: branch.detection.episodes(),
             writes_models: worker == 0,
             whole: Whole::default(),
@@ -70,10 +79,30 @@ impl Followed {
         self.follow(branch, detected)
     }
 
-    /// Judges rows as far as that does not take the rows of other keys. What all workers are to know of these is added to
-    /// `shares`.
-    pub(crate) fn begin(&mut self, branch: &Branch, rows: &Rows, shares: &mut Vec<Share>) -> Begun {
-        branch.detection.begin(rows, self.known.as_mut(), shares)
+    /// Judges rows as far as that does not take the rows of other keys. Says what all workers are to know of these, and what is to be
+    /// counted.
+    pub(crate) fn begin(&mut self, branch: &Branch, rows: &Rows) -> (Begun, Vec<Share>, Vec<Change>) {
+        let mut said = Said::default();
+        let begun = branch.detection.begin(rows, self.known.as_mut(), &mut said);
+        let members = said.members.into_iter();
+        let changes =
+            self.cohorts.as_mut().map(|cohorts| members.flat_map(|members| cohorts.tell(members)).collect());
+        (begun, said.shares, changes.unwrap_or_default())
+    }
+
+    /// All rows that are due before `before` were begun: what is to be counted no more.
+    pub(crate) fn pass(&mut self, before: i64) -> Vec<Change> {
+        self.cohorts.as_mut().map(|cohorts| cohorts.advance(before)).unwrap_or_default()
+    }
+
+    /// What is to be counted of what was restored.
+    pub(crate) fn tell_again(&mut self) -> Vec<Change> {
+        self.cohorts.as_mut().map(Cohorts::tell_again).unwrap_or_default()
+    }
+
+    /// Takes in what was counted.
+    pub(crate) fn hear(&mut self, answered: Answered) {
+        self.answered.entry(answered.due).or_default().push(answered);
     }
 
     /// Takes in what a worker has told.
@@ -83,13 +112,35 @@ impl Followed {
 
     /// Judges the rest of rows, once all workers have told what is due before them.
     pub(crate) fn finish(&mut self, branch: &Branch, begun: Begun) -> Detected {
-        self.learn_before(begun.due().unwrap_or(i64::MIN));
-        let detected = branch.detection.finish(begun, self.models.as_ref());
+        let due = begun.due().unwrap_or(i64::MIN);
+        self.learn_before(due);
+        self.learn_answers(branch, due);
+        let detected = branch.detection.finish(begun, self.models.as_ref(), self.known.as_mut());
         self.follow(branch, detected)
     }
 
+    /// Learns all that was told and counted.
+    pub(crate) fn learn_all(&mut self, branch: &Branch) {
+        self.learn_before(i64::MAX);
+        self.learn_answers(branch, i64::MAX);
+    }
+
+    /// Learns what was counted of rows that are due no later than `due`.
+    fn learn_answers(&mut self, branch: &Branch, due: i64) {
+        while let Some(entry) = self.answered.first_entry().filter(|entry| *entry.key() <= due) {
+            let mut answers = entry.remove();
+            // A cohort is not any more what it was before it is something else.
+            answers.sort_by_key(|answered| answered.is_new);
+            for Answered { group, answer, is_new, .. } in answers {
+                if let Some(models) = &mut self.models {
+                    branch.detection.learn_answer(models, group, answer, is_new);
+                }
+            }
+        }
+    }
+
     /// Learns what was told of all that is due before `before`.
-    pub(crate) fn learn_before(&mut self, before: i64) {
+    fn learn_before(&mut self, before: i64) {
         while let Some(entry) = self.told.first_entry().filter(|entry| *entry.key() < before) {
             let shares = entry.remove();
             if let Some(models) = &mut self.models {
@@ -113,8 +164,8 @@ impl Followed {
     /// What the rules would say of rows if they were the result of their windows. Changes nothing.
     pub(crate) fn consider(&self, branch: &Branch, rows: &Rows) -> Detected {
         let mut known = self.known.as_ref().and_then(|known| known.of_keys(&rows.keys).ok());
-        let begun = branch.detection.begin(rows, known.as_mut(), &mut Vec::new());
-        let mut detected = branch.detection.finish(begun, self.models.as_ref());
+        let begun = branch.detection.begin(rows, known.as_mut(), &mut Said::default());
+        let mut detected = branch.detection.finish(begun, self.models.as_ref(), known.as_mut());
         branch.detection.explain(&mut detected);
         detected
     }
@@ -124,6 +175,9 @@ impl Followed {
         if let Some(known) = &mut self.known {
             known.advance(before);
         }
+        if let Some(models) = &mut self.models {
+            branch.detection.advance_models(models, before);
+        }
         branch.detection.advance(before.saturating_sub(1), self.episodes.as_mut()?)
     }
 
@@ -132,6 +186,11 @@ impl Followed {
         match (saved, &mut self.known, &mut self.episodes) {
             (SavedKeys::Known(saved), Some(known), _) => known.restore(&saved, owns),
             (SavedKeys::Episodes(saved), _, Some(episodes)) => episodes.restore(saved, owns),
+            (SavedKeys::Rows(saved), ..) => {
+                if let Some(cohorts) = &mut self.cohorts {
+                    cohorts.restore(saved, owns);
+                }
+            }
             (SavedKeys::Models(saved), ..) => {
                 if let Some(models) = &mut self.models {
                     models.restore(saved);
@@ -147,29 +206,42 @@ impl Followed {
 const EPISODES: i64 = 0;
 const KNOWN: i64 = 1;
 const MODELS: i64 = 2;
-/// The letters of segments of what detectors remember, and of what is known of all keys together.
+/// The letters of segments of what detectors remember, of what is known of all keys together, and of rows that may be corrected.
 const DETECTORS: char = 'd';
 const REPLICA: char = 'm';
+const ROWS: char = 'r';
+
+/// What chunks of the rows of a window end are about: each says what has changed. Beside the numbers above.
+fn label_of(end: i64) -> i64 {
+    if end > MODELS { end } else { end.saturating_sub(MODELS + 1) }
+}
 
 impl Saved for Followed {
     type Chunk = Chunk;
-    const LETTERS: &'static [char] = &['e', DETECTORS, REPLICA];
+    const LETTERS: &'static [char] = &['e', DETECTORS, REPLICA, ROWS];
 
     fn operator(branch: usize, letter: char) -> Operator {
         match letter {
             DETECTORS => Operator::detectors_of(branch),
             REPLICA => Operator::models_of(branch),
+            ROWS => Operator::rows_of(branch),
             _ => Operator::episodes_of(branch),
         }
     }
 
     fn labels(&self) -> Vec<i64> {
-        vec![EPISODES, KNOWN, MODELS]
+        let ends = self.cohorts.as_ref().map(Cohorts::ends).unwrap_or_default();
+        let mut labels: Vec<i64> = ends.into_iter().map(label_of).chain([EPISODES, KNOWN, MODELS]).collect();
+        labels.sort_unstable();
+        labels
     }
 
     fn begin(&mut self, _cut: u32, whole: bool) -> (i64, Vec<u32>) {
         if let Some(models) = self.models.as_mut().filter(|_| whole) {
             models.save_again();
+        }
+        if let Some(cohorts) = &mut self.cohorts {
+            cohorts.begin_save(whole);
         }
         self.whole = Whole {
             known: self.known.as_mut().is_some_and(|known| known.begin_save(whole)),
@@ -189,8 +261,10 @@ impl Saved for Followed {
         let nothing = || SavedKeys::Episodes(SavedEpisodes::default());
         let of_episodes = chunk(episodes.map(SavedKeys::Episodes), &mut self.whole.episodes, nothing);
         let mut models = || self.models.as_mut().filter(|_| self.writes_models)?.save();
+        let mut rows = || self.cohorts.as_mut()?.save(CHUNK_KEYS);
         of_episodes
             .or_else(|| models().map(|saved| Chunk { saved: SavedKeys::Models(saved), supersedes: true }))
+            .or_else(|| rows().map(|saved| Chunk { saved: SavedKeys::Rows(saved), supersedes: false }))
     }
 
     fn written_again() -> &'static [i64] {
@@ -209,7 +283,8 @@ fn chunk(saved: Option<SavedKeys>, whole: &mut bool, nothing: impl Fn() -> Saved
 
 impl SavedChunk for Chunk {
     fn label(&self) -> i64 {
-        match self.saved {
+        match &self.saved {
+            SavedKeys::Rows(saved) => label_of(saved.end),
             SavedKeys::Episodes(_) => EPISODES,
             SavedKeys::Known(_) => KNOWN,
             SavedKeys::Models(_) => MODELS,
@@ -225,6 +300,7 @@ impl SavedChunk for Chunk {
             SavedKeys::Episodes(_) => 'e',
             SavedKeys::Known(_) => DETECTORS,
             SavedKeys::Models(_) => REPLICA,
+            SavedKeys::Rows(_) => ROWS,
         }
     }
 
@@ -233,6 +309,7 @@ impl SavedChunk for Chunk {
             SavedKeys::Episodes(saved) => Frame::new(Kind::State, saved, Vec::new()),
             SavedKeys::Known(saved) => Frame::new(Kind::State, saved, Vec::new()),
             SavedKeys::Models(saved) => Frame::new(Kind::State, saved, Vec::new()),
+            SavedKeys::Rows(saved) => Frame::new(Kind::State, saved, Vec::new()),
         }
     }
 }

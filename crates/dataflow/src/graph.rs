@@ -6,8 +6,10 @@
 use std::rc::Rc;
 
 use timely::dataflow::Scope;
+use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::{Concatenate, Probe};
 
+use crate::operators::cohorts::cohorts;
 use crate::operators::deliver::{Writer, deliver};
 use crate::operators::detect::{Judging, detect};
 use crate::operators::gather::gather;
@@ -33,10 +35,11 @@ pub(crate) fn build(
     let windows = window(here, read.parcels, read.marks.clone(), keyed);
 
     // 7 detect: rows become scores, and what the rules find becomes episodes, and lines.
-    // What a detector has to know of the keys of other workers, all tell one another.
+    // What a detector has to know of the keys of other workers, all tell one another; cohorts are counted on the way.
     let gathered = Rc::clone(&judging.gathered);
     let found = detect(here, windows.emitted, windows.cuts, judging);
-    gather(found.told, gathered);
+    let answers = if here.job.asks_cohorts() { cohorts(here, found.counted) } else { empty(scope) };
+    gather(found.told, answers, gathered);
 
     // 8 deliver: lines go to sinks in canonical order; a cut becomes a checkpoint.
     let items = scope.concatenate([read.items, windows.items, found.items]);

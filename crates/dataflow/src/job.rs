@@ -65,6 +65,11 @@ impl Job {
         self.branches.iter().any(|branch| branch.detection.asks_others())
     }
 
+    /// Whether some rows are judged beside those of a cohort.
+    pub(crate) fn asks_cohorts(&self) -> bool {
+        self.branches.iter().any(|branch| branch.detection.cohorts().is_some())
+    }
+
     /// Whether rows are judged by more than themselves: some branch puts out episodes rather than rows, or has detectors.
     pub(crate) fn follows_keys(&self) -> bool {
         self.branches.iter().any(|branch| branch.detection.follows_keys())

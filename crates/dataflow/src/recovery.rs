@@ -210,7 +210,7 @@ impl Recovery {
         for segment in &manifest.segments {
             let branch = match segment.operator {
                 Operator::Models(branch) => branch,
-                Operator::Episodes(branch) | Operator::Detectors(branch)
+                Operator::Episodes(branch) | Operator::Detectors(branch) | Operator::Rows(branch)
                     if segment.writer.shares_with(worker, peers, manifest.shards) =>
                 {
                     branch
@@ -226,6 +226,9 @@ impl Recovery {
                     }
                     Operator::Models(_) => {
                         SavedKeys::Models(store.read_chunk(number, segment, offset, &chunk, kind)?.0)
+                    }
+                    Operator::Rows(_) => {
+                        SavedKeys::Rows(store.read_chunk(number, segment, offset, &chunk, kind)?.0)
                     }
                     _ => SavedKeys::Known(store.read_chunk(number, segment, offset, &chunk, kind)?.0),
                 };

@@ -11,7 +11,8 @@ use arrow_array::builder::TimestampMicrosecondBuilder;
 use arrow_array::{Array, ArrayRef};
 use event::{Batch, DataType, Expression, Field, KeyShape, RowSchema, Rows, Span, Spans};
 
-use crate::detector::Detectors;
+use crate::cohort::{Answer, Cohorts, Group, Member};
+use crate::detector::{Detectors, Method};
 use crate::episode::Episodes;
 use crate::explain::Basis;
 use crate::models::Models;
@@ -190,6 +191,31 @@ impl Detection {
     /// What detectors know of all keys together: nothing yet. `None` where no detector asks for that.
     pub fn models(&self) -> Option<Models> {
         self.scores.asks_others().then(|| Models::new(&self.scores.detectors).ok())?
+    }
+
+    /// What a worker has told of its rows that are judged beside others: nothing yet. `None` where no detector asks for that.
+    pub fn cohorts(&self) -> Option<Cohorts> {
+        Cohorts::new(&self.scores.detectors)
+    }
+
+    /// What a cohort is like, of its members and their numbers, ascending.
+    pub fn combine<'a>(&self, group: &Group, members: impl Iterator<Item = (&'a Member, isize)>) -> Answer {
+        let method = self.scores.detectors.get(usize::from(group.detector)).map(|detector| &detector.method);
+        let worst = if let Some(Method::Top { spec, .. }) = method { spec.k as usize } else { 0 };
+        Answer::of(members, worst)
+    }
+
+    /// Takes in what has changed of a cohort: what is no answer any more, or a new one. Of one window end what is no answer any more
+    /// comes first.
+    pub fn learn_answer(&self, models: &mut Models, group: Group, answer: Answer, is_new: bool) {
+        if let Some(detector) = self.scores.detectors.get(usize::from(group.detector)) {
+            models.answer(detector, group, answer, is_new);
+        }
+    }
+
+    /// All rows that are due before `before` were judged: models let go of what no later row asks for.
+    pub fn advance_models(&self, models: &mut Models, before: i64) {
+        models.advance(&self.scores.detectors, before);
     }
 
     /// Whether a row can only be judged by what the rows of other keys are.

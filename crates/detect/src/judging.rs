@@ -15,10 +15,11 @@ use arrow_array::{Array, ArrayRef, BinaryArray, NullArray};
 use event::{Batch, Detected, FailedRows, RowFailure, Rows, Spans};
 
 use crate::Detection;
+use crate::cohort::Beside;
 use crate::detection::window_columns;
 use crate::detector::{Detector, Detectors, Evidence};
 use crate::gather::Gather;
-use crate::models::{Models, Share};
+use crate::models::{Models, Said};
 use crate::verdict;
 
 /// Rows judged at a time, so that the columns of a chunk stay in the cache.
@@ -46,6 +47,8 @@ pub(crate) struct Chunk {
     pub(crate) since: Vec<i64>,
     /// What detectors said, by their ordinals.
     pub(crate) evidence: Vec<Evidence>,
+    /// What those among them look at that judge a row beside others.
+    pub(crate) beside: Vec<Beside>,
 }
 
 impl Chunk {
@@ -69,11 +72,11 @@ impl Begun {
         self.chunks.iter().map(|chunk| chunk.records.len()).sum()
     }
 
-    /// When they are due, if all at once.
+    /// When the last of them is due; `None` if there are none.
     pub fn due(&self) -> Option<i64> {
-        match self.spans {
+        match &self.spans {
             Spans::Shared(window) => Some(window.due()),
-            Spans::Own(_) => None,
+            Spans::Own(own) => own.iter().map(|span| span.due).max(),
         }
     }
 }
@@ -92,7 +95,7 @@ impl Detection {
         let mut found = Found::new(self);
         for range in chunks(rows) {
             let mut chunk = self.chunk(rows, decoded.as_deref(), range, known.as_deref_mut(), None);
-            self.scores.complete(&mut chunk, None);
+            self.scores.complete(&mut chunk, None, None);
             found.take(chunk);
         }
         found.finish(&rows.spans)
@@ -100,18 +103,24 @@ impl Detection {
 
     /// The first step: as [`Detection::judge`], up to what asks for the rows of other keys. Adds what all workers are to know of
     /// these.
-    pub fn begin(&self, rows: &Rows, mut known: Option<&mut Detectors>, shares: &mut Vec<Share>) -> Begun {
+    pub fn begin(&self, rows: &Rows, mut known: Option<&mut Detectors>, said: &mut Said) -> Begun {
         let decoded = self.reads_keys.then(|| self.key_shape.decode(&rows.keys));
         let mut begin =
-            |range| self.chunk(rows, decoded.as_deref(), range, known.as_deref_mut(), Some(&mut *shares));
+            |range| self.chunk(rows, decoded.as_deref(), range, known.as_deref_mut(), Some(&mut *said));
         Begun { spans: rows.spans.clone(), chunks: chunks(rows).map(&mut begin).collect() }
     }
 
-    /// The second step: `models` are what was learned of all rows that were due before these.
-    pub fn finish(&self, begun: Begun, models: Option<&Models>) -> Detected {
+    /// The second step: `models` are what was learned of all rows that were due before these, and what is answered of all that were due
+    /// no later; `known` is what the first step knew.
+    pub fn finish(
+        &self,
+        begun: Begun,
+        models: Option<&Models>,
+        mut known: Option<&mut Detectors>,
+    ) -> Detected {
         let mut found = Found::new(self);
         for mut chunk in begun.chunks {
-            self.scores.complete(&mut chunk, models);
+            self.scores.complete(&mut chunk, models, known.as_deref_mut());
             found.take(chunk);
         }
         found.finish(&begun.spans)
@@ -129,7 +138,7 @@ impl Detection {
         decoded: Option<&[ArrayRef]>,
         range: Range<usize>,
         known: Option<&mut Detectors>,
-        shares: Option<&mut Vec<Share>>,
+        said: Option<&mut Said>,
     ) -> Chunk {
         let (start, len) = (range.start, range.len());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.schema().fields().len());
@@ -152,9 +161,9 @@ impl Detection {
         }
         let (keys, spans) = part_of(rows, range.clone());
         let records = rows.records[range].to_vec();
-        let (since, evidence) = (Vec::new(), Vec::new());
-        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence };
-        self.scores.begin(&mut chunk, known, shares);
+        let (since, evidence, beside) = (Vec::new(), Vec::new(), Vec::new());
+        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence, beside };
+        self.scores.begin(&mut chunk, known, said);
         chunk
     }
 

@@ -4,7 +4,8 @@
 //! clock, no threads. Expressions come compiled; this crate knows no SQL.
 //!
 //! Detectors judge what a condition cannot say: a key beside its own past ([`baseline`], [`robust`]), a level that
-//! changes ([`cusum`], [`page_hinkley`]), all features together ([`forest`]). Each is its whole state, which a checkpoint
+//! changes ([`cusum`], [`page_hinkley`]), all features together ([`forest`]), a key
+//! beside those that are alike ([`cohort`]). Each is its whole state, which a checkpoint
 //! holds, and gives the same on every machine; what they find is on one [`scale`].
 //!
 //! ```
@@ -78,6 +79,7 @@
 
 mod agreement;
 pub mod baseline;
+pub mod cohort;
 pub mod cusum;
 mod detection;
 mod detector;
@@ -109,7 +111,7 @@ pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, S
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
 pub use judging::Begun;
-pub use models::{Models, SavedModels, Share};
+pub use models::{Models, Said, SavedModels, Share};
 pub use mute::{Mute, MuteTimes};
 pub use rule::Rule;
 pub use scoring::Scoring;

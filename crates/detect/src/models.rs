@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
 use crate::baseline::Deviations;
+use crate::cohort::replica::{Needed, Replica};
+use crate::cohort::{Answer, Group, Latches, Members};
 use crate::detector::{Detector, Evidence, Method, in_words, shapes};
 use crate::forest::{Attribution, Candidate, SharedForest};
+use crate::judging::Chunk;
 
 /// What a worker tells all others of its rows of one window end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,15 @@ enum Told {
     Candidates(Vec<Candidate>),
 }
 
+/// What is to be known elsewhere of rows that are judged.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// For all workers, as it is.
+    pub shares: Vec<Share>,
+    /// To be counted with what other workers say.
+    pub members: Vec<Members>,
+}
+
 /// The replicas of a worker.
 #[derive(Debug, Clone)]
 pub struct Models {
@@ -44,6 +56,7 @@ pub struct Models {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Model {
     Forest(Box<SharedForest>),
+    Cohorts(Replica),
 }
 
 /// Models as a checkpoint has them.
@@ -71,10 +84,46 @@ impl Models {
         }
     }
 
-    /// Judges the rows of a detector, of which `evidence` says what is known of their own keys.
-    pub(crate) fn judge(&self, number: usize, evidence: &mut Evidence, rows: usize) {
-        if let Some(Some(model)) = self.models.get(number) {
-            model.judge(&self.detectors[number], evidence, rows);
+    /// Takes in what has changed of a cohort: what is no answer any more, or a new one. Of one window end what is no answer any more
+    /// comes first.
+    pub(crate) fn answer(&mut self, detector: &Detector, group: Group, answer: Answer, is_new: bool) {
+        let model = self.models.get_mut(usize::from(group.detector));
+        if let (Some(Some(Model::Cohorts(replica))), Some(needed)) = (model, needed(&detector.method)) {
+            replica.learn(group, answer, is_new, needed);
+            self.changed = true;
+        }
+    }
+
+    /// All rows that are due before `before` were judged.
+    pub(crate) fn advance(&mut self, detectors: &[Detector], before: i64) {
+        for (model, detector) in self.models.iter_mut().zip(detectors) {
+            if let (Some(Model::Cohorts(replica)), Some(needed)) = (model, needed(&detector.method)) {
+                self.changed |= replica.advance(before, needed);
+            }
+        }
+    }
+
+    /// Judges the rows of a detector, of which the chunk says what is known of their own keys.
+    pub(crate) fn judge(
+        &self,
+        detector: &Detector,
+        number: usize,
+        chunk: &mut Chunk,
+        latches: Option<Latches<'_>>,
+    ) {
+        let rows = chunk.records.len();
+        let (evidence, beside) = (&mut chunk.evidence[number], &chunk.beside[number]);
+        match (self.models.get(number), &detector.method) {
+            (Some(Some(Model::Forest(forest))), _) => judge_by_forest(detector, forest, evidence, rows),
+            // Of keys of which nothing is known it is not known what they are beside either.
+            (Some(Some(Model::Cohorts(_))), _) if beside.values.len() < rows => {}
+            (Some(Some(Model::Cohorts(replica))), Method::Cohort { spec, .. }) => {
+                replica.percentiles((spec, &detector.near), beside, &chunk.spans, evidence, latches);
+            }
+            (Some(Some(Model::Cohorts(replica))), Method::Top { spec, .. }) => {
+                replica.ranks(spec, beside, (&chunk.keys, &chunk.spans), evidence);
+            }
+            _ => {}
         }
     }
 
@@ -110,61 +159,71 @@ impl Model {
             Method::Shared { spec, .. } => {
                 Ok(Some(Model::Forest(Box::new(SharedForest::new(spec.as_ref().clone())?))))
             }
+            Method::Cohort { .. } | Method::Top { .. } => Ok(Some(Model::Cohorts(Replica::new()))),
             _ => Ok(None),
         }
     }
 
     fn learn<'a>(&mut self, told: impl Iterator<Item = &'a Told>) {
-        let Model::Forest(forest) = self;
+        let Model::Forest(forest) = self else { return };
         let candidates = told.flat_map(|Told::Candidates(candidates)| candidates.iter().cloned());
         forest.learn(candidates.collect());
     }
+}
 
-    fn judge(&self, of: &Detector, evidence: &mut Evidence, rows: usize) {
-        let Model::Forest(forest) = self;
-        let deviations = Deviations { z: std::mem::take(&mut evidence.shares), expected: Vec::new() };
-        let threshold = forest.threshold();
-        evidence.outputs =
-            vec![vec![0.0; rows], vec![f64::NAN; rows], vec![threshold; rows], vec![0.0; rows]];
-        evidence.shares = vec![vec![0.0; rows]; deviations.z.len()];
-        let worth = forest.worth(&deviations);
-        let mut attribution = Attribution::default();
-        if of.explains.is_some() {
-            evidence.words = vec![String::new(); rows];
+/// How long what a detector knows of a window end is needed, if it knows something of one.
+fn needed(method: &Method) -> Option<Needed> {
+    let lateness = method.grouping()?.lateness;
+    let pooled = if let Method::Cohort { spec, .. } = method { spec.pooled } else { 0 };
+    Some(Needed { lateness, pooled })
+}
+
+fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence, rows: usize) {
+    let deviations = Deviations { z: std::mem::take(&mut evidence.shares), expected: Vec::new() };
+    let threshold = forest.threshold();
+    evidence.outputs = vec![vec![0.0; rows], vec![f64::NAN; rows], vec![threshold; rows], vec![0.0; rows]];
+    evidence.shares = vec![vec![0.0; rows]; deviations.z.len()];
+    let worth = forest.worth(&deviations);
+    let mut attribution = Attribution::default();
+    if of.explains.is_some() {
+        evidence.words = vec![String::new(); rows];
+    }
+    for (row, verdict) in worth.iter().zip(forest.verdicts(&deviations, &worth)) {
+        let place = *row as usize;
+        let said = [verdict.calibrated, verdict.score, threshold, verdict.grade];
+        evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column[place] = value);
+        if let Some(directions) = of.explains {
+            forest.attribute_raw(&deviations, *row, &mut attribution);
+            evidence.words[place] = in_words(&of.names, &attribution, directions);
         }
-        for (row, verdict) in worth.iter().zip(forest.verdicts(&deviations, &worth)) {
-            let place = *row as usize;
-            let said = [verdict.calibrated, verdict.score, threshold, verdict.grade];
-            evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column[place] = value);
-            if let Some(directions) = of.explains {
-                forest.attribute_raw(&deviations, *row, &mut attribution);
-                evidence.words[place] = in_words(&of.names, &attribution, directions);
+        if verdict.calibrated > 1.0 {
+            forest.attribute(&deviations, *row, &mut attribution);
+            for (input, shares) in evidence.shares.iter_mut().enumerate() {
+                shares[place] = (attribution.low[input] + attribution.high[input]) as f32;
             }
-            if verdict.calibrated > 1.0 {
-                forest.attribute(&deviations, *row, &mut attribution);
-                for (input, shares) in evidence.shares.iter_mut().enumerate() {
-                    shares[place] = (attribution.low[input] + attribution.high[input]) as f32;
-                }
-            }
         }
-        // Of a row without any deviation nothing can be said.
-        let known = |row: &usize| deviations.z.iter().any(|column| !column[*row].is_nan());
-        for row in (0..rows).filter(|row| !known(row)) {
-            evidence.outputs.iter_mut().for_each(|column| column[row] = f64::NAN);
-        }
+    }
+    // Of a row without any deviation nothing can be said.
+    let known = |row: &usize| deviations.z.iter().any(|column| !column[*row].is_nan());
+    for row in (0..rows).filter(|row| !known(row)) {
+        evidence.outputs.iter_mut().for_each(|column| column[row] = f64::NAN);
     }
 }
 
-/// What others are to know of rows, of which `evidence` says what is known of their own keys.
-pub(crate) fn share(
-    detector: &Detector,
-    number: usize,
-    spans: &Spans,
-    evidence: &Evidence,
-    hashes: &[u64],
-) -> Option<Share> {
-    let (Method::Shared { spec, .. }, Spans::Shared(window)) = (&detector.method, spans) else { return None };
-    let deviations = Deviations { z: evidence.shares.clone(), expected: Vec::new() };
-    let candidates = spec.candidates(&deviations, hashes, window.end);
-    Some(Share { detector: number as u16, due: window.due(), told: Told::Candidates(candidates) })
+/// Says what others are to know of the rows of a detector, of which the chunk says what is known of their own keys.
+pub(crate) fn say(detector: &Detector, number: usize, chunk: &Chunk, hashes: &[u64], said: &mut Said) {
+    match (&detector.method, &chunk.spans) {
+        (Method::Shared { spec, .. }, Spans::Shared(window)) => {
+            let deviations = Deviations { z: chunk.evidence[number].shares.clone(), expected: Vec::new() };
+            let candidates = spec.candidates(&deviations, hashes, window.end);
+            let told = Told::Candidates(candidates);
+            said.shares.push(Share { detector: number as u16, due: window.due(), told });
+        }
+        (method, spans) => {
+            let named = matches!(method, Method::Top { .. });
+            let members =
+                |grouping| chunk.beside[number].members(number as u16, grouping, named, &chunk.keys, spans);
+            said.members.extend(method.grouping().into_iter().flat_map(members));
+        }
+    }
 }

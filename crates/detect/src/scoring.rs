@@ -9,9 +9,10 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, StringArray};
 use event::{Batch, DataType, Expression, Field, RowFailure, RowSchema, Schema};
 
 use crate::DetectError;
+use crate::cohort::Beside;
 use crate::detector::{Detector, Detectors, Evidence, Run};
 use crate::judging::Chunk;
-use crate::models::{self, Models, Share};
+use crate::models::{self, Models, Said};
 
 /// A score of a job, as it is configured.
 #[derive(Debug, Clone)]
@@ -76,8 +77,9 @@ impl Score {
     /// Behind a score that asks for other keys, whose row has this schema, no detector may look at what is only known later.
     fn check_behind(&self, first: &Schema) -> Result<(), DetectError> {
         let By::Detector(_, detector) = &self.by else { return Ok(()) };
-        let reads = detector.inputs.iter().flat_map(|input| input.columns());
-        match detector.asks_others() && reads.into_iter().all(|column| column < first.fields().len()) {
+        match detector.asks_others()
+            && detector.reads().into_iter().all(|column| column < first.fields().len())
+        {
             true => Ok(()),
             false => Err(DetectError::Behind { inputs: detector.names.join(", ") }),
         }
@@ -128,7 +130,7 @@ impl Scores {
     pub(crate) fn read(&self) -> Vec<usize> {
         let read = |score: &Score| match &score.by {
             By::Expression(expression) => expression.columns(),
-            By::Detector(_, detector) => detector.inputs.iter().flat_map(|input| input.columns()).collect(),
+            By::Detector(_, detector) => detector.reads(),
         };
         self.scores.iter().flat_map(read).collect()
     }
@@ -139,18 +141,19 @@ impl Scores {
     }
 
     /// Adds the columns of the scores in front of the first that asks for other keys. Without `known` nothing is known of any key,
-    /// and no detector says anything. Adds what all workers are to know of these rows to `shares`.
+    /// and no detector says anything. Adds what all workers are to know of these rows to `said`.
     pub(crate) fn begin(
         &self,
         chunk: &mut Chunk,
         mut known: Option<&mut Detectors>,
-        shares: Option<&mut Vec<Share>>,
+        said: Option<&mut Said>,
     ) {
         let runs = known.as_deref_mut().map(|known| {
             known.meet(&chunk.keys);
             known.runs(&chunk.spans, &mut chunk.since)
         });
         chunk.evidence = self.detectors.iter().map(|_| Evidence::default()).collect();
+        chunk.beside = self.detectors.iter().map(|_| Beside::default()).collect();
         for score in &self.scores[..self.begun] {
             self.add(score, chunk, |detector, number, batch, chunk| {
                 observe(detector, number, batch, chunk, known.as_deref_mut().zip(runs.as_deref()));
@@ -160,24 +163,32 @@ impl Scores {
         let (Some((known, runs)), Some(first)) = (known.zip(runs), self.scores.get(self.begun)) else {
             return;
         };
-        let mut shares = shares;
+        let mut said = said;
         let batch = Batch::new(Arc::clone(&first.schema), chunk.columns.clone(), chunk.records.len());
         for score in &self.scores[self.begun..] {
             let By::Detector(number, detector) = &score.by else { continue };
-            observe(detector, *number, &batch, chunk, Some((&mut *known, &runs)));
-            if let Some(shares) = shares.as_deref_mut() {
-                let (evidence, hashes) = (&chunk.evidence[*number], known.hashes());
-                shares.extend(models::share(detector, *number, &chunk.spans, evidence, hashes));
+            let mut inputs = observe(detector, *number, &batch, chunk, Some((&mut *known, &runs)));
+            if let Some((grouping, values)) = detector.method.grouping().zip(inputs.pop()) {
+                chunk.beside[*number] = Beside::of(grouping, &batch, known.slots(), values);
+            }
+            if let Some(said) = said.as_deref_mut() {
+                models::say(detector, *number, chunk, known.hashes(), said);
             }
         }
     }
 
     /// Adds the columns of the other scores.
-    pub(crate) fn complete(&self, chunk: &mut Chunk, models: Option<&Models>) {
+    pub(crate) fn complete(
+        &self,
+        chunk: &mut Chunk,
+        models: Option<&Models>,
+        mut known: Option<&mut Detectors>,
+    ) {
         for score in &self.scores[self.begun..] {
-            self.add(score, chunk, |_, number, _, chunk| {
+            self.add(score, chunk, |detector, number, _, chunk| {
                 if let Some(models) = models {
-                    models.judge(number, &mut chunk.evidence[number], chunk.records.len());
+                    let latches = known.as_deref_mut().and_then(|known| known.latches(number));
+                    models.judge(detector, number, chunk, latches);
                 }
             });
         }
@@ -221,11 +232,20 @@ impl Scores {
 /// What is known of keys, and the runs of the rows that are judged.
 type Met<'a> = (&'a mut Detectors, &'a [Run]);
 
-fn observe(detector: &Detector, number: usize, batch: &Batch, chunk: &mut Chunk, met: Option<Met<'_>>) {
+/// Lets a detector look at rows; gives what it looked at.
+fn observe(
+    detector: &Detector,
+    number: usize,
+    batch: &Batch,
+    chunk: &mut Chunk,
+    met: Option<Met<'_>>,
+) -> Vec<Vec<f64>> {
     let inputs = inputs(detector, batch, &chunk.records, &mut chunk.failures);
-    let Some((known, runs)) = met else { return };
-    let chosen = chosen(detector, &chunk.keys);
-    chunk.evidence[number] = known.observe(number, runs, &chunk.spans, &inputs, chosen.as_deref());
+    if let Some((known, runs)) = met {
+        let chosen = chosen(detector, &chunk.keys);
+        chunk.evidence[number] = known.observe(number, runs, &chunk.spans, &inputs, chosen.as_deref());
+    }
+    inputs
 }
 
 /// The values that a detector looks at; NaN where one is missing, or the row holds too little.

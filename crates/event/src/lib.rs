@@ -18,6 +18,7 @@
 
 mod aggregate;
 mod batch;
+mod bins;
 mod cap;
 mod counts;
 mod data_type;
@@ -39,6 +40,7 @@ mod topic;
 
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
+pub use bins::{bin_of, value_of_bin};
 pub use cap::{CapGroup, CapState, Capped, CappedMinute};
 pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};

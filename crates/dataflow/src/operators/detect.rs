@@ -4,14 +4,17 @@
 //! until the snapshot is taken.
 //!
 //! Where detectors ask what the rows of other keys are, rows are judged in two steps. The first needs nobody else, and tells all
-//! workers what they are to know of these rows. The second waits until all of an epoch was told, which [`gather`] knows.
+//! workers what they are to know of these rows. The second waits until all of an epoch was told, which [`gather`] knows; what is said
+//! of cohorts is counted in between, by [`cohorts`].
 //!
 //! [`gather`]: super::gather
+//! [`cohorts`]: super::cohorts
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use checkpoint::Store;
+use detect::cohort::Change;
 use detect::{Begun, Share};
 use event::{Counts, Detected, Epoch, Reason};
 use timely::dataflow::StreamVec;
@@ -22,7 +25,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 use timely::scheduling::Activator;
 
-use super::gather::Gathered;
+use super::cohorts::{Told, Update};
+use super::gather::{Gathered, Lesson};
 use super::{Output, is_past, wake};
 use crate::branch::Branch;
 use crate::followed::Followed;
@@ -48,11 +52,14 @@ pub(crate) struct Outputs<'scope> {
     pub(crate) parts: StreamVec<'scope, u64, Part>,
     /// For all workers.
     pub(crate) told: StreamVec<'scope, u64, Telling>,
+    /// To be counted.
+    pub(crate) counted: StreamVec<'scope, u64, Update>,
 }
 
 const ITEMS: usize = 0;
 const PARTS: usize = 1;
 const TOLD: usize = 2;
+const COUNTED: usize = 3;
 
 pub(crate) fn detect<'scope>(
     here: &Here,
@@ -67,9 +74,10 @@ pub(crate) fn detect<'scope>(
     let (items, item_stream) = builder.new_output::<Vec<Item>>();
     let (parts, part_stream) = builder.new_output::<Vec<Part>>();
     let (told, told_stream) = builder.new_output::<Vec<Telling>>();
+    let (counted, counted_stream) = builder.new_output::<Vec<Update>>();
     // A cut holds back the checkpoint, not what is put out meanwhile.
     let to = |port| (port, Antichain::from_elem(0));
-    let mut input = builder.new_input_connection(emitted, Pipeline, [to(ITEMS), to(TOLD)]);
+    let mut input = builder.new_input_connection(emitted, Pipeline, [to(ITEMS), to(TOLD), to(COUNTED)]);
     let mut cut_input = builder.new_input_connection(cuts, Pipeline, [to(PARTS)]);
     judging.gathered.wakes(scope.activator_for(Rc::clone(&address)));
     let mut operator = Detecting {
@@ -89,12 +97,21 @@ pub(crate) fn detect<'scope>(
         items: OutputBuilder::from(items),
         parts: OutputBuilder::from(parts),
         told: OutputBuilder::from(told),
+        counted: OutputBuilder::from(counted),
         asks_others: here.job.asks_others(),
         here: here.clone(),
     };
     builder.build(move |capabilities| {
+        // What was told before the start and may still change is told again, before anything else.
+        let first = Epoch::first_of(operator.here.first_interval).0;
+        let asks = operator.here.job.asks_cohorts();
+        let mut again = capabilities.get(COUNTED).filter(|_| asks).map(|right| right.delayed(&first));
         drop(capabilities);
+        operator.activator.activate();
         move |_frontiers| {
+            if let Some(right) = again.take() {
+                operator.tell_again(&right);
+            }
             // Where an interval ends is known before anything comes that is behind it: both come from one operator.
             cut_input.for_each(|capability, cuts| {
                 let Some(epoch) = capability.least().copied() else { return };
@@ -104,7 +121,9 @@ pub(crate) fn detect<'scope>(
             input.for_each(|capability, emitted| {
                 let Some(epoch) = capability.least().copied() else { return };
                 let right = capability.delayed(&epoch, ITEMS);
-                let telling = operator.asks_others.then(|| capability.delayed(&epoch, TOLD));
+                let telling = operator
+                    .asks_others
+                    .then(|| [TOLD, COUNTED].map(|port| capability.delayed(&epoch, port)));
                 operator.waiting.push_back(Waiting {
                     right,
                     telling,
@@ -119,15 +138,15 @@ pub(crate) fn detect<'scope>(
             }
         }
     });
-    Outputs { items: item_stream, parts: part_stream, told: told_stream }
+    Outputs { items: item_stream, parts: part_stream, told: told_stream, counted: counted_stream }
 }
 
 /// What the windows gave, in their order.
 struct Waiting {
     /// To put out what comes of it.
     right: Capability<u64>,
-    /// To tell others of it, where somebody asks.
-    telling: Option<Capability<u64>>,
+    /// To tell others of it, and to have it counted, where somebody asks.
+    telling: Option<[Capability<u64>; 2]>,
     emitted: VecDeque<Emitted>,
 }
 
@@ -171,6 +190,7 @@ struct Detecting {
     items: Output<Item>,
     parts: Output<Part>,
     told: Output<Telling>,
+    counted: Output<Update>,
     here: Here,
 }
 
@@ -217,23 +237,30 @@ impl Detecting {
             });
             return self.put_out(&waiting.right, all);
         }
-        let (mut halves, mut tellings) = (VecDeque::new(), Vec::new());
+        let (mut halves, mut tellings, mut changes) = (VecDeque::new(), Vec::new(), Vec::new());
         for emitted in taken {
             halves.push_back(match emitted {
                 Emitted::Rows(features) => {
                     let Features { branch, rows } = *features;
-                    let mut shares = Vec::new();
-                    let begun =
-                        self.followed[branch].begin(&self.here.job.branches[branch], &rows, &mut shares);
+                    let (begun, shares, changed) =
+                        self.followed[branch].begin(&self.here.job.branches[branch], &rows);
                     tellings.extend(shares.into_iter().map(|share| (branch as u16, share)));
+                    changes.extend(changed.into_iter().map(|change| (branch, change)));
                     Half::Rows(branch, Box::new(begun))
                 }
-                Emitted::Before(before) => Half::Before(before),
+                Emitted::Before(before) => {
+                    for (branch, followed) in self.followed.iter_mut().enumerate() {
+                        let passed = followed.pass(before);
+                        changes.extend(passed.into_iter().map(|change| (branch, change)));
+                    }
+                    Half::Before(before)
+                }
                 Emitted::Asked(asked) => Half::Asked(asked),
             });
         }
-        if let Some(telling) = &waiting.telling {
+        if let Some([telling, counting]) = &waiting.telling {
             self.tell(telling, tellings);
+            self.count(counting, changes);
         }
         self.halves.push_back((waiting.right.clone(), halves));
     }
@@ -248,20 +275,49 @@ impl Detecting {
         }
     }
 
+    /// Has what was told counted.
+    fn count(&mut self, right: &Capability<u64>, changes: Vec<(usize, Change)>) {
+        if changes.is_empty() {
+            return;
+        }
+        let epoch = *right.time();
+        let mut output = self.counted.activate();
+        let updates = changes.into_iter().map(|(branch, change)| Told::update(branch, change, epoch));
+        output.session(right).give_iterator(updates);
+    }
+
+    /// Has counted again what a checkpoint says that was told, and that may still change.
+    fn tell_again(&mut self, right: &Capability<u64>) {
+        let mut changes = Vec::new();
+        for (branch, followed) in self.followed.iter_mut().enumerate() {
+            changes.extend(followed.tell_again().into_iter().map(|change| (branch, change)));
+        }
+        self.count(right, changes);
+    }
+
     /// Takes the second step with all that others have told enough for.
     fn finish(&mut self) {
         if !self.asks_others {
             return;
         }
-        let interval = self.interval;
-        for (branch, share) in self.gathered.take(|epoch| self.here.interval(epoch) <= interval) {
-            self.followed[branch].tell(share);
-        }
         let reached = self.gathered.reached();
         while let Some((right, halves)) =
             self.halves.pop_front_if(|(right, _)| is_past(Epoch(*right.time()), reached))
         {
+            // What later epochs tell would be too much for these rows.
+            let epoch = Epoch(*right.time());
+            self.take_in(|told| told <= epoch);
             self.put_out(&right, halves.into_iter().map(Step::Rest));
+        }
+    }
+
+    /// Takes in what all have told in complete epochs that `wanted` holds of.
+    fn take_in(&mut self, wanted: impl Fn(Epoch) -> bool) {
+        for lesson in self.gathered.take(wanted) {
+            match lesson {
+                Lesson::Share(branch, share) => self.followed[branch].tell(share),
+                Lesson::Answer(answered) => self.followed[usize::from(answered.branch)].hear(*answered),
+            }
         }
     }
 
@@ -275,7 +331,10 @@ impl Detecting {
         if !is_told || !self.halves.is_empty() {
             return false;
         }
-        self.followed.iter_mut().for_each(|followed| followed.learn_before(i64::MAX));
+        let (interval, here) = (self.interval, self.here.clone());
+        self.take_in(|epoch| here.interval(epoch) <= interval);
+        let branches = self.here.job.branches.iter();
+        self.followed.iter_mut().zip(branches).for_each(|(followed, branch)| followed.learn_all(branch));
         true
     }
 

@@ -1,5 +1,6 @@
 //! The timely operators: thin shells that move data between the pure crates and decide nothing about it.
 
+pub(crate) mod cohorts;
 pub(crate) mod deliver;
 pub(crate) mod detect;
 pub(crate) mod gather;

@@ -16,6 +16,7 @@ use super::method::{Page, SavedState, Scratch, State};
 use super::{Detector, Evidence, shapes};
 use crate::DetectError;
 use crate::baseline::Dues;
+use crate::cohort::Latches;
 
 /// No row yet.
 const NEVER: i64 = i64::MIN;
@@ -212,7 +213,10 @@ impl Detectors {
         let state = &mut self.states[detector];
         let mut evidence = Evidence::of(self.detectors[detector].outputs().len(), columns.len());
         for (rows, forgotten) in runs {
-            forgotten.iter().for_each(|slot| state.clear(*slot));
+            // What is judged later than it is met says by itself what is too long ago.
+            if !matches!(state, State::Cohort(_)) {
+                forgotten.iter().for_each(|slot| state.clear(*slot));
+            }
             let own: Option<Vec<i64>> =
                 spans.own().map(|own| own[rows.clone()].iter().map(time_of).collect());
             let dues = match (&own, spans) {
@@ -225,6 +229,19 @@ impl Detectors {
             state.observe(of, &page, &mut self.scratch, &mut evidence);
         }
         evidence
+    }
+
+    /// The slots of the rows that were met.
+    pub(crate) fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// Which keys a detector has found to be an anomaly in their cohort, if it looks for that.
+    pub(crate) fn latches(&mut self, detector: usize) -> Option<Latches<'_>> {
+        match self.states.get_mut(detector)? {
+            State::Cohort(columns) => Some(Latches { columns, forget_after: self.forget_after }),
+            _ => None,
+        }
     }
 
     /// The hashes of the rows that were met.

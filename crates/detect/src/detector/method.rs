@@ -6,6 +6,7 @@ use super::keyed::Keyed;
 use super::words::in_words;
 use super::{Detector, Evidence};
 use crate::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
+use crate::cohort::{CohortSpec, Grouping, LatchColumns, TopSpec};
 use crate::cusum::{CusumColumns, CusumSpec};
 use crate::forest::{Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec};
 use crate::page_hinkley::{PageHinkleyColumns, PageHinkleySpec};
@@ -65,14 +66,37 @@ pub enum Method {
         /// Which keys have them.
         keys: Chosen,
     },
+    /// One input beside those of the keys that are alike, in the same window end.
+    Cohort {
+        /// What is an anomaly.
+        spec: CohortSpec,
+        /// Which keys are alike.
+        grouping: Grouping,
+    },
+    /// The keys with the worst values of one input, among those that are alike, in the same window end.
+    Top {
+        /// How many of them.
+        spec: TopSpec,
+        /// Which keys are alike.
+        grouping: Grouping,
+    },
 }
 
 impl Method {
+    /// Which keys are alike, where a key is judged beside others of the same window end.
+    pub(crate) fn grouping(&self) -> Option<&Grouping> {
+        match self {
+            Method::Cohort { grouping, .. } | Method::Top { grouping, .. } => Some(grouping),
+            _ => None,
+        }
+    }
+
     pub(super) fn family(&self) -> Family {
         match self {
             Method::Baseline(_) | Method::Robust(_) => Family::Baseline,
             Method::Cusum(..) | Method::PageHinkley(..) => Family::Change,
             Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Family::Forest,
+            Method::Cohort { .. } | Method::Top { .. } => Family::Cohort,
         }
     }
 
@@ -83,6 +107,8 @@ impl Method {
             Method::Robust(spec) => spec.direction,
             Method::Cusum(_, spec) => spec.direction,
             Method::PageHinkley(_, spec) => spec.direction,
+            Method::Cohort { spec, .. } => spec.direction,
+            Method::Top { spec, .. } => spec.direction,
             Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Direction::Both,
         }
     }
@@ -117,6 +143,8 @@ impl Method {
             Method::Forest { spec, .. } => format!("random_cut_forest ({spec:?})"),
             Method::Shared { baseline: spec, .. } => format!("shared forest ({})", baseline(spec)),
             Method::Series { spec, .. } => format!("series_forest ({spec:?})"),
+            Method::Cohort { grouping, .. } => format!("cohort ({grouping:?})"),
+            Method::Top { spec, grouping } => format!("top_k ({spec:?}, {grouping:?})"),
         }
     }
 }
@@ -131,6 +159,9 @@ pub(crate) enum State {
     Forest(Keyed<StreamForest>),
     Shared(BaselineColumns),
     Series(Keyed<SeriesForest>),
+    Cohort(LatchColumns),
+    /// Nothing is.
+    Top,
 }
 
 /// What is remembered of some slots, as a checkpoint has it.
@@ -143,6 +174,8 @@ pub(super) enum SavedState {
     Forest(<Keyed<StreamForest> as SlotState>::Saved),
     Shared(<BaselineColumns as SlotState>::Saved),
     Series(<Keyed<SeriesForest> as SlotState>::Saved),
+    Cohort(<LatchColumns as SlotState>::Saved),
+    Top,
 }
 
 /// Some rows that are judged together.
@@ -168,6 +201,11 @@ pub(super) struct Scratch {
 impl State {
     /// Of no key yet.
     pub(super) fn new(method: &Method, inputs: usize) -> Result<State, DetectError> {
+        let one = |found| DetectError::Setting { setting: "inputs", found, wanted: "1" };
+        if let Some(grouping) = method.grouping() {
+            grouping.check()?;
+            (inputs == 1).then_some(()).ok_or_else(|| one(inputs as f64))?;
+        }
         Ok(match method.clone() {
             Method::Baseline(spec) => State::Baseline(BaselineColumns::new(spec, inputs)?),
             Method::Robust(spec) => State::Robust(RobustColumns::new(spec, inputs)?),
@@ -187,6 +225,14 @@ impl State {
                 }
                 State::Series(Keyed::new(&spec)?)
             }
+            Method::Cohort { spec, .. } => {
+                spec.check()?;
+                State::Cohort(LatchColumns::default())
+            }
+            Method::Top { spec, .. } => {
+                spec.check()?;
+                State::Top
+            }
         })
     }
 
@@ -205,6 +251,11 @@ impl State {
         match (self, method) {
             (State::Forest(forests), _) => forest(forests, of, page, attribution, evidence),
             (State::Series(forests), _) => series(forests, page, evidence),
+            // What can be said is known once all workers have told of their rows.
+            (State::Cohort(_) | State::Top, _) => {
+                let columns = evidence.shares.iter_mut().chain(&mut evidence.expected);
+                columns.for_each(|column| column.resize(column.len() + slots.len(), f32::NAN));
+            }
             // The score is the business of the forest, which looks at the deviations.
             (State::Shared(state), _) => {
                 state.observe(slots, page.dues, columns, deviations);
@@ -279,6 +330,8 @@ impl State {
             State::Forest(state) => state.grow(slots),
             State::Shared(state) => state.grow(slots),
             State::Series(state) => state.grow(slots),
+            State::Cohort(state) => state.grow(slots),
+            State::Top => {}
         }
     }
 
@@ -297,6 +350,8 @@ impl State {
             State::Forest(state) => state.clear(slot),
             State::Shared(state) => state.clear(slot),
             State::Series(state) => state.clear(slot),
+            State::Cohort(state) => state.clear(slot),
+            State::Top => {}
         }
     }
 
@@ -311,6 +366,8 @@ impl State {
             State::Forest(state) => SavedState::Forest(state.save(slots)),
             State::Shared(state) => SavedState::Shared(state.save(slots)),
             State::Series(state) => SavedState::Series(state.save(slots)),
+            State::Cohort(state) => SavedState::Cohort(state.save(slots)),
+            State::Top => SavedState::Top,
         }
     }
 
@@ -330,6 +387,7 @@ impl State {
             (State::Forest(state), SavedState::Forest(saved)) => state.load(slots, saved),
             (State::Shared(state), SavedState::Shared(saved)) => state.load(slots, saved),
             (State::Series(state), SavedState::Series(saved)) => state.load(slots, saved),
+            (State::Cohort(state), SavedState::Cohort(saved)) => state.load(slots, saved),
             _ => {}
         }
     }

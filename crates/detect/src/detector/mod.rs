@@ -60,17 +60,25 @@ impl Detector {
         self.method.family()
     }
 
-    /// What is put behind the name of the score for each of its columns. The first is the score itself: above 1 is an anomaly.
+    /// What is put behind the name of the score for each of its columns. The first is the score itself: above 1 is an anomaly. Of
+    /// [`Method::Top`] it is a rank instead.
     pub fn outputs(&self) -> &'static [&'static str] {
         match self.method {
             Method::Forest { .. } | Method::Shared { .. } => &["", "_score", "_threshold", "_grade"],
+            Method::Cohort { .. } => &["", "_percentile", "_members"],
             _ => &[""],
         }
     }
 
     /// Whether it asks what the rows of other keys are.
     pub fn asks_others(&self) -> bool {
-        matches!(self.method, Method::Shared { .. })
+        matches!(self.method, Method::Shared { .. }) || self.method.grouping().is_some()
+    }
+
+    /// The columns of the row that it reads.
+    pub(crate) fn reads(&self) -> Vec<usize> {
+        let alike = self.method.grouping().into_iter().flat_map(|grouping| &grouping.columns);
+        self.inputs.iter().chain(alike).flat_map(|expression| expression.columns()).collect()
     }
 
     /// Which keys it looks at, if not all.

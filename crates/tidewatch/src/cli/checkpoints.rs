@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use archive::Archived;
 use checkpoint::{Kind, Location, Manifest, Operator, Segment, Store, StoreError};
 use clap::{Args, Subcommand};
+use detect::cohort::SavedRows;
 use detect::{SavedDetectors, SavedEpisodes, SavedModels};
 use serde_json::{Value, json};
 use window::ChunkHead;
@@ -369,6 +370,9 @@ fn read(
         }
         Operator::Models(_) => {
             store.read_chunk::<SavedModels>(number, segment, offset, chunk, Kind::State).map(drop)
+        }
+        Operator::Rows(_) => {
+            store.read_chunk::<SavedRows>(number, segment, offset, chunk, Kind::State).map(drop)
         }
         Operator::Outbox => store.read_chunk::<()>(number, segment, offset, chunk, Kind::Outbox).map(drop),
         Operator::Archive => {

@@ -6,14 +6,15 @@
 use std::ops::{Range, RangeInclusive};
 
 use detect::baseline::{BaselineSpec, Season};
+use detect::cohort::{CohortSpec, Grouping, TopSpec};
 use detect::cusum::CusumSpec;
 use detect::forest::{ForestSpec, SeriesSpec, SharedSpec, StreamSpec};
 use detect::page_hinkley::PageHinkleySpec;
 use detect::robust::RobustSpec;
 use detect::scale::CalibrationSpec;
 use detect::{Chosen, DetectError, Detector, Direction, Method, NearExpected};
-use event::KeyShape;
-use transform::{Constant, DetectorCall, DetectorOption, ExpressionError};
+use event::{KeyShape, Schema};
+use transform::{Constant, DetectorCall, DetectorOption, ExpressionError, compile};
 
 use crate::config::nearest::nearest;
 
@@ -25,34 +26,79 @@ pub(super) struct Around<'a> {
     pub(super) period: Option<i64>,
     /// Whether the rows of a key come once for each window, in order.
     pub(super) in_order: bool,
+    /// How long rows may be corrected, of windows that all keys share and that are put out when they are due.
+    pub(super) corrected: Option<i64>,
 }
 
 /// Their names.
-const DETECTORS: [&str; 7] =
-    ["baseline", "robust", "cusum", "page_hinkley", "random_cut_forest", EXPLAINED, "series_forest"];
+const DETECTORS: [&str; 9] = [
+    "baseline",
+    "robust",
+    "cusum",
+    "page_hinkley",
+    "random_cut_forest",
+    EXPLAINED,
+    "series_forest",
+    "cohort",
+    "top_k",
+];
 const EXPLAINED: &str = "random_cut_forest_with_explanation";
 
 /// What constants behind the inputs stand for: the arguments that the functions of Kinesis Data Analytics had, in their order.
 const POSITIONS: [&str; 5] = ["trees", "sample", "decay", "shingle", "directionality"];
 
 /// What may stand behind the name of a score for the further columns of its detector.
-pub(crate) const FURTHER: [&str; 4] = ["_score", "_threshold", "_grade", "_explanation"];
+pub(crate) const FURTHER: [&str; 6] =
+    ["_score", "_threshold", "_grade", "_explanation", "_percentile", "_members"];
+/// Those that judge a row beside others of its window.
+const BESIDE: [&str; 2] = ["cohort", "top_k"];
 
 /// Whether a function is a detector.
 pub(crate) fn is_detector(name: &str) -> bool {
     DETECTORS.contains(&name)
 }
 
-/// The detector that a call is about.
-pub(super) fn detector(call: DetectorCall, around: &Around<'_>) -> Result<Detector, ExpressionError> {
+/// Whether a detector may be asked about windows of this kind.
+pub(super) fn check_windows(call: &DetectorCall, around: &Around<'_>) -> Result<(), ExpressionError> {
+    let refuse = |message: String, help: &str| {
+        Err(ExpressionError::new(message, call.span.clone()).help(help.to_owned()))
+    };
+    match BESIDE.contains(&call.name.as_str()) {
+        true if around.corrected.is_none() => refuse(
+            format!(
+                "`{}` needs windows that all keys share, and that are put out when they are due",
+                call.name
+            ),
+            "take tumbling or sliding windows without `late`, `early`, `at_end`, `purge` and `stagger`",
+        ),
+        false if !around.in_order => refuse(
+            format!("`{}` needs windows that are put out once, and in order", call.name),
+            "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or the detector",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The detector that a call is about, in a row of these columns.
+pub(super) fn detector(
+    call: DetectorCall,
+    around: &Around<'_>,
+    row: &Schema,
+) -> Result<Detector, ExpressionError> {
     if call.inputs.is_empty() {
         let message = format!("`{}` looks at one number or more", call.name);
         return Err(ExpressionError::new(message, call.span.clone()));
     }
     let mut options = Options { call: &call, named: options(&call)?, known: Vec::new() };
-    let method = method(&mut options, around)?;
-    let ratio = options.number("ignore_ratio", 0.0, 0.0..=f64::MAX)?;
-    let near = NearExpected { amount: options.number("ignore_within", 0.0, 0.0..=f64::MAX)?, ratio };
+    let method = method(&mut options, around, row)?;
+    let near = match method {
+        // A rank expects nothing.
+        Method::Top { .. } => NearExpected::default(),
+        _ => NearExpected {
+            amount: options.number("ignore_within", 0.0, 0.0..=f64::MAX)?,
+            ratio: options.number("ignore_ratio", 0.0, 0.0..=f64::MAX)?,
+        },
+    };
     let records_min = options.whole("min_events", 0, 0..=u64::MAX)?;
     let explains = match call.name == EXPLAINED {
         true => Some(options.boolean("directionality", true)?),
@@ -80,7 +126,7 @@ pub(super) fn detector(call: DetectorCall, around: &Around<'_>) -> Result<Detect
     }
 }
 
-fn method(options: &mut Options<'_>, around: &Around<'_>) -> Result<Method, ExpressionError> {
+fn method(options: &mut Options<'_>, around: &Around<'_>, row: &Schema) -> Result<Method, ExpressionError> {
     Ok(match options.call.name.as_str() {
         "baseline" => Method::Baseline(BaselineSpec {
             direction: options.direction()?,
@@ -129,6 +175,17 @@ fn method(options: &mut Options<'_>, around: &Around<'_>) -> Result<Method, Expr
                 seed: options.whole("seed", usual.seed, 0..=u64::MAX)?,
             };
             Method::Series { spec, keys: options.keys(around)? }
+        }
+        "cohort" => {
+            Method::Cohort { spec: cohort(options, around)?, grouping: options.grouping(around, row)? }
+        }
+        "top_k" => {
+            let sides = [("low", Direction::Low), ("high", Direction::High)];
+            let spec = TopSpec {
+                direction: options.one_of("direction", Direction::Low, &sides)?,
+                k: options.whole("k", 10, 1..=1000)? as u32,
+            };
+            Method::Top { spec, grouping: options.grouping(around, row)? }
         }
         _ if options.has("keys") => {
             let spec = Box::new(stream(options)?);
@@ -186,6 +243,20 @@ fn shared(options: &mut Options<'_>) -> Result<SharedSpec, ExpressionError> {
             floor: options.number("threshold_min", usual.calibration.floor, 0.0..=100.0)?,
             ..usual.calibration
         },
+    })
+}
+
+/// The settings of a key's percentile in its cohort.
+fn cohort(options: &mut Options<'_>, around: &Around<'_>) -> Result<CohortSpec, ExpressionError> {
+    let usual = CohortSpec::default();
+    let sides = [("low", Direction::Low), ("high", Direction::High), ("both", Direction::Both)];
+    let over = options.whole("over", 1, 1..=10_000)? as i64;
+    Ok(CohortSpec {
+        direction: options.one_of("direction", usual.direction, &sides)?,
+        open: options.number("open", usual.open, 0.0..=50.0)?,
+        close: options.number("close", usual.close, 0.0..=50.0)?,
+        members: options.whole("members", usual.members, 1..=1_000_000_000)?,
+        pooled: around.period.filter(|_| over > 1).map_or(0, |period| period.saturating_mul(over)),
     })
 }
 
@@ -316,6 +387,29 @@ impl Options<'_> {
     fn direction(&mut self) -> Result<Direction, ExpressionError> {
         let sides = [("low", Direction::Low), ("high", Direction::High), ("both", Direction::Both)];
         self.one_of("direction", Direction::Both, &sides)
+    }
+
+    /// Which keys are alike: those whose rows have the same in some columns.
+    fn grouping(&mut self, around: &Around<'_>, row: &Schema) -> Result<Grouping, ExpressionError> {
+        let lateness = around.corrected.unwrap_or(0);
+        let Some(option) = self.take("by") else {
+            return Ok(Grouping { columns: Vec::new(), names: Vec::new(), lateness });
+        };
+        let Constant::Text(text) = &option.value else {
+            return Err(wrong(option, "columns of the row in quotes, as `by => 'device, country'`"));
+        };
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        let column = |name: &String| {
+            compile(name, row).map_err(|error| {
+                let wrong = wrong(option, &format!("a list of columns of the row: {}", error.message));
+                error.help.into_iter().fold(wrong, ExpressionError::help)
+            })
+        };
+        let columns = names.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        match KeyShape::new(columns.iter().map(|column| column.data_type()).collect()) {
+            Ok(_) => Ok(Grouping { columns, names, lateness }),
+            Err(_) => Err(wrong(option, "a list of columns that are no doubles and no decimals")),
+        }
     }
 
     /// The keys that are watched: a list in one text, or `each` of them.

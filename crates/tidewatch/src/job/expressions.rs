@@ -11,9 +11,9 @@ use transform::{
     compile_gap_expression,
 };
 
-use super::detectors::{Around, detector, is_detector};
+use super::detectors::{Around, check_windows, detector, is_detector};
 use super::micros;
-use super::windows::are_in_order;
+use super::windows::{are_in_order, corrected_for};
 use crate::config::event::Event;
 use crate::config::{Branch, Code, Diagnostic, Named, Place, Reading, Rule, Sql, Window};
 
@@ -118,7 +118,12 @@ impl<'a> Compiler<'a> {
     ) -> (RowSchema, Vec<(String, Scoring)>) {
         let keys = KeyShape::new(key.iter().map(|field| field.data_type).collect()).ok();
         let period = window.and_then(Window::slide).map(micros);
-        let around = Around { keys: keys.as_ref(), period, in_order: window.is_none_or(are_in_order) };
+        let around = Around {
+            keys: keys.as_ref(),
+            period,
+            in_order: window.is_none_or(are_in_order),
+            corrected: window.map_or(Some(0), corrected_for),
+        };
         let mut fields = Vec::new();
         let mut compiled = Vec::new();
         for named in scores {
@@ -147,13 +152,7 @@ impl<'a> Compiler<'a> {
                 return None;
             }
         };
-        if !around.in_order {
-            let message = format!("`{}` needs windows that are put out once, and in order", call.name);
-            let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or the detector";
-            self.expression_error(text, ExpressionError::new(message, call.span).help(help));
-            return None;
-        }
-        match detector(call, around) {
+        match check_windows(&call, around).and_then(|()| detector(call, around, row)) {
             Ok(detector) => Some(Scoring::Detector(Box::new(detector))),
             Err(error) => {
                 self.expression_error(text, error);

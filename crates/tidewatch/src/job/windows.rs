@@ -55,6 +55,16 @@ pub(super) fn are_in_order(window: &Window) -> bool {
     }
 }
 
+/// How long rows may be corrected, of windows that all keys share and that are put out when they are due; `None` of others.
+pub(super) fn corrected_for(window: &Window) -> Option<i64> {
+    match windowing(window) {
+        Ok(Windowing::Sliced(spec)) => Some(spec.lateness),
+        Ok(Windowing::InOrder(_)) => None,
+        // There is another mistake, which is said.
+        Err(_) => Some(0),
+    }
+}
+
 /// The longest gap that an event may have, so that its session is not put out early too often.
 pub(super) fn longest_gap(window: &Window) -> Option<i64> {
     match window.firing.early {

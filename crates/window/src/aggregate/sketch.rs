@@ -3,14 +3,14 @@
 //! *Different values*: HyperLogLog. A value's hash chooses a register and has a rank; the bag holds pairs of both, and
 //! a register stands at the greatest rank that is left in it.
 //!
-//! *Percentiles*: DDSketch. The bag holds bins, each 2 % wide, in the order of the values in them.
+//! *Percentiles*: DDSketch. The bag holds bins, each 2 % wide, in the order of the values in them: [`event::bin_of`].
 //!
 //! Sources: Flajolet, Fusy, Gandouet, Meunier (2007), "HyperLogLog: the analysis of a near-optimal cardinality
 //! estimation algorithm"; Ertl (2017), "New cardinality estimation algorithms for HyperLogLog sketches" (the improved
 //! raw estimator); Masson, Rim, Lee (2019), "DDSketch: a fast and fully-mergeable quantile sketch with
 //! relative-error guarantees".
 
-use event::{Fraction, key_hash};
+use event::{Fraction, key_hash, value_of_bin};
 
 use super::bag::Bag;
 
@@ -103,48 +103,6 @@ fn tau(mut x: f64) -> f64 {
     }
 }
 
-/// How much wider a bin is than the one before it: its middle is within 0.02 / 2.02 of all that is in it.
-const GROWTH: f64 = 1.02;
-/// Its natural logarithm.
-const LN_GROWTH: f64 = 0.01980262729617973;
-/// Added to the number of a bin, so that those of small numbers stay above 0, which is for zero.
-const FIRST_BIN: i32 = 1 << 16;
-/// Behind all bins of finite numbers.
-const INFINITE: i32 = i32::MAX - 1;
-/// Behind all else.
-const NAN: i32 = i32::MAX;
-
-/// The bin of a number: bins are in the order of the numbers in them, NaN behind infinity.
-pub(super) fn bin(value: f64) -> i32 {
-    let size = value.abs();
-    let bin = if value.is_nan() {
-        return NAN;
-    } else if size < f64::MIN_POSITIVE {
-        // Numbers of fewer bits than others are not told from zero.
-        return 0;
-    } else if size == f64::INFINITY {
-        INFINITE
-    } else {
-        // Within 36,000 on either side. The logarithm is computed here, not by a machine's own library.
-        (libm::log(size) / LN_GROWTH).ceil() as i32 + FIRST_BIN
-    };
-    if value < 0.0 { -bin } else { bin }
-}
-
-/// A number that stands for all in a bin.
-fn of_bin(bin: i32) -> f64 {
-    let size = match bin.saturating_abs() {
-        NAN => return f64::NAN,
-        0 => return 0.0,
-        INFINITE => f64::INFINITY,
-        number => {
-            let lower = libm::pow(GROWTH, f64::from(number - FIRST_BIN - 1));
-            (lower * (2.0 * GROWTH / (1.0 + GROWTH))).clamp(f64::MIN_POSITIVE, f64::MAX)
-        }
-    };
-    if bin < 0 { -size } else { size }
-}
-
 /// The number that this part of the `count` numbers in the bins lies below, give or take 1 %: it stands for that of
 /// rank `floor(fraction * (count - 1))`, counted from 0. `None` where there is no number.
 pub(super) fn percentile(bins: &Bag<i32>, fraction: Fraction, count: u64) -> Option<f64> {
@@ -153,11 +111,11 @@ pub(super) fn percentile(bins: &Bag<i32>, fraction: Fraction, count: u64) -> Opt
     for (bin, times) in bins.iter() {
         below = below.saturating_add(times);
         if below > rank {
-            return Some(of_bin(bin));
+            return Some(value_of_bin(bin));
         }
     }
     // The product may have been rounded up beyond the last of more than 2^53 numbers.
-    bins.iter().last().map(|(bin, _)| of_bin(bin))
+    bins.iter().last().map(|(bin, _)| value_of_bin(bin))
 }
 
 #[cfg(test)]
@@ -188,7 +146,7 @@ mod tests {
 
     fn percentile_of(values: &[f64], fraction: f64) -> Option<f64> {
         let mut bins = Bag::new();
-        values.iter().for_each(|value| bins.add(bin(*value)));
+        values.iter().for_each(|value| bins.add(event::bin_of(*value)));
         percentile(&bins, Fraction::new(fraction).expect("a fraction"), values.len() as u64)
     }
 

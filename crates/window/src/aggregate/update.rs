@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
-use event::{DataType, Own};
+use event::{DataType, Own, bin_of};
 
 use super::bag::Bag;
 use super::column::{argument_words, as_doubles, word_values};
@@ -15,7 +15,6 @@ use super::layout::{
     Value, WIDE_SCALE, read_pair, write_pair,
 };
 use super::ordered::{offer, replaces, sort_key};
-use super::sketch::bin;
 use super::spill::{Spill, Spills};
 use crate::text::Texts;
 
@@ -339,7 +338,7 @@ impl Ahead<'_, '_, '_> {
             }
             Coding::Bin => {
                 let value = as_doubles(&argument);
-                self.into_bins(select, |row| bin(value(row)));
+                self.into_bins(select, |row| bin_of(value(row)));
             }
         }
     }
