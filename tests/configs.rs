@@ -66,6 +66,24 @@ fn every_config_runs_to_its_end() {
                 generate(10_000, 200, 1, &[], &input);
                 job.on(&input).with_alerts().with_state()
             }
+            // One series of the benchmark.
+            "nab.toml" => {
+                let series = repository().join("tests/nab/data/realTraffic/speed_7578.csv");
+                job.set("source.events.path", series.display())
+                    .set("sink.scores.path", folder.path().join("scores").display())
+            }
+            "moved.sql" => {
+                let vitals = folder.path().join("vitals.ndjson");
+                let line = |at: u64| {
+                    format!(
+                        "{{\"at\":{},\"heart\":{}.5,\"pressure\":118.0}}\n",
+                        1_700_000_000_000 + at,
+                        70 + at % 7
+                    )
+                };
+                std::fs::write(&vitals, (0..400).map(line).collect::<String>()).expect("write");
+                job.set("source.vitals.path", vitals.display())
+            }
             other => panic!("tests/configs.rs does not know how to run configs/{other}"),
         };
         job.run();

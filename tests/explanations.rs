@@ -50,7 +50,7 @@ when = "crowd > 1"
 [rules.disengaged]
 when = "engagement < 0.6 AND plays > 2"
 [rules.either]
-when = "odd > 1 AND engagement < 0.9"
+when = "plays > 20 OR exits > 30"
 [rules.odd]
 when = "odd > 1"
 [rules.shift]
@@ -261,6 +261,24 @@ fn what_a_baseline_finds_is_explained_by_what_is_usual_and_by_how_much_less_were
         (&drivers(shifted)[0]["feature"], &drivers(shifted)[0]["direction"]),
         (&"exits".into(), &"high".into())
     );
+}
+
+#[test]
+fn of_two_conditions_that_both_hold_both_would_have_to_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    events(&folder.path().join("events.ndjson"));
+    let job = job(folder.path(), "once");
+    job.run();
+    let alerts = alerts_of(&job.alerts(), "either");
+    let shown: Vec<(&str, u64, Vec<(&str, f64, f64)>)> =
+        alerts.iter().map(|(user, minute, alert)| (user.as_str(), *minute, nearest(alert))).collect();
+    let both = vec![("plays", 60.0, 20.0), ("exits", 45.0, 30.0)];
+    assert_eq!(shown, [("u7", 20, vec![("exits", 40.0, 30.0)]), ("u9", 22, both)]);
+    let of_both: Vec<&Value> = drivers(&alerts[1].2).iter().collect();
+    assert_shares(&alerts[1].2);
+    // Exits are nearer to where they would do no harm: a third of them are too many, of plays two thirds.
+    assert_eq!(of_both.iter().map(|it| &it["feature"]).collect::<Vec<_>>(), ["exits", "plays"]);
+    assert!((number(&of_both[0]["share"]) - 2.0 / 3.0).abs() < 0.01, "{of_both:?}");
 }
 
 /// Beside the value: how a change is measured.

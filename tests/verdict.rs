@@ -272,6 +272,12 @@ fn a_card_is_judged_by_what_its_detectors_remember_and_asking_teaches_them_nothi
         assert_eq!((&odd["verdict"], &odd["severity"]), (&json!("alert"), &json!("critical")), "{odd}");
         let score = &odd["alerts"][0]["data"]["scores"]["odd"];
         assert!(score.as_f64().is_some_and(|score| score > 10.0), "{odd}");
+        let why = &odd["alerts"][0]["data"]["explanation"];
+        assert_eq!(
+            (&why["drivers"][0]["feature"], &why["drivers"][0]["direction"]),
+            (&json!("spent"), &json!("high")),
+            "{why}"
+        );
         for _ in 0..20 {
             assert_eq!(payments.verdict("a")["alerts"][0]["data"]["scores"]["odd"], *score);
         }

@@ -39,7 +39,7 @@ pub(crate) fn capped(telling: Telling, all: &[Shown]) -> Vec<(String, i64)> {
     let (mut out, mut unheard) = (Vec::new(), BTreeSet::new());
     // Up to the end of which minute alerts are counted, how many, and of how many more the roll-up speaks.
     let (mut end, mut sent, mut kept_back) = (i64::MIN, 0, 0);
-    let mut roll_up = |out: &mut Vec<(String, i64)>, end: i64, kept_back: &mut u32| {
+    let roll_up = |out: &mut Vec<(String, i64)>, end: i64, kept_back: &mut u32| {
         if std::mem::take(kept_back) > 0 {
             out.push(("busy".to_owned(), end / 1_000));
         }

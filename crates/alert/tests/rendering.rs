@@ -7,8 +7,9 @@ use std::sync::Arc;
 use alert::{AlertRule, Format, Output, Rendered, Renderer, Summary, plain_schema};
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use event::{
-    Batch, Change, ChangeKind, DataType, Detected, Due, Evaluation, Expression, FailedRows, Field, Hit,
-    KeyShape, Outcome, RowFailure, RowSchema, Severity, SinkId, Span, Spans, Verdict, Window,
+    Batch, Change, ChangeKind, DataType, Detected, Driver, Due, Evaluation, Explanation, Expression,
+    FailedRows, Field, Hit, KeyShape, NearestChange, Outcome, RowFailure, RowSchema, Severity, Side, SinkId,
+    Span, Spans, Verdict, Window,
 };
 use serde_json::{Value, json};
 
@@ -167,6 +168,36 @@ fn an_alert_is_a_whole_cloud_event() {
 }
 
 #[test]
+fn why_a_row_is_an_alert_is_said_of_its_hit_alone_and_only_where_it_is_wanted() {
+    let driver = |feature: &str, whole, value, expected, direction, share| Driver {
+        feature: feature.into(),
+        whole,
+        value,
+        expected,
+        direction,
+        share,
+    };
+    let drivers = vec![
+        driver("events", true, 148.0, Some(3.2), Some(Side::High), 0.7),
+        driver("a \"b\"", false, 2.0, None, None, 0.3),
+    ];
+    let change = NearestChange { feature: "listen_s".into(), whole: false, value: 12.5, to: 40.0 };
+    let why = Explanation { drivers, nearest: Some(vec![change]) };
+    let mut found = detected(&["ann"], &[], vec![hit(0, Some(0)), hit(0, Some(1))]);
+    found.explanations = vec![Some(why), Some(Explanation::default())];
+    let rendered = renderer("nobody").render(&found);
+    let [first, second] = [0, 1].map(|hit| lines(&rendered, ALERTS).remove(hit));
+    let said = r#""threshold":0.3,"explanation":{"drivers":[{"feature":"events","value":148,"expected":3.2,"direction":"high","share":0.7},{"feature":"a \"b\"","value":2.0,"expected":null,"direction":null,"share":0.3}],"nearest":[{"feature":"listen_s","value":12.5,"to":40.0}]},"summary":"#;
+    assert!(first.contains(said), "{first}");
+    assert!(second.contains(r#""explanation":{"drivers":[],"nearest":null},"#), "{second}");
+    let outputs = vec![Output { sink: ALERTS, format: Format::Alert { explain: false } }];
+    let rules = ["bored", "low \"engagement\""].map(|id| AlertRule { id: id.into(), summary: None });
+    let brief = Renderer::new("pod/cast", row(), rules.to_vec(), outputs, None);
+    assert!(renderer("nobody").explains() && !brief.explains());
+    assert!(lines(&brief.render(&found), ALERTS).iter().all(|line| !line.contains("explanation")));
+}
+
+#[test]
 fn the_fields_of_an_alert_always_stand_in_one_order() {
     let rendered = renderer("nobody").render(&detected(&["ann"], &[], vec![hit(0, Some(0))]));
     let line = lines(&rendered, ALERTS).remove(0);
@@ -204,9 +235,9 @@ fn a_plain_row_has_its_columns_in_order_and_times_in_milliseconds() {
     assert_eq!(
         lines(&rendered, PLAIN),
         [
-            format!(r#"{head}"bored","severity":"warning","revision":0,"early":false,"state":null}}"#),
+            format!(r#"{head}"bored","severity":"warning","revision":0,"early":false,"state":null,"muted":null}}"#),
             format!(
-                r#"{head}"low \"engagement\"","severity":"warning","revision":0,"early":false,"state":null}}"#
+                r#"{head}"low \"engagement\"","severity":"warning","revision":0,"early":false,"state":null,"muted":null}}"#
             )
         ]
     );

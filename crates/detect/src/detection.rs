@@ -177,6 +177,11 @@ impl Detection {
         Some(detectors.sliding(self.slide))
     }
 
+    /// Whether some score is a detector.
+    pub fn has_detectors(&self) -> bool {
+        !self.scores.detectors.is_empty()
+    }
+
     /// Whether a rule has a grace for keys that are new.
     fn asks_newcomers(&self) -> bool {
         self.rules.iter().any(|rule| rule.grace > 0)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
 use crate::baseline::Deviations;
-use crate::detector::{Detector, Evidence, Method, in_words};
+use crate::detector::{Detector, Evidence, Method, in_words, shapes};
 use crate::forest::{Attribution, Candidate, SharedForest};
 
 /// What a worker tells all others of its rows of one window end.
@@ -57,8 +57,8 @@ impl Models {
     /// If a setting is out of its range.
     pub(crate) fn new(detectors: &Arc<[Detector]>) -> Result<Self, DetectError> {
         let models = detectors.iter().map(Model::of).collect::<Result<_, _>>()?;
-        let shapes = detectors.iter().map(|detector| format!("{} {:?}", detector.shape(), detector.method));
-        Ok(Models { models, shapes: shapes.collect(), detectors: Arc::clone(detectors), changed: false })
+        let shapes = shapes(detectors, |detector| format!("{} {:?}", detector.shape(), detector.method));
+        Ok(Models { models, shapes, detectors: Arc::clone(detectors), changed: false })
     }
 
     /// Learns what all workers have told of one window end, in any order.

@@ -288,3 +288,33 @@ fn a_row_of_too_few_records_is_neither_judged_nor_learned() {
     assert!(score(11, 9, 4.5).unwrap() < 1.0);
     assert!(score(12, 9, 1000.0).unwrap() > 1.0);
 }
+
+#[test]
+fn detectors_that_look_at_the_same_keep_their_own_memory_over_a_move_and_when_they_are_asked() {
+    let spec = |memory: u8, warmup: u8| BaselineSpec { memory, warmup, ..BaselineSpec::default() };
+    let forest = StreamSpec { trees: 5, sample: 32, ..StreamSpec::new(1) };
+    let forest = |seed: u64| Method::Forest {
+        spec: Box::new(StreamSpec { seed, ..forest.clone() }),
+        keys: Chosen::All,
+    };
+    let detection = detection(vec![
+        (Method::Baseline(spec(10, 3)), 1),
+        (Method::Baseline(spec(100, 20)), 1),
+        (forest(1), 1),
+        (forest(2), 1),
+    ]);
+    let minutes = minutes(120, 3);
+    let expected = each_alone(&detection, &minutes);
+    let mut known = detection.detectors().unwrap();
+    for (number, minute) in minutes.iter().enumerate() {
+        let end = (number as i64 + 1) * MINUTE;
+        if number % 30 == 29 {
+            let mut moved = detection.detectors().unwrap();
+            saved(&mut known, true).iter().for_each(|chunk| moved.restore(chunk, &|_| true));
+            known = moved;
+        }
+        let mut asked = known.of_keys(&rows(end, minute).keys).unwrap();
+        assert_eq!(said(&detection, &mut asked, end, minute), expected[number], "asked in minute {number}");
+        assert_eq!(said(&detection, &mut known, end, minute), expected[number], "minute {number}");
+    }
+}

@@ -158,13 +158,19 @@ fn told(
         if known.is_some_and(|known| known != start.first_end) {
             known = None;
         }
+        // What the record says of it: news to the record is told too, even to those who heard so before.
+        let mut recorded = None;
         for (window, severity) in bad {
             let due = window - 1;
-            if due < start.due || due > end.due || is_muted(*window) {
+            if due < start.due || due > end.due {
+                continue;
+            }
+            let is_news = recorded.replace(*severity) != Some(*severity);
+            if is_muted(*window) {
                 continue;
             }
             let kind = match heard {
-                Some(heard) if heard == *severity => continue,
+                Some(heard) if heard == *severity && !is_news => continue,
                 Some(_) => ChangeKind::Updated,
                 None if known.is_some() => ChangeKind::Reopened,
                 None => ChangeKind::Opened,

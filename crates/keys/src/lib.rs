@@ -13,12 +13,8 @@
 //! assert_eq!(keys.find(b"bob", key_hash(b"bob")), None);
 //! ```
 
+mod seed;
 mod table;
 
+pub use seed::random_seed;
 pub use table::Keys;
-
-/// A seed for a table that others cannot guess, from the standard library's own.
-pub fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
-}

@@ -11,6 +11,9 @@ use super::{Shape, SinkError, SinkKind, SinkSpec};
 /// How every alert object begins.
 const BEGINNING: &[u8] = br#"{"specversion":"1.0","id":""#;
 
+/// What a roll-up has, which is no alert of a key, and begins as one does.
+const ROLL_UP: &[u8] = br#""type":"tidewatch.rollup""#;
+
 /// Which alerts are sought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted<'a> {
@@ -81,7 +84,7 @@ pub fn find_alerts_in(from: impl Read, wanted: Wanted<'_>, take: &mut TakeAlert<
         if read == 0 || !line.ends_with(b"\n") {
             break;
         }
-        if !line.starts_with(BEGINNING) {
+        if !line.starts_with(BEGINNING) || memchr::memmem::find(&line, ROLL_UP).is_some() {
             continue;
         }
         match wanted {
@@ -176,7 +179,10 @@ mod tests {
         assert_eq!(found(&text, Wanted::Named("aa01")), [a.as_str()]);
         assert_eq!(found(&text, Wanted::Named("ee0")), [a.as_str(), b.as_str()]);
         assert_eq!(found(&text, Wanted::Named("a01")), [""; 0]);
-        assert_eq!(found(&text, Wanted::Last), [b]);
+        assert_eq!(found(&text, Wanted::Last), [b.as_str()]);
         assert_eq!(found("", Wanted::Last), [""; 0]);
+        let rolled = a.replace("\"data\"", "\"type\":\"tidewatch.rollup\",\"data\"");
+        assert_eq!(found(&format!("{b}\n{rolled}\n"), Wanted::Last), [b.as_str()]);
+        assert_eq!(found(&format!("{rolled}\n"), Wanted::Named("aa01")), [""; 0]);
     }
 }

@@ -156,7 +156,9 @@ pub(super) fn alerts(
         ),
         Wanted::Last => ("?2 = '' ORDER BY rowid DESC LIMIT 1", ""),
     };
-    let query = format!("SELECT alert FROM \"{table}\" WHERE job = ?1 AND {which}");
+    let query = format!(
+        "SELECT alert FROM \"{table}\" WHERE job = ?1 AND json_extract(alert, '$.type') = 'tidewatch.alert' AND {which}"
+    );
     let mut statement = connection.prepare(&query).map_err(failure)?;
     let mut rows = statement.query([job, prefix]).map_err(failure)?;
     while let Some(row) = rows.next().map_err(failure)? {

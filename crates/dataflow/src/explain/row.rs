@@ -125,7 +125,7 @@ impl<'a> Row<'a> {
 
     /// Whether some scores rest on what detectors remembered of the key, which is not known any more.
     pub fn remembers(&self) -> bool {
-        self.branch.detection.detectors().is_some()
+        self.branch.detection.has_detectors()
     }
 
     /// Records that a rule asks for.

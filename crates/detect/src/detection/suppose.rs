@@ -49,15 +49,8 @@ impl Detection {
         columns.extend(window_columns(spans, 0..rows));
         columns.extend(features);
         let (keys, spans, records) = (keys.clone(), spans.clone(), records.to_vec());
-        let mut chunk = Chunk {
-            keys,
-            spans,
-            records,
-            columns,
-            failures: Vec::new(),
-            evidence: Vec::new(),
-            since: Vec::new(),
-        };
+        let (failures, since, evidence) = (Vec::new(), Vec::new(), Vec::new());
+        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence };
         self.scores.begin(&mut chunk, None, None);
         self.scores.complete(&mut chunk, None);
         let mut found = self.apply_rules(&mut chunk);

@@ -13,12 +13,14 @@ use keys::{Keys, random_seed};
 use serde::{Deserialize, Serialize};
 
 use super::method::{Page, SavedState, Scratch, State};
-use super::{Detector, Evidence};
+use super::{Detector, Evidence, shapes};
 use crate::DetectError;
 use crate::baseline::Dues;
 
 /// No row yet.
 const NEVER: i64 = i64::MIN;
+/// Bytes that a chunk of a snapshot holds, more or less: some detectors remember a megabyte of a key.
+const CHUNK_BYTES: usize = 32 << 20;
 /// How many times in the span after which a key is forgotten the slots are swept.
 const SWEEPS: i64 = 8;
 
@@ -34,6 +36,8 @@ pub struct Detectors {
     detectors: Arc<[Detector]>,
     /// By detector.
     states: Vec<State>,
+    /// What each of these is of, by which it is found again.
+    shapes: Vec<String>,
     keys: Keys,
     /// The time of the last row of each slot.
     last: Vec<i64>,
@@ -50,6 +54,8 @@ pub struct Detectors {
     is_changed: Vec<bool>,
     /// Keys that are forgotten, of which snapshots know.
     gone: Vec<Vec<u8>>,
+    /// Whether there is any snapshot: a job without a state has none.
+    is_saved: bool,
     saving: Saving,
     scratch: Scratch,
     /// Slots and hashes of the rows that are judged.
@@ -90,7 +96,12 @@ impl Detectors {
     /// If a setting of a detector is out of its range.
     pub fn new(detectors: Arc<[Detector]>, forget_after: i64) -> Result<Self, DetectError> {
         let states = detectors.iter().map(Detector::state).collect::<Result<_, _>>()?;
-        Ok(Detectors {
+        Ok(Detectors::of_states(detectors, states, forget_after))
+    }
+
+    fn of_states(detectors: Arc<[Detector]>, states: Vec<State>, forget_after: i64) -> Self {
+        let shapes = shapes(&detectors, Detector::shape);
+        Detectors {
             detectors,
             states,
             keys: Keys::new(random_seed()),
@@ -102,11 +113,12 @@ impl Detectors {
             changed: Vec::new(),
             is_changed: Vec::new(),
             gone: Vec::new(),
+            is_saved: false,
             saving: Saving::default(),
             scratch: Scratch::default(),
             slots: Vec::new(),
             hashes: Vec::new(),
-        })
+        }
     }
 
     /// The detectors, in the order of their scores.
@@ -163,7 +175,8 @@ impl Detectors {
         let mut runs = Vec::new();
         let (mut start, mut forgotten) = (0, Vec::new());
         for (row, slot) in self.slots.iter().enumerate() {
-            let (now, window) = (time_of(&spans.of(row)), spans.of(row).window);
+            let span = spans.of(row);
+            let (now, window) = (time_of(&span), span.window);
             let last = std::mem::replace(&mut self.last[*slot as usize], now);
             let is_known = last > NEVER + 1;
             let is_forgotten = is_known && now.saturating_sub(last) > self.forget_after;
@@ -223,7 +236,10 @@ impl Detectors {
     /// # Errors
     /// As [`Detectors::new`]: not where this could be made.
     pub fn of_keys(&self, keys: &BinaryArray) -> Result<Detectors, DetectError> {
-        let mut copy = Detectors::new(Arc::clone(&self.detectors), self.forget_after)?.sliding(self.slide);
+        let states = self.detectors.iter().zip(&self.states).map(|(detector, state)| state.like(detector));
+        let states = states.collect::<Result<_, _>>()?;
+        let mut copy = Detectors::of_states(Arc::clone(&self.detectors), states, self.forget_after);
+        copy.slide = self.slide;
         let known = keys.iter().flatten().filter_map(|key| self.keys.find(key, key_hash(key)));
         let slots: Vec<u32> = known.collect();
         copy.restore(&self.saved(&slots, Vec::new()), &|_| true);
@@ -249,7 +265,9 @@ impl Detectors {
     fn forget(&mut self, slot: u32) {
         let mut key = Vec::new();
         self.keys.append_key(slot, &mut key);
-        self.gone.push(key);
+        if self.is_saved {
+            self.gone.push(key);
+        }
         self.last[slot as usize] = NEVER;
         self.states.iter_mut().for_each(|state| state.clear(slot));
         self.keys.release(slot);
@@ -258,6 +276,7 @@ impl Detectors {
     /// Begins a snapshot: of what has changed since the last one, or of everything if `whole`. Says whether it is of
     /// everything, which it also is where most of what was written before is written again.
     pub fn begin_save(&mut self, whole: bool) -> bool {
+        self.is_saved = true;
         let mut changed = std::mem::take(&mut self.changed);
         changed.iter().for_each(|slot| self.is_changed[*slot as usize] = false);
         let gone = std::mem::take(&mut self.gone);
@@ -280,7 +299,9 @@ impl Detectors {
         }
         // What is gone comes first: a key that has come back since has a slot, which then says what it is.
         let gone = std::mem::take(&mut self.saving.gone);
-        let rest = self.saving.slots.split_off(self.saving.slots.len().min(keys_max.max(1)));
+        let bytes: usize = self.states.iter().map(State::bytes_of_key).sum();
+        let keys_max = keys_max.min(CHUNK_BYTES / bytes.max(1)).max(1);
+        let rest = self.saving.slots.split_off(self.saving.slots.len().min(keys_max));
         let slots = std::mem::replace(&mut self.saving.slots, rest);
         Some(self.saved(&slots, gone))
     }
@@ -293,8 +314,8 @@ impl Detectors {
             saved.last.push(self.last[*slot as usize]);
             saved.first.push(self.first[*slot as usize]);
         }
-        let states = self.detectors.iter().zip(&self.states);
-        saved.states = states.map(|(detector, state)| (detector.shape(), state.save(slots))).collect();
+        let states = self.shapes.iter().zip(&self.states);
+        saved.states = states.map(|(shape, state)| (shape.clone(), state.save(slots))).collect();
         saved
     }
 
@@ -326,13 +347,14 @@ impl Detectors {
         let by_shape: BTreeMap<&str, &SavedState> =
             saved.states.iter().map(|(shape, state)| (shape.as_str(), state)).collect();
         let places: Vec<u32> = kept.iter().map(|(place, _)| *place as u32).collect();
-        for (detector, state) in self.detectors.iter().zip(&mut self.states) {
-            let Some(saved_state) = by_shape.get(detector.shape().as_str()) else { continue };
+        let states = self.states.iter_mut().zip(self.detectors.iter());
+        for (shape, (state, detector)) in self.shapes.iter().zip(states) {
+            let Some(saved_state) = by_shape.get(shape.as_str()) else { continue };
             match kept.len() == saved.ends.len() {
                 true => state.load(&self.slots, saved_state),
                 // Those of other workers are left out by way of a state of them all.
                 false => {
-                    let Ok(mut all) = detector.state() else { continue };
+                    let Ok(mut all) = state.like(detector) else { continue };
                     all.grow(saved.ends.len());
                     all.load(&(0..saved.ends.len() as u32).collect::<Vec<_>>(), saved_state);
                     state.load(&self.slots, &all.save(&places));

@@ -2,8 +2,10 @@
 //!
 //! Keys that are not on it cost a pointer. What a model is, is the business of its own module.
 
+use std::sync::Arc;
+
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
 use crate::forest::{Attribution, SeriesForest, SeriesSpec, StreamForest, StreamSpec, Verdict};
@@ -16,6 +18,9 @@ pub(crate) trait Model: Sized + Clone + Serialize + DeserializeOwned {
 
     /// One that has learned nothing.
     fn new(spec: &Self::Spec) -> Result<Self, DetectError>;
+
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize;
 }
 
 impl Model for StreamForest {
@@ -23,6 +28,10 @@ impl Model for StreamForest {
 
     fn new(spec: &StreamSpec) -> Result<Self, DetectError> {
         StreamForest::new(spec.clone())
+    }
+
+    fn bytes(&self) -> usize {
+        self.forest().bytes()
     }
 }
 
@@ -32,24 +41,39 @@ impl Model for SeriesForest {
     fn new(spec: &SeriesSpec) -> Result<Self, DetectError> {
         SeriesForest::new(spec.clone())
     }
+
+    fn bytes(&self) -> usize {
+        SeriesForest::bytes(self)
+    }
 }
 
 /// The models of some keys, by slot.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keyed<M> {
     models: Vec<Option<Box<M>>>,
-    fresh: M,
+    /// One that has learned nothing.
+    fresh: Arc<M>,
 }
 
 impl<M: Model> Keyed<M> {
     pub(super) fn new(spec: &M::Spec) -> Result<Self, DetectError> {
-        Ok(Keyed { models: Vec::new(), fresh: M::new(spec)? })
+        Ok(Keyed { models: Vec::new(), fresh: Arc::new(M::new(spec)?) })
+    }
+
+    /// The same, of no key yet.
+    pub(super) fn like(&self) -> Self {
+        Keyed { models: Vec::new(), fresh: Arc::clone(&self.fresh) }
+    }
+
+    /// Bytes that a model takes.
+    pub(super) fn bytes_of_key(&self) -> usize {
+        self.fresh.bytes()
     }
 
     /// The model of a slot, which has learned nothing if there was none.
     pub(super) fn of(&mut self, slot: u32) -> &mut M {
         let Keyed { models, fresh } = self;
-        models[slot as usize].get_or_insert_with(|| Box::new(fresh.clone()))
+        models[slot as usize].get_or_insert_with(|| Box::new(M::clone(fresh)))
     }
 }
 

@@ -245,6 +245,25 @@ impl State {
         }
     }
 
+    /// What is remembered of no key yet, of the same detector.
+    pub(super) fn like(&self, detector: &Detector) -> Result<State, DetectError> {
+        match self {
+            State::Forest(forests) => Ok(State::Forest(forests.like())),
+            State::Series(forests) => Ok(State::Series(forests.like())),
+            _ => State::new(&detector.method, detector.inputs.len()),
+        }
+    }
+
+    /// Bytes that are remembered of a key, more or less.
+    pub(super) fn bytes_of_key(&self) -> usize {
+        match self {
+            State::Forest(forests) => forests.bytes_of_key(),
+            State::Series(forests) => forests.bytes_of_key(),
+            // Small whatever the inputs.
+            _ => 1 << 10,
+        }
+    }
+
     pub(super) fn grow(&mut self, slots: usize) {
         match self {
             State::Baseline(state) => state.grow(slots),
@@ -382,8 +401,7 @@ fn forest(
 
 fn series(forests: &mut Keyed<SeriesForest>, page: &Page<'_>, evidence: &mut Evidence) {
     for (row, slot) in page.slots.iter().enumerate() {
-        let judged = page.chosen.is_none_or(|chosen| chosen[row]);
-        let score = match judged {
+        let score = match is_there(page, row) {
             true => forests.of(*slot).observe(page.dues.of(row), page.columns[0][row]),
             false => None,
         };

@@ -41,6 +41,13 @@ pub struct Detector {
     pub explains: Option<bool>,
 }
 
+/// What the states of detectors are of, each by a name of its own: two of one shape are told apart by which comes first.
+pub(crate) fn shapes(detectors: &[Detector], shape: impl Fn(&Detector) -> String) -> Vec<String> {
+    let all: Vec<String> = detectors.iter().map(shape).collect();
+    let before = |place: usize| all[..place].iter().filter(|other| **other == all[place]).count();
+    all.iter().enumerate().map(|(place, shape)| format!("{shape} #{}", before(place))).collect()
+}
+
 impl Detector {
     /// A detector of these inputs that judges in this way, all else by default.
     pub fn new(method: Method, inputs: Vec<(String, Arc<dyn Expression>)>) -> Self {

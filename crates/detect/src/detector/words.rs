@@ -16,7 +16,8 @@ pub(crate) fn in_words(names: &[String], attribution: &Attribution, directions: 
     let sides = attribution.low.iter().zip(&attribution.high);
     for (place, (name, (low, high))) in names.iter().zip(sides).enumerate() {
         let comma = if place > 0 { "," } else { "" };
-        let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+        // The text of an expression may be of several lines.
+        let name = name.replace(|c: char| c.is_control(), " ").replace('\\', "\\\\").replace('"', "\\\"");
         let direction = match directions {
             true => {
                 let side = if high >= low { "HIGH" } else { "LOW" };

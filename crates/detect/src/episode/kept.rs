@@ -47,8 +47,9 @@ pub struct Episodes {
     kept: BTreeMap<Of, Episode>,
     /// When each of them changes by itself.
     timers: BTreeSet<(i64, Of)>,
-    /// Keys of which no snapshot says what is known by now.
+    /// Keys of which no snapshot says what is known by now, since there is any: a job without a state has none.
     changed: BTreeSet<Vec<u8>>,
+    is_saved: bool,
     /// Keys that are yet to be written.
     saving: Vec<Vec<u8>>,
     /// Keys that snapshots hold altogether, since one held all.
@@ -66,6 +67,7 @@ impl Episodes {
             kept: BTreeMap::new(),
             timers: BTreeSet::new(),
             changed: BTreeSet::new(),
+            is_saved: false,
             saving: Vec::new(),
             written: 0,
         }
@@ -134,7 +136,7 @@ impl Episodes {
     }
 
     fn set_timer(&mut self, of: &Of, before: Option<i64>, now: Option<i64>) {
-        if !self.changed.contains(&of.0) {
+        if self.is_saved && !self.changed.contains(&of.0) {
             self.changed.insert(of.0.clone());
         }
         if before == now {
@@ -152,7 +154,10 @@ impl Episodes {
     /// everything, which it also is where what was written before is mostly over.
     pub fn begin_save(&mut self, whole: bool) -> bool {
         let changed = std::mem::take(&mut self.changed);
-        let whole = whole || self.written + changed.len() > 2 * self.kept.len();
+        // The first one says all, since nobody has noted what changed before.
+        let whole = whole
+            || !std::mem::replace(&mut self.is_saved, true)
+            || self.written + changed.len() > 2 * self.kept.len();
         self.saving = match whole {
             true => {
                 let mut keys: Vec<Vec<u8>> = self.kept.keys().map(|(key, _)| key.clone()).collect();
@@ -206,7 +211,9 @@ impl Episodes {
                 self.timers.insert((life_cycle.timer(&episode), of.clone()));
                 self.kept.insert(of, episode);
             }
-            self.changed.insert(key);
+            if self.is_saved {
+                self.changed.insert(key);
+            }
         }
     }
 }

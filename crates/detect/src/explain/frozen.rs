@@ -122,9 +122,10 @@ impl<'a> Frozen<'a> {
         self.detection.schema.schema()
     }
 
-    /// A number of each hit, NaN for NULL.
-    pub(super) fn numbers(&self, column: usize) -> Vec<f64> {
-        numbers(&self.base[column], self.schema().fields()[column].data_type)
+    /// A number of a hit, NaN for NULL.
+    pub(super) fn number(&self, column: usize, hit: usize) -> f64 {
+        let value = self.base[column].slice(hit, 1);
+        numbers(&value, self.schema().fields()[column].data_type).first().copied().unwrap_or(f64::NAN)
     }
 
     /// What the rule says of each row.

@@ -10,6 +10,7 @@
 mod basis;
 mod frozen;
 mod joint;
+mod pair;
 mod search;
 
 use event::{Detected, Driver, Explanation, NearestChange, Side};
@@ -22,8 +23,8 @@ use crate::Detection;
 
 /// Drivers that are named at most.
 const DRIVERS_MAX: usize = 5;
-/// Hits that are looked at together, so that their copies stay in the cache.
-const HITS: usize = 64;
+/// Copies of hits that are looked at together, so that they stay in the cache: not many more.
+const COPIES: usize = 1 << 14;
 /// How much the worst detector counts beside the condition itself, at most.
 const WEIGHT_MAX: f64 = 10.0;
 
@@ -37,12 +38,14 @@ impl Detection {
             let places: Vec<usize> = (0..detected.hits.len())
                 .filter(|place| is_of_rule(&detected.hits[*place]) && is_alarm(&detected.hits[*place]))
                 .collect();
-            for places in places.chunks(HITS) {
+            let copies = basis.varied.len() * search::COPIES;
+            for places in places.chunks((COPIES / copies.max(1)).max(1)) {
                 let rows: Vec<u32> = places.iter().map(|place| detected.hits[*place].row).collect();
                 let frozen = Frozen::new(self, rule, basis, detected, &rows);
-                let edges = search::edges(&frozen);
+                let fires = search::fires(&frozen);
+                let edges = search::edges(&frozen, &fires);
                 for ((hit, place), edges) in places.iter().enumerate().zip(edges) {
-                    explanations[*place] = explanation(&frozen, hit, &edges);
+                    explanations[*place] = explanation(&frozen, hit, edges, fires[hit]);
                 }
             }
         }
@@ -50,17 +53,27 @@ impl Detection {
     }
 }
 
-fn explanation(frozen: &Frozen<'_>, hit: usize, edges: &[Edge]) -> Option<Explanation> {
-    let drivers = drivers(frozen, hit, edges);
-    let nearest = match edges.iter().min_by(|a, b| a.change().total_cmp(&b.change())) {
-        Some(edge) => Some(vec![NearestChange {
-            feature: frozen.schema().fields()[edge.column].name.clone(),
-            whole: search::unit(frozen, edge.column) == Some(1.0),
-            value: edge.value,
-            to: edge.to,
-        }]),
-        None => joint::nearest(frozen, hit),
+/// `edges` are those of features that alone would have changed what the rule says; `fires` says whether anything can be asked.
+fn explanation(frozen: &Frozen<'_>, hit: usize, mut edges: Vec<Edge>, fires: bool) -> Option<Explanation> {
+    let change = |edge: &Edge| NearestChange {
+        feature: frozen.schema().fields()[edge.column].name.clone(),
+        whole: search::unit(frozen, edge.column) == Some(1.0),
+        value: edge.value,
+        to: edge.to,
     };
+    let least = edges.iter().min_by(|a, b| a.change().total_cmp(&b.change()));
+    let mut nearest = least.map(|edge| vec![change(edge)]);
+    if nearest.is_none() && fires {
+        nearest = joint::nearest(frozen, hit);
+    }
+    if nearest.is_none()
+        && fires
+        && let Some(both) = pair::edges(frozen, hit)
+    {
+        nearest = Some(both.iter().map(change).collect());
+        edges.extend(both);
+    }
+    let drivers = drivers(frozen, hit, &edges);
     (!drivers.is_empty() || nearest.is_some()).then_some(Explanation { drivers, nearest })
 }
 

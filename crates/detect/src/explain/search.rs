@@ -10,6 +10,8 @@ use super::frozen::{Answer, Frozen, Probes};
 const NEAREST: f64 = 1.0 / 1024.0;
 /// How many times it is doubled: up to 8192 times the value.
 const DOUBLED: u32 = 23;
+/// Copies of a hit that it takes at most for each feature.
+pub(super) const COPIES: usize = 2 * (DOUBLED as usize + 1);
 /// Distances that are tried between two others.
 const BETWEEN: u32 = 12;
 /// How often.
@@ -33,9 +35,10 @@ impl Edge {
 }
 
 /// A feature of a hit that is changed to one side.
-struct Ray {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ray {
     hit: usize,
-    column: usize,
+    pub(super) column: usize,
     value: f64,
     /// 1 upwards, -1 downwards.
     sign: f64,
@@ -44,11 +47,34 @@ struct Ray {
     /// Distances: of the last value with which the rule holds, and of the first with which it does not.
     near: f64,
     far: Option<f64>,
+    /// Another feature that is otherwise too, and its value.
+    also: Option<(usize, f64)>,
 }
 
 impl Ray {
-    fn at(&self, distance: f64) -> f64 {
+    pub(super) fn at(&self, distance: f64) -> f64 {
         self.value + self.sign * distance
+    }
+
+    pub(super) fn edge(&self, distance: f64) -> Edge {
+        Edge { column: self.column, value: self.value, to: self.at(distance) }
+    }
+
+    /// The same, while another feature is otherwise too.
+    pub(super) fn beside(&self, also: (usize, f64)) -> Ray {
+        Ray { also: Some(also), ..*self }
+    }
+
+    /// What is otherwise at a distance.
+    fn changes(&self, to: f64) -> impl Iterator<Item = (usize, f64)> + use<> {
+        [(self.column, to)].into_iter().chain(self.also)
+    }
+
+    /// Some of the first distances to try, the last among them.
+    pub(super) fn few_distances(&self) -> Vec<f64> {
+        let mut all = self.distances();
+        let last = all.pop();
+        all.into_iter().step_by(2).chain(last).collect()
     }
 
     /// A distance that there can be.
@@ -89,9 +115,11 @@ impl Ray {
     }
 }
 
-/// For each hit the features that alone would have changed what the rule says, each with the nearer of its two sides.
-pub(super) fn edges(frozen: &Frozen<'_>) -> Vec<Vec<Edge>> {
-    let mut rays = rays(frozen);
+/// For each hit, by whether the rule says again what it said, the features that alone would have changed that, each with the
+/// nearer of its two sides.
+pub(super) fn edges(frozen: &Frozen<'_>, fires: &[bool]) -> Vec<Vec<Edge>> {
+    let fired = (0..frozen.hits).filter(|hit| fires[*hit]);
+    let mut rays: Vec<Ray> = fired.flat_map(|hit| rays(frozen, hit)).collect();
     narrow(frozen, &mut rays, Ray::distances);
     let mut found: Vec<Ray> = Vec::new();
     for ray in rays.into_iter().filter(|ray| ray.far.is_some()) {
@@ -105,33 +133,51 @@ pub(super) fn edges(frozen: &Frozen<'_>) -> Vec<Vec<Edge>> {
             _ => found.push(ray),
         }
     }
-    for _ in 0..REFINED {
-        narrow(frozen, &mut found, Ray::between);
-    }
     let mut edges = vec![Vec::new(); frozen.hits];
-    for (ray, to) in found.iter().zip(rounded(frozen, &found)) {
-        edges[ray.hit].push(Edge { column: ray.column, value: ray.value, to });
+    for (hit, edge) in refined(frozen, found) {
+        edges[hit].push(edge);
     }
     edges
 }
 
-/// Both sides of all features of all hits of which the rule says again what it said.
-fn rays(frozen: &Frozen<'_>) -> Vec<Ray> {
+/// Where the answer changes along a ray.
+pub(super) fn along(frozen: &Frozen<'_>, ray: Ray) -> Option<Edge> {
+    let mut rays = vec![ray];
+    narrow(frozen, &mut rays, Ray::distances);
+    rays.retain(|ray| ray.far.is_some());
+    refined(frozen, rays).pop().map(|(_, edge)| edge)
+}
+
+/// The edges of rays that have one, more exactly than it is known by now, with their hits.
+fn refined(frozen: &Frozen<'_>, mut rays: Vec<Ray>) -> Vec<(usize, Edge)> {
+    for _ in 0..REFINED {
+        narrow(frozen, &mut rays, Ray::between);
+    }
+    let to = rounded(frozen, &rays);
+    let edge = |(ray, to): (&Ray, f64)| (ray.hit, Edge { column: ray.column, value: ray.value, to });
+    rays.iter().zip(to).map(edge).collect()
+}
+
+/// Whether the rule says of each hit again what it said.
+pub(super) fn fires(frozen: &Frozen<'_>) -> Vec<bool> {
     let mut probes = Probes::default();
     (0..frozen.hits).for_each(|hit| probes.push(hit, []));
-    let answers = frozen.ask(&probes);
+    frozen.ask(&probes).into_iter().map(|answer| answer == Answer::Fires).collect()
+}
+
+/// Both sides of all features of a hit.
+pub(super) fn rays(frozen: &Frozen<'_>, hit: usize) -> Vec<Ray> {
     let mut rays = Vec::new();
-    let columns: Vec<(usize, Vec<f64>)> =
-        frozen.basis.varied.iter().map(|column| (*column, frozen.numbers(*column))).collect();
-    for hit in (0..frozen.hits).filter(|hit| answers[*hit] == Answer::Fires) {
-        for (column, values) in columns.iter().filter(|(_, values)| is_usual(values[hit])) {
-            let (column, value) = (*column, values[hit]);
-            let unit = unit(frozen, column);
-            let ray = |sign| Ray { hit, column, value, sign, unit, near: 0.0, far: None };
-            rays.push(ray(1.0));
-            if value != 0.0 {
-                rays.push(ray(-1.0));
-            }
+    for column in frozen.basis.varied.iter().copied() {
+        let value = frozen.number(column, hit);
+        if !is_usual(value) {
+            continue;
+        }
+        let unit = unit(frozen, column);
+        let ray = |sign| Ray { hit, column, value, sign, unit, near: 0.0, far: None, also: None };
+        rays.push(ray(1.0));
+        if value != 0.0 {
+            rays.push(ray(-1.0));
         }
     }
     rays
@@ -161,7 +207,7 @@ fn narrow(frozen: &Frozen<'_>, rays: &mut [Ray], distances: impl Fn(&Ray) -> Vec
     let mut probes = Probes::default();
     let tried: Vec<Vec<f64>> = rays.iter().map(&distances).collect();
     for (ray, tried) in rays.iter().zip(&tried) {
-        tried.iter().for_each(|distance| probes.push(ray.hit, [(ray.column, ray.at(*distance))]));
+        tried.iter().for_each(|distance| probes.push(ray.hit, ray.changes(ray.at(*distance))));
     }
     if probes.hits.is_empty() {
         return;
@@ -188,7 +234,7 @@ fn rounded(frozen: &Frozen<'_>, rays: &[Ray]) -> Vec<f64> {
     let mut probes = Probes::default();
     let exact = |ray: &Ray| ray.at(ray.far.unwrap_or_default());
     let to: Vec<f64> = rays.iter().map(|ray| outwards(exact(ray), ray.value, ray.unit)).collect();
-    rays.iter().zip(&to).for_each(|(ray, to)| probes.push(ray.hit, [(ray.column, *to)]));
+    rays.iter().zip(&to).for_each(|(ray, to)| probes.push(ray.hit, ray.changes(*to)));
     if probes.hits.is_empty() {
         return Vec::new();
     }

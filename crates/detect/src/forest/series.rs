@@ -84,6 +84,11 @@ impl SeriesForest {
         })
     }
 
+    /// Bytes that it holds in memory, but for its last rows.
+    pub fn bytes(&self) -> usize {
+        [&self.values, &self.hourly, &self.shapes].iter().map(|stream| stream.forest().bytes()).sum()
+    }
+
     /// Judges a value by those before it and learns it; `time` is in microseconds. The score is on the common scale:
     /// above 1 where a value stands out and none did so more shortly before; otherwise up to 1, the odder the last
     /// values are together. `None` during warm-up. A missing value, NaN, is taken for the one before.

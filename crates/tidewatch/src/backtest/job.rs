@@ -75,6 +75,8 @@ pub(super) fn of_rows(reading: &Reading, own: &[Own]) -> Result<(Job, Columns), 
     let job = changed(reading, own, |config| {
         config.sinks = vec![sink(Format::Plain { columns: None })];
         config.rejects = Default::default();
+        config.telling = None;
+        config.http = None;
         for (number, (branch, names)) in config.branches.iter_mut().zip(&names).enumerate() {
             branch.rules.clear();
             branch.columns = Some(selection(&keys, number, names, width));

@@ -413,6 +413,7 @@ mod tests {
             sources: vec![],
             watermark: Watermark(5),
             held: vec![],
+            capped: vec![],
             counts: Counts::default(),
             sinks: vec![],
             finished: false,

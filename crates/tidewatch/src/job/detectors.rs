@@ -67,6 +67,11 @@ pub(super) fn detector(call: DetectorCall, around: &Around<'_>) -> Result<Detect
     match detector.check() {
         Ok(()) => Ok(detector),
         Err(DetectError::Setting { setting, found, wanted }) => {
+            let setting = match setting {
+                "capacity" => "values",
+                "dimensions" => "shingle",
+                other => other,
+            };
             let named = spans.into_iter().find(|(name, _)| name == setting);
             let message = format!("`{setting}` is {found}, which is not {wanted}");
             Err(ExpressionError::new(message, named.map_or(span, |(_, span)| span)))

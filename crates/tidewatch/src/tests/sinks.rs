@@ -64,7 +64,7 @@ error[E0102]: unknown key `url` in sink `alerts`
   --> job.toml:34:1
    |
 34 | url = 1
-   | ^^^ help: known here: mode, format, columns"#,
+   | ^^^ help: known here: mode, format, columns, explain"#,
     );
     check(
         &changed("[sink.alerts]\ntype = \"stdout\"", "[sink.on-call]\ntype = \"sqlite\"\npath = \"a.db\""),
@@ -254,4 +254,13 @@ fn an_archive_that_is_read_is_not_written() {
         "type = \"stdout\"\n[archive]\ndir = \"kept\"",
         "`[archive]` has the archive of the source `events`",
     );
+}
+
+#[test]
+fn only_alerts_say_why_they_are_put_out() {
+    let plain =
+        ["sink.alerts.format=plain", "sink.alerts.columns=[\"window_end\"]", "sink.alerts.explain=false"];
+    let error = compile(SMALL, &plain, &[]).unwrap_err();
+    assert!(error.contains("only `format = \"alert\"` has `explain`"), "{error}");
+    assert!(compile(SMALL, &["sink.alerts.explain=false"], &[]).is_ok());
 }

@@ -185,7 +185,10 @@ impl Postgres {
             Wanted::Last => ("$2::text = '' ORDER BY window_end DESC, id DESC LIMIT 1", String::new()),
         };
         self.run(async |connection, Place { job, table, .. }| {
-            let query = format!("SELECT alert::text FROM \"{}\" WHERE job = $1 AND {which}", table.name);
+            let query = format!(
+                "SELECT alert::text FROM \"{}\" WHERE job = $1 AND alert->>'type' = 'tidewatch.alert' AND {which}",
+                table.name
+            );
             let rows = within(connection.client.query(&query, &[job, &prefix])).await?;
             Ok(rows.iter().map(|row| row.get(0)).collect())
         })
