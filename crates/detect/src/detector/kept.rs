@@ -104,6 +104,7 @@ impl Detectors {
         Detectors {
             detectors,
             states,
+            shapes,
             keys: Keys::new(random_seed()),
             last: Vec::new(),
             first: Vec::new(),
