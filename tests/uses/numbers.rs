@@ -27,14 +27,14 @@ pub(crate) fn of(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The scores, rules and alerts of a config, without comments.
+/// The features, scores, rules and alerts of a config, without comments.
 pub(crate) fn judging(config: &Path) -> String {
     let text = std::fs::read_to_string(config).expect("a config");
     let mut within = false;
     let mut found = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         if let Some(header) = line.strip_prefix('[') {
-            within = ["score]", "rules.", "alerts]"].iter().any(|name| header.starts_with(name));
+            within = ["features]", "score]", "rules.", "alerts]"].iter().any(|name| header.starts_with(name));
         }
         if within {
             found.push_str(line.split(" # ").next().unwrap_or_default());
