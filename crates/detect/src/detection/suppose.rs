@@ -49,10 +49,10 @@ impl Detection {
         columns.extend(window_columns(spans, 0..rows));
         columns.extend(features);
         let (keys, spans, records) = (keys.clone(), spans.clone(), records.to_vec());
-        let (failures, since, evidence) = (Vec::new(), Vec::new(), Vec::new());
-        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence };
+        let (failures, since, evidence, beside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence, beside };
         self.scores.begin(&mut chunk, None, None);
-        self.scores.complete(&mut chunk, None);
+        self.scores.complete(&mut chunk, None, None);
         let mut found = self.apply_rules(&mut chunk);
         found.retain(|hit| chunk.failures.iter().all(|failure| failure.row != hit.row as usize));
         let batch = Batch::new(Arc::clone(self.schema.schema()), chunk.columns, rows);
