@@ -396,19 +396,19 @@ impl Options<'_> {
             return Ok(Grouping { columns: Vec::new(), names: Vec::new(), lateness });
         };
         let Constant::Text(text) = &option.value else {
-            return Err(wrong(option, "columns of the row in quotes, as `by => 'device, country'`"));
+            return Err(wrong(&option, "columns of the row in quotes, as `by => 'device, country'`"));
         };
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         let column = |name: &String| {
             compile(name, row).map_err(|error| {
-                let wrong = wrong(option, &format!("a list of columns of the row: {}", error.message));
+                let wrong = wrong(&option, &format!("a list of columns of the row: {}", error.message));
                 error.help.into_iter().fold(wrong, ExpressionError::help)
             })
         };
         let columns = names.iter().map(column).collect::<Result<Vec<_>, _>>()?;
         match KeyShape::new(columns.iter().map(|column| column.data_type()).collect()) {
             Ok(_) => Ok(Grouping { columns, names, lateness }),
-            Err(_) => Err(wrong(option, "a list of columns that are no doubles and no decimals")),
+            Err(_) => Err(wrong(&option, "a list of columns that are no doubles and no decimals")),
         }
     }
 
