@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::{Job, json_lines};
+use testkit::process::eventually;
 use testkit::random::{Random, seed};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
@@ -204,10 +205,14 @@ fn same_bytes_through_kills(lateness_ms: i64) {
     let mut random = Random::new(seed(38));
     let killed = job(&folder.path().join("killed"), &input, lateness_ms);
     let mut committed = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..5 {
         let slow = killed.clone().set("source.events.rate", 700).workers(1 + random.below(3) as usize);
         let running = slow.invocation().start();
-        std::thread::sleep(Duration::from_millis(400 + random.below(900)));
+        // At some moment between what is put out next and what comes behind it.
+        eventually("more rows", Duration::from_secs(60), || {
+            (killed.alerts().len() > committed.len()).then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(random.below(300)));
         running.kill();
         let now = killed.alerts();
         assert!(now.starts_with(&committed), "less than before");
