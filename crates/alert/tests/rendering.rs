@@ -190,7 +190,7 @@ fn why_a_row_is_an_alert_is_said_of_its_hit_alone_and_only_where_it_is_wanted() 
     let said = r#""threshold":0.3,"explanation":{"drivers":[{"feature":"events","value":148,"expected":3.2,"direction":"high","share":0.7},{"feature":"a \"b\"","value":2.0,"expected":null,"direction":null,"share":0.3}],"nearest":[{"feature":"listen_s","value":12.5,"to":40.0}]},"summary":"#;
     assert!(first.contains(said), "{first}");
     assert!(second.contains(r#""explanation":{"drivers":[],"nearest":null},"#), "{second}");
-    let outputs = vec![Output { sink: ALERTS, format: Format::Alert { explain: false } }];
+    let outputs = vec![Output { sink: ALERTS, format: Format::Alert { explain: false, muted: false } }];
     let rules = ["bored", "low \"engagement\""].map(|id| AlertRule { id: id.into(), summary: None });
     let brief = Renderer::new("pod/cast", row(), rules.to_vec(), outputs, None);
     assert!(renderer("nobody").explains() && !brief.explains());

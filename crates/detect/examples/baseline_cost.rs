@@ -133,6 +133,8 @@ fn detection() -> Detection {
         min_events: 0,
         severity: Severity::Warning,
         escalate: None,
+        agreement: None,
+        grace: 0,
         life_cycle: None,
     };
     Detection::new(
