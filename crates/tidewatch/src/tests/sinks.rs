@@ -64,7 +64,7 @@ error[E0102]: unknown key `url` in sink `alerts`
   --> job.toml:34:1
    |
 34 | url = 1
-   | ^^^ help: known here: mode, format, columns, explain"#,
+   | ^^^ help: known here: mode, format, columns, explain, muted"#,
     );
     check(
         &changed("[sink.alerts]\ntype = \"stdout\"", "[sink.on-call]\ntype = \"sqlite\"\npath = \"a.db\""),
