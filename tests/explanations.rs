@@ -270,7 +270,8 @@ fn of_two_conditions_that_both_hold_both_would_have_to_change() {
     let job = job(folder.path(), "once");
     job.run();
     let alerts = alerts_of(&job.alerts(), "either");
-    let shown: Vec<(&str, u64, Vec<(&str, f64, f64)>)> =
+    type Shown<'a> = (&'a str, u64, Vec<(&'a str, f64, f64)>);
+    let shown: Vec<Shown<'_>> =
         alerts.iter().map(|(user, minute, alert)| (user.as_str(), *minute, nearest(alert))).collect();
     let both = vec![("plays", 60.0, 20.0), ("exits", 45.0, 30.0)];
     assert_eq!(shown, [("u7", 20, vec![("exits", 40.0, 30.0)]), ("u9", 22, both)]);

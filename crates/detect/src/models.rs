@@ -46,7 +46,6 @@ pub struct Said {
 pub struct Models {
     /// By ordinal of the detector; `None` where it asks for its key alone.
     models: Vec<Option<Model>>,
-    detectors: Arc<[Detector]>,
     /// The shapes of these, by which they are found again.
     shapes: Vec<String>,
     /// Whether no snapshot says what they are by now.
@@ -71,7 +70,7 @@ impl Models {
     pub(crate) fn new(detectors: &Arc<[Detector]>) -> Result<Self, DetectError> {
         let models = detectors.iter().map(Model::of).collect::<Result<_, _>>()?;
         let shapes = shapes(detectors, |detector| format!("{} {:?}", detector.shape(), detector.method));
-        Ok(Models { models, shapes, detectors: Arc::clone(detectors), changed: false })
+        Ok(Models { models, shapes, changed: false })
     }
 
     /// Learns what all workers have told of one window end, in any order.

@@ -12,6 +12,9 @@ use super::{Answer, Beside, CohortSpec, Group, Latches, TopSpec};
 use crate::NearExpected;
 use crate::detector::Evidence;
 
+/// The worst of a cohort, and whether they are of the row's own window end.
+type Listed<'a> = (&'a [(u64, Vec<u8>)], bool);
+
 /// What is known of the cohorts of a detector.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Replica {
@@ -126,7 +129,7 @@ impl Replica {
     ) {
         evidence.outputs = vec![vec![f64::NAN; beside.values.len()]];
         // The list of each cohort, and whether it is of the row's own window end.
-        let mut lists: HashMap<(i64, u32), (&[(u64, Vec<u8>)], bool)> = HashMap::new();
+        let mut lists: HashMap<(i64, u32), Listed<'_>> = HashMap::new();
         for (row, value) in beside.values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             let (end, cohort) = (spans.of(row).window.end, beside.cohorts[row]);
             let (worst, is_own) = *lists.entry((end, cohort)).or_insert_with(|| {

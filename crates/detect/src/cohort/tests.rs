@@ -73,7 +73,7 @@ fn what_is_told_and_corrected_adds_up_to_the_rows_and_is_taken_back_whole() {
             for _ in 0..1 + (random.next() % 12) {
                 let key = format!("k{}", (random.next() % 14)).into_bytes();
                 let value = (random.unit() * 6.0).floor();
-                let value = if round > 0 && (random.next() % 4) == 0 { f64::NAN } else { value };
+                let value = if round > 0 && random.next().is_multiple_of(4) { f64::NAN } else { value };
                 told.push((key, (random.next() % 2) as u32, value));
             }
             for (key, cohort, value) in &told {
