@@ -3,7 +3,7 @@
 //!
 //! What a cohort is like takes the rows of all workers. Each worker says what its own rows are ([`Cohorts`]), as a collection of
 //! facts that are counted elsewhere ([`Group`], [`Member`]); what comes of it ([`Answer`]) all workers get, and judge their rows by
-//! it ([`replica`]). An answer is about one window end, and changes only when a row of it is corrected: what falls together in time
+//! it (`replica`). An answer is about one window end, and changes only when a row of it is corrected: what falls together in time
 //! elsewhere is of no account.
 //!
 //! Promises that what is said of a row follows from the rows of its window ends alone, in the order in which they are due. What is
