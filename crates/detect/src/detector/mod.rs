@@ -76,7 +76,7 @@ impl Detector {
     }
 
     /// The columns of the row that it reads.
-    pub(crate) fn reads(&self) -> Vec<usize> {
+    pub fn reads(&self) -> Vec<usize> {
         let alike = self.method.grouping().into_iter().flat_map(|grouping| &grouping.columns);
         self.inputs.iter().chain(alike).flat_map(|expression| expression.columns()).collect()
     }

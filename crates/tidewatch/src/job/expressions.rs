@@ -172,10 +172,11 @@ impl<'a> Compiler<'a> {
             }
             placed.further.push(field.name);
         }
-        let read = || detector.inputs.iter().flat_map(|input| input.columns());
         match placed.asks {
             None if detector.asks_others() => placed.asks = Some((&named.name, row.fields().len())),
-            Some((first, width)) if !detector.asks_others() || read().any(|column| column >= width) => {
+            Some((first, width))
+                if !detector.asks_others() || detector.reads().iter().any(|column| *column >= width) =>
+            {
                 let message = format!(
                     "`{}` stands behind `{first}`, which asks for the rows of other keys",
                     named.name

@@ -90,6 +90,9 @@ fn a_detector_needs_rows_that_come_once_and_in_order() {
     let behind =
         scores(&["score.crowd=random_cut_forest(events)", "score.odd=baseline(events)"]).unwrap_err();
     assert!(behind.contains("put it before that score"), "{behind}");
+    let by_later = ["score.crowd=random_cut_forest(events)", "score.low=cohort(events, by => 'engagement2')"];
+    let by_later = scores(&[by_later[0], "score.engagement2=crowd > 1", by_later[1]]).unwrap_err();
+    assert!(by_later.contains("put it before that score"), "{by_later}");
 }
 
 #[test]
