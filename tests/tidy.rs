@@ -7,11 +7,12 @@ use std::process::Command;
 use testkit::workload::repository;
 
 /// The layers of docs/ARCHITECTURE.md: each crate with the crates of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("event", &[]),
     ("aws", &[]),
     ("bucket", &[]),
     ("journal", &[]),
+    ("tls", &[]),
     ("kafka", &["event"]),
     ("serve", &["event"]),
     ("ingest", &["event", "aws", "bucket", "journal", "kafka", "serve"]),
@@ -19,7 +20,8 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("keys", &["event"]),
     ("window", &["event", "keys"]),
     ("detect", &["event", "keys"]),
-    ("alert", &["event", "aws", "kafka"]),
+    ("inference", &["event", "tls", "detect"]),
+    ("alert", &["event", "aws", "kafka", "tls"]),
     ("checkpoint", &["event", "bucket"]),
     ("archive", &["event", "ingest", "alert", "checkpoint"]),
     ("dataflow", &["event", "ingest", "transform", "window", "detect", "alert", "checkpoint", "archive"]),
@@ -33,6 +35,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "transform",
             "window",
             "detect",
+            "inference",
             "alert",
             "checkpoint",
             "archive",

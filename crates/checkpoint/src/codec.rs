@@ -32,6 +32,8 @@ pub enum Kind {
     Members = 6,
     /// Where in a partition which event times lie.
     Index = 7,
+    /// What somebody outside has answered.
+    Answers = 8,
 }
 
 /// Bytes that are not what they should be.

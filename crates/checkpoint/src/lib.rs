@@ -17,6 +17,7 @@
 //! # Ok::<(), checkpoint::CodecError>(())
 //! ```
 
+mod answers;
 mod chain;
 mod codec;
 mod disk;
@@ -32,6 +33,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use answers::Answers;
 pub use bucket::{Bucket, Keys};
 pub use chain::Chain;
 pub use codec::{CodecError, Frame, Kind, decode, encode};

@@ -69,6 +69,11 @@ impl Kept {
 }
 
 impl Retained {
+    /// The number of the oldest.
+    pub(crate) fn oldest(&self) -> Option<u32> {
+        self.kept.front().map(|kept| kept.number)
+    }
+
     fn may_need(&self, name: &str) -> bool {
         self.kept.iter().any(|kept| kept.may_need(name))
     }

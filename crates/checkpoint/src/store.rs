@@ -5,6 +5,7 @@
 //! segments/NAME                 written once, durable before a manifest names them
 //! checkpoints/0000000012        manifests, created and never replaced
 //! notes/TOPIC-HASH              what was found out for good; never removed
+//! answers/0000000012-NAME       what somebody outside has answered, until no checkpoint needs it
 //! ```
 
 use std::io;
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) const SEGMENTS: &str = "segments";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const NOTES: &str = "notes";
+pub(crate) const ANSWERS: &str = "answers";
 
 /// The durable state of one job.
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ impl Store {
     /// # Errors
     /// If the file system refuses.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let disk = LocalDisk::open(dir, &[SEGMENTS, CHECKPOINTS, NOTES], LocalFiles);
+        let disk = LocalDisk::open(dir, &[SEGMENTS, CHECKPOINTS, NOTES, ANSWERS], LocalFiles);
         let disk =
             disk.map_err(|source| StoreError::Io { action: "create", path: dir.to_owned(), source })?;
         Ok(Store { disk: Arc::new(disk), dir: dir.to_owned() })
@@ -67,7 +69,11 @@ impl Store {
         Store { disk, dir }
     }
 
-    fn io_error(&self, action: &'static str, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    pub(crate) fn io_error(
+        &self,
+        action: &'static str,
+        name: &str,
+    ) -> impl FnOnce(io::Error) -> StoreError + use<> {
         let path = self.disk.place(name);
         move |source| StoreError::Io { action, path, source }
     }

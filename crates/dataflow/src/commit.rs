@@ -156,6 +156,9 @@ impl Committing {
             unread => unread.insert(self.store.retained()?),
         };
         self.store.retain(retained, &manifest)?;
+        if self.job.asks_models() {
+            self.store.forget_answers(retained)?;
+        }
         Ok(Step::Last)
     }
 

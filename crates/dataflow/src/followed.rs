@@ -8,6 +8,7 @@ use detect::cohort::{Change, Cohorts, SavedRows};
 use detect::{Begun, Detectors, Episodes, Models, Said, SavedDetectors, SavedEpisodes, SavedModels, Share};
 use event::{Detected, Rows};
 
+use crate::asking::Responders;
 use crate::branch::Branch;
 use crate::job::Job;
 use crate::operators::cohorts::Answered;
@@ -162,9 +163,14 @@ impl Followed {
     }
 
     /// What the rules would say of rows if they were the result of their windows. Changes nothing.
-    pub(crate) fn consider(&self, branch: &Branch, rows: &Rows) -> Detected {
+    pub(crate) fn consider(&self, branch: &Branch, rows: &Rows, responders: &mut Responders) -> Detected {
         let mut known = self.known.as_ref().and_then(|known| known.of_keys(&rows.keys).ok());
-        let begun = branch.detection.begin(rows, known.as_mut(), &mut Said::default());
+        let mut begun = branch.detection.begin(rows, known.as_mut(), &mut Said::default());
+        for inquiry in begun.inquiries(&branch.detection) {
+            if let Some(answers) = responders.ask_at_once(&inquiry) {
+                begun.answer(&inquiry, answers);
+            }
+        }
         let mut detected = branch.detection.finish(begun, self.models.as_ref(), known.as_mut());
         branch.detection.explain(&mut detected);
         detected

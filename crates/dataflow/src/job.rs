@@ -65,6 +65,20 @@ impl Job {
         self.branches.iter().any(|branch| branch.detection.asks_others())
     }
 
+    /// Whether some rows can only be judged by what a model answers.
+    pub(crate) fn asks_models(&self) -> bool {
+        self.branches.iter().any(|branch| branch.detection.asks_models())
+    }
+
+    /// Looks whether the models can be asked, before anything is read.
+    pub(crate) fn prepare_models(&self) -> Result<(), RunError> {
+        for (model, inputs) in self.branches.iter().flat_map(|branch| branch.detection.inferences()) {
+            let refused = |words| RunError::Model { name: model.name().to_owned(), words };
+            model.prepare(inputs).map_err(refused)?;
+        }
+        Ok(())
+    }
+
     /// Whether some rows are judged beside those of a cohort.
     pub(crate) fn asks_cohorts(&self) -> bool {
         self.branches.iter().any(|branch| branch.detection.cohorts().is_some())
@@ -334,6 +348,14 @@ pub enum RunError {
         "source `{0}` begins at a checkpoint only, and the state has none; set `start` to \"earliest\", \"latest\" or a time"
     )]
     NoCheckpoint(String),
+    /// A model cannot be asked as it is.
+    #[error("model `{name}`: {words}")]
+    Model {
+        /// Its name.
+        name: String,
+        /// Why.
+        words: String,
+    },
     /// A snapshot does not fit.
     #[error("the state does not fit the job: {0}")]
     Snapshot(String),
@@ -404,6 +426,7 @@ impl RunError {
             | RunError::OnlyFirstProcess(_)
             | RunError::NoCheckpoint(_)
             | RunError::Snapshot(_)
+            | RunError::Model { .. }
             | RunError::MeshRefused(_)
             | RunError::TooManyKeys { .. } => true,
             RunError::Mesh(_)

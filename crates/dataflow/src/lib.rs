@@ -20,6 +20,7 @@
 //! ```
 
 mod archiving;
+mod asking;
 mod branch;
 mod branches;
 mod capping;

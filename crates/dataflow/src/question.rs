@@ -12,6 +12,7 @@ use event::{Rows, Shard, Window, key_hash};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::asking::Responders;
 use crate::branches::Kept;
 use crate::followed::Followed;
 use crate::job::Job;
@@ -151,13 +152,13 @@ impl Question {
 }
 
 impl Asked {
-    /// Lets the rules judge what is there, by what is known of the key.
-    pub(crate) fn answer(&self, job: &Job, followed: &[Followed]) -> Answer {
+    /// Lets the rules judge what is there, by what is known of the key, and by what models say that are on this machine.
+    pub(crate) fn answer(&self, job: &Job, followed: &[Followed], models: &mut Responders) -> Answer {
         let mut finding = Finding { windows: Vec::new(), alerts: Vec::new(), failures: Vec::new() };
         for (number, rows) in &self.open {
             let branch = &job.branches[*number];
             finding.windows.push((rows.spans.of(0).window, rows.records[0]));
-            let detected = followed[*number].consider(branch, rows);
+            let detected = followed[*number].consider(branch, rows, models);
             finding.alerts.extend(branch.renderer.objects(&detected).into_iter().map(ByteBuf::from));
             finding.failures.extend(detected.failed.details);
         }

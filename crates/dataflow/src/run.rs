@@ -72,6 +72,7 @@ pub fn listen(job: &Job, cluster: &Cluster) -> Result<Port, RunError> {
 pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -> Result<Summary, RunError> {
     let Port(mesh) = port;
     let world = World::Real;
+    job.prepare_models()?;
     let outcome = Arc::new(Outcome::default());
     panics::watch(&outcome, &control);
     // The first process leads: it fences the state before the others may read it.
@@ -412,6 +413,7 @@ impl Start {
         let judging = Judging {
             followed,
             store: store.clone().filter(|_| self.job.follows_keys()),
+            record: store.clone(),
             gathered: Rc::new(Gathered::new(Epoch::first_of(here.first_interval))),
         };
         let keyed = Restored { branches, global, store, heard };

@@ -17,7 +17,7 @@ use crate::episode::Episodes;
 use crate::explain::Basis;
 use crate::models::Models;
 use crate::scoring::{Scores, Scoring};
-use crate::{Asked, DetectError, Mute, Rule, Witnesses};
+use crate::{Asked, DetectError, Inference, Mute, Rule, Witnesses};
 
 pub use suppose::Supposed;
 
@@ -221,6 +221,19 @@ impl Detection {
     /// Whether a row can only be judged by what the rows of other keys are.
     pub fn asks_others(&self) -> bool {
         self.scores.asks_others()
+    }
+
+    /// The models that are asked about rows, each with how many inputs it is given.
+    pub fn inferences(&self) -> impl Iterator<Item = (&Arc<dyn Inference>, usize)> {
+        self.scores.detectors.iter().filter_map(|detector| match &detector.method {
+            Method::Model(spec) => Some((&spec.inference, detector.inputs.len())),
+            _ => None,
+        })
+    }
+
+    /// Whether a row can only be judged by what a model answers.
+    pub fn asks_models(&self) -> bool {
+        self.scores.asks_models()
     }
 
     /// Whether rows are judged by what is known of their keys: with detectors, or where episodes are put out.

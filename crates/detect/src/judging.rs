@@ -4,8 +4,9 @@
 //! known of its key and, where a detector asks for it, what the rows of all keys were at earlier window ends; and that a row for
 //! which an expression failed never alerts. A chunk without hits allocates little more than what its expressions compute.
 //!
-//! Judging has two steps where a detector asks what other keys do: [`Detection::begin`] computes what a row needs of its own key,
-//! and what others need to know of it; once all workers have said theirs, [`Detection::finish`] does the rest.
+//! Judging has two steps where a detector asks what other keys do, or asks a model: [`Detection::begin`] computes what a row needs of
+//! its own key, and what others need to know of it; once all workers have said theirs, and models have answered, [`Detection::finish`]
+//! does the rest.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::cohort::Beside;
 use crate::detection::window_columns;
 use crate::detector::{Detector, Detectors, Evidence};
 use crate::gather::Gather;
+use crate::inference::Posed;
 use crate::models::{Models, Said};
 use crate::verdict;
 
@@ -49,6 +51,8 @@ pub(crate) struct Chunk {
     pub(crate) evidence: Vec<Evidence>,
     /// What those among them look at that judge a row beside others.
     pub(crate) beside: Vec<Beside>,
+    /// What models are asked.
+    pub(crate) posed: Vec<Posed>,
 }
 
 impl Chunk {
@@ -67,6 +71,14 @@ pub struct Begun {
 }
 
 impl Begun {
+    pub(crate) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    pub(crate) fn chunks_mut(&mut self) -> &mut [Chunk] {
+        &mut self.chunks
+    }
+
     /// How many there are.
     pub fn rows(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.records.len()).sum()
@@ -161,8 +173,8 @@ impl Detection {
         }
         let (keys, spans) = part_of(rows, range.clone());
         let records = rows.records[range].to_vec();
-        let (since, evidence, beside) = (Vec::new(), Vec::new(), Vec::new());
-        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence, beside };
+        let (since, evidence, beside, posed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence, beside, posed };
         self.scores.begin(&mut chunk, known, said);
         chunk
     }

@@ -5,7 +5,7 @@
 //!
 //! Detectors judge what a condition cannot say: a key beside its own past ([`baseline`], [`robust`]), a level that
 //! changes ([`cusum`], [`page_hinkley`]), all features together ([`forest`]), a key
-//! beside those that are alike ([`cohort`]). Each is its whole state, which a checkpoint
+//! beside those that are alike ([`cohort`]), a row as a trained model sees it ([`Inference`]). Each is its whole state, which a checkpoint
 //! holds, and gives the same on every machine; what they find is on one [`scale`].
 //!
 //! ```
@@ -89,6 +89,7 @@ mod expected;
 mod explain;
 pub mod forest;
 mod gather;
+mod inference;
 mod judging;
 mod models;
 mod mute;
@@ -110,6 +111,7 @@ pub use detector::{Chosen, Detector, Detectors, Evidence, Method, SavedDetectors
 pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
+pub use inference::{Inference, Inquiry, ModelSpec, Responder};
 pub use judging::Begun;
 pub use models::{Models, Said, SavedModels, Share};
 pub use mute::{Mute, MuteTimes};

@@ -10,7 +10,8 @@ use event::{Batch, DataType, Expression, Field, RowFailure, RowSchema, Schema};
 
 use crate::DetectError;
 use crate::cohort::Beside;
-use crate::detector::{Detector, Detectors, Evidence, Run};
+use crate::detector::{Detector, Detectors, Evidence, Method, Run};
+use crate::inference::{self, Posed};
 use crate::judging::Chunk;
 use crate::models::{self, Models, Said};
 
@@ -74,11 +75,10 @@ impl Score {
         first..first + count
     }
 
-    /// Behind a score that asks for other keys, whose row has this schema, no detector may look at what is only known later.
+    /// Behind a score that waits for others, whose row has this schema, no detector may look at what is only known later.
     fn check_behind(&self, first: &Schema) -> Result<(), DetectError> {
         let By::Detector(_, detector) = &self.by else { return Ok(()) };
-        match detector.asks_others()
-            && detector.reads().into_iter().all(|column| column < first.fields().len())
+        match detector.waits() && detector.looks_at().into_iter().all(|column| column < first.fields().len())
         {
             true => Ok(()),
             false => Err(DetectError::Behind { inputs: detector.names.join(", ") }),
@@ -90,7 +90,7 @@ impl Score {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scores {
     pub(crate) scores: Vec<Score>,
-    /// How many of them stand in front of the first that asks for other keys.
+    /// How many of them stand in front of the first that waits for others, be they keys or models.
     begun: usize,
     pub(crate) fields: Vec<Field>,
     pub(crate) detectors: Arc<[Detector]>,
@@ -120,8 +120,8 @@ impl Scores {
             };
             scores.push(Score { by, schema });
         }
-        let asks = |score: &Score| matches!(&score.by, By::Detector(_, detector) if detector.asks_others());
-        let begun = scores.iter().position(asks).unwrap_or(scores.len());
+        let waits = |score: &Score| matches!(&score.by, By::Detector(_, detector) if detector.waits());
+        let begun = scores.iter().position(waits).unwrap_or(scores.len());
         scores[begun..].iter().try_for_each(|score| score.check_behind(&scores[begun].schema))?;
         Ok(Scores { scores, begun, fields, detectors: detectors.into() })
     }
@@ -137,10 +137,15 @@ impl Scores {
 
     /// Whether a detector asks what the rows of other keys are.
     pub(crate) fn asks_others(&self) -> bool {
-        self.begun < self.scores.len()
+        self.detectors.iter().any(Detector::asks_others)
     }
 
-    /// Adds the columns of the scores in front of the first that asks for other keys. Without `known` nothing is known of any key,
+    /// Whether a detector asks a model.
+    pub(crate) fn asks_models(&self) -> bool {
+        self.detectors.iter().any(Detector::asks_model)
+    }
+
+    /// Adds the columns of the scores in front of the first that waits for others. Without `known` nothing is known of any key,
     /// and no detector says anything. Adds what all workers are to know of these rows to `said`.
     pub(crate) fn begin(
         &self,
@@ -154,6 +159,7 @@ impl Scores {
         });
         chunk.evidence = self.detectors.iter().map(|_| Evidence::default()).collect();
         chunk.beside = self.detectors.iter().map(|_| Beside::default()).collect();
+        chunk.posed = self.detectors.iter().map(|_| Posed::default()).collect();
         for score in &self.scores[..self.begun] {
             self.add(score, chunk, |detector, number, batch, chunk| {
                 observe(detector, number, batch, chunk, known.as_deref_mut().zip(runs.as_deref()));
@@ -168,6 +174,10 @@ impl Scores {
         for score in &self.scores[self.begun..] {
             let By::Detector(number, detector) = &score.by else { continue };
             let mut inputs = observe(detector, *number, &batch, chunk, Some((&mut *known, &runs)));
+            if detector.asks_model() {
+                chunk.posed[*number] = Posed::of(&inputs);
+                continue;
+            }
             if let Some((grouping, values)) = detector.method.grouping().zip(inputs.pop()) {
                 chunk.beside[*number] = Beside::of(grouping, &batch, known.slots(), values);
             }
@@ -185,8 +195,10 @@ impl Scores {
         mut known: Option<&mut Detectors>,
     ) {
         for score in &self.scores[self.begun..] {
-            self.add(score, chunk, |detector, number, _, chunk| {
-                if let Some(models) = models {
+            self.add(score, chunk, |detector, number, batch, chunk| {
+                if let Method::Model(spec) = &detector.method {
+                    inference::judge(detector, spec, number, batch, chunk);
+                } else if let Some(models) = models {
                     let latches = known.as_deref_mut().and_then(|known| known.latches(number));
                     models.judge(detector, number, chunk, latches);
                 }

@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use event::{Batch, Expression};
 
-use crate::{Agreement, Family, Scoring};
+use crate::{Agreement, Detector, Family, Scoring};
 
 /// A detector: its family, and the column of its score.
 type Witness = (Family, usize);
@@ -79,8 +79,12 @@ impl Asked {
             let scores = batch.column(column).as_primitive::<Float64Type>();
             if scores.is_valid(row) { scores.value(row) } else { f64::NAN }
         };
-        let mut said: Vec<(Family, f64)> =
-            self.detectors.iter().map(|(family, column)| (*family, score(*column))).collect();
+        // What stands in for a model has a say of its own.
+        let is_itself = |(family, column): &&Witness| {
+            *family != Family::Model || score(column + Detector::FALLBACK) != 1.0
+        };
+        let own = self.detectors.iter().filter(is_itself);
+        let mut said: Vec<(Family, f64)> = own.map(|(family, column)| (*family, score(*column))).collect();
         said.extend(self.by_itself.then_some((Family::Rule, f64::INFINITY)));
         Agreement::of(&said)
     }

@@ -38,6 +38,7 @@ pub mod kafka;
 pub mod kinesis;
 pub mod lanes;
 pub mod left_out;
+pub mod onnxruntime;
 pub mod oracle;
 pub mod podcast;
 pub mod postgres;

@@ -49,6 +49,8 @@ pub enum Reply {
     TakeAndBreak,
     /// That status, headers and body.
     Say(u16, Vec<(&'static str, String)>, &'static str),
+    /// 200, with that body.
+    Answer(String),
     /// Nothing, for so long; then the connection breaks.
     Hang(Duration),
     /// The connection breaks.
@@ -62,7 +64,8 @@ impl Reply {
     }
 
     fn is_taken(&self) -> bool {
-        matches!(self, Reply::Take | Reply::TakeAndBreak) || matches!(self, Reply::Say(200..=299, ..))
+        matches!(self, Reply::Take | Reply::TakeAndBreak | Reply::Answer(_))
+            || matches!(self, Reply::Say(200..=299, ..))
     }
 }
 
@@ -159,6 +162,7 @@ fn serve(stream: TcpStream, log: &Mutex<Log>, decide: &Mutex<Decide>) {
         let sent = match reply {
             Reply::Take => say(&mut writing, 204, &[], ""),
             Reply::Say(status, headers, body) => say(&mut writing, status, &headers, body),
+            Reply::Answer(body) => say(&mut writing, 200, &[], &body),
             Reply::Hang(time) => {
                 std::thread::sleep(time);
                 return;

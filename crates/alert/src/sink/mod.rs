@@ -33,8 +33,6 @@ mod stdout;
     allow(dead_code, reason = "the config knows tables, and nobody makes one")
 )]
 mod table;
-#[cfg(any(feature = "postgres", feature = "webhook"))]
-mod tls;
 #[cfg(feature = "webhook")]
 mod webhook;
 

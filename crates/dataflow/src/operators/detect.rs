@@ -5,17 +5,18 @@
 //!
 //! Where detectors ask what the rows of other keys are, rows are judged in two steps. The first needs nobody else, and tells all
 //! workers what they are to know of these rows. The second waits until all of an epoch was told, which [`gather`] knows; what is said
-//! of cohorts is counted in between, by [`cohorts`].
+//! of cohorts is counted in between, by [`cohorts`]. Where models are asked, the second step waits for their answers ([`asking`]).
 //!
 //! [`gather`]: super::gather
 //! [`cohorts`]: super::cohorts
+//! [`asking`]: crate::asking
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use checkpoint::Store;
 use detect::cohort::Change;
-use detect::{Begun, Share};
+use detect::{Begun, Inquiry, Share};
 use event::{Counts, Detected, Epoch, Reason};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -28,6 +29,7 @@ use timely::scheduling::Activator;
 use super::cohorts::{Told, Update};
 use super::gather::{Gathered, Lesson};
 use super::{Output, is_past, wake};
+use crate::asking::{Asking, Order, Responders};
 use crate::branch::Branch;
 use crate::followed::Followed;
 use crate::job::RunError;
@@ -44,6 +46,8 @@ pub(crate) struct Judging {
     pub(crate) store: Option<Store>,
     /// What all workers tell.
     pub(crate) gathered: Rc<Gathered>,
+    /// Where what models answer is recorded, if the job keeps state.
+    pub(crate) record: Option<Store>,
 }
 
 /// Its outputs.
@@ -80,6 +84,14 @@ pub(crate) fn detect<'scope>(
     let mut input = builder.new_input_connection(emitted, Pipeline, [to(ITEMS), to(TOLD), to(COUNTED)]);
     let mut cut_input = builder.new_input_connection(cuts, Pipeline, [to(PARTS)]);
     judging.gathered.wakes(scope.activator_for(Rc::clone(&address)));
+    let asking = here.job.asks_models().then(|| {
+        let activator = activator.clone();
+        Asking::spawn(judging.record, here, Box::new(move || wake(&activator)))
+    });
+    let asking = asking.transpose().unwrap_or_else(|error| {
+        here.outcome.fail(error);
+        None
+    });
     let mut operator = Detecting {
         followed: judging.followed,
         waiting: VecDeque::new(),
@@ -99,6 +111,8 @@ pub(crate) fn detect<'scope>(
         told: OutputBuilder::from(told),
         counted: OutputBuilder::from(counted),
         asks_others: here.job.asks_others(),
+        asking,
+        responders: Responders::default(),
         here: here.clone(),
     };
     builder.build(move |capabilities| {
@@ -151,7 +165,12 @@ struct Waiting {
 }
 
 /// What waits for others, with the right to put out what comes of it.
-type Halves = (Capability<u64>, VecDeque<Half>);
+struct Halves {
+    right: Capability<u64>,
+    halves: VecDeque<Half>,
+    /// Whether models are asked about it.
+    is_asked: bool,
+}
 
 /// What the windows gave, as far as it is judged.
 enum Half {
@@ -179,6 +198,10 @@ struct Detecting {
     gathered: Rc<Gathered>,
     /// Whether anybody asks what others have told.
     asks_others: bool,
+    /// Where models are asked, if any are.
+    asking: Option<Asking>,
+    /// Who answers where somebody waits for a verdict.
+    responders: Responders,
     /// Behind how many messages intervals end, and the right to put out the parts of those cuts.
     cuts: VecDeque<(u64, Capability<u64>)>,
     /// Whether a snapshot is being taken; what is known stays as it is until it is.
@@ -203,7 +226,7 @@ impl Detecting {
                 self.activator.activate();
                 return Ok(());
             }
-            self.finish();
+            self.finish()?;
             if self.is_at_cut() {
                 if self.is_finished() && self.begin_snapshot() {
                     continue;
@@ -229,7 +252,7 @@ impl Detecting {
         let room = usize::try_from(next_cut - self.begun).unwrap_or(usize::MAX);
         let taken: Vec<Emitted> = waiting.emitted.drain(..room.min(waiting.emitted.len())).collect();
         self.begun += taken.len() as u64;
-        if !self.asks_others {
+        if !self.waits() {
             let all = taken.into_iter().map(|emitted| match emitted {
                 Emitted::Rows(features) => Step::All(features),
                 Emitted::Before(before) => Step::Rest(Half::Before(before)),
@@ -262,7 +285,44 @@ impl Detecting {
             self.tell(telling, tellings);
             self.count(counting, changes);
         }
-        self.halves.push_back((waiting.right.clone(), halves));
+        let inquiries = self.inquiries(&halves);
+        let is_asked = !inquiries.is_empty();
+        if let Some(asking) = self.asking.as_mut().filter(|_| is_asked) {
+            asking.send(self.interval, inquiries);
+        }
+        self.halves.push_back(Halves { right: waiting.right.clone(), halves, is_asked });
+    }
+
+    /// Whether rows are judged in two steps.
+    fn waits(&self) -> bool {
+        self.asks_others || self.asking.is_some()
+    }
+
+    /// What models are to be asked about rows, by which of the halves they are.
+    fn inquiries(&self, halves: &VecDeque<Half>) -> Vec<(usize, Inquiry)> {
+        let of = |half: &Half| match half {
+            Half::Rows(branch, begun) => begun.inquiries(&self.here.job.branches[*branch].detection),
+            Half::Before(_) | Half::Asked(_) => Vec::new(),
+        };
+        let numbered = halves.iter().enumerate();
+        numbered.flat_map(|(number, half)| of(half).into_iter().map(move |asked| (number, asked))).collect()
+    }
+
+    /// Gives what comes next the answers of models, if it waits for any. Returns whether there is nothing left to wait for.
+    fn take_answers(&mut self) -> Result<bool, RunError> {
+        let Some(asking) = &mut self.asking else { return Ok(true) };
+        let Some(Halves { halves, is_asked, .. }) = self.halves.front_mut() else { return Ok(false) };
+        if !*is_asked {
+            return Ok(true);
+        }
+        let Some(Order { inquiries, answers, .. }) = asking.answered()? else { return Ok(false) };
+        for ((number, inquiry), answers) in inquiries.iter().zip(answers) {
+            if let Some(Half::Rows(_, begun)) = halves.get_mut(*number) {
+                begun.answer(inquiry, answers);
+            }
+        }
+        *is_asked = false;
+        Ok(true)
     }
 
     /// Tells all workers.
@@ -296,19 +356,20 @@ impl Detecting {
     }
 
     /// Takes the second step with all that others have told enough for.
-    fn finish(&mut self) {
-        if !self.asks_others {
-            return;
+    fn finish(&mut self) -> Result<(), RunError> {
+        if !self.waits() {
+            return Ok(());
         }
-        let reached = self.gathered.reached();
-        while let Some((right, halves)) =
-            self.halves.pop_front_if(|(right, _)| is_past(Epoch(*right.time()), reached))
-        {
+        let (reached, asks) = (self.gathered.reached(), self.asks_others);
+        let is_told = |halves: &Halves| !asks || is_past(Epoch(*halves.right.time()), reached);
+        while self.halves.front().is_some_and(is_told) && self.take_answers()? {
+            let Some(Halves { right, halves, .. }) = self.halves.pop_front() else { break };
             // What later epochs tell would be too much for these rows.
             let epoch = Epoch(*right.time());
             self.take_in(|told| told <= epoch);
             self.put_out(&right, halves.into_iter().map(Step::Rest));
         }
+        Ok(())
     }
 
     /// Takes in what all have told in complete epochs that `wanted` holds of.
@@ -324,7 +385,7 @@ impl Detecting {
     /// Whether all of the interval is judged, by what everybody has told of it: it then is learned.
     fn is_finished(&mut self) -> bool {
         if !self.asks_others {
-            return true;
+            return self.halves.is_empty();
         }
         let is_told =
             self.gathered.reached().is_none_or(|reached| self.here.interval(reached) > self.interval);
@@ -356,7 +417,8 @@ impl Detecting {
                     (branch, self.followed[branch].finish(&job.branches[branch], *begun))
                 }
                 Step::Rest(Half::Asked(asked)) => {
-                    session.give(Item::Answer(asked.answer(job, &self.followed)));
+                    let models = &mut self.responders;
+                    session.give(Item::Answer(asked.answer(job, &self.followed, models)));
                     continue;
                 }
                 Step::Rest(Half::Before(before)) => {

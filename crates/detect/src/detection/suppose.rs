@@ -50,7 +50,8 @@ impl Detection {
         columns.extend(features);
         let (keys, spans, records) = (keys.clone(), spans.clone(), records.to_vec());
         let (failures, since, evidence, beside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut chunk = Chunk { keys, spans, records, columns, failures, since, evidence, beside };
+        let mut chunk =
+            Chunk { keys, spans, records, columns, failures, since, evidence, beside, posed: Vec::new() };
         self.scores.begin(&mut chunk, None, None);
         self.scores.complete(&mut chunk, None, None);
         let mut found = self.apply_rules(&mut chunk);

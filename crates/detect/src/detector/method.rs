@@ -9,6 +9,7 @@ use crate::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
 use crate::cohort::{CohortSpec, Grouping, LatchColumns, TopSpec};
 use crate::cusum::{CusumColumns, CusumSpec};
 use crate::forest::{Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec};
+use crate::inference::ModelSpec;
 use crate::page_hinkley::{PageHinkleyColumns, PageHinkleySpec};
 use crate::robust::{RobustColumns, RobustSpec};
 use crate::slots::SlotState;
@@ -80,6 +81,8 @@ pub enum Method {
         /// Which keys are alike.
         grouping: Grouping,
     },
+    /// All inputs together, by a model that was trained elsewhere.
+    Model(Box<ModelSpec>),
 }
 
 impl Method {
@@ -97,6 +100,7 @@ impl Method {
             Method::Cusum(..) | Method::PageHinkley(..) => Family::Change,
             Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Family::Forest,
             Method::Cohort { .. } | Method::Top { .. } => Family::Cohort,
+            Method::Model(_) => Family::Model,
         }
     }
 
@@ -109,6 +113,7 @@ impl Method {
             Method::PageHinkley(_, spec) => spec.direction,
             Method::Cohort { spec, .. } => spec.direction,
             Method::Top { spec, .. } => spec.direction,
+            Method::Model(spec) => spec.direction,
             Method::Forest { .. } | Method::Shared { .. } | Method::Series { .. } => Direction::Both,
         }
     }
@@ -145,6 +150,7 @@ impl Method {
             Method::Series { spec, .. } => format!("series_forest ({spec:?})"),
             Method::Cohort { grouping, .. } => format!("cohort ({grouping:?})"),
             Method::Top { spec, grouping } => format!("top_k ({spec:?}, {grouping:?})"),
+            Method::Model(spec) => format!("model ({})", baseline(&spec.baseline)),
         }
     }
 }
@@ -157,7 +163,8 @@ pub(crate) enum State {
     Cusum(BaselineColumns, CusumColumns),
     PageHinkley(BaselineColumns, PageHinkleyColumns),
     Forest(Keyed<StreamForest>),
-    Shared(BaselineColumns),
+    /// What is usual, where the score is not computed of that alone.
+    Usual(BaselineColumns),
     Series(Keyed<SeriesForest>),
     Cohort(LatchColumns),
     /// Nothing is.
@@ -172,7 +179,7 @@ pub(super) enum SavedState {
     Cusum(<BaselineColumns as SlotState>::Saved, <CusumColumns as SlotState>::Saved),
     PageHinkley(<BaselineColumns as SlotState>::Saved, <PageHinkleyColumns as SlotState>::Saved),
     Forest(<Keyed<StreamForest> as SlotState>::Saved),
-    Shared(<BaselineColumns as SlotState>::Saved),
+    Usual(<BaselineColumns as SlotState>::Saved),
     Series(<Keyed<SeriesForest> as SlotState>::Saved),
     Cohort(<LatchColumns as SlotState>::Saved),
     Top,
@@ -217,7 +224,8 @@ impl State {
                 State::PageHinkley(BaselineColumns::new(baseline, inputs)?, columns)
             }
             Method::Forest { spec, .. } => State::Forest(Keyed::new(spec.as_ref())?),
-            Method::Shared { baseline, .. } => State::Shared(BaselineColumns::new(baseline, inputs)?),
+            Method::Shared { baseline, .. } => State::Usual(BaselineColumns::new(baseline, inputs)?),
+            Method::Model(spec) => State::Usual(BaselineColumns::new(spec.baseline, inputs)?),
             Method::Series { spec, .. } => {
                 if inputs != 1 {
                     let found = inputs as f64;
@@ -256,8 +264,8 @@ impl State {
                 let columns = evidence.shares.iter_mut().chain(&mut evidence.expected);
                 columns.for_each(|column| column.resize(column.len() + slots.len(), f32::NAN));
             }
-            // The score is the business of the forest, which looks at the deviations.
-            (State::Shared(state), _) => {
+            // The score is the business of a forest, which looks at the deviations, or of a model.
+            (State::Usual(state), _) => {
                 state.observe(slots, page.dues, columns, deviations);
                 for (input, (shares, expected)) in
                     evidence.shares.iter_mut().zip(&mut evidence.expected).enumerate()
@@ -328,7 +336,7 @@ impl State {
                 state.grow(slots);
             }
             State::Forest(state) => state.grow(slots),
-            State::Shared(state) => state.grow(slots),
+            State::Usual(state) => state.grow(slots),
             State::Series(state) => state.grow(slots),
             State::Cohort(state) => state.grow(slots),
             State::Top => {}
@@ -348,7 +356,7 @@ impl State {
                 state.clear(slot);
             }
             State::Forest(state) => state.clear(slot),
-            State::Shared(state) => state.clear(slot),
+            State::Usual(state) => state.clear(slot),
             State::Series(state) => state.clear(slot),
             State::Cohort(state) => state.clear(slot),
             State::Top => {}
@@ -364,7 +372,7 @@ impl State {
                 SavedState::PageHinkley(baseline.save(slots), state.save(slots))
             }
             State::Forest(state) => SavedState::Forest(state.save(slots)),
-            State::Shared(state) => SavedState::Shared(state.save(slots)),
+            State::Usual(state) => SavedState::Usual(state.save(slots)),
             State::Series(state) => SavedState::Series(state.save(slots)),
             State::Cohort(state) => SavedState::Cohort(state.save(slots)),
             State::Top => SavedState::Top,
@@ -385,7 +393,7 @@ impl State {
                 state.load(slots, second);
             }
             (State::Forest(state), SavedState::Forest(saved)) => state.load(slots, saved),
-            (State::Shared(state), SavedState::Shared(saved)) => state.load(slots, saved),
+            (State::Usual(state), SavedState::Usual(saved)) => state.load(slots, saved),
             (State::Series(state), SavedState::Series(saved)) => state.load(slots, saved),
             (State::Cohort(state), SavedState::Cohort(saved)) => state.load(slots, saved),
             _ => {}

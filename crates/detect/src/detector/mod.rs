@@ -49,6 +49,9 @@ pub(crate) fn shapes(detectors: &[Detector], shape: impl Fn(&Detector) -> String
 }
 
 impl Detector {
+    /// Which of the columns of a model says, by 1, that something took the place of its answer.
+    pub(crate) const FALLBACK: usize = 2;
+
     /// A detector of these inputs that judges in this way, all else by default.
     pub fn new(method: Method, inputs: Vec<(String, Arc<dyn Expression>)>) -> Self {
         let (names, inputs) = inputs.into_iter().unzip();
@@ -66,6 +69,7 @@ impl Detector {
         match self.method {
             Method::Forest { .. } | Method::Shared { .. } => &["", "_score", "_threshold", "_grade"],
             Method::Cohort { .. } => &["", "_percentile", "_members"],
+            Method::Model(_) => &["", "_output", "_fallback"],
             _ => &[""],
         }
     }
@@ -75,10 +79,29 @@ impl Detector {
         matches!(self.method, Method::Shared { .. }) || self.method.grouping().is_some()
     }
 
-    /// The columns of the row that it reads.
-    pub fn reads(&self) -> Vec<usize> {
+    /// Whether it asks a model that was trained elsewhere.
+    pub fn asks_model(&self) -> bool {
+        matches!(self.method, Method::Model(_))
+    }
+
+    /// Whether it can only say something once others have said theirs.
+    pub fn waits(&self) -> bool {
+        self.asks_others() || self.asks_model()
+    }
+
+    /// The columns of the row that it looks at.
+    pub fn looks_at(&self) -> Vec<usize> {
         let alike = self.method.grouping().into_iter().flat_map(|grouping| &grouping.columns);
         self.inputs.iter().chain(alike).flat_map(|expression| expression.columns()).collect()
+    }
+
+    /// The columns of the row that it reads: those that it looks at, and what takes the place of an answer.
+    pub fn reads(&self) -> Vec<usize> {
+        let mut columns = self.looks_at();
+        if let Method::Model(spec) = &self.method {
+            columns.extend(spec.otherwise.columns());
+        }
+        columns
     }
 
     /// Which keys it looks at, if not all.

@@ -16,7 +16,7 @@ const SKEW_MAX_S: i64 = 60;
 
 /// What was tried of one connector.
 pub(super) struct Tried {
-    /// `source NAME`, `sink NAME` or `state`.
+    /// `source NAME`, `sink NAME`, `model NAME` or `state`.
     of: String,
     probe: Probe,
 }
@@ -45,6 +45,10 @@ pub(super) fn try_all(job: &Job) -> Vec<Tried> {
             SinkKind::Archive { address } => add(of, vec![archive::probe(address)]),
             _ => add(of, alert::probe(sink)),
         }
+    }
+    for (model, inputs) in job.branches.iter().flat_map(|branch| branch.detection.inferences()) {
+        let outcome = model.try_out(inputs).map(|()| "it answers".to_owned());
+        add(format!("model `{}`", model.name()), vec![Probe::new("ask about a row of zeros", outcome)]);
     }
     if let Some(address) = &job.archive {
         add("archive".to_owned(), vec![archive::probe(address)]);

@@ -21,6 +21,7 @@ pub mod kafka;
 pub mod kinesis;
 mod limits;
 pub mod mesh;
+pub mod model;
 pub mod mute;
 pub mod nearest;
 mod objects;
@@ -86,6 +87,8 @@ pub struct Config {
     pub transform: Transform,
     /// `[detectors]`
     pub detectors: detection::Memory,
+    /// `[models.NAME]`
+    pub models: Vec<model::Model>,
     /// `[alerts]`
     pub telling: Option<alerts::Telling>,
     /// The windows and what becomes of their rows: one branch, or each `[branch.NAME]`. Never empty.
@@ -216,6 +219,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
     let flow = limits::read_flow(&mut root, reader);
     let transform = detection::read_transform(&mut root, reader);
     let detectors = detection::read_detectors(&mut root, reader);
+    let models = model::read_models(&mut root, reader);
     let telling = alerts::read_alerts(&mut root, reader);
     let episodes = telling.as_ref().and_then(|telling| telling.episodes.as_ref());
     let branches = branch::read_branches(&mut root, reader, episodes);
@@ -238,6 +242,7 @@ fn read_root(table: &Table, reader: &mut Reader, path: &Path) -> Config {
         flow,
         transform,
         detectors,
+        models,
         telling,
         branches,
         sinks,

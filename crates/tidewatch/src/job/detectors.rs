@@ -3,7 +3,9 @@
 //! `odd = "baseline(engagement, pauses, direction => 'low', limit => 3)"`: inputs first, then options. An option that a detector
 //! does not have, or a value out of its range, is pointed at.
 
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 
 use detect::baseline::{BaselineSpec, Season};
 use detect::cohort::{CohortSpec, Grouping, TopSpec};
@@ -12,8 +14,8 @@ use detect::forest::{ForestSpec, SeriesSpec, SharedSpec, StreamSpec};
 use detect::page_hinkley::PageHinkleySpec;
 use detect::robust::RobustSpec;
 use detect::scale::CalibrationSpec;
-use detect::{Chosen, DetectError, Detector, Direction, Method, NearExpected};
-use event::{KeyShape, Schema};
+use detect::{Chosen, DetectError, Detector, Direction, Inference, Method, ModelSpec, NearExpected};
+use event::{DataType, Expression, KeyShape, Schema};
 use transform::{Constant, DetectorCall, DetectorOption, ExpressionError, compile};
 
 use crate::config::nearest::nearest;
@@ -28,10 +30,12 @@ pub(super) struct Around<'a> {
     pub(super) in_order: bool,
     /// How long rows may be corrected, of windows that all keys share and that are put out when they are due.
     pub(super) corrected: Option<i64>,
+    /// Models that there are, by their names.
+    pub(super) models: &'a BTreeMap<String, Arc<dyn Inference>>,
 }
 
 /// Their names.
-const DETECTORS: [&str; 9] = [
+const DETECTORS: [&str; 10] = [
     "baseline",
     "robust",
     "cusum",
@@ -41,6 +45,7 @@ const DETECTORS: [&str; 9] = [
     "series_forest",
     "cohort",
     "top_k",
+    "model",
 ];
 const EXPLAINED: &str = "random_cut_forest_with_explanation";
 
@@ -48,8 +53,8 @@ const EXPLAINED: &str = "random_cut_forest_with_explanation";
 const POSITIONS: [&str; 5] = ["trees", "sample", "decay", "shingle", "directionality"];
 
 /// What may stand behind the name of a score for the further columns of its detector.
-pub(crate) const FURTHER: [&str; 6] =
-    ["_score", "_threshold", "_grade", "_explanation", "_percentile", "_members"];
+pub(crate) const FURTHER: [&str; 8] =
+    ["_score", "_threshold", "_grade", "_explanation", "_percentile", "_members", "_output", "_fallback"];
 /// Those that judge a row beside others of its window.
 const BESIDE: [&str; 2] = ["cohort", "top_k"];
 
@@ -92,8 +97,8 @@ pub(super) fn detector(
     let mut options = Options { call: &call, named: options(&call)?, known: Vec::new() };
     let method = method(&mut options, around, row)?;
     let near = match method {
-        // A rank expects nothing.
-        Method::Top { .. } => NearExpected::default(),
+        // A rank expects nothing, nor does a model.
+        Method::Top { .. } | Method::Model(_) => NearExpected::default(),
         _ => NearExpected {
             amount: options.number("ignore_within", 0.0, 0.0..=f64::MAX)?,
             ratio: options.number("ignore_ratio", 0.0, 0.0..=f64::MAX)?,
@@ -187,6 +192,7 @@ fn method(options: &mut Options<'_>, around: &Around<'_>, row: &Schema) -> Resul
             };
             Method::Top { spec, grouping: options.grouping(around, row)? }
         }
+        "model" => Method::Model(Box::new(model(options, around, row)?)),
         _ if options.has("keys") => {
             let spec = Box::new(stream(options)?);
             Method::Forest { spec, keys: options.keys(around)? }
@@ -257,6 +263,18 @@ fn cohort(options: &mut Options<'_>, around: &Around<'_>) -> Result<CohortSpec, 
         close: options.number("close", usual.close, 0.0..=50.0)?,
         members: options.whole("members", usual.members, 1..=1_000_000_000)?,
         pooled: around.period.filter(|_| over > 1).map_or(0, |period| period.saturating_mul(over)),
+    })
+}
+
+/// The settings of a model that is asked.
+fn model(options: &mut Options<'_>, around: &Around<'_>, row: &Schema) -> Result<ModelSpec, ExpressionError> {
+    let sides = [("low", Direction::Low), ("high", Direction::High)];
+    Ok(ModelSpec {
+        inference: options.model(around)?,
+        limit: options.number("limit", 0.5, f64::MIN..=f64::MAX)?,
+        direction: options.one_of("direction", Direction::High, &sides)?,
+        otherwise: options.otherwise(row)?,
+        baseline: baseline(options, around)?,
     })
 }
 
@@ -409,6 +427,50 @@ impl Options<'_> {
         match KeyShape::new(columns.iter().map(|column| column.data_type()).collect()) {
             Ok(_) => Ok(Grouping { columns, names, lateness }),
             Err(_) => Err(wrong(&option, "a list of columns that are no doubles and no decimals")),
+        }
+    }
+
+    /// The model that is asked.
+    fn model(&mut self, around: &Around<'_>) -> Result<Arc<dyn Inference>, ExpressionError> {
+        let known = || around.models.keys().map(String::as_str);
+        let there_are = match known().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
+            none if none.is_empty() => "describe one in `[models.NAME]`".to_owned(),
+            names => format!("there are {}", names.join(", ")),
+        };
+        let Some(option) = self.take("of") else {
+            let message = "`model` asks a model, and does not say which";
+            let error = ExpressionError::new(message, self.call.span.clone());
+            return Err(error.help(format!("write `of => 'NAME'`; {there_are}")));
+        };
+        let Constant::Text(name) = &option.value else {
+            return Err(wrong(&option, "the name of a model in quotes"));
+        };
+        around.models.get(name).cloned().ok_or_else(|| {
+            let help = match nearest(name, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => there_are,
+            };
+            ExpressionError::new(format!("there is no model `{name}`"), option.span.clone()).help(help)
+        })
+    }
+
+    /// The score that takes the place of an answer that does not come.
+    fn otherwise(&mut self, row: &Schema) -> Result<Arc<dyn Expression>, ExpressionError> {
+        let Some(option) = self.take("otherwise") else {
+            let message = "a model may not answer, and nothing takes its place";
+            let help = "name a score that stands before it, a detector: `otherwise => 'NAME'`";
+            return Err(ExpressionError::new(message, self.call.span.clone()).help(help));
+        };
+        let wanted = "the name of a score that stands before it and is a double";
+        let Constant::Text(name) = &option.value else { return Err(wrong(&option, wanted)) };
+        if row.index_of(name).is_none() {
+            return Err(wrong(&option, wanted));
+        }
+        let column = compile(&format!("\"{}\"", name.replace('"', "\"\"")), row)
+            .map_err(|error| wrong(&option, &format!("{wanted}: {}", error.message)))?;
+        match column.data_type() {
+            DataType::Double => Ok(column),
+            _ => Err(wrong(&option, wanted)),
         }
     }
 

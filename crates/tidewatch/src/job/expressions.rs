@@ -1,10 +1,10 @@
 //! Compiles the expressions of a config one by one, and notes each mistake at its word.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alert::{AlertRule, Summary, SummaryError};
-use detect::{Scoring, Witnesses};
+use detect::{Inference, Scoring, Witnesses};
 use event::{DataType, Expression, Field, KeyShape, Own, RowSchema, Schema};
 use transform::{
     ExpressionError, compile, compile_comparison, compile_detector, compile_features_with,
@@ -15,13 +15,15 @@ use super::detectors::{Around, check_windows, detector, is_detector};
 use super::micros;
 use super::windows::{are_in_order, corrected_for};
 use crate::config::event::Event;
-use crate::config::{Branch, Code, Diagnostic, Named, Place, Reading, Rule, Sql, Window};
+use crate::config::{self, Branch, Code, Diagnostic, Named, Place, Reading, Rule, Sql, Window};
 
 /// Notes mistakes while the parts of a job are compiled.
 pub(super) struct Compiler<'a> {
     reading: &'a Reading,
     /// Aggregates of the program's own.
     pub(super) own: &'a [Own],
+    /// Models that scores may ask, by their names.
+    models: BTreeMap<String, Arc<dyn Inference>>,
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Names whose own expression or declaration is wrong: those who use them are not blamed.
     pub(super) broken: BTreeSet<String>,
@@ -30,8 +32,8 @@ pub(super) struct Compiler<'a> {
 /// What is known of the scores so far.
 #[derive(Default)]
 struct Placed<'n> {
-    /// The first that asks for the rows of other keys, and how many columns stand in front of it.
-    asks: Option<(&'n str, usize)>,
+    /// The first that waits for the rows of other keys or for a model, and how many columns stand in front of it.
+    waits: Option<(&'n str, usize)>,
     /// Columns that detectors have besides their scores.
     further: Vec<String>,
 }
@@ -40,8 +42,13 @@ struct Placed<'n> {
 pub(super) type Compiled = (String, Arc<dyn Expression>);
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(reading: &'a Reading, own: &'a [Own]) -> Self {
-        Compiler { reading, own, diagnostics: Vec::new(), broken: BTreeSet::new() }
+    pub(super) fn new(reading: &'a Reading, own: &'a [Own], models: &[config::model::Model]) -> Self {
+        let model = |model: &config::model::Model| {
+            let inference: Arc<dyn Inference> = Arc::new(inference::Model::new(model.spec.clone()));
+            (model.spec.name.clone(), inference)
+        };
+        let models = models.iter().map(model).collect();
+        Compiler { reading, own, models, diagnostics: Vec::new(), broken: BTreeSet::new() }
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -127,11 +134,13 @@ impl<'a> Compiler<'a> {
     ) -> (RowSchema, Vec<(String, Scoring)>) {
         let keys = KeyShape::new(key.iter().map(|field| field.data_type).collect()).ok();
         let period = window.and_then(Window::slide).map(micros);
+        let models = self.models.clone();
         let around = Around {
             keys: keys.as_ref(),
             period,
             in_order: window.is_none_or(are_in_order),
             corrected: window.map_or(Some(0), corrected_for),
+            models: &models,
         };
         let mut fields: Vec<Field> = Vec::new();
         let mut compiled = Vec::new();
@@ -152,8 +161,8 @@ impl<'a> Compiler<'a> {
         (RowSchema::new(key, features, &fields), compiled)
     }
 
-    /// The columns of a score must have names of their own; and where a score asks for the rows of other keys, so that it is known
-    /// later, what remembers keys stands in front of it.
+    /// The columns of a score must have names of their own; and where a score waits for the rows of other keys, or for a model, so that it
+    /// is known later, what remembers keys stands in front of it.
     fn check_place<'n>(
         &mut self,
         named: &'n Named,
@@ -172,13 +181,13 @@ impl<'a> Compiler<'a> {
             }
             placed.further.push(field.name);
         }
-        match placed.asks {
-            None if detector.asks_others() => placed.asks = Some((&named.name, row.fields().len())),
+        match placed.waits {
+            None if detector.waits() => placed.waits = Some((&named.name, row.fields().len())),
             Some((first, width))
-                if !detector.asks_others() || detector.reads().iter().any(|column| *column >= width) =>
+                if !detector.waits() || detector.looks_at().iter().any(|column| *column >= width) =>
             {
                 let message = format!(
-                    "`{}` stands behind `{first}`, which asks for the rows of other keys",
+                    "`{}` stands behind `{first}`, which waits for the rows of other keys or for a model",
                     named.name
                 );
                 let diagnostic = Diagnostic::new(Code::Conflict, named.key.clone(), message);

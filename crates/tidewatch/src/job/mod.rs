@@ -46,7 +46,7 @@ pub fn compile_with(reading: &Reading, own: &[Own]) -> Result<Job, Vec<Diagnosti
     let Some(config) = &reading.config else {
         return Err(diagnostics);
     };
-    let mut compiler = Compiler::new(reading, own);
+    let mut compiler = Compiler::new(reading, own, &config.models);
     let job = compile_config(config, &mut compiler);
     // With a section misnamed, half of the names would seem to be missing.
     if !reading.findings.unknown_section {

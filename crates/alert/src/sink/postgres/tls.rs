@@ -6,13 +6,11 @@ use rustls::RootCertStore;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::sink::tls;
-
 /// What makes connections secure; without any authority if they are not to be.
 pub(super) fn connector(mode: SslMode, ca: Option<&Path>) -> Result<MakeRustlsConnect, String> {
     let config = match mode {
-        SslMode::Disable => tls::client_with(RootCertStore::empty()),
-        _ => tls::client(ca),
+        SslMode::Disable => ::tls::client_with(RootCertStore::empty()),
+        _ => ::tls::client(ca),
     };
     config.map(MakeRustlsConnect::new)
 }

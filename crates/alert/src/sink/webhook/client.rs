@@ -20,8 +20,8 @@ use super::super::secret::reveal;
 use super::address::{self, NotPublic, Resolver};
 use super::request::Request;
 use super::signature::{Signer, timestamp};
+use crate::sink::SinkError;
 use crate::sink::receiver::{Reach, Receiver};
-use crate::sink::{SinkError, tls};
 
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 16 << 10;

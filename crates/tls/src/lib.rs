@@ -1,4 +1,11 @@
 //! TLS to servers of others: their certificates are always checked, against the system's authorities or a file.
+//!
+//! Lies under what talks to such servers: sinks, and models behind an endpoint. Knows neither.
+//!
+//! ```
+//! assert!(tls::client(None).is_ok());
+//! assert!(tls::client(Some("no-such-file.pem".as_ref())).is_err());
+//! ```
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +15,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 /// A client that believes those who are in the file, or whom the system believes.
-pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
+///
+/// # Errors
+/// If the file cannot be read, or holds no certificate; in words.
+pub fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => add_file(&mut roots, path)?,
@@ -18,7 +28,10 @@ pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
 }
 
 /// A client that believes these.
-pub(super) fn client_with(roots: RootCertStore) -> Result<ClientConfig, String> {
+///
+/// # Errors
+/// If there is no protocol that both sides could speak; in words.
+pub fn client_with(roots: RootCertStore) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
