@@ -251,7 +251,8 @@ fn a_model_that_cannot_be_asked_is_refused_with_what_to_do() {
     refused("open", &open, &["model `churn`", "`example.com` would be asked without TLS"]);
     if let Some(library) = onnxruntime() {
         let two = |job: Job| {
-            onnx(job, &library).set("score.risk", "\"model(pauses, exits, of => 'churn', otherwise => 'usual')\"")
+            onnx(job, &library)
+                .set("score.risk", "\"model(pauses, exits, of => 'churn', otherwise => 'usual')\"")
         };
         refused("two", &two, &["takes 3 inputs, and the score gives it 2"]);
         let online = onnx(self::job(&folder.path().join("online"), &input), &library);

@@ -2,6 +2,9 @@
 
 #[path = "verdict/kinds.rs"]
 mod kinds;
+#[cfg(all(feature = "onnx", feature = "inference"))]
+#[path = "verdict/models.rs"]
+mod models;
 #[path = "verdict/payments.rs"]
 mod payments;
 #[path = "verdict/pressed.rs"]

@@ -79,6 +79,56 @@ fn what_is_wrong_with_a_call_is_said_at_its_word() {
     }
 }
 
+/// A model of a kind that this program was built with is asked by its name; nobody loads it yet.
+#[cfg(feature = "inference")]
+#[test]
+fn a_score_asks_a_model_by_its_name_and_names_what_takes_its_place() {
+    let model = "models.churn={ type = \"http\", url = \"https://models.example.com/churn\" }";
+    let with = |score: &str| {
+        scores(&[
+            model,
+            "score.usual=baseline(events)",
+            "score.text=upper(user_id)",
+            &format!("score.risk={score}"),
+        ])
+    };
+    assert_eq!(
+        with("model(events, listen_s, of => 'churn', otherwise => 'usual', limit => -1, direction => 'low')"),
+        Ok(())
+    );
+    let cases = [
+        ("model(events, otherwise => 'usual')", "`model` asks a model, and does not say which"),
+        ("model(events, of => 'chrun', otherwise => 'usual')", "did you mean `churn`?"),
+        ("model(events, of => 'churn')", "a model may not answer, and nothing takes its place"),
+        ("model(events, of => 'churn', otherwise => 'risk')", "`otherwise` is the name of a score"),
+        ("model(events, of => 'churn', otherwise => 'text')", "`otherwise` is the name of a score"),
+        (
+            "model(events, of => 'churn', otherwise => 'usual', ignore_ratio => 1)",
+            "`model` has no option `ignore_ratio`",
+        ),
+        ("model(user_id, of => 'churn', otherwise => 'usual')", "`model` looks at numbers"),
+    ];
+    for (score, expected) in cases {
+        let refused = with(score).unwrap_err();
+        assert!(refused.contains(expected), "{score}: {refused}");
+    }
+    let risk = "score.risk=model(events, of => 'churn', otherwise => 'usual')";
+    let behind =
+        scores(&[model, "score.usual=baseline(events)", risk, "score.odd=baseline(risk)"]).unwrap_err();
+    assert!(behind.contains("`odd` stands behind `risk`"), "{behind}");
+    let by_cohort = [model, "score.usual=cohort(events)", risk, "score.both=greatest(risk, usual)"];
+    assert_eq!(scores(&by_cohort), Ok(()));
+    let unknown = scores(&["models.churn={ type = \"http\", uri = \"x\" }"]).unwrap_err();
+    assert!(unknown.contains("did you mean `url`?"), "{unknown}");
+}
+
+#[cfg(not(feature = "onnx"))]
+#[test]
+fn a_model_of_a_kind_that_is_left_out_is_refused_with_the_feature_that_brings_it() {
+    let refused = scores(&["models.churn={ type = \"onnx\", path = \"churn.onnx\" }"]).unwrap_err();
+    assert!(refused.contains("--features onnx"), "{refused}");
+}
+
 #[test]
 fn a_detector_needs_rows_that_come_once_and_in_order() {
     let late = scores(&["score.odd=baseline(events)", "window.allowed_lateness=1m"]).unwrap_err();
