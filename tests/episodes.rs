@@ -167,3 +167,141 @@ fn alerts_of_an_episode_share_its_name_and_say_what_became_of_it() {
         assert_eq!((first, last), (Some(&"opened"), Some(&"resolved")), "{states:?}");
     }
 }
+
+/// Windows of a minute, and late events that may correct them for three more.
+const CORRECTED: &str = r#"
+name = "corrected"
+[source.events]
+type = "file"
+lanes = 1
+[event]
+key = "user"
+time = { field = "ts", unit = "ms" }
+[event.fields]
+kind = "varchar"
+[time]
+out_of_order = "0s"
+[window]
+type = "tumbling"
+size = "1m"
+allowed_lateness = "3m"
+[features]
+plays = "count(*) FILTER (WHERE kind = 'play')"
+exits = "count(*) FILTER (WHERE kind = 'exit')"
+[rules.leaving]
+when = "exits > plays"
+escalate = { when = "exits > 9", severity = "critical" }
+[alerts]
+open_after = 1
+resolve_after = "10m"
+[sink.alerts]
+type = "file"
+"#;
+
+fn event(user: &str, second: i64, kind: &str) -> String {
+    format!("{{\"user\":\"{user}\",\"ts\":{},\"kind\":\"{kind}\"}}\n", 1_700_000_040_000 + second * 1000)
+}
+
+#[test]
+fn late_events_withdraw_what_never_was_and_open_what_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let many = |user: &str, second: i64, kind: &str, times: usize| event(user, second, kind).repeat(times);
+    let events = [
+        many("cleared", 10, "exit", 2),
+        many("caught", 11, "play", 1),
+        many("worse", 12, "exit", 3),
+        many("same", 13, "exit", 3),
+        // The first window is closed by then.
+        many("clock", 70, "play", 1),
+        many("cleared", 14, "play", 5),
+        many("caught", 15, "exit", 4),
+        many("worse", 16, "exit", 9),
+        many("same", 17, "exit", 1),
+        many("unseen", 18, "exit", 1),
+    ]
+    .concat();
+    let clock: String = (2..20).map(|minute| event("clock", minute * 60 + 10, "play")).collect();
+    let (input, config) = (folder.path().join("events.ndjson"), folder.path().join("corrected.toml"));
+    std::fs::write(&input, events + &clock).expect("write");
+    std::fs::write(&config, CORRECTED).expect("write");
+    let job = |name: &str| {
+        Job::new(PROGRAM, &config, folder.path().join(name)).on(&input).with_alerts().with_state()
+    };
+    let once = job("once");
+    once.run();
+    let mut told: BTreeMap<String, Vec<(String, String, String, bool)>> = BTreeMap::new();
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for alert in json_lines(&once.alerts()) {
+        let data = &alert["data"];
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let start = text(&data["window"]["start"]);
+        assert_eq!(start, "2023-11-14T22:14:00Z", "all is about the first minute: {alert}");
+        let word = (text(&data["state"]), text(&data["severity"]), text(&data["key"]), data["revision"] == 1);
+        names.entry(word.2.clone()).or_default().push(text(&data["episode"]));
+        told.entry(word.2.clone()).or_default().push(word);
+    }
+    let states = |user: &str| -> Vec<(&str, &str, bool)> {
+        let words = told.get(user).map(Vec::as_slice).unwrap_or_default();
+        words
+            .iter()
+            .map(|(state, severity, _, revised)| (state.as_str(), severity.as_str(), *revised))
+            .collect()
+    };
+    assert_eq!(states("cleared"), [("opened", "warning", false), ("withdrawn", "warning", false)]);
+    assert_eq!(states("caught"), [("opened", "warning", true), ("resolved", "warning", false)]);
+    let worse =
+        [("opened", "warning", false), ("updated", "critical", true), ("resolved", "critical", false)];
+    assert_eq!(states("worse"), worse);
+    assert_eq!(states("same"), [("opened", "warning", false), ("resolved", "warning", false)]);
+    // Its window had no row in time.
+    assert_eq!(states("unseen"), [("opened", "warning", false), ("resolved", "warning", false)]);
+    assert_eq!(states("clock"), []);
+    for (user, names) in names {
+        assert!(names.iter().all(|name| *name == names[0]), "{user}: {names:?}");
+    }
+    let other = job("other").workers(3);
+    other.run();
+    assert!(other.alerts() == once.alerts(), "other bytes with three workers");
+}
+
+#[test]
+fn what_is_corrected_is_the_same_with_any_workers_and_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("events.ndjson");
+    generate(60_000, 800, 12, &["--low-frac", "0.1"], &file);
+    let lines = std::fs::read(&file).expect("events");
+    // Some are late by more than the windows wait.
+    let late = delayed(lines.split_inclusive(|&b| b == b'\n'), workload_time, 150_000, 0.3, 5).concat();
+    std::fs::write(&file, late).expect("write");
+    let job = |name: &str| {
+        let columns = r#"["user_id", "window_end", "severity", "state", "events"]"#;
+        of_episodes(Job::reference(PROGRAM, folder.path().join(name), &file))
+            .set("sink.alerts.columns", columns)
+            .set("window.size", "\"1m\"")
+            .set("window.allowed_lateness", "\"4m\"")
+            .set("rules.low-engagement.min_events", 2)
+            .set("alerts.open_after", 1)
+    };
+    let once = job("once");
+    once.run();
+    let bytes = once.alerts();
+    let states: Vec<String> =
+        json_lines(&bytes).iter().map(|row| row["state"].as_str().expect("a state").to_owned()).collect();
+    let withdrawn = states.iter().filter(|state| *state == "withdrawn").count();
+    assert!(states.len() > 200 && withdrawn > 2, "{} words, {withdrawn} withdrawn", states.len());
+    for (processes, workers) in [(1, 3), (2, 2)] {
+        let other = job(&format!("{processes}x{workers}")).processes(processes).workers(workers);
+        other.run();
+        assert!(other.alerts() == bytes, "{processes} processes of {workers} workers: other bytes");
+    }
+    let (killed, mut random) = (job("killed"), Random::new(seed(32)));
+    for _ in 0..6 {
+        let slow = killed.clone().set("source.events.rate", 6_000).workers(1 + random.below(3) as usize);
+        let running = slow.invocation().start();
+        std::thread::sleep(Duration::from_millis(300 + random.below(900)));
+        running.kill();
+        assert!(bytes.starts_with(&killed.alerts()), "no prefix of the answer");
+    }
+    killed.workers(2).run();
+    assert!(job("killed").alerts() == bytes, "other bytes after kills");
+}

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use checkpoint::{CodecError, Frame, Kind, Operator};
 use detect::cohort::{Change, Cohorts, SavedRows};
-use detect::{Begun, Detectors, Episodes, Models, Said, SavedDetectors, SavedEpisodes, SavedModels, Share};
+use detect::{
+    Begun, Corrected, Detectors, Episodes, Models, Said, SavedDetectors, SavedEpisodes, SavedModels, Share,
+};
 use event::{Detected, Rows};
 
 use crate::asking::Responders;
@@ -77,7 +79,8 @@ impl Followed {
     /// Judges rows, where the rows of other keys do not matter.
     pub(crate) fn judge(&mut self, branch: &Branch, rows: &Rows) -> Detected {
         let detected = branch.detection.judge(rows, self.known.as_mut());
-        self.follow(branch, detected)
+        let corrected = branch.detection.corrected(&rows.keys, &rows.spans);
+        self.follow(branch, detected, &corrected)
     }
 
     /// Judges rows as far as that does not take the rows of other keys. Says what all workers are to know of these, and what is to be
@@ -116,8 +119,9 @@ impl Followed {
         let due = begun.due().unwrap_or(i64::MIN);
         self.learn_before(due);
         self.learn_answers(branch, due);
+        let corrected = begun.corrected(&branch.detection);
         let detected = branch.detection.finish(begun, self.models.as_ref(), self.known.as_mut());
-        self.follow(branch, detected)
+        self.follow(branch, detected, &corrected)
     }
 
     /// Learns all that was told and counted.
@@ -150,9 +154,9 @@ impl Followed {
         }
     }
 
-    fn follow(&mut self, branch: &Branch, detected: Detected) -> Detected {
+    fn follow(&mut self, branch: &Branch, detected: Detected, corrected: &[Corrected]) -> Detected {
         let mut detected = match &mut self.episodes {
-            Some(episodes) => branch.detection.follow(detected, episodes),
+            Some(episodes) => branch.detection.follow(detected, corrected, episodes),
             None => detected,
         };
         // Of what was found, only what is put out: why takes longer to say than that.

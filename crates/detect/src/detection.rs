@@ -47,6 +47,8 @@ pub struct Detection {
     forget_after: i64,
     /// From which window end to the next, where all keys share windows.
     slide: Option<i64>,
+    /// How long after it is due a window may be corrected.
+    pub(crate) lateness: i64,
 }
 
 /// The schema of rows with these key fields and these columns behind them: what the next score, or the
@@ -104,6 +106,7 @@ impl Detection {
             last_read,
             forget_after: i64::MAX,
             slide: None,
+            lateness: 0,
         })
     }
 
@@ -140,7 +143,9 @@ impl Detection {
         let rule = |rule: &Rule| Some((rule.id.clone(), rule.life_cycle?));
         let rules: Option<Vec<_>> = self.rules.iter().map(rule).collect();
         let mutes = || self.mutes.iter().map(|mute| mute.name.clone()).collect();
-        rules.filter(|rules| !rules.is_empty()).map(|rules| Episodes::new(rules).mutable(mutes()))
+        rules
+            .filter(|rules| !rules.is_empty())
+            .map(|rules| Episodes::new(rules).mutable(mutes()).correctable(self.lateness))
     }
 
     /// The same, where nobody is told of episodes at some times. Conditions of these see the whole row.
@@ -165,6 +170,12 @@ impl Detection {
     #[must_use]
     pub fn sliding(self, slide: Option<i64>) -> Self {
         Detection { slide, ..self }
+    }
+
+    /// The same, where a window may be corrected, once, so long after it is due: what was told of episodes is corrected then.
+    #[must_use]
+    pub fn correcting(self, lateness: i64) -> Self {
+        Detection { lateness, ..self }
     }
 
     /// What is known of keys: of none yet. `None` where no score is a detector, and no rule waits for a key to be known.

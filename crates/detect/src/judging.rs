@@ -15,7 +15,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, NullArray};
 use event::{Batch, Detected, FailedRows, RowFailure, Rows, Spans};
 
-use crate::Detection;
 use crate::cohort::Beside;
 use crate::detection::window_columns;
 use crate::detector::{Detector, Detectors, Evidence};
@@ -23,6 +22,7 @@ use crate::gather::Gather;
 use crate::inference::Posed;
 use crate::models::{Models, Said};
 use crate::verdict;
+use crate::{Corrected, Detection};
 
 /// Rows judged at a time, so that the columns of a chunk stay in the cache.
 const CHUNK_ROWS: usize = 8192;
@@ -82,6 +82,11 @@ impl Begun {
     /// How many there are.
     pub fn rows(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.records.len()).sum()
+    }
+
+    /// Those among them that correct what was said of their windows.
+    pub fn corrected(&self, detection: &Detection) -> Vec<Corrected> {
+        self.chunks.iter().flat_map(|chunk| detection.corrected(&chunk.keys, &chunk.spans)).collect()
     }
 
     /// When the last of them is due; `None` if there are none.

@@ -108,7 +108,7 @@ mod witness;
 pub use agreement::{Agreement, Family};
 pub use detection::{Detection, Supposed, row_schema_prefix};
 pub use detector::{Chosen, Detector, Detectors, Evidence, Method, SavedDetectors};
-pub use episode::{Change, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
+pub use episode::{Change, Corrected, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
 pub use inference::{Inference, Inquiry, ModelSpec, Responder};

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
 
+use std::collections::BTreeMap;
+
 use detect::{Change, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 use event::{ChangeKind, Muted, Severity, Span, Window};
 use testkit::oracle::episodes::{Life, Word, episodes};
@@ -237,4 +239,142 @@ fn those_who_hear_nothing_for_a_while_hear_of_what_is_open_then_and_of_no_end_of
         assert_eq!(words, told(&record, &bad, &is_muted), "{round}: {life_cycle:?} {bad:?} {muted:?}");
     }
     assert!(late > 100 && unheard > 100, "{late} told late, {unheard} never");
+}
+
+/// What whoever hears all words thinks is open, and how bad.
+#[derive(Default)]
+struct Hearer {
+    open: Option<Severity>,
+    names: Vec<i64>,
+    withdrawn: u32,
+}
+
+impl Hearer {
+    fn hear(&mut self, change: &Change) {
+        match change.kind {
+            ChangeKind::Opened => {
+                assert_eq!(self.open, None, "opened twice: {change:?}");
+                self.names.push(change.first_end);
+            }
+            ChangeKind::Reopened => assert_eq!(self.open, None, "opened twice: {change:?}"),
+            ChangeKind::Updated | ChangeKind::Resolved => {
+                assert!(self.open.is_some(), "never opened: {change:?}");
+            }
+            ChangeKind::Withdrawn => self.withdrawn += 1,
+        }
+        assert!(self.names.contains(&change.first_end), "a name that nobody knows: {change:?}");
+        self.open = change.kind.is_alarm().then_some(change.severity);
+    }
+}
+
+/// What is open at a time where these windows are bad, by the walk through time.
+fn open_at(life_cycle: LifeCycle, bad: &BTreeMap<i64, Severity>, time: i64) -> Option<Severity> {
+    let bad: Vec<(i64, Severity)> = bad.iter().map(|(end, severity)| (*end, *severity)).collect();
+    let words = episodes(life(life_cycle), &bad, time);
+    words.last().and_then(|word| word.kind.is_alarm().then_some(word.severity))
+}
+
+#[test]
+fn after_each_correction_what_was_told_is_what_the_corrected_windows_say() {
+    let mut random = Random::new(testkit::random::seed(14));
+    let severities = [Severity::Info, Severity::Warning, Severity::Critical];
+    let (mut corrected, mut withdrawn, mut late) = (0, 0, 0);
+    for round in 0..1500 {
+        let life_cycle = LifeCycle {
+            bad_windows: 1 + random.below(4) as u32,
+            within: (1 + random.below(5) as i64) * SLIDE,
+            resolve_after: (1 + random.below(5) as i64) * SLIDE - random.below(2) as i64,
+            longest: (5 + random.below(20) as i64) * SLIDE,
+            cooldown: random.below(12) as i64 * SLIDE + random.below(3) as i64,
+        };
+        let lateness = (1 + random.below(6) as i64) * SLIDE - random.below(2) as i64 * 3;
+        let (often, late_often) = (random.fraction(), random.fraction() * 0.5);
+        let rules = || Episodes::new(vec![("rule".to_owned(), life_cycle)]).correctable(lateness);
+        let (mut episodes, mut hearer, mut bad) = (rules(), Hearer::default(), BTreeMap::new());
+        // What happens when: a window is due, or corrected; the older window comes first.
+        let mut events: BTreeMap<(i64, i64), bool> = BTreeMap::new();
+        for end in (1..80).map(|window| window * SLIDE) {
+            events.insert((end - 1, end), false);
+            if random.chance(late_often) {
+                events.insert((end - 1 + lateness, end), true);
+            }
+        }
+        let last = |due: i64| due + 400;
+        for (place, ((due, end), is_late)) in events.iter().enumerate() {
+            let (due, end) = (*due, *end);
+            episodes.advance(due - 1, &mut |change| hearer.hear(&change.change));
+            let severity = random.chance(often).then(|| severities[random.below(3) as usize]);
+            let before = (hearer.withdrawn, hearer.open);
+            match severity {
+                Some(severity) => bad.insert(end, severity),
+                None => bad.remove(&end),
+            };
+            let of = severity.map(|severity| judged(end, severity));
+            match (is_late, of) {
+                (false, Some(judged)) => {
+                    episodes.bad(b"key", 0, judged, &mut |change| hearer.hear(&change.change));
+                }
+                (false, None) => {}
+                (true, of) => {
+                    corrected += 1;
+                    let now = Span { due, sequence: 1, ..Span::from(Window { start: end - SLIDE, end }) };
+                    let of = of.map(|judged| Judged { span: now, ..judged });
+                    episodes.correct((b"key", 0), (end - 1, now), of, &mut |change, about_it| {
+                        assert!(!about_it || of.is_some());
+                        assert_eq!(change.change.span.due, due, "behind what was put out before");
+                        hearer.hear(&change.change);
+                    });
+                    late += u32::from(hearer.open.is_some() && before.1.is_none());
+                }
+            }
+            // Behind all that is due by then.
+            let is_last = events.keys().nth(place + 1).is_none_or(|(next, _)| *next > due);
+            if is_last {
+                episodes.advance(due, &mut |change| hearer.hear(&change.change));
+                let expected = open_at(life_cycle, &bad, due);
+                assert_eq!(
+                    hearer.open.is_some(),
+                    expected.is_some(),
+                    "{round}: {life_cycle:?} at {due}: {bad:?}"
+                );
+                if severity.is_some() && !is_late {
+                    assert_eq!(hearer.open, expected, "{round}: {life_cycle:?} at {due}: {bad:?}");
+                }
+            }
+            if place % 9 == 8 {
+                episodes.begin_save(true);
+                let mut other = rules();
+                while let Some(saved) = episodes.save(10) {
+                    let bytes = bincode::serialize(&saved).unwrap();
+                    other.restore(bincode::deserialize(&bytes).unwrap(), &|_| true);
+                }
+                episodes = other;
+            }
+        }
+        episodes.advance(last(2000), &mut |change| hearer.hear(&change.change));
+        assert_eq!(hearer.open, None);
+        assert!(episodes.is_empty(), "{} are kept for ever", episodes.len());
+        withdrawn += hearer.withdrawn;
+    }
+    assert!(corrected > 10_000 && withdrawn > 200 && late > 300, "{corrected} {withdrawn} {late}");
+}
+
+#[test]
+fn without_a_correction_windows_that_could_have_had_one_say_the_same() {
+    let mut random = Random::new(testkit::random::seed(15));
+    for _ in 0..300 {
+        let often = random.fraction();
+        let ends = (1..80).map(|window| window * SLIDE).filter(|_| random.chance(often));
+        let bad: Vec<(i64, Severity)> = ends.map(|end| (end, Severity::Warning)).collect();
+        let mut words = Vec::new();
+        let mut episodes = Episodes::new(vec![("rule".to_owned(), USUAL)]).correctable(7 * SLIDE);
+        let mut give = |change: EpisodeChange| words.push(word(&change));
+        for (end, severity) in &bad {
+            episodes.advance(*end - 2, &mut give);
+            episodes.bad(b"key", 0, judged(*end, *severity), &mut give);
+        }
+        episodes.advance(5000, &mut give);
+        assert!(episodes.is_empty());
+        assert_eq!(words, run(USUAL, &bad, 5000));
+    }
 }

@@ -176,6 +176,8 @@ pub enum ChangeKind {
     Updated,
     /// No window was bad for long enough, or it has lasted as long as one may.
     Resolved,
+    /// Windows that were bad are not, as late records show: it never was.
+    Withdrawn,
 }
 
 impl ChangeKind {
@@ -186,12 +188,13 @@ impl ChangeKind {
             ChangeKind::Reopened => "reopened",
             ChangeKind::Updated => "updated",
             ChangeKind::Resolved => "resolved",
+            ChangeKind::Withdrawn => "withdrawn",
         }
     }
 
     /// Whether it says that something is wrong, rather than that nothing is any more.
     pub fn is_alarm(self) -> bool {
-        self != ChangeKind::Resolved
+        !matches!(self, ChangeKind::Resolved | ChangeKind::Withdrawn)
     }
 }
 

@@ -2,34 +2,54 @@
 //!
 //! What is over has no row of its own: it becomes one with the key, its last bad window, and no features.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, new_null_array};
 use arrow_select::concat::concat;
-use event::{Batch, ChangeKind, Detected, Hit, Muted, Span, Spans, Verdict};
+use event::{Batch, Detected, Hit, Muted, Span, Spans, Verdict};
 
 use super::life_cycle::{Change, Judged};
 use super::{EpisodeChange, Episodes};
 use crate::Detection;
 use crate::detection::window_columns;
 
+/// A row that corrects what was said of its window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corrected {
+    /// Encoded key.
+    pub key: Vec<u8>,
+    /// Its window, and where it stands in the order of outputs.
+    pub span: Span,
+}
+
 impl Detection {
     /// Keeps of what the rules hit only what changes an episode. The rows of a key come in the order in which they are due, over
-    /// all calls, and each window once.
-    pub fn follow(&self, mut detected: Detected, episodes: &mut Episodes) -> Detected {
+    /// all calls, and each window once, or, where it may be [corrected](Detection::correcting), a second time. `corrected` are all rows
+    /// of that kind that were judged, hit or not.
+    pub fn follow(
+        &self,
+        mut detected: Detected,
+        corrected: &[Corrected],
+        episodes: &mut Episodes,
+    ) -> Detected {
         let (mut shown, mut over) = (Vec::new(), Vec::new());
         let mutes = self.muting(&detected);
+        let mut still_bad: BTreeSet<(&[u8], i64, u16)> = BTreeSet::new();
+        let keys = detected.keys.clone();
         for hit in std::mem::take(&mut detected.hits) {
             let Some(verdict) = hit.verdict else { continue };
             let (row, rule) = (hit.row as usize, verdict.rule);
             let span = detected.spans.of(row);
             // A row that a record causes may be due before its own time, even at no time at all.
-            let muted = mutes.of(rule, row, span.due.max(span.window.end.saturating_sub(1)));
+            let is_corrected = self.is_correction(&span);
+            let result = if is_corrected { span.window.due() } else { span.due };
+            let muted = mutes.of(rule, row, result.max(span.window.end.saturating_sub(1)));
             let judged = Judged { span, severity: verdict.severity, muted };
-            episodes.bad(detected.keys.value(row), rule, judged, &mut |changed| match changed.change.kind {
-                ChangeKind::Resolved => over.push(changed),
-                _ => {
+            let mut show = |changed: EpisodeChange, is_about_it| match is_about_it {
+                false => over.push(changed),
+                true => {
                     let verdict = Verdict { severity: changed.change.severity, ..verdict };
                     shown.push(Hit {
                         verdict: Some(verdict),
@@ -37,9 +57,39 @@ impl Detection {
                         ..hit
                     });
                 }
-            });
+            };
+            let key = keys.value(row);
+            if is_corrected {
+                still_bad.insert((key, span.window.end, rule));
+                episodes.correct((key, rule), (result, span), Some(judged), &mut show);
+            } else {
+                episodes.bad(key, rule, judged, &mut |changed| {
+                    let is_about_it = changed.change.kind.is_alarm();
+                    show(changed, is_about_it);
+                });
+            }
+        }
+        for Corrected { key, span } in corrected {
+            for rule in 0..self.rules().len() as u16 {
+                if !still_bad.contains(&(key.as_slice(), span.window.end, rule)) {
+                    let place = (span.window.due(), *span);
+                    episodes.correct((key, rule), place, None, &mut |changed, _| over.push(changed));
+                }
+            }
         }
         self.with_ends(Detected { hits: shown, ..detected }, over)
+    }
+
+    /// Whether a row is the second one of its window, or the first one of a window that had none in time.
+    fn is_correction(&self, span: &Span) -> bool {
+        self.lateness > 0 && span.due > span.window.due()
+    }
+
+    /// The rows among those that are judged which correct what was said of their windows.
+    pub fn corrected(&self, keys: &BinaryArray, spans: &Spans) -> Vec<Corrected> {
+        let own = spans.own().unwrap_or_default().iter().enumerate();
+        let row = |(row, span): (usize, &Span)| Corrected { key: keys.value(row).to_vec(), span: *span };
+        own.filter(|(_, span)| self.is_correction(span)).map(row).collect()
     }
 
     /// Which rows some time of silence is about.

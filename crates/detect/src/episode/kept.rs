@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::Muted;
+use event::{Muted, Severity, Span, Window};
 use serde::{Deserialize, Serialize};
 
+use super::correction::Course;
 use super::life_cycle::{Change, Episode, Judged, LifeCycle};
 
 /// A rule, by its rank, and an encoded key.
@@ -28,11 +29,29 @@ pub struct EpisodeChange {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedEpisodes(Vec<SavedKey>);
 
-/// What is known of a key, for each rule by its name, and the name of what it is muted by.
+/// What is known of a key, for each rule by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedKey {
     key: Vec<u8>,
-    episodes: Vec<(String, Episode, Option<String>)>,
+    courses: Vec<(String, SavedCourse)>,
+}
+
+/// What is known of a key and rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedCourse {
+    live: Option<Episode>,
+    /// By the name of what it is muted, if it is.
+    muted: Option<String>,
+    settled: Option<Episode>,
+    recent: Vec<SavedWindow>,
+}
+
+/// A bad window that can still be corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedWindow {
+    window: Window,
+    severity: Severity,
+    muted: Option<String>,
 }
 
 /// What is known of the episodes of a worker's keys.
@@ -44,7 +63,9 @@ pub struct Episodes {
     rules: Vec<String>,
     /// Names of what may mute them, by rank, which may be others after a restart.
     mutes: Vec<String>,
-    kept: BTreeMap<Of, Episode>,
+    /// How long after it is due a window may be corrected.
+    lateness: i64,
+    kept: BTreeMap<Of, Course>,
     /// When each of them changes by itself.
     timers: BTreeSet<(i64, Of)>,
     /// Keys of which no snapshot says what is known by now, since there is any: a job without a state has none.
@@ -64,6 +85,7 @@ impl Episodes {
             life_cycles,
             rules,
             mutes: Vec::new(),
+            lateness: 0,
             kept: BTreeMap::new(),
             timers: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -77,6 +99,12 @@ impl Episodes {
     #[must_use]
     pub fn mutable(self, mutes: Vec<String>) -> Self {
         Episodes { mutes, ..self }
+    }
+
+    /// The same of windows that may be corrected, once, so long after they are due.
+    #[must_use]
+    pub fn correctable(self, lateness: i64) -> Self {
+        Episodes { lateness, ..self }
     }
 
     /// Number of episodes that are under way, or may become one.
@@ -96,13 +124,44 @@ impl Episodes {
     pub fn bad(&mut self, key: &[u8], rule: u16, judged: Judged, give: &mut dyn FnMut(EpisodeChange)) {
         let of = (key.to_vec(), rule);
         self.fire(&of, judged.span.due, give);
-        let life_cycle = self.life_cycles[usize::from(rule)];
-        let known = self.kept.get(&of).map(|episode| life_cycle.timer(episode));
-        let episode = self.kept.entry(of.clone()).or_insert_with(|| Episode::new(judged));
-        let change = life_cycle.bad(episode, judged);
-        let timer = life_cycle.timer(episode);
-        self.set_timer(&of, known, Some(timer));
+        let (life_cycle, lateness) = (self.life_cycles[usize::from(rule)], self.lateness);
+        let course = self.kept.entry(of.clone()).or_default();
+        let known = course.timer(&life_cycle, lateness);
+        let change = course.bad(&life_cycle, lateness, judged);
+        let timer = course.timer(&life_cycle, lateness);
+        self.set_timer(&of, known, timer);
         give_change(&of, change, give);
+    }
+
+    /// Takes in that a window, which was due as a result at `due`, was corrected, and that a rule finds it bad by now, or not. `now` is
+    /// where its row stands in the order of outputs. A change comes with whether it is about that row.
+    ///
+    /// # Panics
+    /// If there is no rule of that rank.
+    pub fn correct(
+        &mut self,
+        (key, rule): (&[u8], u16),
+        (due, now): (i64, Span),
+        judged: Option<Judged>,
+        give: &mut dyn FnMut(EpisodeChange, bool),
+    ) {
+        let of = (key.to_vec(), rule);
+        self.fire(&of, now.due, &mut |change| give(change, false));
+        if judged.is_none() && !self.kept.contains_key(&of) {
+            return;
+        }
+        let (life_cycle, lateness) = (self.life_cycles[usize::from(rule)], self.lateness);
+        let course = self.kept.entry(of.clone()).or_default();
+        let known = course.timer(&life_cycle, lateness);
+        let change = course.correct(&life_cycle, (due, now), judged);
+        let timer = course.timer(&life_cycle, lateness);
+        if timer.is_none() {
+            self.kept.remove(&of);
+        }
+        self.set_timer(&of, known, timer);
+        if let Some((change, is_about_it)) = change {
+            give(EpisodeChange { key: of.0, rule, change }, is_about_it);
+        }
     }
 
     /// Event time has come to `reached`, and all windows that are due until then were taken in.
@@ -114,8 +173,8 @@ impl Episodes {
 
     /// Lets the timers of one episode fire that are due before what is due at `due`.
     fn fire(&mut self, of: &Of, due: i64, give: &mut dyn FnMut(EpisodeChange)) {
-        while let Some(episode) = self.kept.get(of) {
-            let at = self.life_cycles[usize::from(of.1)].timer(episode);
+        let life_cycle = self.life_cycles[usize::from(of.1)];
+        while let Some(at) = self.kept.get(of).and_then(|course| course.timer(&life_cycle, self.lateness)) {
             if at >= due {
                 return;
             }
@@ -125,10 +184,10 @@ impl Episodes {
 
     fn fire_one(&mut self, of: &Of, at: i64, give: &mut dyn FnMut(EpisodeChange)) {
         let life_cycle = self.life_cycles[usize::from(of.1)];
-        let Some(episode) = self.kept.get_mut(of) else { return };
-        let (change, stays) = life_cycle.fire(episode);
-        let timer = stays.then(|| life_cycle.timer(episode));
-        if !stays {
+        let Some(course) = self.kept.get_mut(of) else { return };
+        let change = course.fire(&life_cycle, self.lateness);
+        let timer = course.timer(&life_cycle, self.lateness);
+        if timer.is_none() {
             self.kept.remove(of);
         }
         self.set_timer(of, Some(at), timer);
@@ -148,6 +207,10 @@ impl Episodes {
         if let Some(now) = now {
             self.timers.insert((now, of.clone()));
         }
+    }
+
+    fn timer_of(&self, of: &Of, course: &Course) -> Option<i64> {
+        course.timer(&self.life_cycles[usize::from(of.1)], self.lateness)
     }
 
     /// Begins a snapshot: of what has changed since the last one, or of everything if `whole`. Says whether it is of
@@ -180,36 +243,60 @@ impl Episodes {
         let of_key = |key: Vec<u8>| {
             let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
             let name = |rule: u16| self.rules[usize::from(rule)].clone();
-            // Of one that is gone the name is gone too.
-            let mute = |Muted(rank): Muted| self.mutes.get(usize::from(rank)).cloned().unwrap_or_default();
-            let episodes = self
-                .kept
-                .range(of)
-                .map(|((_, rule), episode)| (name(*rule), episode.clone(), episode.muted.map(mute)));
-            SavedKey { episodes: episodes.collect(), key }
+            let courses = self.kept.range(of).map(|((_, rule), course)| (name(*rule), self.saved(course)));
+            SavedKey { courses: courses.collect(), key }
         };
         Some(SavedEpisodes(keys.into_iter().map(of_key).collect()))
+    }
+
+    fn saved(&self, course: &Course) -> SavedCourse {
+        // Of one that is gone the name is gone too.
+        let mute = |Muted(rank): Muted| self.mutes.get(usize::from(rank)).cloned().unwrap_or_default();
+        let window = |judged: &Judged| SavedWindow {
+            window: judged.span.window,
+            severity: judged.severity,
+            muted: judged.muted.map(mute),
+        };
+        SavedCourse {
+            live: course.live.clone(),
+            muted: course.live.as_ref().and_then(|episode| episode.muted).map(mute),
+            settled: course.settled.clone(),
+            recent: course.recent.iter().map(window).collect(),
+        }
+    }
+
+    fn restored(&self, saved: SavedCourse) -> Course {
+        let rank = |name: String| self.mutes.iter().position(|known| *known == name);
+        let mute = |name: String| rank(name).map_or(Muted::GONE, |rank| Muted(rank as u16));
+        let window = |saved: SavedWindow| Judged {
+            span: Span::from(saved.window),
+            severity: saved.severity,
+            muted: saved.muted.map(mute),
+        };
+        let mut live = saved.live;
+        if let Some(live) = &mut live {
+            live.muted = saved.muted.map(mute);
+        }
+        Course { live, settled: saved.settled, recent: saved.recent.into_iter().map(window).collect() }
     }
 
     /// Takes in what a snapshot says, after all that were taken before it. `owns` says whether a key belongs here. Episodes
     /// of rules that are no more are left out.
     pub fn restore(&mut self, saved: SavedEpisodes, owns: &dyn Fn(&[u8]) -> bool) {
-        for SavedKey { key, episodes } in saved.0.into_iter().filter(|saved| owns(&saved.key)) {
+        for SavedKey { key, courses } in saved.0.into_iter().filter(|saved| owns(&saved.key)) {
             let of = (key.clone(), 0)..=(key.clone(), u16::MAX);
             let old: Vec<Of> = self.kept.range(of).map(|(of, _)| of.clone()).collect();
             for of in old {
-                if let Some(episode) = self.kept.remove(&of) {
-                    let timer = self.life_cycles[usize::from(of.1)].timer(&episode);
-                    self.timers.remove(&(timer, of));
-                }
+                let timer = self.kept.remove(&of).and_then(|course| self.timer_of(&of, &course));
+                self.timers.remove(&(timer.unwrap_or(i64::MIN), of));
             }
-            for (rule, mut episode, muted) in episodes {
-                let rank = |name: String| self.mutes.iter().position(|known| *known == name);
-                episode.muted = muted.map(|name| rank(name).map_or(Muted::GONE, |rank| Muted(rank as u16)));
+            for (rule, saved) in courses {
                 let Some(rank) = self.rules.iter().position(|known| *known == rule) else { continue };
-                let (of, life_cycle) = ((key.clone(), rank as u16), self.life_cycles[rank]);
-                self.timers.insert((life_cycle.timer(&episode), of.clone()));
-                self.kept.insert(of, episode);
+                let (of, course) = ((key.clone(), rank as u16), self.restored(saved));
+                if let Some(timer) = self.timer_of(&of, &course) {
+                    self.timers.insert((timer, of.clone()));
+                    self.kept.insert(of, course);
+                }
             }
             if self.is_saved {
                 self.changed.insert(key);

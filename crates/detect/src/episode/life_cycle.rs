@@ -144,6 +144,56 @@ impl Episode {
         }
     }
 
+    /// Whether it is open.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
+    /// Whether it was open, and is over.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether somebody was ever told of it.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_known && !matches!(self.phase, Phase::Pending)
+    }
+
+    /// Whether there is something to tell of it to those who were told of `before`, where nobody is to be told if `is_muted`.
+    pub(super) fn is_news(&self, before: &Episode, is_muted: bool) -> bool {
+        self.severity != before.severity || (!is_muted && before.told != Some(self.severity))
+    }
+
+    /// Takes over what was told of another, which this one is by now: its name too, if it was one.
+    pub(super) fn go_on_from(&mut self, told: &Episode) {
+        (self.told, self.muted, self.is_known) = (told.told, told.muted, told.is_told());
+        if !matches!(told.phase, Phase::Pending) {
+            self.first_end = told.first_end;
+        }
+    }
+
+    /// Nobody was told of it.
+    pub(super) fn be_unknown(&mut self) {
+        (self.told, self.is_known) = (None, false);
+    }
+
+    /// Nobody thinks that it is open.
+    pub(super) fn be_over(&mut self) {
+        self.told = None;
+    }
+
+    /// Tells of it as it is after a correction.
+    pub(super) fn tell_again(&mut self, kind: ChangeKind, span: Span, muted: Option<Muted>) -> Change {
+        let severity = self.severity;
+        self.tell(kind, Judged { span, severity, muted })
+    }
+
+    /// Tells that it is over, or never was: to those who were told of it.
+    pub(super) fn take_back(&mut self, kind: ChangeKind, span: Span) -> Change {
+        self.muted = if self.told.take().is_some() || self.is_over() { None } else { self.muted };
+        self.change(kind, Span { first_end: self.first_end, ..span })
+    }
+
     /// Notes a bad window, which is the last one by now.
     fn note(&mut self, judged: Judged) {
         self.last_due = judged.span.due;

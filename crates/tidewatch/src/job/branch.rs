@@ -8,7 +8,7 @@ use transform::{BranchInputs, Transform};
 
 use super::expressions::{Compiled, Compiler};
 use super::micros;
-use super::windows::{are_in_order, windowing};
+use super::windows::{are_in_order, corrected_for, windowing};
 use crate::config::{self, Code, Config, Diagnostic, Named, Place, Sql, WindowShape, sink};
 
 /// The expressions of a branch, compiled one by one.
@@ -127,6 +127,7 @@ impl Draft {
         let detection = detection.forgetting(micros(config.detectors.forget_after));
         let names = self.mutes.iter().map(|mute| mute.name.clone()).collect();
         let detection = detection.sliding(window.slide().map(micros)).muted(self.mutes);
+        let detection = detection.correcting(corrected_for(window).unwrap_or(0));
         let outputs = self.formats.into_iter().zip(0..);
         let outputs = outputs.map(|(format, sink)| Output { sink: SinkId(sink), format }).collect();
         let row = detection.row_schema().clone();

@@ -6,7 +6,7 @@ use detect::LifeCycle;
 
 use super::expressions::Compiler;
 use super::micros;
-use super::windows::are_in_order;
+use super::windows::{are_in_order, corrected_for};
 use crate::config::alerts::{Alerts, Evidence, Within};
 use crate::config::{Code, Diagnostic, Place, Window, WindowShape};
 
@@ -20,10 +20,11 @@ const SINGLE: Evidence = Evidence { windows: 1, within: Within::Windows(1) };
 impl Compiler<'_> {
     /// The life cycle that `alerts` describe for these windows, which stand at `place`.
     pub(super) fn life_cycle(&mut self, alerts: &Alerts, window: &Window, place: &Place) -> LifeCycle {
-        if !are_in_order(window) {
-            let message = "`[alerts]` needs windows that are put out once, and in order";
-            let help = "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or set \
-                        `alerts.group_windows = false`";
+        if !are_in_order(window) && corrected_for(window).is_none() {
+            let message =
+                "`[alerts]` needs windows that are put out once, and in order, or once more for late events";
+            let help = "take `late`, `early`, `at_end`, `purge` and `stagger` out, and `allowed_lateness` of windows that events \
+                        make, or set `alerts.group_windows = false`";
             self.report(Diagnostic::new(Code::Conflict, place.clone(), message).with_help(help));
         }
         let slide = window.slide();

@@ -52,10 +52,12 @@ fn what_is_not_said_follows_from_the_windows_and_a_rule_has_the_last_word() {
 #[test]
 fn windows_that_are_put_out_again_and_tables_of_plain_rows_are_refused() {
     let refused = |sets: &[&str]| life_cycle(sets).unwrap_err();
-    for setting in ["window.allowed_lateness=1m", "window.early=1m"] {
-        let refused = refused(&["alerts.cooldown=1h", setting]);
-        assert!(refused.contains("put out once, and in order"), "{setting}: {refused}");
-    }
+    let early = refused(&["alerts.cooldown=1h", "window.early=1m"]);
+    assert!(early.contains("put out once, and in order"), "{early}");
+    assert!(life_cycle(&["alerts.cooldown=1h", "window.allowed_lateness=1m"]).is_ok());
+    let session = "window={ type = \"session\", gap = \"5m\", allowed_lateness = \"1m\" }";
+    let session = refused(&["alerts.open_after=1", session]);
+    assert!(session.contains("put out once, and in order"), "{session}");
     let session = ["window={ type = \"session\", gap = \"5m\" }", "alerts.open_after=3 of 4"];
     assert!(refused(&session).contains("at equal distances"));
     assert!(
