@@ -3,6 +3,7 @@
 use dataflow::Job;
 use event::{Own, RowSchema};
 
+use super::rows::Shape;
 use crate::config::sink::{Format, Mode, Target};
 use crate::config::{Branch, Config, Findings, Place, Reading, Sink, Sql, WindowShape};
 use crate::job::compile_with;
@@ -56,34 +57,39 @@ pub(super) fn of_alerts(reading: &Reading, own: &[Own]) -> Result<(Job, usize), 
     Ok((job, number))
 }
 
-/// Of each branch the names of its columns of numbers, and by how many microseconds neighbouring windows overlap.
-type Columns = Vec<(Vec<String>, i64)>;
-
 /// The job without its rules, so that it puts out every row, to its only sink: the fields of the key, start and end of the
 /// window in milliseconds, the number of the branch, and all features and scores that are numbers, as doubles. Branches with
 /// fewer of them have NULL in their place.
 ///
 /// # Errors
 /// If the config has mistakes.
-pub(super) fn of_rows(reading: &Reading, own: &[Own]) -> Result<(Job, Columns), RunFailure> {
+pub(super) fn of_rows(reading: &Reading, own: &[Own]) -> Result<(Job, Vec<Shape>), RunFailure> {
     let job = compiled(reading, own)?;
     let names: Vec<Vec<String>> =
         job.branches.iter().map(|branch| numbers(branch.detection.row_schema())).collect();
     let width = names.iter().map(Vec::len).max().unwrap_or_default();
     let keys: Vec<String> = job.transform.key_fields().iter().map(|field| field.name.clone()).collect();
-    let mut columns = Columns::new();
+    let mut shapes = Vec::new();
     let job = changed(reading, own, |config| {
         config.sinks = vec![sink(Format::Plain { columns: None })];
         config.rejects = Default::default();
         config.telling = None;
         config.http = None;
         for (number, (branch, names)) in config.branches.iter_mut().zip(&names).enumerate() {
+            let (overlap, longest) = (overlap(branch), longest(branch));
+            shapes.push(Shape { columns: names.clone(), overlap, longest });
             branch.rules.clear();
             branch.columns = Some(selection(&keys, number, names, width));
-            columns.push((names.clone(), overlap(branch)));
         }
     })?;
-    Ok((job, columns))
+    Ok((job, shapes))
+}
+
+/// For how many microseconds an episode of a rule lasts at most; as long as may be where each row is put out.
+fn longest(branch: &Branch) -> i64 {
+    let of_rules = branch.rules.iter().map(|rule| rule.alerts.as_ref().map(|alerts| alerts.longest));
+    let longest = of_rules.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    longest.map_or(i64::MAX, |longest| i64::try_from(longest.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Names of the features and scores that are numbers.

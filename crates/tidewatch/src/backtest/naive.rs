@@ -1,7 +1,8 @@
 //! What a single threshold would have found: the least that a job has to be better than.
 //!
 //! One column of the rows of features, one side, one number: windows at or beyond it are bad, and those of a key that overlap
-//! or touch are one episode with one alert. All columns and both sides are tried, at quantiles that lie the denser the rarer
+//! or touch are one episode with one alert, which lasts no longer than those of the job do: else the threshold that is always exceeded
+//! would find everything with one. All columns and both sides are tried, at quantiles that lie the denser the rarer
 //! they are, and then more closely around the best one. Knows no config and does no IO.
 
 use std::fmt;
@@ -160,7 +161,11 @@ fn count(table: &Table, column: usize, side: Side, threshold: f32, tally: &mut T
         }
         let (key, start, end) = (table.keys[row], table.starts[row], table.ends[row]);
         match &mut open {
-            Some((of, bout)) if *of == key && start <= bout.end => bout.end = bout.end.max(end),
+            Some((of, bout))
+                if *of == key && start <= bout.end && end.saturating_sub(bout.start) <= table.longest =>
+            {
+                bout.end = bout.end.max(end);
+            }
             _ => {
                 if let Some((of, bout)) = open.replace((key, Bout { start, known: end, end })) {
                     tally.add(of, &[bout]);
@@ -210,7 +215,7 @@ mod tests {
 
     use super::super::keys::{KeyForm, Keys};
     use super::super::labels::{Label, Labels};
-    use super::super::rows::ROOM;
+    use super::super::rows::{ROOM, Shape};
     use super::*;
 
     const MINUTE: i64 = 60_000;
@@ -218,7 +223,8 @@ mod tests {
     /// Rows of users, one a minute, with the values that `of` gives for a user and a minute.
     fn rows(users: i64, minutes: i64, of: impl Fn(i64, i64) -> [f64; 2]) -> (Rows, Keys) {
         let form = KeyForm::new(&[Field::new("user", DataType::Bigint)]);
-        let mut rows = Rows::new(vec![(vec!["calm".to_owned(), "noise".to_owned()], 0)], ROOM);
+        let columns = vec!["calm".to_owned(), "noise".to_owned()];
+        let mut rows = Rows::new(vec![Shape { columns, overlap: 0, longest: 60 * MINUTE * 1000 }], ROOM);
         let mut keys = Keys::default();
         for minute in 0..minutes {
             for user in 0..users {
@@ -306,6 +312,15 @@ mod tests {
             (Some(0.2), Some(1.0)),
             "each user is one long episode"
         );
+    }
+
+    #[test]
+    fn what_is_always_bad_is_not_one_episode_that_finds_all() {
+        let (rows, mut keys) = rows(10, 10 * 60, |_, _| [1.0, 0.0]);
+        let measures =
+            apply(&fit(&rows, &incidents(10, &mut keys)).unwrap(), &rows, &incidents(10, &mut keys), 1.0);
+        let measures = measures.unwrap();
+        assert_eq!((measures.episodes, measures.precision), (100, Some(0.02)), "an hour each");
     }
 
     #[test]

@@ -29,8 +29,21 @@ pub(super) struct Table {
     pub(super) values: Vec<Vec<f32>>,
     /// By how many microseconds neighbouring windows overlap.
     overlap: i64,
+    /// For how many microseconds an episode lasts at most.
+    pub(super) longest: i64,
     /// Start of the first window of all, end of the last.
     span: Option<(i64, i64)>,
+}
+
+/// What the rows of a branch are like.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shape {
+    /// Names of the columns of numbers.
+    pub(super) columns: Vec<String>,
+    /// By how many microseconds neighbouring windows overlap.
+    pub(super) overlap: i64,
+    /// For how many microseconds an episode lasts at most.
+    pub(super) longest: i64,
 }
 
 /// The rows of a job, a table for each of its branches.
@@ -55,12 +68,13 @@ struct Row {
 }
 
 impl Rows {
-    /// Of each branch its columns, and by how much its windows overlap.
-    pub(super) fn new(branches: Vec<(Vec<String>, i64)>, room: usize) -> Self {
-        let tables = branches.into_iter().map(|(columns, overlap)| Table {
+    /// Of branches whose rows are like that.
+    pub(super) fn new(branches: Vec<Shape>, room: usize) -> Self {
+        let tables = branches.into_iter().map(|Shape { columns, overlap, longest }| Table {
             values: vec![Vec::new(); columns.len()],
             columns,
             overlap,
+            longest,
             ..Table::default()
         });
         Rows { tables: tables.collect(), is_there: Vec::new(), mask: 0, room }
@@ -230,8 +244,8 @@ mod tests {
 
     use super::*;
 
-    fn columns(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
+    fn shape(names: &[&str], overlap: i64) -> Shape {
+        Shape { columns: names.iter().map(|name| (*name).to_owned()).collect(), overlap, longest: i64::MAX }
     }
 
     fn form() -> KeyForm {
@@ -244,7 +258,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_key_stand_together_in_the_order_of_their_windows() {
-        let (mut rows, mut keys) = (Rows::new(vec![(columns(&["a", "b"]), 0)], ROOM), Keys::default());
+        let (mut rows, mut keys) = (Rows::new(vec![shape(&["a", "b"], 0)], ROOM), Keys::default());
         let lines = [
             line("x", 0, 10, r#"0.0,"a":1.5,"b":null"#),
             line("y", 0, 10, r#"0.0,"a":2,"b":"Infinity""#),
@@ -265,7 +279,7 @@ mod tests {
 
     #[test]
     fn rows_of_branches_stand_apart_and_have_columns_of_their_own() {
-        let branches = vec![(columns(&["a"]), 0), (columns(&["b", "c"]), 0)];
+        let branches = vec![shape(&["a"], 0), shape(&["b", "c"], 0)];
         let (mut rows, mut keys) = (Rows::new(branches, ROOM), Keys::default());
         for numbers in [r#"1.0,"c0":1.0,"c1":2.0"#, r#"0.0,"c0":3.0,"c1":null"#] {
             rows.take(line("x", 0, 10, numbers).as_bytes(), &form(), &mut keys).unwrap();
@@ -278,7 +292,7 @@ mod tests {
     #[test]
     fn where_room_is_short_whole_keys_go_and_all_are_still_counted() {
         let room = 100 * (OF_A_ROW + 4);
-        let (mut rows, mut keys) = (Rows::new(vec![(columns(&["a"]), 0)], room), Keys::default());
+        let (mut rows, mut keys) = (Rows::new(vec![shape(&["a"], 0)], room), Keys::default());
         for key in 0..200 {
             for window in 0..3 {
                 let line = line(&format!("u{key}"), window * 10, window * 10 + 10, r#"0.0,"a":1.0"#);
@@ -301,7 +315,7 @@ mod tests {
         let minute = 60_000;
         let hours = |overlap: i64, windows: &[(i64, i64)]| {
             let overlap = overlap * minute * event::MICROS_PER_MILLI;
-            let (mut rows, mut keys) = (Rows::new(vec![(columns(&["a"]), overlap)], ROOM), Keys::default());
+            let (mut rows, mut keys) = (Rows::new(vec![shape(&["a"], overlap)], ROOM), Keys::default());
             for (start, end) in windows {
                 let line = line("x", start * minute, end * minute, r#"0.0,"a":1.0"#);
                 rows.take(line.as_bytes(), &form(), &mut keys).unwrap();
