@@ -41,6 +41,7 @@ fn feature_of(config: &Path) -> Option<(&'static str, bool)> {
     match config.file_name()?.to_str()? {
         "podcast-http.toml" => Some(("http", cfg!(feature = "http"))),
         "podcast-kafka.toml" => Some(("kafka", cfg!(feature = "kafka"))),
+        "podcast-model.toml" => Some(("onnx", cfg!(feature = "onnx"))),
         "podcast-kinesis.toml" => Some(("kinesis", cfg!(feature = "kinesis"))),
         _ => None,
     }

@@ -213,6 +213,30 @@ fn an_endpoint_that_is_away_is_spared_and_the_named_score_takes_its_place() {
     assert_eq!(finished.stderr.matches("model `churn` does not answer").count(), 1, "{}", finished.stderr);
 }
 
+/// The seed is none of those that the model was trained with.
+#[test]
+fn the_model_of_the_podcast_job_finds_what_it_was_trained_to_find() {
+    let Some(library) = onnxruntime() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = Job::new(PROGRAM, "configs/podcast-model.toml", folder.path())
+        .set("source.events.seed", 31)
+        .set("source.events.events", 1_500_000)
+        .set("models.podcast.path", repository().join("configs/models/podcast.onnx").display())
+        .set("models.podcast.library", library.display());
+    let report = job.ask(&["backtest", "--train-seed", "1"]);
+    let of = |what: &Value, name: &str| what[name].as_f64().unwrap_or_else(|| panic!("no {name} in {what}"));
+    assert!(of(&report["total"], "precision") >= 0.9, "{report}");
+    assert!(of(&report["total"], "alerts_per_incident") <= 1.2, "{report}");
+    // Silence leaves no row to ask about, and an outage is no listener's.
+    let kinds = report["kinds"].as_object().expect("kinds");
+    let (mut found, mut incidents) = (0.0, 0.0);
+    for (_, kind) in kinds.iter().filter(|(name, _)| !["silence", "outage"].contains(&name.as_str())) {
+        found += of(kind, "found");
+        incidents += of(kind, "incidents");
+    }
+    assert!(incidents > 50.0 && found / incidents >= 0.7, "{found} of {incidents}: {report}");
+}
+
 #[test]
 fn a_backtest_gives_the_alerts_of_the_live_job() {
     let Some(library) = onnxruntime() else { return };

@@ -64,7 +64,10 @@ fn load(onnx: &OnnxSpec) -> Result<Environment, Words> {
     let hint = "install onnxruntime (1.17 or later), and say where with `library` or ORT_DYLIB_PATH";
     let failed =
         |error: String| format!("cannot load onnxruntime from `{}`: {error}; {hint}", path.display());
-    let builder = ort::init_from(&path).map_err(|error| failed(error.to_string()))?;
+    let builder = ort::init_from(&path).map_err(|error| match &error {
+        ort::LoadDynamicError::Dlopen { error, .. } => failed(causes(error)),
+        other => failed(one_line(&other.to_string())),
+    })?;
     let environment = builder
         .with_name("tidewatch")
         .with_telemetry(false)
@@ -239,6 +242,12 @@ fn read(output: &DynValue, shape: &Shape, asked: usize) -> Result<Vec<f64>, Word
         Some(answer) => Err(format!("its output `{}` is {answer}", shape.output)),
         None => Ok(answers),
     }
+}
+
+/// An error, and what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| std::error::Error::source(*cause));
+    causes.fold(one_line(&error.to_string()), |words, cause| format!("{words}: {}", one_line(&cause.to_string())))
 }
 
 fn one_line(words: &str) -> String {
