@@ -12,7 +12,7 @@ use crate::DetectError;
 use crate::baseline::Deviations;
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
-use crate::detector::{Detector, Evidence, Method, in_words, shapes};
+use crate::detector::{Detector, Detectors, Evidence, Method, in_words, shapes};
 use crate::forest::{Attribution, Candidate, SharedForest};
 use crate::judging::Chunk;
 
@@ -210,11 +210,11 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
 }
 
 /// Says what others are to know of the rows of a detector, of which the chunk says what is known of their own keys.
-pub(crate) fn say(detector: &Detector, number: usize, chunk: &Chunk, hashes: &[u64], said: &mut Said) {
+pub(crate) fn say(detector: &Detector, number: usize, chunk: &Chunk, known: &Detectors, said: &mut Said) {
     match (&detector.method, &chunk.spans) {
         (Method::Shared { spec, .. }, Spans::Shared(window)) => {
             let deviations = Deviations { z: chunk.evidence[number].shares.clone(), expected: Vec::new() };
-            let candidates = spec.candidates(&deviations, hashes, window.end);
+            let candidates = spec.candidates(&deviations, &known.hashes(), window.end);
             let told = Told::Candidates(candidates);
             said.shares.push(Share { detector: number as u16, due: window.due(), told });
         }

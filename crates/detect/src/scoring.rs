@@ -182,7 +182,7 @@ impl Scores {
                 chunk.beside[*number] = Beside::of(grouping, &batch, known.slots(), values);
             }
             if let Some(said) = said.as_deref_mut() {
-                models::say(detector, *number, chunk, known.hashes(), said);
+                models::say(detector, *number, chunk, known, said);
             }
         }
     }

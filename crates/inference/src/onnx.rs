@@ -247,7 +247,9 @@ fn read(output: &DynValue, shape: &Shape, asked: usize) -> Result<Vec<f64>, Word
 /// An error, and what caused it.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| std::error::Error::source(*cause));
-    causes.fold(one_line(&error.to_string()), |words, cause| format!("{words}: {}", one_line(&cause.to_string())))
+    causes.fold(one_line(&error.to_string()), |words, cause| {
+        format!("{words}: {}", one_line(&cause.to_string()))
+    })
 }
 
 fn one_line(words: &str) -> String {

@@ -4,6 +4,7 @@
 //! two cache lines. The look-ups of a batch go through in passes, whose loads overlap.
 
 use arrow_array::BinaryArray;
+use event::key_hash;
 
 const EMPTY: u64 = 0;
 
@@ -32,6 +33,8 @@ pub struct Keys {
     /// Differs from process to process, so that nobody can choose keys that share a bucket.
     seed: u64,
     candidates: Vec<u64>,
+    /// Behind the slot of the last key that came in order.
+    next: u32,
     /// Which snapshot holds each key, from the first snapshot on.
     saves: Option<Saves>,
 }
@@ -121,6 +124,7 @@ impl Keys {
             arena_garbage: 0,
             seed: seed | 1,
             candidates: Vec::new(),
+            next: 0,
             saves: None,
         }
     }
@@ -225,6 +229,40 @@ impl Keys {
             *slot = if hit { likely } else { self.find_or_insert_one(key, hash) };
         }
         self.candidates = candidates;
+    }
+
+    /// Writes the slots of the keys of a batch, making new ones: the same as [`Keys::find_or_insert`], for keys that mostly come in the
+    /// order in which they were new. Then the slot of a key is the one behind that of the key before it, so that it is looked at
+    /// first: no key has to be hashed, and memory is read in its order. Keys that come in another order cost little more than there.
+    ///
+    /// # Panics
+    /// If there are not as many slots as keys.
+    pub fn find_or_insert_in_order(&mut self, keys: &BinaryArray, slots: &mut [u32]) {
+        let (offsets, bytes) = (keys.value_offsets(), keys.value_data());
+        let key_of = |row: usize| &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+        assert_eq!(slots.len(), offsets.len() - 1, "a slot for each key");
+        let mut astray = 0;
+        for row in 0..slots.len() {
+            let key = key_of(row);
+            if !self.has_at(self.next, key) {
+                astray += 1;
+                if astray > 16 + row / 16 {
+                    let hashes: Vec<u64> = (0..slots.len()).map(|row| key_hash(key_of(row))).collect();
+                    self.find_or_insert(keys, &hashes, row, &mut slots[row..]);
+                    return;
+                }
+                self.next = self.insert_one(key, key_hash(key));
+            }
+            slots[row] = self.next;
+            self.next += 1;
+        }
+    }
+
+    /// Whether that slot is the key's.
+    #[inline]
+    fn has_at(&self, slot: u32, key: &[u8]) -> bool {
+        // One that nobody refers to may be free, and hold what was.
+        self.entries.get(slot as usize).is_some_and(|entry| entry.references > 0) && self.holds(slot, key)
     }
 
     #[inline]
@@ -492,6 +530,41 @@ mod tests {
 
     #[test]
     fn keys_that_come_and_go_keep_the_table_right_and_small() {
+        come_and_go(slots_of);
+        come_and_go(slots_in_order);
+    }
+
+    #[test]
+    fn keys_in_any_order_have_the_slots_that_they_had() {
+        let names = |from: u32, to: u32| (from..to).map(|name| format!("user-{name:020}").into_bytes());
+        let mut table = Keys::new(5);
+        let all: Vec<Vec<u8>> = names(0, 3000).collect();
+        let slots = slots_of(&mut table, &all);
+        slots.iter().for_each(|slot| table.refer(*slot));
+        let orders: [Vec<usize>; 4] = [
+            (0..3000).collect(),
+            (0..3000).rev().collect(),
+            (0..3000).filter(|place| place % 7 != 3).collect(),
+            (0..3000).map(|place| place * 1009 % 3000).collect(),
+        ];
+        for order in orders {
+            let keys: Vec<Vec<u8>> = order.iter().map(|place| all[*place].clone()).collect();
+            let expected: Vec<u32> = order.iter().map(|place| slots[*place]).collect();
+            assert_eq!(slots_in_order(&mut table, &keys), expected);
+        }
+        let more: Vec<Vec<u8>> = names(2900, 3100).collect();
+        let found = slots_in_order(&mut table, &more);
+        assert_eq!(found[..100], slots[2900..]);
+        assert_eq!((table.len(), slots_of(&mut table, &more)), (3100, found));
+    }
+
+    fn slots_in_order(table: &mut Keys, keys: &[Vec<u8>]) -> Vec<u32> {
+        let mut slots = vec![0; keys.len()];
+        table.find_or_insert_in_order(&BinaryArray::from_iter_values(keys), &mut slots);
+        slots
+    }
+
+    fn come_and_go(slots_of: impl Fn(&mut Keys, &[Vec<u8>]) -> Vec<u32>) {
         let mut table = Keys::new(99);
         let mut alive: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
         for round in 0u32..200 {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::BinaryArray;
+use arrow_array::{Array, BinaryArray};
 use event::{Span, Spans, key_hash};
 use keys::{Keys, random_seed};
 use serde::{Deserialize, Serialize};
@@ -59,9 +59,8 @@ pub struct Detectors {
     is_saved: bool,
     saving: Saving,
     scratch: Scratch,
-    /// Slots and hashes of the rows that are judged.
+    /// Slots of the rows that are judged.
     slots: Vec<u32>,
-    hashes: Vec<u64>,
 }
 
 /// Rows that are judged together, and slots whose keys are forgotten in front of them.
@@ -119,7 +118,6 @@ impl Detectors {
             saving: Saving::default(),
             scratch: Scratch::default(),
             slots: Vec::new(),
-            hashes: Vec::new(),
         }
     }
 
@@ -146,12 +144,9 @@ impl Detectors {
 
     /// Finds the slots of the rows that are judged next, and when each is due.
     pub(crate) fn meet(&mut self, keys: &BinaryArray) {
-        let (offsets, bytes) = (keys.value_offsets(), keys.value_data());
-        self.hashes.clear();
-        self.hashes
-            .extend(offsets.array_windows().map(|[from, to]| key_hash(&bytes[*from as usize..*to as usize])));
-        self.slots.resize(self.hashes.len(), 0);
-        self.keys.find_or_insert(keys, &self.hashes, 0, &mut self.slots);
+        self.slots.resize(keys.len(), 0);
+        // Rows of windows that close come in the order in which their keys came first, or in one that is like it.
+        self.keys.find_or_insert_in_order(keys, &mut self.slots);
         let slots = self.keys.slots();
         if slots > self.last.len() {
             self.last.resize(slots, NEVER);
@@ -245,8 +240,8 @@ impl Detectors {
     }
 
     /// The hashes of the rows that were met.
-    pub(crate) fn hashes(&self) -> &[u64] {
-        &self.hashes
+    pub(crate) fn hashes(&self) -> Vec<u64> {
+        self.slots.iter().map(|slot| self.keys.hash(*slot)).collect()
     }
 
     /// A copy that remembers the keys of some rows alone: what it is asked and learns changes nothing here.
