@@ -23,11 +23,6 @@ struct No {
     help: &'static str,
 }
 
-const NO_TIMES: No = No {
-    message: "a journal does not say when an event came",
-    help: "`start` of `http` is \"earliest\", \"latest\" or \"checkpoint\"; leave earlier events out by their own time, with \
-           `transform.where`",
-};
 const WHOLE_ARCHIVE: No = No {
     message: "an archive is read from its first record on: its watermarks rest on all that was read before, and alerts are \
               those of the live job only with them",
@@ -55,11 +50,8 @@ pub(super) fn read_bounds(
 ) -> (Start, End) {
     match kind {
         Some(SourceKind::File { .. } | SourceKind::Objects { .. }) => read(section, reader, TO_LATEST),
-        Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => read(section, reader, ENDLESS),
-        Some(SourceKind::Http(_)) => {
-            let (start, end) = read(section, reader, ENDLESS);
-            refuse_if(matches!(start, Start::At(_)), "start", &NO_TIMES, section, reader);
-            (start, end)
+        Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_) | SourceKind::Http(_)) => {
+            read(section, reader, ENDLESS)
         }
         Some(SourceKind::Archive { .. }) => {
             let (start, end) = read(section, reader, TO_LATEST);

@@ -28,6 +28,7 @@ fn files_begin_anywhere_and_end_by_default() {
 fn a_journal_is_read_from_its_beginning_or_its_end_on_unless_it_is_said() {
     assert_eq!(of(HTTP, ""), Ok((Start::Earliest, End::Never)));
     assert_eq!(of(HTTP, "start = \"latest\"\nend = \"latest\""), Ok((Start::Latest, End::Latest)));
+    assert_eq!(of(HTTP, "start = 1970-01-01T00:00:01Z"), Ok((Start::At(1_000_000), End::Never)));
 }
 
 #[cfg(feature = "archive")]
@@ -41,7 +42,6 @@ fn an_archive_is_read_whole_or_not_at_all() {
 fn what_a_source_cannot_do_is_refused_with_the_reason_and_what_to_do() {
     let time = "start = \"2024-01-01\"";
     for (source, line, words) in [
-        (HTTP, time, ["does not say when an event came", "`start` of `http` is \"earliest\", \"latest\""]),
         (ARCHIVE, time, ["read from its first record on", "`start` of `archive` is \"earliest\""]),
         (ARCHIVE, "start = \"latest\"", ["read from its first record on", "by their own time"]),
         (ARCHIVE, "end = \"never\"", ["up to what is visible", "`end` of `archive` is \"latest\""]),
