@@ -35,6 +35,7 @@ fn a_journal_is_read_from_its_beginning_or_its_end_on_unless_it_is_said() {
 #[test]
 fn an_archive_is_read_whole_or_not_at_all() {
     assert_eq!(of(ARCHIVE, ""), Ok((Start::Earliest, End::Latest)));
+    assert_eq!(of(ARCHIVE, "start = \"latest\""), Ok((Start::Latest, End::Latest)));
     assert_eq!(of(ARCHIVE, "start = \"checkpoint\"\nend = \"latest\""), Ok((Start::Checkpoint, End::Latest)));
 }
 
@@ -43,7 +44,6 @@ fn what_a_source_cannot_do_is_refused_with_the_reason_and_what_to_do() {
     let time = "start = \"2024-01-01\"";
     for (source, line, words) in [
         (ARCHIVE, time, ["read from its first record on", "`start` of `archive` is \"earliest\""]),
-        (ARCHIVE, "start = \"latest\"", ["read from its first record on", "by their own time"]),
         (ARCHIVE, "end = \"never\"", ["up to what is visible", "`end` of `archive` is \"latest\""]),
         ("type = \"stdin\"", "start = \"earliest\"", ["begins with its first byte", "remove it"]),
         ("type = \"stdin\"", "end = \"never\"", ["ends where it is closed", "remove it"]),
