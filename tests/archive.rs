@@ -309,6 +309,22 @@ fn a_file_of_an_archive_that_is_damaged_anywhere_stops_a_replay_and_is_named() {
 }
 
 #[test]
+fn an_archive_that_begins_at_its_end_has_nothing_to_read_and_ends_whatever_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("live");
+    live(&out, &input, FAST).workers(2).run();
+    let nothing = replay(&folder.path().join("nothing"), &out.join("archive").display().to_string());
+    // Also by a start that finds a checkpoint of the one before, whatever `start` says by then.
+    for start in ["latest", "earliest"] {
+        nothing.clone().workers(2).set("source.events.start", format!("\"{start}\"")).run();
+        let report = nothing.report();
+        assert_eq!((&report["read"], &report["finished"]), (&Value::from(0), &Value::Bool(true)));
+        assert!(nothing.alerts().is_empty() && nothing.quarantine().is_empty());
+    }
+}
+
+#[test]
 fn several_processes_have_one_archive_and_several_may_replay_it() {
     let Some(duckdb) = duckdb() else { return };
     let folder = tempfile::tempdir().expect("a folder");

@@ -369,12 +369,14 @@ fn who_listens_where_others_reach_it_needs_certificate_and_tokens_or_says_that_i
     refused(&[tls, ("tokens", "[\"0123456789abcdef\"]")], "`{ env = .. }`");
     refused(&[tls, ("tokens", "[{ env = \"TW_MISSING\" }]")], "`TW_MISSING` is not set");
     refused(&[tls, tokens, ("journal_bytes", "\"16MiB\"")], "8 times `decompressed_bytes`");
-    refused(&[tls, tokens, ("start", "2024-01-01")], "does not say when an event came");
     refused(&[tls, tokens, ("dedup", "{ field = \"a..b\" }")], "not the path of a field");
     refused(&[tls, tokens, ("listen", "localhost:8080")], "not an address with a port");
     let (_, said) = check(&[tls, ("tokens", "[{ env = \"TW_SHORT\" }]")]);
     assert!(!said.contains("secret7"), "a secret is shown:\n{said}");
-    for good in [&[tls, tokens][..], &[("insecure", "true")], &[tokens, ("insecure", "true")]] {
+    let since = ("start", "2024-01-01");
+    for good in
+        [&[tls, tokens][..], &[tls, tokens, since], &[("insecure", "true")], &[tokens, ("insecure", "true")]]
+    {
         let (code, said) = check(good);
         assert_eq!(code, Some(0), "{good:?}:\n{said}");
     }

@@ -4,13 +4,19 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+#[cfg(feature = "http")]
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "http")]
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+#[cfg(feature = "http")]
+use testkit::http::{Client, connect, free_address};
 use testkit::job::Job;
 use testkit::podcast::Podcast;
 use testkit::process::{Invocation, Running, eventually};
@@ -290,63 +296,155 @@ fn of_a_watched_prefix_only_what_came_after_the_first_start_is_read() {
     assert_eq!(job.report()["read"], count);
 }
 
+/// Jobs on one journal, and whoever posts to it.
+#[cfg(feature = "http")]
+struct Posting {
+    folder: PathBuf,
+    address: SocketAddr,
+}
+
+#[cfg(feature = "http")]
+impl Posting {
+    fn new(folder: &Path) -> Self {
+        Posting { folder: folder.to_owned(), address: free_address() }
+    }
+
+    /// A job with a state of its own.
+    fn job(&self, name: &str, start: &str) -> Job {
+        Job::new(PROGRAM, "configs/podcast-http.toml", self.folder.join(name))
+            .with_alerts()
+            .with_state()
+            .set("source.events.listen", self.address)
+            .set("source.events.dir", self.folder.join("journal").display())
+            .set("source.events.start", format!("\"{start}\""))
+            .set("state.checkpoint_every", "\"100ms\"")
+    }
+
+    /// One that has no checkpoint but that which the start itself makes.
+    fn listening_for_the_first_time(&self, job: &Job) -> Running {
+        self.listening(&job.clone().set("state.checkpoint_every", "\"1h\""))
+    }
+
+    fn listening(&self, job: &Job) -> Running {
+        let running = job.invocation().start();
+        eventually("a server", SOON, || connect(self.address).ok());
+        running
+    }
+
+    fn post(&self, part: &[u8]) {
+        let headers = [("content-type", "application/x-ndjson")];
+        let answer = Client::new(self.address).post("/v1/events", &headers, part);
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+
+    /// Reads all that the journal holds for the job, and ends.
+    fn drain(&self, job: &Job) {
+        job.clone().set("source.events.end", "latest").run();
+    }
+}
+
+/// What a job that reads these parts of a journal puts out, and how many events they have.
+#[cfg(feature = "http")]
+fn expected_of_posted(parts: &[Vec<u8>]) -> (Vec<u8>, usize) {
+    let bytes = parts.concat();
+    let oracle = Podcast { lanes: 1, bound_ms: 300_000, ..Podcast::default() }.expect(&bytes);
+    assert!(oracle.late == 0 && !oracle.alerts.is_empty());
+    (oracle.alerts.into_bytes(), bytes.iter().filter(|&&byte| byte == b'\n').count())
+}
+
 #[cfg(feature = "http")]
 #[test]
 fn of_a_journal_only_what_is_acknowledged_after_the_first_start_is_read_also_after_a_crash() {
-    use testkit::http::{Client, connect, free_address};
-
     let folder = tempfile::tempdir().expect("a folder");
     let parts = parts(folder.path(), 12_000, 6);
-    let rest = parts[2..].concat();
-    let oracle = Podcast { lanes: 1, bound_ms: 300_000, ..Podcast::default() }.expect(&rest);
-    let (alerts, count) = (oracle.alerts.into_bytes(), rest.iter().filter(|&&byte| byte == b'\n').count());
-    assert!(oracle.late == 0 && !alerts.is_empty());
-    let address = free_address();
-    let job = |name: &str, start: &str| {
-        Job::new(PROGRAM, "configs/podcast-http.toml", folder.path().join(name))
-            .with_alerts()
-            .with_state()
-            .set("source.events.listen", address)
-            .set("source.events.dir", folder.path().join("journal").display())
-            .set("source.events.start", format!("\"{start}\""))
-            .set("state.checkpoint_every", "\"100ms\"")
-    };
-    let listening = |job: &Job| {
-        let running = job.invocation().start();
-        eventually("a server", SOON, || connect(address).ok());
-        running
-    };
-    let post = |part: &[u8]| {
-        let answer =
-            Client::new(address).post("/v1/events", &[("content-type", "application/x-ndjson")], part);
-        assert_eq!(answer.expect("an answer").status, 200);
-    };
-    let first = job("first", "earliest");
-    let running = listening(&first);
-    post(&parts[0]);
+    let (alerts, count) = expected_of_posted(&parts[2..]);
+    let posting = Posting::new(folder.path());
+    let first = posting.job("first", "earliest");
+    let running = posting.listening(&first);
+    posting.post(&parts[0]);
     running.kill();
-    let running = listening(&first);
-    post(&parts[1]);
+    let running = posting.listening(&first);
+    posting.post(&parts[1]);
     sigterm(running);
 
-    let other = job("other", "latest");
-    // Nothing but the checkpoint that the start itself makes.
-    let running = listening(&other.clone().set("state.checkpoint_every", "\"1h\""));
-    post(&parts[2]);
+    let other = posting.job("other", "latest");
+    let running = posting.listening_for_the_first_time(&other);
+    posting.post(&parts[2]);
     running.kill();
-    let running = listening(&other);
-    post(&parts[3]);
-    post(&parts[4]);
+    let running = posting.listening(&other);
+    posting.post(&parts[3]);
+    posting.post(&parts[4]);
     running.kill();
-    let running = listening(&other);
-    post(&parts[5]);
+    let running = posting.listening(&other);
+    posting.post(&parts[5]);
     sigterm(running);
-    other.clone().set("source.events.end", "latest").run();
+    posting.drain(&other);
     assert!(other.alerts() == alerts, "other alerts than the oracle");
     assert_eq!(other.report()["read"], count);
 
     // With an end there is nothing to read at all.
-    let nothing = job("nothing", "latest").set("source.events.end", "latest");
-    nothing.run();
+    let nothing = posting.job("nothing", "latest");
+    posting.drain(&nothing);
     assert_eq!(nothing.report()["read"], 0);
+}
+
+/// A time of whole seconds that lies behind all that was done before, and not behind what is done next.
+#[cfg(feature = "http")]
+fn a_time_between() -> String {
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).expect("a time");
+    let next = Duration::from_secs(since(SystemTime::now()).as_secs() + 1);
+    eventually("the next second", SOON, || (since(SystemTime::now()) >= next).then_some(()));
+    let shown = Command::new("date").args(["-u", "-d", &format!("@{}", next.as_secs()), "+%FT%TZ"]).output();
+    String::from_utf8(shown.expect("date").stdout).expect("UTF-8").trim().to_owned()
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn of_a_journal_what_was_acknowledged_at_a_time_or_later_is_read_and_what_was_decided_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parts = parts(folder.path(), 12_000, 6);
+    let posting = Posting::new(folder.path());
+    let judge = |job: &Job, parts: &[Vec<u8>]| {
+        let (alerts, count) = expected_of_posted(parts);
+        assert_eq!(job.report()["read"], count);
+        assert!(job.alerts() == alerts, "other alerts than the oracle");
+    };
+    let first = posting.job("first", "earliest");
+    let running = posting.listening(&first);
+    posting.post(&parts[0]);
+    running.kill();
+    let running = posting.listening(&first);
+    posting.post(&parts[1]);
+    let time = a_time_between();
+    posting.post(&parts[2]);
+    sigterm(running);
+
+    let since = posting.job("since", &time);
+    let running = posting.listening_for_the_first_time(&since);
+    posting.post(&parts[3]);
+    running.kill();
+    let running = posting.listening(&since);
+    posting.post(&parts[4]);
+    sigterm(running);
+    posting.drain(&since);
+    judge(&since, &parts[2..5]);
+
+    // Where there is nothing as late it begins at the end, which a start after a crash does not look for again.
+    let behind = posting.job("behind", "2999-01-01T00:00:00Z");
+    let running = posting.listening_for_the_first_time(&behind);
+    posting.post(&parts[5]);
+    running.kill();
+    posting.drain(&behind);
+    judge(&behind, &parts[5..]);
+    let nothing = posting.job("nothing", "2999-01-01T00:00:00Z");
+    posting.drain(&nothing);
+    assert_eq!(nothing.report()["read"], 0);
+
+    let all = posting.job("all", "2000-01-01T00:00:00Z");
+    posting.drain(&all);
+    judge(&all, &parts);
+    // What came while others listened has its time, too.
+    let again = posting.job("again", &time);
+    posting.drain(&again);
+    judge(&again, &parts[2..]);
 }

@@ -17,9 +17,9 @@ use alert::{
 use archive::{Archive, ArchiveError};
 use checkpoint::{Location, Store, StoreError};
 use event::Watermark;
-#[cfg(feature = "archive")]
-use ingest::SourceKind;
 use ingest::{DecodeSpec, End, IngestError, Partition, PartitionInfo, Position, SourceSpec};
+#[cfg(feature = "archive")]
+use ingest::{SourceKind, Start};
 use timely::scheduling::Activator;
 
 use crate::delivery::Before;
@@ -92,6 +92,14 @@ impl<T: Send + 'static> Lane<T> {
             #[cfg(feature = "simulation")]
             Lane::Simulated(lane) => lane.help(),
         }
+    }
+}
+
+/// Has a partition of an archive begin where it ends.
+#[cfg(feature = "archive")]
+fn pass_over(info: &mut PartitionInfo) {
+    if let Some(end) = info.start.archive_end() {
+        info.start = Position::archived(end, end);
     }
 }
 
@@ -187,7 +195,13 @@ impl World {
         match self {
             World::Real => match &spec.kind {
                 #[cfg(feature = "archive")]
-                SourceKind::Archive { address, of } => archive::partitions(address, of.as_deref()),
+                SourceKind::Archive { address, of } => {
+                    let mut infos = archive::partitions(address, of.as_deref())?;
+                    if spec.start == Start::Latest {
+                        infos.iter_mut().for_each(pass_over);
+                    }
+                    Ok(infos)
+                }
                 _ => ingest::partitions(spec),
             },
             #[cfg(feature = "simulation")]

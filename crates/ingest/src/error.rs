@@ -313,6 +313,11 @@ impl IngestError {
                 Some("put the directory back, or start afresh with an empty state directory and output")
             }
             #[cfg(feature = "http")]
+            Self::Journal { source: journal::JournalError::Version { .. }, .. } => Some(
+                "nothing that it holds was touched: read it to its end with the program that wrote it (`end = \"latest\"`), \
+                 then move the directory away and start afresh with an empty state directory and output",
+            ),
+            #[cfg(feature = "http")]
             Self::Journal { source, .. } if source.is_refusal() => Some(
                 "put the directory back as it was, or move it away and start afresh with an empty state directory \
                  and output: what it holds is lost then",

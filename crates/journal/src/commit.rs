@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use crate::clock::Clock;
 use crate::disk;
 use crate::error::{JournalError, Refused};
-use crate::format::{FRAME_HEADER_BYTES, HEADER_BYTES, ID_BYTES, segment_header, write_frame, write_ids};
+use crate::format::{FRAME_HEADER_BYTES, HEADER_BYTES, ID_BYTES, SegmentHeader, write_frame, write_ids};
 use crate::journal::{Segment, Shared, Spec};
 use crate::lines::Lines;
 use crate::recent::Recent;
@@ -52,11 +53,26 @@ impl Group {
     }
 }
 
+/// When groups are made durable.
+pub(crate) struct Times {
+    pub(crate) clock: Clock,
+    /// Of the last frame that is durable; 0 before the first.
+    pub(crate) last: i64,
+}
+
+impl Times {
+    /// The time of a frame that is written now.
+    fn now(&self) -> i64 {
+        (self.clock)().max(self.last)
+    }
+}
+
 /// Owns the files.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     bytes_max: u64,
     segment_bytes: u64,
+    times: Times,
     /// The last segment.
     file: File,
     recent: Recent,
@@ -69,12 +85,13 @@ impl Committer {
     pub(crate) fn new(
         spec: &Spec,
         shared: Arc<Shared>,
+        times: Times,
         file: File,
         recent: Recent,
         memories: VecDeque<Memory>,
     ) -> Self {
         let (bytes_max, segment_bytes) = (spec.bytes_max, spec.segment_bytes());
-        Committer { shared, bytes_max, segment_bytes, file, recent, memories, frame: Vec::new() }
+        Committer { shared, bytes_max, segment_bytes, times, file, recent, memories, frame: Vec::new() }
     }
 
     /// Works until it is told to end, or nobody can tell it anything any more.
@@ -151,8 +168,9 @@ impl Committer {
         if segment.bytes >= self.segment_bytes {
             segment = self.begin_segment(end)?;
         }
+        let time = self.times.now();
         self.frame.clear();
-        write_frame(self.shared.identity, end, &group.ids, &group.lines, &mut self.frame);
+        write_frame(self.shared.identity, (end, time), &group.ids, &group.lines, &mut self.frame);
         let path = self.path_of(&segment);
         if let Err(source) = self.file.write_all_at(&self.frame, segment.bytes) {
             // Half a frame in the middle would be damage.
@@ -160,6 +178,7 @@ impl Committer {
             return Err(JournalError::Io { what: "write to", path, source });
         }
         self.file.sync_data().map_err(stopping("sync", &path))?;
+        self.times.last = time;
         let waker = {
             let mut state = self.shared.state();
             if let Some(last) = state.segments.back_mut() {
@@ -187,8 +206,8 @@ impl Committer {
 
     /// Begins the next segment. The ids that come with its first lines are those that are not in the last one.
     fn begin_segment(&mut self, base: u64) -> Result<Segment, JournalError> {
-        let header = segment_header(self.shared.identity, base);
-        self.file = disk::create(&self.shared.dir, &Segment::file_name(base), &header)?;
+        let header = SegmentHeader { identity: self.shared.identity, base, time_before: self.times.last };
+        self.file = disk::create(&self.shared.dir, &Segment::file_name(base), &header.write())?;
         let mut state = self.shared.state();
         let ids = state.segments.back().map_or(0, |last| last.ids.end);
         let segment = Segment { base, bytes: HEADER_BYTES as u64, ids: ids..ids };
@@ -204,11 +223,12 @@ impl Committer {
                 Err(error) if error.is_no_space() => break,
                 Err(error) => return self.stop(&error),
             };
+            // Whoever finds a file gone sees that the journal does not hold it any more.
+            self.shared.state().segments.pop_front();
             if let Err(error) = disk::remove(&self.shared.dir, &Segment::file_name(segment.base)) {
                 return self.stop(&error);
             }
             self.memories.extend(remembered);
-            self.shared.state().segments.pop_front();
         }
         while self.memories.front().is_some_and(|memory| memory.ids.end <= self.recent.first()) {
             let Some(memory) = self.memories.pop_front() else { return };

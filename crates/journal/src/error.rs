@@ -32,6 +32,14 @@ pub enum JournalError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A file of an earlier version of the format.
+    #[error("{} is of version {found} of a journal's format, which kept no times; this program reads version 2", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
     /// An offset that the journal does not hold.
     #[error("the journal in {} holds the offsets from {first} to {end}, not {offset}", dir.display())]
     NotHeld {
@@ -65,7 +73,10 @@ impl JournalError {
 
     /// Whether what is there cannot be used, as opposed to a disk that fails or a process that is still ending.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, JournalError::Damaged { .. } | JournalError::NotHeld { .. })
+        matches!(
+            self,
+            JournalError::Damaged { .. } | JournalError::Version { .. } | JournalError::NotHeld { .. }
+        )
     }
 
     /// Whether there was no space, which may come back.

@@ -1,17 +1,22 @@
 //! The journal as its users see it, and what its threads share.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::commit::{Appended, Committer, Done, Order};
+use crate::clock::{self, Clock};
+use crate::commit::{Appended, Committer, Done, Order, Times};
 use crate::error::{JournalError, Refused};
+use crate::format::{HEADER_BYTES, SegmentHeader, is_version_1};
 use crate::lines::Lines;
 use crate::reader::Reader;
 use crate::recovery::{self, Cut, Recovered};
+use crate::times;
 
 /// Where a journal is, and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +77,44 @@ impl Segment {
     pub(crate) fn ids_file_name(base: u64) -> String {
         format!("{base:020}.ids")
     }
+
+    /// Opens the file of a segment; what is read next is its first frame.
+    pub(crate) fn open(dir: &Path, base: u64) -> Result<(PathBuf, File, SegmentHeader), JournalError> {
+        let path = dir.join(Segment::file_name(base));
+        let mut file = File::open(&path).map_err(JournalError::io("open", &path))?;
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        let head = file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut bytes);
+        head.map_err(JournalError::io("read", &path))?;
+        let header = Segment::header(&path, &bytes)?;
+        if header.base != base {
+            return Err(JournalError::damaged(&path, 16, "it is the file of another offset"));
+        }
+        Ok((path, file, header))
+    }
+
+    /// What the header of a file says that begins with these bytes.
+    pub(crate) fn header(path: &Path, bytes: &[u8]) -> Result<SegmentHeader, JournalError> {
+        let wrong = || match is_version_1(bytes) {
+            true => JournalError::Version { path: path.to_owned(), found: 1 },
+            false => JournalError::damaged(path, 0, "its header is not one that was written"),
+        };
+        SegmentHeader::read(bytes).ok_or_else(wrong)
+    }
 }
 
 impl Shared {
     /// Nothing that holds the lock can fail half way.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bases of all segments, and the end.
+    fn held(&self) -> Result<(Vec<u64>, u64), JournalError> {
+        let state = self.state();
+        match &state.stopped {
+            Some(reason) => Err(JournalError::Stopped { dir: self.dir.clone(), reason: reason.clone() }),
+            None => Ok((state.segments.iter().map(|segment| segment.base).collect(), state.end)),
+        }
     }
 }
 
@@ -105,13 +142,24 @@ impl Journal {
     /// whole; what a crash has torn is cut off, [`Journal::cut`] says so.
     ///
     /// # Errors
-    /// If the directory cannot be used or is used by another process, or if what is there is damaged.
+    /// If the directory cannot be used or is used by another process, or if what is there is damaged or of an earlier
+    /// version, of which nothing is touched then.
     pub fn open(spec: &Spec) -> Result<Journal, JournalError> {
-        let Recovered { identity, segments, end, file, recent, memories, cut, lock } =
+        Journal::open_with(spec, clock::wall())
+    }
+
+    /// As [`Journal::open`], with times by that clock. It is asked once for all that is made durable together, by the
+    /// journal's thread.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_with(spec: &Spec, clock: Clock) -> Result<Journal, JournalError> {
+        let Recovered { identity, segments, end, time, file, recent, memories, cut, lock } =
             recovery::recover(spec)?;
         let state = Mutex::new(State { segments, end, stopped: None, waker: None });
         let shared = Arc::new(Shared { dir: spec.dir.clone(), identity, state });
-        let committer = Committer::new(spec, Arc::clone(&shared), file, recent, memories);
+        let times = Times { clock, last: time };
+        let committer = Committer::new(spec, Arc::clone(&shared), times, file, recent, memories);
         let (orders, incoming) = channel();
         let thread = thread::Builder::new().name("journal".to_owned());
         let committer = thread
@@ -142,6 +190,24 @@ impl Journal {
     /// Offset behind the last durable line.
     pub fn end(&self) -> u64 {
         self.shared.state().end
+    }
+
+    /// Offset of the first line that it holds which was made durable at that time or later; the end if none was. Times are
+    /// microseconds since 1970 by the clock, as it said just before the fsync, and never descend: while a clock that was set
+    /// back says less than before, lines have the last time before that. Reads one header of each of a few files, and those
+    /// of the frames of one.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not what was written, or if the journal has stopped.
+    pub fn offset_at(&self, time: i64) -> Result<u64, JournalError> {
+        loop {
+            let (bases, end) = self.shared.held()?;
+            match times::offset_at(&self.shared.dir, &bases, end, time) {
+                // Trimmed while it was read: then what is left has the answer.
+                Err(_) if bases.first().is_some_and(|first| *first < self.first()) => {}
+                found => return found,
+            }
+        }
     }
 
     /// Reads from an offset on that is the start of a line.

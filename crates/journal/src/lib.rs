@@ -9,6 +9,9 @@
 //! A line may have an id. One whose id is among those of the last so many lines is a duplicate: it is
 //! acknowledged and not appended. That memory is as durable as the lines, and outlives their trimming.
 //!
+//! What is made durable together has a time, which never descends however the clock jumps: a journal says from which line on
+//! it holds what came at a time or later.
+//!
 //! An fsync that fails ends the journal: what the disk holds is unknown then, and asking again would be told
 //! that all is well. The next start reads what is there.
 //!
@@ -35,6 +38,7 @@
 //! # }
 //! ```
 
+mod clock;
 mod commit;
 mod disk;
 mod error;
@@ -45,7 +49,9 @@ mod look;
 mod reader;
 mod recent;
 mod recovery;
+mod times;
 
+pub use clock::Clock;
 pub use commit::Appended;
 pub use error::{JournalError, Refused};
 pub use journal::{Appender, Journal, Spec, Waker};

@@ -6,8 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
-use crate::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, HEADER_BYTES, read_segment_header};
+use crate::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, HEADER_BYTES};
 use crate::journal::Segment;
+use crate::times;
 
 /// What a journal held when it was looked at.
 #[derive(Debug)]
@@ -68,6 +69,18 @@ impl Look {
         Ok(Some((open.identity, end)))
     }
 
+    /// The journal's identity, and the offset of the first line that it holds which was made durable at that time or later,
+    /// as [`Journal::offset_at`](crate::Journal::offset_at) says it; where none was, what [`Look::end`] says. `None` if it
+    /// holds nothing.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or is not what was written: also if it was trimmed since the look.
+    pub fn offset_at(&self, time: i64) -> Result<Option<(u64, u64)>, JournalError> {
+        let Some((identity, end)) = self.end()? else { return Ok(None) };
+        let offset = times::offset_at(&self.dir, &self.bases, end, time)?;
+        Ok(Some((identity, offset)))
+    }
+
     /// The line that begins at an offset, without its end; `None` if none does that is whole. Fast where offsets ascend.
     ///
     /// # Errors
@@ -85,14 +98,8 @@ impl Look {
 
 impl Open {
     fn segment(dir: &Path, base: u64) -> Result<Open, JournalError> {
-        let path = dir.join(Segment::file_name(base));
-        let file = File::open(&path).map_err(JournalError::io("open", &path))?;
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0).map_err(JournalError::io("read", &path))?;
-        let is_here = |(_, found): &(u64, u64)| *found == base;
-        let (identity, _) = read_segment_header(&header)
-            .filter(is_here)
-            .ok_or_else(|| JournalError::damaged(&path, 0, "this is no header of a segment"))?;
+        let (path, file, header) = Segment::open(dir, base)?;
+        let identity = header.identity;
         Ok(Open { base, identity, path, file, at: HEADER_BYTES as u64, lines: (base, Vec::new()) })
     }
 

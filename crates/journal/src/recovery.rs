@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk;
 use crate::error::JournalError;
-use crate::format::{Frame, HEADER_BYTES, holds_a_frame, read_ids, read_segment_header, segment_header};
+use crate::format::{Frame, HEADER_BYTES, SegmentHeader, holds_a_frame, read_ids};
 use crate::journal::{Segment, Spec};
 use crate::recent::Recent;
 
@@ -38,6 +38,8 @@ pub(crate) struct Recovered {
     pub(crate) identity: u64,
     pub(crate) segments: VecDeque<Segment>,
     pub(crate) end: u64,
+    /// Of the last frame, also where that was trimmed; 0 if there was none.
+    pub(crate) time: i64,
     /// The last segment.
     pub(crate) file: File,
     pub(crate) recent: Recent,
@@ -58,11 +60,14 @@ pub(crate) fn recover(spec: &Spec) -> Result<Recovered, JournalError> {
     std::fs::create_dir_all(dir).map_err(JournalError::io("make", dir))?;
     let lock = lock(dir)?;
     let found = find(dir)?;
-    let Some(last) = found.segments.last().copied() else {
+    let [first, ..] = found.segments.as_slice() else {
         return begin(spec, &found, lock);
     };
+    // One of another version is refused before anything is changed.
+    Segment::open(dir, *first)?;
+    let last = found.segments.last().copied().unwrap_or(*first);
     let mut recovery =
-        Recovery { dir, identity: None, recent: Recent::new(spec.ids_max), end: None, cut: None };
+        Recovery { dir, identity: None, recent: Recent::new(spec.ids_max), reached: None, cut: None };
     let mut memories = VecDeque::new();
     for base in found.memories {
         // Its segment is still there: it was not removed in time, and has all of them.
@@ -76,7 +81,7 @@ pub(crate) fn recover(spec: &Spec) -> Result<Recovered, JournalError> {
     for base in found.segments {
         segments.push_back(recovery.read_segment(base, base == last)?);
     }
-    let Recovery { identity, recent, end, cut, .. } = recovery;
+    let Recovery { identity, recent, reached, cut, .. } = recovery;
     let path = dir.join(Segment::file_name(last));
     let file = File::options().read(true).write(true).open(&path).map_err(JournalError::io("open", &path))?;
     if let Some(segment) = segments.back().filter(|_| cut.is_some()) {
@@ -85,8 +90,8 @@ pub(crate) fn recover(spec: &Spec) -> Result<Recovered, JournalError> {
     // What was written and not yet synced when a process was killed is whole, but may not be durable.
     file.sync_all().map_err(JournalError::io("sync", &path))?;
     disk::sync_dir(dir)?;
-    let (identity, end) = (identity.unwrap_or_default(), end.unwrap_or(last));
-    Ok(Recovered { identity, segments, end, file, recent, memories, cut, lock })
+    let (identity, (end, time)) = (identity.unwrap_or_default(), reached.unwrap_or((last, 0)));
+    Ok(Recovered { identity, segments, end, time, file, recent, memories, cut, lock })
 }
 
 /// Takes the directory for this process, until the lock is dropped or the process ends, however it ends.
@@ -134,12 +139,14 @@ fn begin(spec: &Spec, found: &Found, lock: File) -> Result<Recovered, JournalErr
     }
     // A random number, as std has it for hash maps.
     let identity = RandomState::new().hash_one(std::process::id());
-    let file = disk::create(&spec.dir, &Segment::file_name(0), &segment_header(identity, 0))?;
+    let header = SegmentHeader { identity, base: 0, time_before: 0 };
+    let file = disk::create(&spec.dir, &Segment::file_name(0), &header.write())?;
     let segment = Segment { base: 0, bytes: HEADER_BYTES as u64, ids: 0..0 };
     Ok(Recovered {
         identity,
         segments: VecDeque::from([segment]),
         end: 0,
+        time: 0,
         file,
         recent: Recent::new(spec.ids_max),
         memories: VecDeque::new(),
@@ -153,8 +160,8 @@ struct Recovery<'a> {
     dir: &'a Path,
     identity: Option<u64>,
     recent: Recent,
-    /// Behind the last line.
-    end: Option<u64>,
+    /// The offset behind the last line, and the time of its frame.
+    reached: Option<(u64, i64)>,
     cut: Option<Cut>,
 }
 
@@ -190,16 +197,15 @@ impl Recovery<'_> {
     fn read_segment(&mut self, base: u64, is_last: bool) -> Result<Segment, JournalError> {
         let (path, bytes) = self.read(&Segment::file_name(base))?;
         let damaged = |at, what| Err(JournalError::damaged(&path, at, what));
-        let Some((identity, said)) = read_segment_header(&bytes) else {
-            return damaged(0, "its header is not one that was written");
-        };
+        let SegmentHeader { identity, base: said, time_before } = Segment::header(&path, &bytes)?;
         self.belongs(&path, identity)?;
-        if said != base || self.end.is_some_and(|end| end != base) {
+        if said != base || self.reached.is_some_and(|reached| reached != (base, time_before)) {
             return damaged(16, "it does not go on where the file before it ends");
         }
-        let (first, mut at, mut end) = (self.recent.next(), HEADER_BYTES, base);
+        let (first, mut at, mut end, mut time) = (self.recent.next(), HEADER_BYTES, base, time_before);
         while at < bytes.len() {
-            let frame = Frame::read(identity, &bytes[at..]).filter(|frame| frame.header.offset == end);
+            let frame = Frame::read(identity, &bytes[at..])
+                .filter(|frame| frame.header.offset == end && frame.header.time >= time);
             let Some(frame) = frame else {
                 if !is_last || holds_a_frame(identity, &bytes[at..]) {
                     return damaged(at, "this is no frame that was written");
@@ -213,9 +219,9 @@ impl Recovery<'_> {
             // Frame by frame, as when they were written: the same ids are known as then.
             self.recent.settle();
             at += frame.header.frame_bytes();
-            end = frame.header.end();
+            (end, time) = (frame.header.end(), frame.header.time);
         }
-        self.end = Some(end);
+        self.reached = Some((end, time));
         Ok(Segment { base, bytes: at as u64, ids: first..self.recent.next() })
     }
 }

@@ -9,6 +9,9 @@ use proptest::prelude::*;
 
 /// Small, so that a segment holds a few frames: an eighth of it.
 const BYTES_MAX: u64 = 8 << 10;
+/// Of a segment, and of a frame.
+const HEADER_BYTES: usize = 40;
+const FRAME_HEADER_BYTES: usize = 40;
 
 fn spec(dir: &Path, ids_max: usize) -> Spec {
     Spec { dir: dir.to_owned(), bytes_max: BYTES_MAX, ids_max }
@@ -128,12 +131,12 @@ fn three_frames(dir: &Path) -> ([&'static str; 3], Vec<u8>) {
 
 /// Behind which byte of the file each frame ends: the header, and then three frames.
 fn ends(frames: &[&str]) -> Vec<usize> {
-    let mut end = 32;
+    let mut end = HEADER_BYTES;
     let each = frames.iter().map(|frame| {
-        end += 32 + 16 * frame.lines().count() + frame.len();
+        end += FRAME_HEADER_BYTES + 16 * frame.lines().count() + frame.len();
         end
     });
-    std::iter::once(32).chain(each).collect()
+    std::iter::once(HEADER_BYTES).chain(each).collect()
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn a_file_that_is_torn_at_any_byte_loses_what_was_torn_and_nothing_else_and_goes
     let (frames, bytes) = three_frames(&folder.path().join("whole"));
     let ends = ends(&frames);
     assert_eq!(ends[3], bytes.len());
-    for length in 32..=bytes.len() {
+    for length in HEADER_BYTES..=bytes.len() {
         let dir = folder.path().join(format!("torn-{length}"));
         copy(&folder.path().join("whole"), &dir);
         let file = files(&dir, "log").remove(0);
@@ -199,7 +202,7 @@ fn lines_that_hold_the_bytes_of_a_frame_are_lines() {
     let dir = folder.path().join("own");
     let journal = Journal::open(&spec(&dir, 0)).expect("open");
     append(&journal, lines(&[("first", None)])).expect("appended");
-    let hostile: Vec<u8> = bytes[32..].iter().copied().filter(|byte| *byte != b'\n').collect();
+    let hostile: Vec<u8> = bytes[HEADER_BYTES..].iter().copied().filter(|byte| *byte != b'\n').collect();
     let mut last = Lines::default();
     last.push(&hostile, None);
     append(&journal, last).expect("appended");

@@ -417,8 +417,11 @@ pub fn partitions(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> 
 /// As [`partitions`] and [`Discovery::look`], or what keeps one of them from being read.
 pub fn partitions_now(spec: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     // What a job begins behind is there too.
-    let is_late = spec.start == Start::Latest
-        && matches!(spec.kind, SourceKind::File { .. } | SourceKind::Objects { .. } | SourceKind::Http(_));
+    let is_late = match spec.kind {
+        SourceKind::File { .. } | SourceKind::Objects { .. } => spec.start == Start::Latest,
+        SourceKind::Http(_) => matches!(spec.start, Start::Latest | Start::At(_)),
+        _ => false,
+    };
     let start = if is_late { Start::Earliest } else { spec.start };
     let spec = &SourceSpec { start, ..spec.clone() };
     let watch = if chosen::is_watched(spec) { discovery(spec, &[])? } else { None };

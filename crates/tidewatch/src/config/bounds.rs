@@ -23,16 +23,11 @@ struct No {
     help: &'static str,
 }
 
-const NO_TIMES: No = No {
-    message: "a journal does not say when an event came",
-    help: "`start` of `http` is \"earliest\", \"latest\" or \"checkpoint\"; leave earlier events out by their own time, with \
-           `transform.where`",
-};
 const WHOLE_ARCHIVE: No = No {
     message: "an archive is read from its first record on: its watermarks rest on all that was read before, and alerts are \
               those of the live job only with them",
-    help: "`start` of `archive` is \"earliest\" or \"checkpoint\"; leave earlier events out by their own time, with \
-           `transform.where`",
+    help: "`start` of `archive` is \"earliest\", \"latest\" (then it ends at once) or \"checkpoint\"; leave earlier events out \
+           by their own time, with `transform.where`",
 };
 const SHOWN_ARCHIVE: No = No {
     message: "an archive is read up to what is visible at the job's first start",
@@ -55,16 +50,12 @@ pub(super) fn read_bounds(
 ) -> (Start, End) {
     match kind {
         Some(SourceKind::File { .. } | SourceKind::Objects { .. }) => read(section, reader, TO_LATEST),
-        Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_)) => read(section, reader, ENDLESS),
-        Some(SourceKind::Http(_)) => {
-            let (start, end) = read(section, reader, ENDLESS);
-            refuse_if(matches!(start, Start::At(_)), "start", &NO_TIMES, section, reader);
-            (start, end)
+        Some(SourceKind::Kafka { .. } | SourceKind::Kinesis(_) | SourceKind::Http(_)) => {
+            read(section, reader, ENDLESS)
         }
         Some(SourceKind::Archive { .. }) => {
             let (start, end) = read(section, reader, TO_LATEST);
-            let is_part = matches!(start, Start::Latest | Start::At(_));
-            refuse_if(is_part, "start", &WHOLE_ARCHIVE, section, reader);
+            refuse_if(matches!(start, Start::At(_)), "start", &WHOLE_ARCHIVE, section, reader);
             refuse_if(end == End::Never, "end", &SHOWN_ARCHIVE, section, reader);
             (start, end)
         }

@@ -108,21 +108,30 @@ fn difference(first: &Compiled, other: &Compiled) -> Option<String> {
 }
 
 impl Draft {
-    /// The branch of that number. Cannot fail after each expression was compiled by itself.
+    /// The branch of that number; `None` if a mistake was noted. After each expression was compiled by itself only what
+    /// they are together can be wrong.
     pub(super) fn finish(
         self,
         number: usize,
         branch: &config::Branch,
         inputs: &BranchInputs,
         shared: &Shared,
+        compiler: &mut Compiler,
     ) -> Option<Branch> {
         let Shared { config, transform, quarantine } = *shared;
-        let (window, _) = branch.window.as_ref()?;
+        let (window, window_place) = branch.window.as_ref()?;
         let (rules, alert_rules) = self.rules.into_iter().unzip();
         let features = inputs.features();
         let (key_fields, key_shape) = (transform.key_fields().to_vec(), transform.key_shape().clone());
         let expressions = features.expressions.clone();
-        let detection = Detection::new(key_fields, key_shape, expressions, self.scores, rules).ok()?;
+        let detection = match Detection::new(key_fields, key_shape, expressions, self.scores, rules) {
+            Ok(detection) => detection,
+            Err(error) => {
+                let place = branch.place.as_ref().unwrap_or(window_place);
+                compiler.report(Diagnostic::new(Code::Conflict, place.clone(), error.to_string()));
+                return None;
+            }
+        };
         let detection = detection.recalling(features.lags.clone());
         let detection = detection.forgetting(micros(config.detectors.forget_after));
         let names = self.mutes.iter().map(|mute| mute.name.clone()).collect();

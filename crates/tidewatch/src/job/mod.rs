@@ -97,8 +97,9 @@ fn compile_config(config: &Config, compiler: &mut Compiler) -> Option<Job> {
     branch::check_lags(config, &transform, compiler)?;
     let shared = Shared { config, transform: &transform, quarantine };
     let parts = drafts.into_iter().zip(&config.branches).zip(transform.branches()).enumerate();
-    let branches = parts.map(|(number, ((draft, of), inputs))| draft.finish(number, of, inputs, &shared));
-    let branches = branches.collect::<Option<Vec<_>>>()?;
+    let branches = parts
+        .map(|(number, ((draft, of), inputs))| draft.finish(number, of, inputs, &shared, compiler))
+        .collect::<Option<Vec<_>>>()?;
     Some(Job {
         name: config.name.clone(),
         sources: config.sources.iter().map(|source| source_spec(source, config.state.is_some())).collect(),

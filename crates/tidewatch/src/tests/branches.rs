@@ -32,6 +32,14 @@ format = "plain"
 }
 
 #[test]
+fn what_a_branch_cannot_be_as_a_whole_is_said_with_the_cause() {
+    let rules: String =
+        (0..65_536).map(|number| format!("[rules.r{number}]\nwhen = \"events < 1\"\n")).collect();
+    let refused = compile(&format!("{SMALL}{rules}"), &[], &[]).unwrap_err();
+    assert!(refused.contains("65537 rules are too many; at most 65536 are possible"), "{refused}");
+}
+
+#[test]
 fn branches_have_windows_of_their_own_and_stand_in_the_order_of_the_file() {
     let job = compile(&branched(), &[], &[]).unwrap();
     let lengths: Vec<usize> = job.branches.iter().map(|branch| branch.detection.rules().len()).collect();

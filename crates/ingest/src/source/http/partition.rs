@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{Journal, Look, Reader, Spec};
+use journal::{Journal, JournalError, Look, Reader, Spec};
 use serve::Server;
 
 use super::door::Door;
@@ -15,37 +15,38 @@ use crate::{Caution, Decoder, IngestError, Piece};
 const PIECE_BYTES: usize = 1 << 20;
 
 /// The one partition. Where it begins and ends whoever opens it will find: that may be another process. But for a job that
-/// begins behind what the journal holds: what is acknowledged from now on is to be read, also by a start that comes after a
-/// crash, so that the place must be in the checkpoint before anybody is listened to.
+/// begins behind what the journal holds, or within it: what is acknowledged from now on is to be read, also by a start that
+/// comes after a crash, so that the place must be in the checkpoint before anybody is listened to.
 ///
 /// # Errors
-/// If a setting makes no sense, or the journal cannot be read.
+/// If the journal cannot be read.
 pub(in crate::source) fn partitions(
     source: &SourceSpec,
     spec: &HttpSpec,
 ) -> Result<Vec<PartitionInfo>, IngestError> {
-    let end = match source.start {
+    let place = match source.start {
         Start::Earliest | Start::Checkpoint => None,
-        Start::Latest => end_of(source, spec)?,
-        Start::At(_) => {
-            let must = "\"earliest\", \"latest\" or \"checkpoint\": a journal does not say when an event came. Filter by event time";
-            return Err(IngestError::Invalid { setting: "start", name: source.name.clone(), must });
-        }
+        Start::Latest => looked_up(source, spec, Look::end)?,
+        Start::At(time) => looked_up(source, spec, |look| look.offset_at(time))?,
     };
-    let (identity, offset) = end.unzip();
+    let (identity, offset) = place.unzip();
     let origin = Origin::Journal { identity, end: None };
     let start = Position { offset: offset.unwrap_or(0), origin };
     let id = format!("http:{}", source.name);
     Ok(vec![PartitionInfo { id, number: 0, series: 0, start, parents: Vec::new() }])
 }
 
-/// The identity of the journal, and behind what it holds; `None` if there is none yet.
-fn end_of(source: &SourceSpec, spec: &HttpSpec) -> Result<Option<(u64, u64)>, IngestError> {
+/// The identity of the journal and a place in it, as a look at it says; `None` if there is none yet.
+fn looked_up(
+    source: &SourceSpec,
+    spec: &HttpSpec,
+    place: impl FnOnce(&Look) -> Result<Option<(u64, u64)>, JournalError>,
+) -> Result<Option<(u64, u64)>, IngestError> {
     match spec.dir.try_exists() {
         Ok(false) => Ok(None),
         // What keeps it from being seen, the look says.
         Ok(true) | Err(_) => {
-            Look::at(&spec.dir).and_then(|look| look.end()).map_err(|error| unusable(source, error))
+            Look::at(&spec.dir).and_then(|look| place(&look)).map_err(|error| unusable(source, error))
         }
     }
 }
@@ -64,7 +65,7 @@ fn open_journal(source: &SourceSpec, spec: &HttpSpec) -> Result<Journal, IngestE
     Ok(journal)
 }
 
-pub(super) fn unusable(source: &SourceSpec, error: journal::JournalError) -> IngestError {
+pub(super) fn unusable(source: &SourceSpec, error: JournalError) -> IngestError {
     IngestError::Journal { name: source.name.clone(), source: error }
 }
 
