@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use checkpoint::{Answers, Store};
 use detect::{Inquiry, Responder};
+use event::Shard;
 
-use crate::job::RunError;
+use crate::job::{Beginning, RunError};
 use crate::space::Patience;
 use crate::worker::Here;
 use crate::world::{After, Lane};
@@ -58,6 +59,21 @@ impl Responders {
     }
 }
 
+/// What is recorded of the keys of a worker. Nothing of a job that begins from scratch, whatever was said in its life before.
+fn known(store: &Store, here: &Here) -> Result<HashMap<u128, f64>, RunError> {
+    let Some(state) = here.job.state.as_ref().filter(|state| state.from != Beginning::Scratch) else {
+        return Ok(HashMap::new());
+    };
+    let shards = state.shards;
+    let is_ours =
+        |mark: u128| Shard::of((mark >> 64) as u64, shards).worker(shards, here.peers) == here.worker;
+    let mut known = HashMap::new();
+    for Answers { marks, answers } in store.recorded()? {
+        known.extend(marks.into_iter().zip(answers).filter(|(mark, _)| is_ours(*mark)));
+    }
+    Ok(known)
+}
+
 impl Asking {
     /// Starts the lane. `activate` is called when an order is answered.
     ///
@@ -68,9 +84,7 @@ impl Asking {
         here: &Here,
         activate: Box<dyn Fn() + Send>,
     ) -> Result<Self, RunError> {
-        let recorded = store.as_ref().map(Store::recorded).transpose()?.unwrap_or_default();
-        let mut known: HashMap<u128, f64> =
-            recorded.into_iter().flat_map(|answers| answers.marks.into_iter().zip(answers.answers)).collect();
+        let mut known = store.as_ref().map(|store| known(store, here)).transpose()?.unwrap_or_default();
         let (done, answered) = channel();
         let mut patience = Patience::new(here);
         let mut responders = Responders::default();
@@ -141,19 +155,23 @@ impl Order {
     }
 
     /// Answers all questions: from what is known, and what is not by asking, in as few requests as the models allow. Gives what is
-    /// to be recorded.
+    /// to be recorded: also what was, since the interval that it is needed for is this one by now.
     fn ask(&mut self, known: &mut HashMap<u128, f64>, responders: &mut Responders) -> Answers {
         // By model: the questions that it is to be asked.
         let mut open: BTreeMap<u128, Vec<(usize, usize)>> = BTreeMap::new();
+        let mut fresh = Answers::default();
         for (place, (_, inquiry)) in self.inquiries.iter().enumerate() {
             for (row, mark) in inquiry.marks.iter().enumerate() {
                 match known.remove(mark) {
-                    Some(answer) => self.answers[place][row] = answer,
+                    Some(answer) => {
+                        self.answers[place][row] = answer;
+                        fresh.marks.push(*mark);
+                        fresh.answers.push(answer);
+                    }
                     None => open.entry(inquiry.model.identity()).or_default().push((place, row)),
                 }
             }
         }
-        let mut fresh = Answers::default();
         for questions in open.into_values() {
             let Some(inquiry) = questions.first().map(|(place, _)| &self.inquiries[*place].1) else {
                 continue;

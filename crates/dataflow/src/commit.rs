@@ -151,12 +151,14 @@ impl Committing {
         }
         let manifest = manifest.clone();
         self.deliver(checkpoint)?;
+        let is_first = self.retained.is_none();
         let retained = match &mut self.retained {
             Some(retained) => retained,
             unread => unread.insert(self.store.retained()?),
         };
         self.store.retain(retained, &manifest)?;
-        if self.job.asks_models() {
+        // A job that asks no model any more has left some.
+        if self.job.asks_models() || is_first {
             self.store.forget_answers(retained)?;
         }
         Ok(Step::Last)

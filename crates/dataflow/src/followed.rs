@@ -167,11 +167,11 @@ impl Followed {
     }
 
     /// What the rules would say of rows if they were the result of their windows. Changes nothing.
-    pub(crate) fn consider(&self, branch: &Branch, rows: &Rows, responders: &mut Responders) -> Detected {
+    pub(crate) fn consider(&self, branch: &Branch, rows: &Rows, models: &mut Responders) -> Detected {
         let mut known = self.known.as_ref().and_then(|known| known.of_keys(&rows.keys).ok());
         let mut begun = branch.detection.begin(rows, known.as_mut(), &mut Said::default());
-        for inquiry in begun.inquiries(&branch.detection) {
-            if let Some(answers) = responders.ask_at_once(&inquiry) {
+        for inquiry in begun.inquiries(&branch.detection, 0) {
+            if let Some(answers) = models.ask_at_once(&inquiry) {
                 begun.answer(&inquiry, answers);
             }
         }

@@ -72,7 +72,6 @@ pub fn listen(job: &Job, cluster: &Cluster) -> Result<Port, RunError> {
 pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -> Result<Summary, RunError> {
     let Port(mesh) = port;
     let world = World::Real;
-    job.prepare_models()?;
     let outcome = Arc::new(Outcome::default());
     panics::watch(&outcome, &control);
     // The first process leads: it fences the state before the others may read it.
@@ -84,7 +83,10 @@ pub fn run(job: Arc<Job>, cluster: Cluster, port: Port, control: Arc<Control>) -
         },
         _ => match find_finished(&job, &world)? {
             Some(summary) => return Ok(summary),
-            None => None,
+            None => {
+                job.prepare_models()?;
+                None
+            }
         },
     };
     let begun = mesh.is_some() && has_begun(&job, led.as_ref(), &world)?;
@@ -268,6 +270,9 @@ fn try_to_lead(
     control: &Arc<Control>,
 ) -> Result<Lead, RunError> {
     let mut recovery = recover(job, job.state.as_ref().map(|state| state.from).unwrap_or_default(), world)?;
+    if recovery.finished().is_none() {
+        job.prepare_models()?;
+    }
     let mut sinks = recovery.open_sinks(job)?;
     for open in &mut sinks {
         once_it_is_taken(control, || open.sink.settle())?;

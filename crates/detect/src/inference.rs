@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use event::{Batch, Expression, Spans};
+use event::{Batch, Expression, Spans, key_hash};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::baseline::BaselineSpec;
@@ -121,15 +121,16 @@ pub struct Inquiry {
     pub model: Arc<dyn Inference>,
     /// A column for each input.
     pub columns: Vec<Vec<f64>>,
-    /// What tells each question from every other: the model, the key, the window, and the inputs.
+    /// What tells each question from every other: the upper half is the key's [`event::key_hash`], the lower one a hash of the model, the
+    /// score, the key, the window, and the inputs.
     pub marks: Vec<u128>,
     chunk: usize,
     detector: usize,
 }
 
 impl Begun {
-    /// What models are to be asked about these rows.
-    pub fn inquiries(&self, detection: &Detection) -> Vec<Inquiry> {
+    /// What models are to be asked about these rows, which are of that branch.
+    pub fn inquiries(&self, detection: &Detection, branch: usize) -> Vec<Inquiry> {
         let mut inquiries = Vec::new();
         for (place, chunk) in self.chunks().iter().enumerate() {
             for (number, (detector, posed)) in detection.scores.detectors.iter().zip(&chunk.posed).enumerate()
@@ -140,7 +141,7 @@ impl Begun {
                     inquiries.push(Inquiry {
                         model: Arc::clone(&spec.inference),
                         columns: posed.columns.clone(),
-                        marks: marks(spec.inference.identity(), chunk, posed),
+                        marks: marks((spec.inference.identity(), branch, number), chunk, posed),
                         chunk: place,
                         detector: number,
                     });
@@ -159,7 +160,7 @@ impl Begun {
     }
 }
 
-fn marks(identity: u128, chunk: &Chunk, posed: &Posed) -> Vec<u128> {
+fn marks((identity, branch, detector): (u128, usize, usize), chunk: &Chunk, posed: &Posed) -> Vec<u128> {
     let mark = |(place, row): (usize, &u32)| {
         let span = match &chunk.spans {
             Spans::Shared(_) => chunk.spans.of(0),
@@ -167,12 +168,16 @@ fn marks(identity: u128, chunk: &Chunk, posed: &Posed) -> Vec<u128> {
         };
         let mut hasher = Xxh3::new();
         hasher.update(&identity.to_le_bytes());
+        for number in [branch as u64, detector as u64, span.sequence] {
+            hasher.update(&number.to_le_bytes());
+        }
         for time in [span.due, span.window.start, span.window.end] {
             hasher.update(&time.to_le_bytes());
         }
         posed.columns.iter().for_each(|column| hasher.update(&column[place].to_bits().to_le_bytes()));
-        hasher.update(chunk.keys.value(*row as usize));
-        hasher.digest128()
+        let key = chunk.keys.value(*row as usize);
+        hasher.update(key);
+        u128::from(key_hash(key)) << 64 | u128::from(hasher.digest())
     };
     posed.rows.iter().enumerate().map(mark).collect()
 }

@@ -246,6 +246,7 @@ fn those_who_hear_nothing_for_a_while_hear_of_what_is_open_then_and_of_no_end_of
 struct Hearer {
     open: Option<Severity>,
     names: Vec<i64>,
+    last_name: i64,
     withdrawn: u32,
 }
 
@@ -262,6 +263,7 @@ impl Hearer {
             }
             ChangeKind::Withdrawn => self.withdrawn += 1,
         }
+        self.last_name = change.first_end;
         assert!(self.names.contains(&change.first_end), "a name that nobody knows: {change:?}");
         self.open = change.kind.is_alarm().then_some(change.severity);
     }
@@ -278,7 +280,7 @@ fn open_at(life_cycle: LifeCycle, bad: &BTreeMap<i64, Severity>, time: i64) -> O
 fn after_each_correction_what_was_told_is_what_the_corrected_windows_say() {
     let mut random = Random::new(testkit::random::seed(14));
     let severities = [Severity::Info, Severity::Warning, Severity::Critical];
-    let (mut corrected, mut withdrawn, mut late) = (0, 0, 0);
+    let (mut corrected, mut withdrawn, mut late, mut off) = (0, 0, 0, 0);
     for round in 0..1500 {
         let life_cycle = LifeCycle {
             bad_windows: 1 + random.below(4) as u32,
@@ -304,7 +306,7 @@ fn after_each_correction_what_was_told_is_what_the_corrected_windows_say() {
             let (due, end) = (*due, *end);
             episodes.advance(due - 1, &mut |change| hearer.hear(&change.change));
             let severity = random.chance(often).then(|| severities[random.below(3) as usize]);
-            let before = (hearer.withdrawn, hearer.open);
+            let before = hearer.open;
             match severity {
                 Some(severity) => bad.insert(end, severity),
                 None => bad.remove(&end),
@@ -317,14 +319,26 @@ fn after_each_correction_what_was_told_is_what_the_corrected_windows_say() {
                 (false, None) => {}
                 (true, of) => {
                     corrected += 1;
+                    let mut is_back = None;
                     let now = Span { due, sequence: 1, ..Span::from(Window { start: end - SLIDE, end }) };
                     let of = of.map(|judged| Judged { span: now, ..judged });
                     episodes.correct((b"key", 0), (end - 1, now), of, &mut |change, about_it| {
                         assert!(!about_it || of.is_some());
                         assert_eq!(change.change.span.due, due, "behind what was put out before");
+                        is_back = is_back.or(Some(change.change.kind).filter(|kind| !kind.is_alarm()));
+                        late += u32::from(before.is_none() && change.change.kind.is_alarm());
                         hearer.hear(&change.change);
                     });
-                    late += u32::from(hearer.open.is_some() && before.1.is_none());
+                    // What was told to be open is over if some of it was bad, and else never was.
+                    if let (Some(kind), Some(_)) = (is_back, before) {
+                        let first = hearer.last_name - 1;
+                        let bad: Vec<(i64, Severity)> =
+                            bad.iter().map(|(end, severity)| (*end, *severity)).collect();
+                        let words = testkit::oracle::episodes::episodes(life(life_cycle), &bad, due);
+                        let was = words.iter().any(|word| word.kind.is_alarm() && word.about > first);
+                        let expected = if was { ChangeKind::Resolved } else { ChangeKind::Withdrawn };
+                        off += u32::from(kind != expected);
+                    }
                 }
             }
             // Behind all that is due by then.
@@ -357,6 +371,7 @@ fn after_each_correction_what_was_told_is_what_the_corrected_windows_say() {
         withdrawn += hearer.withdrawn;
     }
     assert!(corrected > 10_000 && withdrawn > 200 && late > 300, "{corrected} {withdrawn} {late}");
+    assert_eq!(off, 0, "over and never was, mistaken for one another");
 }
 
 #[test]

@@ -12,6 +12,19 @@ pub struct BreakerSpec {
     pub pause: Duration,
 }
 
+/// Not more often than this it is said that a model has not answered once.
+const SAID: Duration = Duration::from_secs(60);
+
+/// What there is to say of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Nothing,
+    /// No answer came, as none did not for a while.
+    Once,
+    /// Nobody is asked from now on.
+    Opened,
+}
+
 /// Whether a model may be asked.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -20,11 +33,13 @@ pub(crate) struct Breaker {
     failures: u32,
     /// Nobody is asked before.
     until: Option<Instant>,
+    /// When something was said of a failure.
+    said: Option<Instant>,
 }
 
 impl Breaker {
     pub(crate) fn new(spec: BreakerSpec) -> Self {
-        Breaker { spec, failures: 0, until: None }
+        Breaker { spec, failures: 0, until: None, said: None }
     }
 
     fn is_open(&self) -> bool {
@@ -43,12 +58,20 @@ impl Breaker {
         is_over
     }
 
-    /// Notes that no answer came. Returns whether nobody is asked from now on.
-    pub(crate) fn failed(&mut self, now: Instant) -> bool {
+    /// Notes that no answer came. Returns what there is to say of it.
+    pub(crate) fn failed(&mut self, now: Instant) -> Change {
         let was_open = self.is_open();
         self.failures = self.failures.saturating_add(1);
         self.until = now.checked_add(self.spec.pause);
-        self.is_open() && !was_open
+        if self.is_open() {
+            return if was_open { Change::Nothing } else { Change::Opened };
+        }
+        let was_said = self.said.is_some_and(|said| now.saturating_duration_since(said) < SAID);
+        if was_said {
+            return Change::Nothing;
+        }
+        self.said = Some(now);
+        Change::Once
     }
 
     /// Notes that an answer came. Returns whether none did before.
@@ -67,24 +90,24 @@ mod tests {
     fn after_failures_in_a_row_one_question_at_a_time_is_let_through_until_one_is_answered() {
         let (pause, start) = (Duration::from_secs(30), Instant::now());
         let mut breaker = Breaker::new(BreakerSpec { failures: 3, pause });
-        for opens in [false, false, true] {
+        for change in [Change::Once, Change::Nothing, Change::Opened] {
             assert!(breaker.lets(start));
-            assert_eq!(breaker.failed(start), opens);
+            assert_eq!(breaker.failed(start), change);
         }
         assert!(!breaker.lets(start));
         assert!(!breaker.lets(start + pause - Duration::from_millis(1)));
         assert!(breaker.lets(start + pause));
         assert!(!breaker.lets(start + pause), "while the first waits");
-        assert!(!breaker.failed(start + pause), "it was open before");
+        assert_eq!(breaker.failed(start + pause), Change::Nothing, "it was open before");
         assert!(!breaker.lets(start + pause + pause / 2));
         assert!(breaker.lets(start + 2 * pause));
         assert!(breaker.answered());
         assert!(breaker.lets(start + 2 * pause));
-        assert!(!breaker.failed(start + 2 * pause));
+        assert_eq!(breaker.failed(start + 2 * pause), Change::Once, "a minute later");
         assert!(!breaker.answered());
         // Failures that are not in a row.
         for _ in 0..9 {
-            assert!(!breaker.failed(start));
+            assert_ne!(breaker.failed(start), Change::Opened);
             assert!(!breaker.answered());
         }
     }

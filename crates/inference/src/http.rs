@@ -16,6 +16,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::model::{Ask, Prepared, Words};
 use crate::{EndpointSpec, ModelSpec, Wire};
 
+/// For how long a connection is kept for the next question: less than any server does.
+const IDLE: Duration = Duration::from_secs(1);
 /// Bytes of an answer beyond those that its rows may take.
 const ANSWER_BYTES: usize = 64 << 10;
 /// Bytes of an answer about one row.
@@ -46,6 +48,8 @@ fn client(tls: impl std::any::Any, timeout: Duration) -> Result<reqwest::Client,
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .no_proxy()
+        // Nobody watches a connection between two questions: one that the other side has closed meanwhile would cost a batch.
+        .pool_idle_timeout(IDLE)
         .timeout(timeout)
         .build()
         .map_err(|error| words_of(&error))

@@ -7,7 +7,7 @@ use std::time::Instant;
 use detect::{Inference, Responder};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Change};
 use crate::{Kind, ModelSpec};
 
 /// Why a model cannot be asked, or has not answered; in words that show no secret.
@@ -18,7 +18,7 @@ pub struct Model {
     spec: ModelSpec,
     breaker: Arc<Mutex<Breaker>>,
     /// With how many inputs it is asked, and what was settled with these.
-    prepared: OnceLock<(usize, Result<Prepared, Words>)>,
+    prepared: OnceLock<(usize, Result<Arc<Prepared>, Words>)>,
 }
 
 /// A model that can be asked.
@@ -45,9 +45,9 @@ impl Model {
     }
 
     /// What was settled, if it was.
-    fn prepared(&self) -> Result<&Prepared, Words> {
+    fn prepared(&self) -> Result<Arc<Prepared>, Words> {
         match self.prepared.get() {
-            Some((_, prepared)) => prepared.as_ref().map_err(Clone::clone),
+            Some((_, prepared)) => prepared.clone(),
             None => Err("nobody has prepared it".to_owned()),
         }
     }
@@ -65,7 +65,7 @@ impl Inference for Model {
     }
 
     fn prepare(&self, inputs: usize) -> Result<(), String> {
-        match self.prepared.get_or_init(|| (inputs, prepare(&self.spec, inputs))) {
+        match self.prepared.get_or_init(|| (inputs, prepare(&self.spec, inputs).map(Arc::new))) {
             (first, _) if *first != inputs => {
                 Err(format!("one score gives it {first} inputs, and another one {inputs}"))
             }
@@ -81,7 +81,8 @@ impl Inference for Model {
 
     fn identity(&self) -> u128 {
         // Nobody asks a model that is not prepared.
-        self.prepared().map_or_else(|_| xxh3_128(self.spec.name.as_bytes()), |prepared| prepared.identity)
+        let content = self.prepared().map_or(0, |prepared| prepared.identity);
+        xxh3_128(&[content.to_le_bytes().as_slice(), self.spec.name.as_bytes()].concat())
     }
 
     fn rows_max(&self) -> usize {
@@ -93,8 +94,8 @@ impl Inference for Model {
     }
 
     fn open(&self) -> Box<dyn Responder> {
-        let ask = self.prepared().and_then(|prepared| (prepared.opens)());
-        Box::new(Spared { name: self.spec.name.clone(), breaker: Arc::clone(&self.breaker), ask })
+        let (name, breaker) = (self.spec.name.clone(), Arc::clone(&self.breaker));
+        Box::new(Spared { name, breaker, prepared: self.prepared(), ask: None })
     }
 }
 
@@ -102,12 +103,22 @@ impl Inference for Model {
 struct Spared {
     name: String,
     breaker: Arc<Mutex<Breaker>>,
-    ask: Result<Box<dyn Ask>, Words>,
+    prepared: Result<Arc<Prepared>, Words>,
+    /// Once it could be made.
+    ask: Option<Box<dyn Ask>>,
 }
 
 impl Spared {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask_once(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, Words> {
+        let ask = match self.ask.take() {
+            Some(ask) => ask,
+            None => (self.prepared.as_ref().map_err(Clone::clone)?.opens)()?,
+        };
+        self.ask.insert(ask).ask(columns)
     }
 }
 
@@ -116,15 +127,16 @@ impl Responder for Spared {
         if !self.breaker().lets(Instant::now()) {
             return Err("it has not answered for a while".to_owned());
         }
-        let answered = match &mut self.ask {
-            Ok(ask) => ask.ask(columns),
-            Err(words) => Err(words.clone()),
-        };
+        let answered = self.ask_once(columns);
         match &answered {
             Ok(_) if self.breaker().answered() => say(&format!("model `{}` answers again", self.name)),
             Ok(_) => {}
             Err(words) => {
-                if self.breaker().failed(Instant::now()) {
+                let change = self.breaker().failed(Instant::now());
+                if change == Change::Once {
+                    say(&format!("warning: model `{}` has not answered once: {words}", self.name));
+                }
+                if change == Change::Opened {
                     say(&format!(
                         "warning: model `{}` does not answer: {words}\n\
                          hint: the score named by `otherwise` takes its place; it is asked again from time to time",

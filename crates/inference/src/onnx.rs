@@ -127,6 +127,13 @@ impl Shape {
         }
         let rows = if rows > 0 { rows as usize } else { spec.batch.max(1) };
         let output = output(session.outputs(), onnx)?;
+        let width = output.dtype().tensor_shape().and_then(|shape| shape.get(1).copied()).unwrap_or(-1);
+        if let Some(column) = onnx.column.filter(|column| width > 0 && *column as i64 >= width) {
+            return Err(format!(
+                "its output `{}` has {width} columns, and no column {column}",
+                output.name()
+            ));
+        }
         Ok(Shape {
             input: input.name().to_owned(),
             is_double,
@@ -146,10 +153,11 @@ fn output<'a>(outputs: &'a [Outlet], onnx: &OnnxSpec) -> Result<&'a Outlet, Word
         matches!(ty, Some(TensorElementType::Float32 | TensorElementType::Float64))
     };
     match &onnx.output {
-        Some(name) => outputs
-            .iter()
-            .find(|output| output.name() == name)
-            .ok_or_else(|| format!("it has no output `{name}`; there are {}", names())),
+        Some(name) => match outputs.iter().find(|output| output.name() == name) {
+            Some(output) if holds_numbers(&output) => Ok(output),
+            Some(_) => Err(format!("its output `{name}` is no tensor of floats or doubles")),
+            None => Err(format!("it has no output `{name}`; there are {}", names())),
+        },
         None => outputs.iter().rev().find(holds_numbers).ok_or_else(|| {
             format!(
                 "none of its outputs ({}) is a tensor of floats; convert it without maps (`zipmap=False`)",
@@ -169,12 +177,20 @@ struct Onnx {
 impl Ask for Onnx {
     fn ask(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, Words> {
         let rows = columns.first().map_or(0, Vec::len);
-        let mut answers = Vec::with_capacity(rows);
+        let (mut answers, mut failed) = (Vec::with_capacity(rows), None);
         let until = Instant::now() + self.timeout;
         for start in (0..rows).step_by(self.shape.rows) {
-            self.batch(columns, start..rows.min(start + self.shape.rows), until, &mut answers)?;
+            let end = rows.min(start + self.shape.rows);
+            // What a batch has no answers to says nothing about the others.
+            if let Err(words) = self.batch(columns, start..end, until, &mut answers) {
+                answers.resize(end, f64::NAN);
+                failed = Some(words);
+            }
         }
-        Ok(answers)
+        match failed {
+            Some(words) if answers.iter().all(|answer| answer.is_nan()) => Err(words),
+            _ => Ok(answers),
+        }
     }
 }
 
@@ -237,11 +253,8 @@ fn read(output: &DynValue, shape: &Shape, asked: usize) -> Result<Vec<f64>, Word
     if column >= width {
         return Err(format!("its output `{}` has {width} columns, and no column {column}", shape.output));
     }
-    let answers: Vec<f64> = (0..asked).map(|row| values[row * width + column]).collect();
-    match answers.iter().find(|answer| !answer.is_finite()) {
-        Some(answer) => Err(format!("its output `{}` is {answer}", shape.output)),
-        None => Ok(answers),
-    }
+    // What is no number is no answer to its row.
+    Ok((0..asked).map(|row| values[row * width + column]).collect())
 }
 
 /// An error, and what caused it.

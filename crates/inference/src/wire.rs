@@ -34,10 +34,10 @@ impl Wire {
         body
     }
 
-    /// The answers about so many rows.
+    /// The answers about so many rows; NaN where one has none, which is `null` in JSON and `NaN` in CSV.
     ///
     /// # Errors
-    /// If that is not a number for each.
+    /// If that is not an answer for each.
     pub(crate) fn read(&self, body: &[u8], rows: usize) -> Result<Vec<f64>, String> {
         let answers = match self {
             Wire::Csv => read_csv(body, rows)?,
@@ -57,10 +57,7 @@ fn read_csv(body: &[u8], rows: usize) -> Result<Vec<f64>, String> {
         [one] if rows > 1 => one.split(',').collect(),
         records => records.iter().filter_map(|record| record.split(',').next()).collect(),
     };
-    let number = |field: &&str| {
-        let number = field.trim().parse().map_err(|_| format!("`{}` is no number", shown(field)))?;
-        finite(number)
-    };
+    let number = |field: &&str| field.trim().parse().map_err(|_| format!("`{}` is no number", shown(field)));
     fields.iter().map(number).collect()
 }
 
@@ -76,8 +73,13 @@ fn read_json(body: &[u8], way: &str) -> Result<Vec<f64>, String> {
     let rest: Vec<&str> = steps.collect();
     let number = |element: &Value| {
         let found = rest.iter().try_fold(element, |value, step| after(value, step));
-        let number = found.and_then(Value::as_f64);
-        number.ok_or_else(|| format!("`{way}` of the answer is no number everywhere")).and_then(finite)
+        match found {
+            // That there is no answer to one row says nothing about the others.
+            Some(Value::Null) => Ok(f64::NAN),
+            found => found
+                .and_then(Value::as_f64)
+                .ok_or_else(|| format!("`{way}` of the answer is no number everywhere")),
+        }
     };
     list.iter().map(number).collect()
 }
@@ -87,10 +89,6 @@ fn after<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
         Value::Array(list) => list.get(step.parse::<usize>().ok()?),
         value => value.get(step),
     }
-}
-
-fn finite(number: f64) -> Result<f64, String> {
-    number.is_finite().then_some(number).ok_or_else(|| format!("`{number}` is no answer"))
 }
 
 fn shown(field: &str) -> String {
@@ -123,6 +121,9 @@ mod tests {
             Ok(vec![1.0, 2.0])
         );
         assert_eq!(read("", "[3, 4]"), Ok(vec![3.0, 4.0]));
+        let without = read("", "[3, null]").expect("answers");
+        assert!(without[0] == 3.0 && without[1].is_nan(), "of one row there is none");
+        assert!(Wire::Csv.read(b"NaN\n1\n", 2).expect("answers")[0].is_nan());
         assert_eq!(read("a.b", r#"{"a": {"b": [3, 4]}}"#), Ok(vec![3.0, 4.0]));
         for csv in ["1\n2\n", "1,2", "1.0,ann\r\n2.0,bob\r\n\r\n"] {
             assert_eq!(Wire::Csv.read(csv.as_bytes(), 2), Ok(vec![1.0, 2.0]), "{csv}");
@@ -131,11 +132,11 @@ mod tests {
 
     #[test]
     fn what_is_not_one_number_a_row_is_no_answer() {
-        for body in ["", "{", "[1]", "[1,2,3]", "[1,null]", "[1,\"2\"]", "{\"predictions\":1}", "[1,[2]]"] {
+        for body in ["", "{", "[1]", "[1,2,3]", "[1,\"2\"]", "{\"predictions\":1}", "[1,[2]]"] {
             assert!(json("").read(body.as_bytes(), 2).is_err(), "{body}");
             assert!(json("predictions").read(body.as_bytes(), 2).is_err(), "{body}");
         }
-        for body in ["", "1", "1\n", "1,2,3", "1\nx", "NaN\n1", "1\ninf"] {
+        for body in ["", "1", "1\n", "1,2,3", "1\nx"] {
             assert!(Wire::Csv.read(body.as_bytes(), 2).is_err(), "{body}");
         }
         assert!(Wire::Csv.read(b"\xff\n1", 2).is_err());

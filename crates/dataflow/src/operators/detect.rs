@@ -278,6 +278,11 @@ impl Detecting {
                     }
                     Half::Before(before)
                 }
+                // Whoever asks waits for no model; for the rows of other keys he does, which are told soon.
+                Emitted::Asked(asked) if !self.asks_others => {
+                    self.put_out(&waiting.right, std::iter::once(Step::Rest(Half::Asked(asked))));
+                    continue;
+                }
                 Emitted::Asked(asked) => Half::Asked(asked),
             });
         }
@@ -301,7 +306,7 @@ impl Detecting {
     /// What models are to be asked about rows, by which of the halves they are.
     fn inquiries(&self, halves: &VecDeque<Half>) -> Vec<(usize, Inquiry)> {
         let of = |half: &Half| match half {
-            Half::Rows(branch, begun) => begun.inquiries(&self.here.job.branches[*branch].detection),
+            Half::Rows(branch, begun) => begun.inquiries(&self.here.job.branches[*branch].detection, *branch),
             Half::Before(_) | Half::Asked(_) => Vec::new(),
         };
         let numbered = halves.iter().enumerate();

@@ -66,30 +66,42 @@ impl Course {
     }
 
     /// Takes in that the window which was due as a result at `due` is bad by now, or is not. `now` is where the row of that stands in
-    /// the order of outputs; what is due before it has happened. The change, and whether it is about that row.
+    /// the order of outputs; what is due before it has happened. The changes, each with whether it is about that row.
     pub(super) fn correct(
         &mut self,
         of: &LifeCycle,
         (due, now): (i64, Span),
         judged: Option<Judged>,
-    ) -> Option<(Change, bool)> {
+    ) -> Vec<(Change, bool)> {
         self.settle(of, due);
         let before = self.recent.iter().position(|known| known.span.due >= due).unwrap_or(self.recent.len());
         let was = self.recent.get(before).filter(|known| known.span.due == due).copied();
         let is = judged.map(|judged| Judged { span: Span { due, ..judged.span }, ..judged });
         if was.map(|was| (was.severity, was.muted)) == is.map(|is| (is.severity, is.muted)) {
-            return None;
+            return Vec::new();
         }
         self.recent.splice(before..before + usize::from(was.is_some()), is);
+        let (follows, last) = self.follow(of, now.due);
+        let correction = Correction { due, now, judged, last };
+        let (told, changes) = correction.reconcile(self.live.take(), follows);
+        self.live = told;
+        changes
+    }
+
+    /// What follows from the windows up to a time, and the last episode among them, as it was when its last window was bad.
+    fn follow(&self, of: &LifeCycle, until: i64) -> (Option<Episode>, Option<Episode>) {
         let mut follows = self.settled.clone();
+        let mut last = follows.clone().filter(|episode| episode.is_open() || episode.is_over());
         for judged in &self.recent {
             happen(&mut follows, of, judged.span.due);
-            of.bad(follows.get_or_insert_with(|| Episode::new(*judged)), *judged);
+            let episode = follows.get_or_insert_with(|| Episode::new(*judged));
+            of.bad(episode, *judged);
+            if episode.is_open() {
+                last = Some(episode.clone());
+            }
         }
-        happen(&mut follows, of, now.due);
-        let (told, change) = reconcile(self.live.take(), follows, now, judged);
-        self.live = told;
-        change
+        happen(&mut follows, of, until);
+        (follows, last)
     }
 
     /// Takes all windows that are due before `due` for settled.
@@ -112,47 +124,110 @@ fn happen(episode: &mut Option<Episode>, of: &LifeCycle, due: i64) {
     }
 }
 
-/// What is known from now on, where `told` is what was told and `follows` what follows from the windows; and what there is to say, and
-/// whether that is about the row that was corrected.
-fn reconcile(
-    told: Option<Episode>,
-    follows: Option<Episode>,
+/// A window that is not what it was.
+struct Correction {
+    /// When it was due as a result.
+    due: i64,
+    /// Where its row stands in the order of outputs.
     now: Span,
+    /// How bad it is by now, if it is.
     judged: Option<Judged>,
-) -> (Option<Episode>, Option<(Change, bool)>) {
-    let end = Span { by_record: true, sequence: 0, outcome: Outcome::Result, ..now };
-    let was_open = told.as_ref().is_some_and(Episode::is_open);
-    match (told, follows) {
-        (told, Some(mut follows)) if follows.is_open() => {
-            let muted = judged.map_or(told.as_ref().and_then(|told| told.muted), |judged| judged.muted);
-            let is_news = told.as_ref().is_none_or(|told| follows.is_news(told, muted.is_some()));
-            match &told {
-                Some(told) => follows.go_on_from(told),
-                None => follows.be_unknown(),
-            }
-            // That it is less bad than was told, although no window is bad now, the next one says.
-            if was_open && (!is_news || judged.is_none()) {
-                return (Some(follows), None);
-            }
-            let kind = if was_open { ChangeKind::Updated } else { ChangeKind::Opened };
-            let span = if judged.is_some() { now } else { end };
-            let change = follows.tell_again(kind, span, muted);
-            (Some(follows), Some((change, judged.is_some())))
+    /// The last episode that follows from the windows.
+    last: Option<Episode>,
+}
+
+impl Correction {
+    /// Where a word stands that is not about the row.
+    fn end(&self) -> Span {
+        Span { by_record: true, sequence: 0, outcome: Outcome::Result, ..self.now }
+    }
+
+    /// What is known from now on, where `told` is what was told and `follows` what follows from the windows; and what there is to say.
+    fn reconcile(
+        self,
+        told: Option<Episode>,
+        follows: Option<Episode>,
+    ) -> (Option<Episode>, Vec<(Change, bool)>) {
+        match follows {
+            Some(follows) if follows.is_open() => self.is_open(told, follows),
+            follows => match told {
+                Some(told) if told.is_open() => self.is_not_open(told, follows),
+                told => self.was_unheard(told, follows),
+            },
         }
-        // It was over before, whether or not that was known.
-        (Some(mut told), Some(mut follows)) if follows.is_over() => {
-            follows.go_on_from(&told);
+    }
+
+    /// It is open: that is told, and how bad it is, if nobody knows.
+    fn is_open(self, told: Option<Episode>, mut follows: Episode) -> (Option<Episode>, Vec<(Change, bool)>) {
+        let was_open = told.as_ref().is_some_and(Episode::is_open);
+        let before = told.as_ref().and_then(|told| told.muted);
+        let muted = self.judged.map_or(before, |judged| judged.muted);
+        let is_news = told.as_ref().is_none_or(|told| follows.is_news(told, muted.is_some()));
+        match &told {
+            Some(told) => follows.go_on_from(told),
+            None => follows.be_unknown(),
+        }
+        // That it is less bad than was told, although no window is bad now, the next one says.
+        if was_open && (!is_news || self.judged.is_none()) {
+            return (Some(follows), Vec::new());
+        }
+        let kind = if was_open { ChangeKind::Updated } else { ChangeKind::Opened };
+        let is_about_it = self.judged.is_some();
+        let span = if is_about_it { self.now } else { self.end() };
+        let change = follows.tell_again(kind, span, muted);
+        (Some(follows), vec![(change, is_about_it)])
+    }
+
+    /// It was told to be open, and is not: it is over by now, or never was.
+    fn is_not_open(
+        self,
+        mut told: Episode,
+        mut follows: Option<Episode>,
+    ) -> (Option<Episode>, Vec<(Change, bool)>) {
+        let end = self.end();
+        let change = match self.last.filter(|last| last.reaches(&told)) {
+            Some(last) => {
+                if let Some(follows) = follows.as_mut().filter(|follows| follows.is_over()) {
+                    follows.go_on_from(&told);
+                    follows.be_over();
+                }
+                told.take_back(ChangeKind::Resolved, Span { window: last.last_window(), ..end })
+            }
+            None => {
+                follows.iter_mut().for_each(Episode::be_unknown);
+                told.take_back(ChangeKind::Withdrawn, end)
+            }
+        };
+        (follows, vec![(change, false)])
+    }
+
+    /// Neither is it open, nor was it told to be: if it was open in between, and nobody knows, both are told.
+    fn was_unheard(
+        self,
+        told: Option<Episode>,
+        mut follows: Option<Episode>,
+    ) -> (Option<Episode>, Vec<(Change, bool)>) {
+        let was_told = told.as_ref().is_some_and(Episode::is_told);
+        if let (Some(told), Some(follows)) = (&told, &mut follows) {
+            follows.go_on_from(told);
+        } else {
+            follows.iter_mut().for_each(Episode::be_unknown);
+        }
+        let (end, due) = (self.end(), self.due);
+        let (Some(mut last), Some(judged)) = (self.last.filter(|last| last.lasts_until(due)), self.judged)
+        else {
+            return (follows, Vec::new());
+        };
+        if was_told {
+            return (follows, Vec::new());
+        }
+        last.be_unknown();
+        let opened = last.tell_again(ChangeKind::Opened, self.now, judged.muted);
+        if let Some(follows) = follows.as_mut().filter(|follows| follows.is_over()) {
+            follows.go_on_from(&last);
             follows.be_over();
-            let change = was_open.then(|| (told.take_back(ChangeKind::Resolved, end), false));
-            (Some(follows), change)
         }
-        (told, mut follows) => {
-            if let Some(follows) = &mut follows {
-                follows.be_unknown();
-            }
-            let taken_back = told.filter(|told| was_open || told.is_told());
-            let change = taken_back.map(|mut told| (told.take_back(ChangeKind::Withdrawn, end), false));
-            (follows, change)
-        }
+        let over = last.take_back(ChangeKind::Resolved, Span { window: last.last_window(), ..end });
+        (follows, vec![(opened, true), (over, false)])
     }
 }

@@ -69,7 +69,15 @@ impl Detection {
                 });
             }
         }
+        // Of a row that failed nothing is known that would correct anything.
+        let failed = &detected.failed;
+        let failed: BTreeSet<(&[u8], i64)> = (0..failed.details.len())
+            .map(|row| (failed.keys.value(row), failed.spans.of(row).window.end))
+            .collect();
         for Corrected { key, span } in corrected {
+            if failed.contains(&(key.as_slice(), span.window.end)) {
+                continue;
+            }
             for rule in 0..self.rules().len() as u16 {
                 if !still_bad.contains(&(key.as_slice(), span.window.end, rule)) {
                     let place = (span.window.due(), *span);

@@ -153,14 +153,14 @@ impl Episodes {
         let (life_cycle, lateness) = (self.life_cycles[usize::from(rule)], self.lateness);
         let course = self.kept.entry(of.clone()).or_default();
         let known = course.timer(&life_cycle, lateness);
-        let change = course.correct(&life_cycle, (due, now), judged);
+        let changes = course.correct(&life_cycle, (due, now), judged);
         let timer = course.timer(&life_cycle, lateness);
         if timer.is_none() {
             self.kept.remove(&of);
         }
         self.set_timer(&of, known, timer);
-        if let Some((change, is_about_it)) = change {
-            give(EpisodeChange { key: of.0, rule, change }, is_about_it);
+        for (change, is_about_it) in changes {
+            give(EpisodeChange { key: of.0.clone(), rule, change }, is_about_it);
         }
     }
 

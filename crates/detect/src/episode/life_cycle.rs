@@ -164,6 +164,21 @@ impl Episode {
         self.severity != before.severity || (!is_muted && before.told != Some(self.severity))
     }
 
+    /// Its last bad window.
+    pub(super) fn last_window(&self) -> Window {
+        self.last
+    }
+
+    /// Whether a window of it was due then or later.
+    pub(super) fn lasts_until(&self, due: i64) -> bool {
+        self.last_due >= due
+    }
+
+    /// Whether it lasts until another begins, or longer: then it is that one.
+    pub(super) fn reaches(&self, other: &Episode) -> bool {
+        self.lasts_until(other.first_end.saturating_sub(1))
+    }
+
     /// Takes over what was told of another, which this one is by now: its name too, if it was one.
     pub(super) fn go_on_from(&mut self, told: &Episode) {
         (self.told, self.muted, self.is_known) = (told.told, told.muted, told.is_told());
@@ -190,7 +205,7 @@ impl Episode {
 
     /// Tells that it is over, or never was: to those who were told of it.
     pub(super) fn take_back(&mut self, kind: ChangeKind, span: Span) -> Change {
-        self.muted = if self.told.take().is_some() || self.is_over() { None } else { self.muted };
+        self.muted = if self.told.take().is_some() { None } else { self.muted };
         self.change(kind, Span { first_end: self.first_end, ..span })
     }
 

@@ -100,6 +100,8 @@ impl<'a> Gathering<'a> {
         match self.followed.get_mut(number) {
             None => self.followed.push(Episode { rule, key, bouts: vec![bout] }),
             Some(episode) if state == "reopened" => episode.bouts.push(bout),
+            // The window that it names is good.
+            Some(_) if state == "withdrawn" => {}
             // That it changed, or is over, names the last bad window.
             Some(episode) => {
                 if let Some(last) = episode.bouts.last_mut() {

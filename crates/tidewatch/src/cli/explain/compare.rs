@@ -44,6 +44,7 @@ impl Comparison {
             (asked.before == i64::MAX, "the row is of a number of records, not of a time"),
             (data.get("early").is_some(), "the row was put out before the window ended"),
             (data["state"] == "resolved", "the alert says that an episode is over"),
+            (data["state"] == "withdrawn", "the alert says that an episode never was"),
         ];
         let doubt = doubts.into_iter().find_map(|(holds, why)| holds.then_some(why));
         Comparison { records, features, differences, doubt }

@@ -71,7 +71,7 @@ pub(super) fn find(id: &str, file: Option<&Path>, job: &Job) -> anyhow::Result<R
 }
 
 fn is_alarm(alert: &Value) -> bool {
-    alert["data"]["state"] != "resolved"
+    alert["data"]["state"] != "resolved" && alert["data"]["state"] != "withdrawn"
 }
 
 /// What was searched, and what was found.
