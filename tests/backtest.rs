@@ -22,14 +22,14 @@ const MADE_UP: [(&str, &str); 4] = [
 const EAGER: (&str, &str) = ("rules.eager", r#"{ when = "exits >= 4" }"#);
 const OF_EPISODES: (&str, &str) = ("alerts", r#"{ open_after = "2 of 3" }"#);
 
-/// The main job on made-up events, with these settings more.
+/// A job with a fixed limit on made-up events, with these settings more.
 fn settings(more: &[(&str, &str)]) -> Vec<(String, String)> {
     let all = MADE_UP.iter().chain([&EAGER]).chain(more);
     all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn config() -> PathBuf {
-    repository().join("configs/podcast.toml")
+    repository().join("tests/jobs/engagement.toml")
 }
 
 fn backtest(settings: &[(String, String)]) -> Invocation {

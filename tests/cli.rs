@@ -20,8 +20,13 @@ fn tidewatch<const N: usize>(arguments: [&str; N]) -> Invocation {
 
 /// The main job with one change to its text, in a file of its own.
 fn changed(folder: &Path, from: &str, to: &str) -> PathBuf {
-    let text = std::fs::read_to_string(repository().join("configs/podcast.toml")).expect("the config");
-    assert!(text.contains(from), "configs/podcast.toml has no {from}");
+    changed_of("configs/podcast.toml", folder, from, to)
+}
+
+/// A config with one change to its text, in a file of its own.
+fn changed_of(config: &str, folder: &Path, from: &str, to: &str) -> PathBuf {
+    let text = std::fs::read_to_string(repository().join(config)).expect("the config");
+    assert!(text.contains(from), "{config} has no {from}");
     let path = folder.join("changed.toml");
     std::fs::write(&path, text.replacen(from, to, 1)).expect("write");
     path
@@ -291,7 +296,7 @@ fn a_job_goes_on_with_the_same_output_whose_path_is_written_otherwise() {
 #[test]
 fn in_a_pipe_standard_output_has_alerts_only_and_standard_error_no_progress() {
     let finished = tidewatch(["run", "configs/podcast.toml", "-w", "2"])
-        .args(["--set", "source.events.events=60000", "--set", "source.events.rate=1000000"])
+        .args(["--set", "source.events.events=200000", "--set", "source.events.rate=1000000"])
         .run()
         .expect_code(0);
     assert!(!json_lines(&finished.stdout).is_empty());
@@ -333,7 +338,7 @@ fn ctrl_c_drains_and_a_second_one_leaves_at_once() {
 
     // Every row to a pipe that nobody reads: it cannot drain.
     let folder = tempfile::tempdir().expect("a folder");
-    let config = changed(folder.path(), "\nmin_events", "\n# min_events");
+    let config = changed_of("tests/jobs/engagement.toml", folder.path(), "\nmin_events", "\n# min_events");
     let mut running = Invocation::new(PROGRAM)
         .arg("run")
         .arg(&config)

@@ -328,7 +328,7 @@ fn a_job_without_a_state_has_all_of_its_source_read_and_says_so() {
 #[test]
 fn events_of_the_generator_are_made_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let job = Job::new(PROGRAM, "configs/podcast.toml", folder.path().join("out"))
+    let job = Job::new(PROGRAM, "tests/jobs/engagement.toml", folder.path().join("out"))
         .set("sink.alerts.type", "file")
         .with_alerts()
         .with_state();

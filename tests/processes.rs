@@ -60,7 +60,7 @@ fn the_script_runs_two_processes_of_two_workers_to_the_answer_of_the_reference()
 fn alerts_to_standard_output_come_from_one_process_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |processes: usize| {
-        let job = Job::new(PROGRAM, "configs/podcast.toml", folder.path().join(processes.to_string()));
+        let job = Job::new(PROGRAM, "tests/jobs/engagement.toml", folder.path().join(processes.to_string()));
         let job =
             job.processes(processes).set("source.events.events", 30_000).set("source.events.rate", 1_000_000);
         job.run().stdout
@@ -256,12 +256,13 @@ fn the_script_for_several_hosts_runs_a_job_without_state() {
     let settings = |invocation: Invocation| {
         invocation.set("source.events.events", "30000").set("source.events.rate", "1000000")
     };
-    let alone = settings(Invocation::new(PROGRAM).args(["run", "configs/podcast.toml"])).run().expect_code(0);
+    let alone =
+        settings(Invocation::new(PROGRAM).args(["run", "tests/jobs/engagement.toml"])).run().expect_code(0);
     let script = Invocation::new(repository().join("scripts/run-hosts.sh"))
         .env("TIDEWATCH_SSH", &shell)
         .env("TIDEWATCH_BIN", PROGRAM)
         .arg(&hosts)
-        .arg("configs/podcast.toml")
+        .arg("tests/jobs/engagement.toml")
         // As the script has it where not all hosts are this machine.
         .arg("--require-shared-state");
     let together = settings(script).run().expect_code(0);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use alert::{AlertRule, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
+use alert::{AlertRule, CapSpec, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
 use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
@@ -145,7 +145,9 @@ fn compile(window: WindowSpec, least: f64, telling: Option<Telling>) -> Job {
     let rules = vec![AlertRule { id: "busy".to_owned(), summary: None }];
     let renderer = Renderer::new("simulated", row, rules, outputs, Some(SinkId(2)));
     let renderer = match telling {
-        Some(Telling { per_minute, .. }) => renderer.capped(per_minute, &[]),
+        Some(Telling { per_minute, .. }) => {
+            renderer.capped(&CapSpec { per_minute, by: Vec::new(), rules: Vec::new() })
+        }
         None => renderer,
     };
     let sink = |name: &str| SinkSpec {

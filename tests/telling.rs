@@ -104,6 +104,38 @@ fn by_hand(all: &[Value], per_minute: u64) -> (Vec<Value>, RolledUp) {
 }
 
 #[test]
+fn a_cap_of_none_tells_of_its_rules_in_roll_ups_alone_and_leaves_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let job =
+        |name: &str| alerts(folder.path(), name, &input).set("rules.eager", r#"{ when = "exits >= 3" }"#);
+    let all = job("all");
+    all.run();
+    let is_low = |alert: &Value| alert["data"]["rule"] == "low-engagement";
+    let (low, eager): (Vec<Value>, Vec<Value>) = json_lines(&all.alerts()).into_iter().partition(is_low);
+    let (sent, rolled) = by_hand(&low, 0);
+    assert!(sent.is_empty() && rolled.len() > 20 && eager.len() > 20, "{} and {}", rolled.len(), eager.len());
+
+    let cap = r#"{ per_minute = 0, by = "device", rules = ["low-engagement"] }"#;
+    let capped = job("capped").set("alerts.cap", cap);
+    capped.run();
+    let (found, others): (Vec<Value>, Vec<Value>) =
+        json_lines(&capped.alerts()).into_iter().partition(is_low);
+    assert_eq!(others, eager, "those of the other rule");
+    let told = found.iter().map(|alert| {
+        assert_eq!(
+            (&alert["type"], &alert["data"]["sent"]),
+            (&"tidewatch.rollup".into(), &0.into()),
+            "{alert}"
+        );
+        let minute = millis(text(&alert["data"]["window"], "start")) / MINUTE;
+        ((minute, text(&alert["data"], "key").to_owned()), alert["data"]["alerts"].as_u64().expect("a count"))
+    });
+    let expected = rolled.iter().map(|(group, (alerts, ..))| (group.clone(), *alerts));
+    assert!(told.eq(expected), "other roll-ups");
+}
+
+#[test]
 fn the_first_alerts_of_a_minute_go_out_and_one_at_its_end_speaks_for_the_rest() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());

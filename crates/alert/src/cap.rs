@@ -12,6 +12,17 @@ const MINUTE: i64 = 60 * event::MICROS_PER_SECOND;
 /// Keys that a roll-up names.
 const EXAMPLES: usize = 5;
 
+/// What a cap counts, and how many of them it lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapSpec {
+    /// So many alerts of each group go out in a minute; with 0 all are only told in roll-ups.
+    pub per_minute: u32,
+    /// The columns of the row that make a group; with none all alerts of a rule are one.
+    pub by: Vec<usize>,
+    /// The rules whose alerts are counted, those of others go out; all if there is none.
+    pub rules: Vec<String>,
+}
+
 /// The cap on the alerts of one sink.
 #[derive(Debug, Clone)]
 pub struct Cap {
@@ -120,6 +131,17 @@ mod tests {
         assert_eq!(counted.examples, [2, 3, 4, 5, 6].map(|key| format!("\"{key}\"").into_bytes()));
         assert!(cap.is_settled() && cap.advance(i64::MAX).is_empty());
         assert!(cap.admits(2 * MINUTE, &alert("a", 77, Severity::Info)), "a new minute");
+    }
+
+    #[test]
+    fn where_none_goes_out_the_roll_up_speaks_for_all() {
+        let mut cap = Cap::new(0, CapState::of(SinkId(0)));
+        assert!((0..3).all(|episode| !cap.admits(0, &alert("a", episode, Severity::Warning))));
+        let rolled = cap.advance(MINUTE);
+        let [RollUp { counted, .. }] = rolled.as_slice() else { panic!("{rolled:?}") };
+        assert_eq!((counted.sent, counted.kept_back, counted.keys.len()), (0, 3, 3));
+        // Nobody has heard of them, so nobody hears that they are over.
+        assert!((0..3).all(|episode| !cap.admits(MINUTE, &over(episode))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use event::{
     CapGroup, Capped, ChangeKind, Detected, Hit, Muted, Outcome, RowSchema, Severity, Spans, Window,
 };
 
-use crate::cap::RollUp;
+use crate::cap::{CapSpec, RollUp};
 use crate::explained::append_explanation;
 use crate::identity::{Origin, append_episode, append_id, episode};
 use crate::instant::append_instant;
@@ -38,6 +38,8 @@ pub(crate) struct AlertObject {
     mutes: Vec<String>,
     /// The columns of the row that make a group of a cap, with their names.
     cap_by: Vec<(usize, String)>,
+    /// The rules whose alerts a cap counts; all if there is none.
+    cap_rules: Vec<String>,
     /// From behind the id to the value of `subject`.
     source: Vec<u8>,
     /// `"name":` of every column of the row.
@@ -97,6 +99,7 @@ impl AlertObject {
             rules,
             mutes: Vec::new(),
             cap_by: Vec::new(),
+            cap_rules: Vec::new(),
             source: source.into_bytes(),
             members,
         }
@@ -117,11 +120,11 @@ impl AlertObject {
         AlertObject { mutes, ..self }
     }
 
-    /// The same where these columns of the row make groups, of which a cap counts the alerts.
-    pub(crate) fn grouped(self, by: &[usize]) -> Self {
+    /// The same where a cap counts alerts.
+    pub(crate) fn capping(self, cap: &CapSpec) -> Self {
         let fields = self.row.schema().fields();
-        let cap_by = by.iter().map(|column| (*column, fields[*column].name.clone())).collect();
-        AlertObject { cap_by, ..self }
+        let cap_by = cap.by.iter().map(|column| (*column, fields[*column].name.clone())).collect();
+        AlertObject { cap_by, cap_rules: cap.rules.clone(), ..self }
     }
 
     /// Name of what mutes an alert, unless the job does not have that any more.
@@ -129,10 +132,13 @@ impl AlertObject {
         self.mutes.get(usize::from(rank)).map(String::as_str)
     }
 
-    /// What a cap is to know of the alert of a hit; nothing of one that is muted.
+    /// What a cap is to know of the alert of a hit; nothing of one that is muted, or of a rule that it does not count.
     pub(crate) fn capped(&self, page: &Page<'_>, hit: &Hit, branch: u16) -> Option<Capped> {
         let (row, rule) = (hit.row as usize, self.rule(hit)?);
         let change = hit.change.filter(|change| change.muted.is_none())?;
+        if !self.cap_rules.is_empty() && !self.cap_rules.contains(&rule.id) {
+            return None;
+        }
         let value = |(column, _): &(usize, String)| {
             let mut value = Vec::new();
             page.columns[*column].append(row, &mut value);

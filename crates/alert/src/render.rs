@@ -12,7 +12,7 @@ use event::{
     SinkId, Span,
 };
 
-use crate::cap::RollUp;
+use crate::cap::{CapSpec, RollUp};
 use crate::json::{Instants, JsonColumn, member};
 use crate::object::{AlertObject, AlertRule, Page};
 use crate::quarantine::{due, quarantine_row_of_features};
@@ -126,10 +126,10 @@ impl Renderer {
         Renderer { object: self.object.muted(mutes), ..self }
     }
 
-    /// The same where so many alerts go out in a minute of each rule and of each group, which these columns of the row make.
+    /// The same with a cap on its alerts.
     #[must_use]
-    pub fn capped(self, per_minute: u32, by: &[usize]) -> Self {
-        Renderer { object: self.object.grouped(by), per_minute: Some(per_minute), ..self }
+    pub fn capped(self, cap: &CapSpec) -> Self {
+        Renderer { object: self.object.capping(cap), per_minute: Some(cap.per_minute), ..self }
     }
 
     /// How many alerts of a group go out in a minute, if not all do.

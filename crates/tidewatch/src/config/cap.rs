@@ -3,24 +3,26 @@
 use super::place::Place;
 use super::section::{Reader, Section};
 use super::tree::{Node, Value};
-use super::value::{integer, string};
+use super::value::{integer, string, strings};
 
 /// How many alerts of a rule go out in a minute of event time.
 #[derive(Debug, Clone)]
 pub struct Cap {
     /// Where the section stands.
     pub place: Place,
-    /// So many of each group. Range: `1` to `1000000`.
+    /// So many of each group; with `0` each is only told in a roll-up. Range: `0` to `1000000`.
     pub per_minute: u32,
     /// The columns of a row that make a group, each with its place. Default: none, all alerts of a rule are one.
     pub by: Vec<(String, Place)>,
+    /// Of which rules. Default: of all.
+    pub rules: Vec<String>,
 }
 
 pub(super) fn read_cap(alerts: &mut Section, reader: &mut Reader) -> Option<Cap> {
     let mut section = alerts.section(reader, "cap")?;
     let place = section.place().clone();
     let per_minute =
-        section.required(reader, "per_minute", "add `per_minute = 20`", integer(1..=1_000_000u32));
+        section.required(reader, "per_minute", "add `per_minute = 20`", integer(0..=1_000_000u32));
     let by = section.optional(reader, "by", |sources, node| {
         let name = |node: &Node| Ok((string(sources, node)?, node.place.clone()));
         match &node.value {
@@ -28,6 +30,7 @@ pub(super) fn read_cap(alerts: &mut Section, reader: &mut Reader) -> Option<Cap>
             _ => name(node).map(|one| vec![one]),
         }
     });
+    let rules = section.optional(reader, "rules", strings).unwrap_or_default();
     section.finish(reader);
-    Some(Cap { place, per_minute: per_minute?, by: by.unwrap_or_default() })
+    Some(Cap { place, per_minute: per_minute?, by: by.unwrap_or_default(), rules })
 }

@@ -1,6 +1,6 @@
 //! The branches of a job: what each computes of its windows, and how its rows look in each sink.
 
-use alert::{AlertRule, Format, Output, Renderer};
+use alert::{AlertRule, CapSpec, Format, Output, Renderer};
 use dataflow::Branch;
 use detect::{Detection, Mute, Scoring, Witnesses};
 use event::{Field, RowSchema, Schema, SinkId};
@@ -17,8 +17,8 @@ pub(super) struct Draft {
     rules: Vec<(detect::Rule, AlertRule)>,
     /// When nobody is told of episodes.
     mutes: Vec<Mute>,
-    /// How many alerts go out in a minute, and the columns that make a group.
-    cap: Option<(u32, Vec<usize>)>,
+    /// How many alerts go out in a minute.
+    cap: Option<CapSpec>,
     /// What a row looks like in each sink.
     formats: Vec<Format>,
 }
@@ -142,7 +142,7 @@ impl Draft {
         let row = detection.row_schema().clone();
         let renderer = Renderer::new(&config.name, row, alert_rules, outputs, quarantine).muted(names);
         let renderer = match &self.cap {
-            Some((per_minute, by)) => renderer.capped(*per_minute, by),
+            Some(cap) => renderer.capped(cap),
             None => renderer,
         };
         let renderer = match &branch.name {

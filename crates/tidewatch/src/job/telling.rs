@@ -1,11 +1,12 @@
 //! How alerts are told: what mutes them and how many go out, compiled for the rows of a branch.
 
+use alert::CapSpec;
 use detect::Mute;
 use event::RowSchema;
 
 use super::expressions::Compiler;
 use crate::config::nearest::nearest;
-use crate::config::{Branch, Code, Config, Diagnostic};
+use crate::config::{Branch, Code, Config, Diagnostic, Place};
 
 impl Compiler<'_> {
     /// When nobody is told of episodes, in the order of the config.
@@ -21,12 +22,7 @@ impl Compiler<'_> {
     }
 
     /// How many alerts go out in a minute, and the columns of the row that make a group.
-    pub(super) fn cap(
-        &mut self,
-        config: &Config,
-        branch: &Branch,
-        row: &RowSchema,
-    ) -> Option<(u32, Vec<usize>)> {
+    pub(super) fn cap(&mut self, config: &Config, branch: &Branch, row: &RowSchema) -> Option<CapSpec> {
         let cap = config.telling.as_ref()?.cap.as_ref()?;
         let mut by = Vec::new();
         for (name, place) in &cap.by {
@@ -48,7 +44,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        Some((cap.per_minute, by))
+        Some(CapSpec { per_minute: cap.per_minute, by, rules: cap.rules.clone() })
     }
 }
 
@@ -61,12 +57,18 @@ pub(super) fn check_alerts(config: &Config, compiler: &mut Compiler) {
         let diagnostic = Diagnostic::new(Code::Conflict, telling.place.clone(), message);
         return compiler.report(diagnostic.with_help("add `[rules.ID]`, or take `[alerts]` out"));
     }
-    for mute in &telling.mutes {
-        for name in mute.rules.iter().filter(|name| !rules().any(|rule| rule == name.as_str())) {
-            let message = format!("mute `{}` is about a rule `{name}`, which there is not", mute.name);
-            let diagnostic = Diagnostic::new(Code::Conflict, mute.place.clone(), message);
+    let mut check = |whose: &str, named: &[String], place: &Place| {
+        for name in named.iter().filter(|name| !rules().any(|rule| rule == name.as_str())) {
+            let message = format!("{whose} is about a rule `{name}`, which there is not");
+            let diagnostic = Diagnostic::new(Code::Conflict, place.clone(), message);
             let known = rules().collect::<Vec<_>>().join(", ");
             compiler.report(diagnostic.with_help(format!("the rules are {known}")));
         }
+    };
+    for mute in &telling.mutes {
+        check(&format!("mute `{}`", mute.name), &mute.rules, &mute.place);
+    }
+    if let Some(cap) = &telling.cap {
+        check("the cap", &cap.rules, &cap.place);
     }
 }

@@ -116,7 +116,10 @@ fn a_cap_counts_by_columns_that_there_are() {
     let capped = |cap: &str| compile(SMALL, &[&format!("alerts.cap={cap}")], &[]).map(|_| ());
     assert_eq!(capped("{ per_minute = 3, by = \"user_id\" }"), Ok(()));
     assert!(capped("{ per_minute = 3, by = [\"user_ix\"] }").unwrap_err().contains("did you mean `user_id`"));
-    assert!(capped("{ per_minute = 0 }").is_err() && capped("{ by = [\"user_id\"] }").is_err());
+    assert!(capped("{ per_minute = -1 }").is_err() && capped("{ by = [\"user_id\"] }").is_err());
+    assert_eq!(capped("{ per_minute = 0, rules = [\"quiet\"] }"), Ok(()));
+    let refused = capped("{ per_minute = 0, rules = [\"loud\"] }").unwrap_err();
+    assert!(refused.contains("the cap is about a rule `loud`, which there is not"), "{refused}");
 }
 
 #[test]
