@@ -281,6 +281,7 @@ fn what_is_corrected_is_the_same_with_any_workers_and_kills() {
             .set("window.allowed_lateness", "\"4m\"")
             .set("rules.low-engagement.min_events", 2)
             .set("alerts.open_after", 1)
+            .set("alerts.resolve_after", "\"6m\"")
     };
     let once = job("once");
     once.run();

@@ -271,10 +271,9 @@ fn inputs(
         let value = input.evaluate(batch);
         failures.extend(value.failures);
         let mut column = numbers(&value.column, input.data_type());
-        for (value, records) in column.iter_mut().zip(records) {
-            if *records < detector.records_min {
-                *value = f64::NAN;
-            }
+        if detector.records_min > 0 {
+            let few = column.iter_mut().zip(records).filter(|(_, records)| **records < detector.records_min);
+            few.for_each(|(value, _)| *value = f64::NAN);
         }
         column
     };
@@ -294,24 +293,32 @@ fn unknown(detector: &Detector, len: usize) -> Vec<ArrayRef> {
 
 /// NaN is not known, which is NULL.
 pub(crate) fn doubles(column: &[f64]) -> ArrayRef {
-    Arc::new(column.iter().map(|value| (!value.is_nan()).then_some(*value)).collect::<Float64Array>())
+    match column.iter().any(|value| value.is_nan()) {
+        true => {
+            Arc::new(column.iter().map(|value| (!value.is_nan()).then_some(*value)).collect::<Float64Array>())
+        }
+        false => Arc::new(Float64Array::from(column.to_vec())),
+    }
 }
 
 /// Numbers of any type as doubles; NaN for NULL.
 pub(crate) fn numbers(column: &ArrayRef, data_type: DataType) -> Vec<f64> {
-    match data_type {
-        DataType::Double => {
-            column.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)).collect()
-        }
+    let mut numbers: Vec<f64> = match data_type {
+        DataType::Double => column.as_primitive::<Float64Type>().values().to_vec(),
         DataType::Bigint => {
-            let number = |value: Option<i64>| value.map_or(f64::NAN, |value| value as f64);
-            column.as_primitive::<Int64Type>().iter().map(number).collect()
+            column.as_primitive::<Int64Type>().values().iter().map(|value| *value as f64).collect()
         }
         DataType::Decimal { scale, .. } => {
             let unit = 10_f64.powi(i32::from(scale));
-            let number = |value: Option<i128>| value.map_or(f64::NAN, |value| value as f64 / unit);
-            column.as_primitive::<Decimal128Type>().iter().map(number).collect()
+            let values = column.as_primitive::<Decimal128Type>().values();
+            values.iter().map(|value| *value as f64 / unit).collect()
         }
-        _ => vec![f64::NAN; column.len()],
+        _ => return vec![f64::NAN; column.len()],
+    };
+    // What stands where nothing is may be anything.
+    if column.null_count() > 0 {
+        let rows = numbers.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row));
+        rows.for_each(|(_, number)| *number = f64::NAN);
     }
+    numbers
 }

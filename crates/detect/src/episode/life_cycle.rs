@@ -44,7 +44,7 @@ pub struct Episode {
     evidence: Vec<(i64, i64)>,
     /// Bad windows of the episode altogether.
     windows: u64,
-    /// When the last of them was due.
+    /// When the last of them was due; while none is open or over, the last of those that count.
     last_due: i64,
     /// That one.
     last: Window,
@@ -238,7 +238,9 @@ impl LifeCycle {
         // What was over is forgotten by its timer once its cooldown is.
         let again = matches!(episode.phase, Phase::Over { .. });
         if episode.evidence.len() < self.bad_windows as usize {
-            (episode.last_due, episode.last) = (judged.span.due, judged.span.window);
+            if !again {
+                (episode.last_due, episode.last) = (judged.span.due, judged.span.window);
+            }
             return None;
         }
         if !again {
@@ -280,6 +282,7 @@ impl LifeCycle {
             Phase::Over { .. } => {
                 // From now on a new one may begin, with what was bad in the meantime.
                 episode.phase = Phase::Pending;
+                episode.last_due = episode.evidence.last().map_or(at, |(due, _)| *due);
                 (None, !episode.evidence.is_empty())
             }
             Phase::Pending => (None, false),
