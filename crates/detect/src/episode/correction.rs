@@ -16,6 +16,8 @@ pub(super) struct Course {
     pub(super) live: Option<Episode>,
     /// As it was before the first window that can still be corrected, after the bad ones among those before it.
     pub(super) settled: Option<Episode>,
+    /// The last episode that is settled, as it was when its last window was bad: what is open may be that one, although it is over.
+    pub(super) last: Option<Episode>,
     /// Bad windows that can still be corrected, by when they are due as results.
     pub(super) recent: Vec<Judged>,
 }
@@ -91,7 +93,7 @@ impl Course {
     /// What follows from the windows up to a time, and the last episode among them, as it was when its last window was bad.
     fn follow(&self, of: &LifeCycle, until: i64) -> (Option<Episode>, Option<Episode>) {
         let mut follows = self.settled.clone();
-        let mut last = follows.clone().filter(|episode| episode.is_open() || episode.is_over());
+        let mut last = self.last.clone();
         for judged in &self.recent {
             happen(&mut follows, of, judged.span.due);
             let episode = follows.get_or_insert_with(|| Episode::new(*judged));
@@ -109,7 +111,11 @@ impl Course {
         let settled = self.recent.partition_point(|judged| judged.span.due < due);
         for judged in self.recent.drain(..settled) {
             happen(&mut self.settled, of, judged.span.due);
-            of.bad(self.settled.get_or_insert_with(|| Episode::new(judged)), judged);
+            let episode = self.settled.get_or_insert_with(|| Episode::new(judged));
+            of.bad(episode, judged);
+            if episode.is_open() {
+                self.last = Some(episode.clone());
+            }
         }
         happen(&mut self.settled, of, due);
     }

@@ -43,6 +43,7 @@ struct SavedCourse {
     /// By the name of what it is muted, if it is.
     muted: Option<String>,
     settled: Option<Episode>,
+    last: Option<Episode>,
     recent: Vec<SavedWindow>,
 }
 
@@ -261,6 +262,7 @@ impl Episodes {
             live: course.live.clone(),
             muted: course.live.as_ref().and_then(|episode| episode.muted).map(mute),
             settled: course.settled.clone(),
+            last: course.last.clone(),
             recent: course.recent.iter().map(window).collect(),
         }
     }
@@ -277,7 +279,8 @@ impl Episodes {
         if let Some(live) = &mut live {
             live.muted = saved.muted.map(mute);
         }
-        Course { live, settled: saved.settled, recent: saved.recent.into_iter().map(window).collect() }
+        let recent = saved.recent.into_iter().map(window).collect();
+        Course { live, settled: saved.settled, last: saved.last, recent }
     }
 
     /// Takes in what a snapshot says, after all that were taken before it. `owns` says whether a key belongs here. Episodes
