@@ -570,7 +570,8 @@ fn a_file_of_which_no_line_fits_goes_to_quarantine_in_its_order_and_in_flat_memo
     let offsets: Vec<u64> = job.quarantine().iter().filter_map(|row| row["offset"].as_u64()).collect();
     assert_eq!(offsets.len(), count);
     assert!(offsets.is_sorted(), "lanes are no order of their own");
-    assert!(peak < 250 << 20, "{} MiB", peak >> 20);
+    // In memory the rows would take half a gigabyte.
+    assert!(peak < 300 << 20, "{} MiB", peak >> 20);
 }
 
 /// Where each line without a time stands in quarantine: by its lane's watermark before it, then source, then

@@ -266,10 +266,13 @@ fn a_card_is_judged_by_what_its_detectors_remember_and_asking_teaches_them_nothi
         }
         payments.pay("a", 480_000, &[20.0, 1.0]);
         payments.pay("b", 480_000, &[500.0, 90.0, 30.0]);
-        let usual = payments.verdict_of("b", 3);
+        payments.verdict_of("b", 3);
+        // Records may be in before the windows of all workers are closed: then nothing is known of the past yet.
+        eventually("it is odd beside a constant past", SOON, || {
+            (payments.verdict("b")["verdict"] == "alert").then_some(())
+        });
         let of_a = payments.verdict_of("a", 2);
         assert_eq!(of_a["verdict"], "clear", "{of_a}");
-        assert_eq!(usual["verdict"], "alert", "beside a constant past {usual}");
         payments.pay("a", 482_000, &[400.0]);
         let odd = payments.verdict_of("a", 3);
         assert_eq!((&odd["verdict"], &odd["severity"]), (&json!("alert"), &json!("critical")), "{odd}");

@@ -23,6 +23,16 @@ fn life(of: LifeCycle) -> Life {
     Life { bad_windows: bad_windows as usize, within, resolve_after, longest, cooldown }
 }
 
+fn any_life_cycle(random: &mut Random) -> LifeCycle {
+    LifeCycle {
+        bad_windows: 1 + random.below(4) as u32,
+        within: (1 + random.below(5) as i64) * SLIDE,
+        resolve_after: (1 + random.below(5) as i64) * SLIDE - random.below(2) as i64,
+        longest: (5 + random.below(20) as i64) * SLIDE,
+        cooldown: random.below(12) as i64 * SLIDE + random.below(3) as i64,
+    }
+}
+
 fn judged(end: i64, severity: Severity) -> Judged {
     Judged { span: Span::from(Window { start: end - SLIDE, end }), severity, muted: None }
 }
@@ -76,13 +86,7 @@ fn any_windows_give_what_the_walk_through_time_gives() {
     let mut random = Random::new(testkit::random::seed(11));
     let severities = [Severity::Info, Severity::Warning, Severity::Critical];
     for round in 0..3000 {
-        let life_cycle = LifeCycle {
-            bad_windows: 1 + random.below(4) as u32,
-            within: (1 + random.below(5) as i64) * SLIDE,
-            resolve_after: (1 + random.below(5) as i64) * SLIDE - random.below(2) as i64,
-            longest: (5 + random.below(20) as i64) * SLIDE,
-            cooldown: random.below(12) as i64 * SLIDE + random.below(3) as i64,
-        };
+        let life_cycle = any_life_cycle(&mut random);
         let often = random.fraction();
         let windows = (1..120).map(|window| window * SLIDE);
         let bad: Vec<(i64, Severity)> = windows
@@ -282,13 +286,7 @@ fn after_each_correction_what_was_told_is_what_the_corrected_windows_say() {
     let severities = [Severity::Info, Severity::Warning, Severity::Critical];
     let (mut corrected, mut withdrawn, mut late, mut off) = (0, 0, 0, 0);
     for round in 0..1500 {
-        let life_cycle = LifeCycle {
-            bad_windows: 1 + random.below(4) as u32,
-            within: (1 + random.below(5) as i64) * SLIDE,
-            resolve_after: (1 + random.below(5) as i64) * SLIDE - random.below(2) as i64,
-            longest: (5 + random.below(20) as i64) * SLIDE,
-            cooldown: random.below(12) as i64 * SLIDE + random.below(3) as i64,
-        };
+        let life_cycle = any_life_cycle(&mut random);
         let lateness = (1 + random.below(6) as i64) * SLIDE - random.below(2) as i64 * 3;
         let (often, late_often) = (random.fraction(), random.fraction() * 0.5);
         let rules = || Episodes::new(vec![("rule".to_owned(), life_cycle)]).correctable(lateness);

@@ -130,7 +130,7 @@ impl DetectorCall {
                 if !self.options.is_empty() {
                     return Err(ExpressionError::new("inputs stand before options", span));
                 }
-                self.texts.push(source.text(span).to_owned());
+                self.texts.push(source.argument(self.span.start, self.texts.len()).to_owned());
                 self.inputs.push(Arc::new(input));
                 Ok(())
             }
@@ -194,6 +194,17 @@ mod tests {
             found.options.iter().map(|option| (option.name.as_str(), option.value.clone())).collect();
         let (low, number) = (Constant::Text("low".into()), Constant::Number(-2.5));
         assert_eq!(options, [("direction", low), ("warmup", number), ("own", Constant::Boolean(true))]);
+    }
+
+    #[test]
+    fn the_text_of_an_input_is_all_of_it() {
+        let texts = |sql: &str| call(sql).unwrap().unwrap().texts;
+        let expected = ["sqrt(x / nullif(x, 0))", "CASE WHEN x > 1 THEN 0 ELSE 1 END"];
+        assert_eq!(
+            texts("baseline(sqrt(x / nullif(x, 0)), CASE WHEN x > 1 THEN 0 ELSE 1 END, limit => 2)"),
+            expected
+        );
+        assert_eq!(texts("(baseline( (x + 1) / 2 , -x))"), ["(x + 1) / 2", "-x"]);
     }
 
     #[test]

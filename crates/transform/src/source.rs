@@ -72,6 +72,34 @@ impl<'a> Source<'a> {
         self.range(node.span())
     }
 
+    /// The text of an argument, by its place, of a call that begins there: where nested calls and cases end the parser does not say.
+    pub(crate) fn argument(&self, call: usize, place: usize) -> &'a str {
+        let (mut depth, mut number, mut found) = (0, 0, None);
+        for token in self.tokens().unwrap_or_default() {
+            let at = self.range(token.span);
+            if at.start < call || matches!(token.token, Token::Whitespace(_)) {
+                continue;
+            }
+            let is_within = depth > 0;
+            match token.token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth -= 1,
+                Token::Comma if depth == 1 => {
+                    number += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            if is_within && depth == 0 {
+                break;
+            }
+            if is_within && number == place {
+                found = Some(found.map_or(at.clone(), |found: Range<usize>| found.start..at.end));
+            }
+        }
+        self.text(found.unwrap_or(call..call))
+    }
+
     pub(crate) fn range(&self, span: Span) -> Range<usize> {
         if span.start.line == 0 {
             return self.whole();
