@@ -175,12 +175,9 @@ fn what_was_answered_once_is_what_is_put_out_however_often_the_job_is_killed() {
                 }
             }
             let key = (row["user_id"].to_string(), row["window_end"].as_u64().expect("a time"));
-            match seen.insert(key, row.to_string()) {
-                Some(before) => {
-                    again += 1;
-                    assert_eq!(before, row.to_string(), "put out twice, and not the same");
-                }
-                None => {}
+            if let Some(before) = seen.insert(key, row.to_string()) {
+                again += 1;
+                assert_eq!(before, row.to_string(), "put out twice, and not the same");
             }
         }
         assert!(seen.len() > 1_000 && fallbacks > 10, "{} rows, {fallbacks} without an answer", seen.len());

@@ -155,16 +155,20 @@ impl Correction {
         follows: Option<Episode>,
     ) -> (Option<Episode>, Vec<(Change, bool)>) {
         match follows {
-            Some(follows) if follows.is_open() => self.is_open(told, follows),
+            Some(follows) if follows.is_open() => self.open_by_now(told, follows),
             follows => match told {
-                Some(told) if told.is_open() => self.is_not_open(told, follows),
+                Some(told) if told.is_open() => self.over_by_now(told, follows),
                 told => self.was_unheard(told, follows),
             },
         }
     }
 
     /// It is open: that is told, and how bad it is, if nobody knows.
-    fn is_open(self, told: Option<Episode>, mut follows: Episode) -> (Option<Episode>, Vec<(Change, bool)>) {
+    fn open_by_now(
+        self,
+        told: Option<Episode>,
+        mut follows: Episode,
+    ) -> (Option<Episode>, Vec<(Change, bool)>) {
         let was_open = told.as_ref().is_some_and(Episode::is_open);
         let before = told.as_ref().and_then(|told| told.muted);
         let muted = self.judged.map_or(before, |judged| judged.muted);
@@ -185,7 +189,7 @@ impl Correction {
     }
 
     /// It was told to be open, and is not: it is over by now, or never was.
-    fn is_not_open(
+    fn over_by_now(
         self,
         mut told: Episode,
         mut follows: Option<Episode>,
