@@ -31,6 +31,7 @@ mod model;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod spec;
+#[cfg(feature = "http")]
 mod wire;
 
 pub use breaker::BreakerSpec;

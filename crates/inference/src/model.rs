@@ -155,6 +155,10 @@ fn say(words: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{words}\n").as_bytes());
 }
 
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "http")),
+    expect(unused_variables, reason = "nobody can be asked")
+)]
 fn prepare(spec: &ModelSpec, inputs: usize) -> Result<Prepared, Words> {
     match &spec.kind {
         #[cfg(feature = "onnx")]
