@@ -325,6 +325,51 @@ fn an_archive_that_begins_at_its_end_has_nothing_to_read_and_ends_whatever_comes
 }
 
 #[test]
+fn an_archive_that_begins_at_a_time_gives_the_windows_that_begin_then_or_later_as_they_were() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path());
+    let out = folder.path().join("live");
+    kill_again_and_again(&live(&out, &input, 8_000), 2, |_| {});
+    live(&out, &input, FAST).workers(2).run();
+    let since = |alerts: &[u8], start: i64| -> Vec<String> {
+        let lines = alerts.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let rows = lines.map(|line| serde_json::from_slice::<Value>(line).expect("a row"));
+        rows.filter(|row| row["window_start"].as_i64() >= Some(start)).map(|row| row.to_string()).collect()
+    };
+    // Within the first day, at midnight, and in the second.
+    for (number, time) in
+        ["2023-11-14T23:50:30Z", "2023-11-15", "2023-11-15T00:20:00Z"].into_iter().enumerate()
+    {
+        let start =
+            time.parse::<jiff::Timestamp>().map_or(1_700_006_400_000, jiff::Timestamp::as_millisecond);
+        let again = replay(&folder.path().join(time), &out.join("archive").display().to_string());
+        let again = again.set("source.events.start", format!("\"{time}\""));
+        let running = again.clone().set("source.events.rate", 8_000).invocation().start();
+        eventually("some alerts", SOON, || (!again.alerts().is_empty()).then_some(()));
+        running.kill();
+        again.clone().workers(1 + number % 2).run();
+        let expected = since(&input.alerts, start);
+        assert!(expected.len() > 300, "{}", expected.len());
+        assert!(since(&again.alerts(), start) == expected, "{time}: other alerts than the oracle");
+        // Fewer than all are read, and those of before the time are few: the ones that came between.
+        let lines = input.bytes.split_inclusive(|&byte| byte == b'\n').map(String::from_utf8_lossy);
+        let later = lines.filter(|line| time_of(line) >= Some(start)).count() as u64;
+        let read = count(&again.report(), "read");
+        assert!((later..later + 4_000).contains(&read), "{time}: {read} of {later}");
+    }
+    // None is as late.
+    let nothing = replay(&folder.path().join("nothing"), &out.join("archive").display().to_string());
+    nothing.clone().set("source.events.start", "\"2023-11-16\"").run();
+    assert_eq!(nothing.report()["read"], 0);
+}
+
+/// The time of a line, if it is an event.
+fn time_of(line: &str) -> Option<i64> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    event["ts"].as_i64()
+}
+
+#[test]
 fn several_processes_have_one_archive_and_several_may_replay_it() {
     let Some(duckdb) = duckdb() else { return };
     let folder = tempfile::tempdir().expect("a folder");

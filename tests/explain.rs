@@ -1,6 +1,9 @@
 //! `tidewatch explain`: an alert is found again wherever it is, its events are read again by a small part of the source, and they give
 //! its features once more, whatever has happened to the job since. What the events are says an oracle that knows the input line by line.
 
+#[path = "explain/sources.rs"]
+mod sources;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -163,7 +163,7 @@ fn alerts_of(bytes: &[u8], rule: &str) -> Vec<(String, u64, Value)> {
             let (hour, minute) = (&end[11..13], &end[14..16]);
             let of_day: u64 =
                 hour.parse::<u64>().expect("an hour") * 60 + minute.parse::<u64>().expect("a minute");
-            let minute = of_day - (START_MS / 60_000 % 1440) - 1;
+            let minute = (of_day + 1440 - START_MS / 60_000 % 1440) % 1440 - 1;
             found.push((data["key"].as_str().expect("a user").to_owned(), minute, data));
         }
     }
@@ -245,13 +245,11 @@ fn what_a_baseline_finds_is_explained_by_what_is_usual_and_by_how_much_less_were
     assert_eq!(nearest(loud).len(), 1, "{loud}");
     let both: Vec<&str> = nearest(planted("u9", 22)).iter().map(|(name, ..)| *name).collect();
     assert_eq!(both, ["plays", "exits"], "both would have to come back");
-    // What another detector would say of another value is not known, so nothing is said of it.
     for rule in ["shift", "crowd"] {
         let alerts = alerts_of(&bytes, rule);
         assert!(alerts.len() > 3, "{rule}: {}", alerts.len());
         for (_, _, alert) in &alerts {
             assert_shares(alert);
-            assert_eq!(alert["explanation"]["nearest"], Value::Null, "{alert}");
             assert!(drivers(alert).iter().all(|driver| driver["direction"].is_string()), "{alert}");
         }
     }
@@ -280,6 +278,131 @@ fn of_two_conditions_that_both_hold_both_would_have_to_change() {
     // Exits are nearer to where they would do no harm: a third of them are too many, of plays two thirds.
     assert_eq!(of_both.iter().map(|it| &it["feature"]).collect::<Vec<_>>(), ["exits", "plays"]);
     assert!((number(&of_both[0]["share"]) - 2.0 / 3.0).abs() < 0.01, "{of_both:?}");
+}
+
+/// Detectors that keep more of the past than a mean and a width.
+const KEEPERS: &str = r#"
+[score]
+shift = "cusum(exits, direction => 'high', warmup => 10, limit => 4)"
+either_way = "cusum(plays, exits, warmup => 10, limit => 5)"
+moved = "page_hinkley(exits, warmup => 10, changes_warmup => 10, limit => 9)"
+own = "random_cut_forest(plays, exits, keys => 'each', warmup => 40, trees => 30, sample => 64, rate => 0.02)"
+last_three = "random_cut_forest(exits, keys => 'each', shingle => 3, warmup => 40, trees => 30, sample => 64, rate => 0.02)"
+series = "series_forest(exits, keys => 'each', warmup => 40, shape => 4, trees => 30, sample => 128)"
+crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01)"
+
+[rules.shift]
+when = "shift > 1"
+[rules.either-way]
+when = "either_way > 1"
+[rules.moved]
+when = "moved > 1"
+[rules.crowd]
+when = "crowd > 1"
+[rules.own]
+when = "own > 1"
+[rules.last-three]
+when = "last_three_grade > 0"
+[rules.series]
+when = "series > 1"
+
+[sink.alerts]
+type = "file"
+"#;
+
+/// Events of six users for five hours: of each user, minute and kind how many.
+type Events = BTreeMap<(u64, String, &'static str), u64>;
+
+fn five_hours() -> Events {
+    let mut random = Random::new(12);
+    let mut events = Events::new();
+    for minute in 0..300 {
+        for user in 6..12 {
+            let (plays, exits) = (6 + random.below(4), 2 + random.below(4));
+            let (plays, exits) = match (user, minute) {
+                (7, 285) => (plays, 40),
+                (8, 280) => (60, exits),
+                (9, 290) => (60, 45),
+                (10, 275) => (0, 0),
+                (11, 275..) => (plays, exits + 4),
+                _ => (plays, exits),
+            };
+            events.insert((minute, format!("u{user}"), "play"), plays);
+            events.insert((minute, format!("u{user}"), "exit"), exits);
+        }
+    }
+    events
+}
+
+/// The alerts of a job on these events.
+fn alerts_on(folder: &Path, name: &str, events: &Events) -> Vec<u8> {
+    let (head, _) = CONFIG.split_once("[score]").expect("scores");
+    let (config, input) = (folder.join("keepers.toml"), folder.join(name).with_extension("ndjson"));
+    std::fs::write(&config, format!("{head}{}", KEEPERS.trim_start())).expect("write the config");
+    let mut lines = String::new();
+    for ((minute, user, kind), count) in events {
+        let ts = START_MS + minute * 60_000;
+        for _ in 0..*count {
+            let _ = writeln!(lines, r#"{{"user":"{user}","ts":{ts},"kind":"{kind}"}}"#);
+        }
+    }
+    std::fs::write(&input, lines).expect("write the events");
+    let job = Job::new(PROGRAM, &config, folder.join(name)).on(&input).with_alerts();
+    job.run();
+    job.alerts()
+}
+
+#[test]
+fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_less_does_there_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let events = five_hours();
+    let bytes = alerts_on(folder.path(), "as-it-was", &events);
+    for (rule, least) in [
+        ("shift", 2),
+        ("either-way", 2),
+        ("moved", 1),
+        ("crowd", 2),
+        ("own", 2),
+        ("last-three", 1),
+        ("series", 1),
+    ] {
+        let alerts = alerts_of(&bytes, rule);
+        let named: Vec<_> =
+            alerts.iter().filter(|(.., alert)| alert["explanation"]["nearest"].is_array()).collect();
+        let lacking: Vec<_> =
+            alerts.iter().filter(|(.., alert)| alert["explanation"]["nearest"].is_null()).collect();
+        // The rows before are a part of what a shingle is judged by, and cannot be otherwise.
+        let is_enough = rule == "last-three" || lacking.len() * 10 <= alerts.len();
+        assert!(is_enough, "{rule}: of {} not {lacking:#?}", alerts.len());
+        assert!(named.len() >= least, "{rule}: {} alerts", named.len());
+        // The greatest ones, and one of the others.
+        let mut chosen = named.clone();
+        chosen.sort_by(|a, b| number(&b.2["score"]).total_cmp(&number(&a.2["score"])));
+        chosen.truncate(2);
+        chosen.extend(named.last());
+        for (number, (user, minute, alert)) in chosen.into_iter().enumerate() {
+            for driver in drivers(alert) {
+                assert!(driver["expected"].is_number(), "{driver} of {rule}");
+            }
+            let changes = nearest(alert);
+            let still = |less: u64| {
+                let mut other = events.clone();
+                for (feature, value, to) in &changes {
+                    let kind = if *feature == "plays" { "play" } else { "exit" };
+                    let count = other.get_mut(&(*minute, user.clone(), kind)).expect("a count");
+                    assert_eq!(*count as f64, *value, "{alert}");
+                    // One step back towards what it was, of each that has a step to go.
+                    let step = if to < value { less as f64 } else { -(less as f64) };
+                    *count = (to + step) as u64;
+                }
+                let name = format!("{rule}-{number}-{less}");
+                let found = alerts_of(&alerts_on(folder.path(), &name, &other), rule);
+                found.iter().any(|(key, at, _)| key == user && at == minute)
+            };
+            assert!(!still(0), "{rule} of {user} at {minute} is an alert still with {changes:?}");
+            assert!(still(1), "{rule} of {user} at {minute} is none with less than {changes:?} either");
+        }
+    }
 }
 
 /// Beside the value: how a change is measured.

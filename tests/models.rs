@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::{Job, json_lines};
 use testkit::onnxruntime::onnxruntime;
+use testkit::process::Invocation;
 use testkit::random::{Random, seed};
 use testkit::receiver::{Receiver, Reply, Request};
 use testkit::workload::{generate, repository};
@@ -189,6 +190,36 @@ fn what_was_answered_once_is_what_is_put_out_however_often_the_job_is_killed() {
         let left = std::fs::read_dir(killed.state_path().join("answers")).expect("a folder").count();
         assert!(left < 200, "{left} files of answers that nobody needs any more");
     }
+}
+
+#[test]
+fn a_job_that_begins_from_scratch_takes_nothing_from_what_was_answered_in_its_life_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 20_000);
+    let (receiver, given) = fickle();
+    let job = http(job(&folder.path().join("out"), &input), &receiver)
+        .set("models.churn.circuit_failures", 1000)
+        .set("state.checkpoint_every", "\"700ms\"");
+    let slow = job.clone().set("source.events.rate", 6_000);
+    let kill_after = |millis: u64, invocation: Invocation| {
+        let running = invocation.start();
+        std::thread::sleep(Duration::from_millis(millis));
+        running.kill();
+    };
+    kill_after(2_500, slow.invocation());
+    let answers = job.state_path().join("answers");
+    assert!(std::fs::read_dir(&answers).expect("a folder").count() > 0, "killed at the wrong moment");
+    std::fs::remove_file(folder.path().join("out/alerts.ndjson")).expect("alerts");
+    let limit = given.lock().expect("no panic").last().map_or(0, |last| last + 1);
+    // The second life dies before the first one did, and goes on to where that had asked.
+    kill_after(1_500, slow.invocation().arg("--from-scratch"));
+    job.run();
+    let rows = json_lines(&job.alerts());
+    let outputs = rows.iter().filter(|row| number(row, "risk_fallback") == 0.0);
+    let outputs: Vec<u64> = outputs.map(|row| number(row, "risk_output") as u64).collect();
+    assert!(outputs.len() > 1_000, "{}", outputs.len());
+    let old = outputs.iter().filter(|output| **output < limit).count();
+    assert_eq!(old, 0, "of {} answers, {limit} were given before", outputs.len());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use alert::{AlertRule, CapSpec, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
+use alert::{AlertRule, CapLimit, CapSpec, Format, Mode, Output, Renderer, SinkKind, SinkSpec};
 use checkpoint::Location;
 use dataflow::simulation::{Plant, Run, Scenario, simulate};
 use dataflow::{Beginning, Branch, Flow, Job, MeshSpec, StateSpec};
@@ -146,7 +146,8 @@ fn compile(window: WindowSpec, least: f64, telling: Option<Telling>) -> Job {
     let renderer = Renderer::new("simulated", row, rules, outputs, Some(SinkId(2)));
     let renderer = match telling {
         Some(Telling { per_minute, .. }) => {
-            renderer.capped(&CapSpec { per_minute, by: Vec::new(), rules: Vec::new() })
+            let limit = CapLimit { per_minute, cooldown: episodes::SAME };
+            renderer.capped(&CapSpec { limit, by: Vec::new(), rules: Vec::new() })
         }
         None => renderer,
     };
@@ -481,7 +482,9 @@ fn check_end(run: &Run, case: &Case) -> Result<(), String> {
         .iter()
         .map(|alert| {
             let end = alert["data"]["window"]["end"].as_str().expect("an end").to_owned();
-            (alert["subject"].as_str().expect("a key").to_owned(), millis(&end))
+            let subject = alert["subject"].as_str().expect("a key").to_owned();
+            let roll_up = (alert["type"] == "tidewatch.rollup").then(|| &alert["data"]["state"]);
+            (roll_up.map_or(subject.clone(), |state| format!("{subject} {state}")), millis(&end))
         })
         .collect();
     if alerts != case.alerts {

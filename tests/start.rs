@@ -256,11 +256,32 @@ fn files_that_are_named_are_read_from_a_time_on_and_what_was_decided_stays() {
         alone.run();
         assert_eq!(alone.report()["read"], read, "{name}");
     }
+}
 
-    let followed = job(&folder.path().join("followed"), &new, time).set("source.events.end", "never");
-    let refused = followed.invocation().run().expect_code(3);
-    for words in ["start of events must be", "nothing says when a line was written"] {
-        assert!(refused.stderr.contains(words), "no {words} in {}", refused.stderr);
+#[test]
+fn a_file_that_is_followed_is_read_from_a_time_on_if_it_was_written_since_else_from_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parts = parts(folder.path(), 12_000, 3);
+    // What was written last before the time, after it, and not at all.
+    for (name, days, from) in [("old", Some(100), 1), ("new", Some(200), 0), ("none", None, 0)] {
+        let (alerts, count) = expected(&parts[from..]);
+        let input = folder.path().join(name).with_extension("ndjson");
+        if let Some(days) = days {
+            dated(&input, &parts[0], days);
+        }
+        let job =
+            job(&folder.path().join(name), &input, "1970-06-01T00:00:00Z").set("source.events.end", "never");
+        first_start(&job, |invocation| invocation);
+        if days.is_none() {
+            append(&input, &parts[0]);
+        }
+        append(&input, &parts[1]);
+        let running = job.clone().workers(2).invocation().start();
+        eventually("some alerts", SOON, || (!job.alerts().is_empty()).then_some(()));
+        running.kill();
+        append(&input, &parts[2]);
+        read_all(&job, count, |invocation| invocation);
+        assert!(alerts.starts_with(&job.alerts()), "{name}: other alerts than the oracle");
     }
 }
 

@@ -168,6 +168,20 @@ fn the_first_alerts_of_a_minute_go_out_and_one_at_its_end_speaks_for_the_rest() 
             !examples.is_empty() && examples.iter().all(|key| keys.contains(key.as_str().expect("a key")))
         );
     }
+    // Those of a device that follow one another within ten minutes are about the same.
+    let mut courses: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for found in &roll_ups {
+        let data = &found["data"];
+        let start = millis(text(&data["window"], "start"));
+        let (device, name) = (text(data, "key").to_owned(), text(data, "episode").to_owned());
+        let before = courses.get(&device).filter(|(last, _)| start - last <= 10 * MINUTE);
+        let expected = before.map_or(("opened", &name), |(_, name)| ("updated", name));
+        assert_eq!((text(data, "state"), &name), expected, "{found}");
+        assert!(names.insert(name.clone()) == before.is_none(), "a course has a name of its own");
+        courses.insert(device, (start + MINUTE, name));
+    }
+    assert!((2..roll_ups.len() / 2).contains(&names.len()), "{} of {}", names.len(), roll_ups.len());
     let mut ids: Vec<&str> = found.iter().map(|alert| text(alert, "id")).collect();
     ids.sort_unstable();
     ids.dedup();

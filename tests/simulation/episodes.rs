@@ -33,15 +33,22 @@ impl Telling {
     }
 }
 
-/// What a cap makes of all alerts: subject and end of the window of each that goes out, and of each roll-up.
+const MINUTE: i64 = 60_000_000;
+/// How long after a roll-up the next one is about the same.
+pub(crate) const SAME: i64 = 2 * MINUTE;
+
+/// What a cap makes of all alerts: subject and end of the window of each that goes out, and of each roll-up, with whether it
+/// is about the same as the one before.
 pub(crate) fn capped(telling: Telling, all: &[Shown]) -> Vec<(String, i64)> {
-    const MINUTE: i64 = 60_000_000;
     let (mut out, mut unheard) = (Vec::new(), BTreeSet::new());
     // Up to the end of which minute alerts are counted, how many, and of how many more the roll-up speaks.
     let (mut end, mut sent, mut kept_back) = (i64::MIN, 0, 0);
-    let roll_up = |out: &mut Vec<(String, i64)>, end: i64, kept_back: &mut u32| {
+    let mut last = i64::MIN;
+    let mut roll_up = |out: &mut Vec<(String, i64)>, end: i64, kept_back: &mut u32| {
         if std::mem::take(kept_back) > 0 {
-            out.push(("busy".to_owned(), end / 1_000));
+            let is_same = end - MINUTE <= last.saturating_add(SAME);
+            out.push((format!("busy {:?}", if is_same { "updated" } else { "opened" }), end / 1_000));
+            last = end;
         }
     };
     for row in all {

@@ -48,12 +48,7 @@ pub(crate) fn of(alerts: &Path, truth: &[Value]) -> Recount {
         let data = &alert["data"];
         let text = |name: &str| data[name].as_str().expect("a text").to_owned();
         let (from, to) = (millis(&data["window"]["start"]), millis(&data["window"]["end"]));
-        if alert["type"] == "tidewatch.rollup" {
-            // About a group, whose value is its key, and for its minute.
-            counted.alerts += 1;
-            episodes.insert(alert["id"].to_string(), (text("key"), vec![(from, to)]));
-            continue;
-        }
+        // A roll-up is about a group, whose value is its key, and its windows are minutes.
         let (_, spans) = episodes.entry(text("episode")).or_insert_with(|| (text("key"), Vec::new()));
         match text("state").as_str() {
             "opened" | "reopened" => {

@@ -5,18 +5,28 @@
 //!
 //! That an episode is over is no alarm: it goes out uncounted to those who have heard of the episode, and to nobody else.
 
-use event::{CapGroup, CapState, Capped, CappedMinute};
+use event::{CapCourse, CapGroup, CapState, Capped, CappedMinute};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MINUTE: i64 = 60 * event::MICROS_PER_SECOND;
 /// Keys that a roll-up names.
 const EXAMPLES: usize = 5;
 
+/// How many alerts of a group a cap lets through, and how long its roll-ups are about the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapLimit {
+    /// So many alerts of each group go out in a minute; with 0 all are only told in roll-ups.
+    pub per_minute: u32,
+    /// A roll-up whose minute begins so long after that of the last one of its group has ended, or earlier, is about the same
+    /// episode, in microseconds.
+    pub cooldown: i64,
+}
+
 /// What a cap counts, and how many of them it lets through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapSpec {
-    /// So many alerts of each group go out in a minute; with 0 all are only told in roll-ups.
-    pub per_minute: u32,
+    /// How many, of each group.
+    pub limit: CapLimit,
     /// The columns of the row that make a group; with none all alerts of a rule are one.
     pub by: Vec<usize>,
     /// The rules whose alerts are counted, those of others go out; all if there is none.
@@ -26,7 +36,7 @@ pub struct CapSpec {
 /// The cap on the alerts of one sink.
 #[derive(Debug, Clone)]
 pub struct Cap {
-    per_minute: u64,
+    limit: CapLimit,
     state: CapState,
 }
 
@@ -39,14 +49,16 @@ pub struct RollUp {
     pub start: i64,
     /// The first one behind it.
     pub end: i64,
+    /// The first instant of the minute of the first roll-up about the same: `start`, if that is this one.
+    pub first: i64,
     /// What was due in it.
     pub counted: CappedMinute,
 }
 
 impl Cap {
     /// A cap of so many alerts a minute that goes on from a state.
-    pub fn new(per_minute: u32, state: CapState) -> Self {
-        Cap { per_minute: per_minute.into(), state }
+    pub fn new(limit: CapLimit, state: CapState) -> Self {
+        Cap { limit, state }
     }
 
     /// What it knows, for a checkpoint.
@@ -69,7 +81,20 @@ impl Cap {
         }
         let groups = std::mem::take(&mut self.state.groups);
         let kept_back = groups.into_iter().filter(|(_, counted)| counted.kept_back > 0);
-        kept_back.map(|(group, counted)| RollUp { group, start, end, counted }).collect()
+        let roll_up = |(group, counted): (CapGroup, CappedMinute)| {
+            let first = self.follow(&group, start, end);
+            RollUp { group, start, end, first, counted }
+        };
+        kept_back.map(roll_up).collect()
+    }
+
+    /// Notes that a group has a roll-up of a minute; gives the start of the first one that is about the same.
+    fn follow(&mut self, group: &CapGroup, start: i64, end: i64) -> i64 {
+        let since = start.saturating_sub(self.limit.cooldown);
+        self.state.courses.retain(|_, course| course.last >= since);
+        let course = self.state.courses.entry(group.clone()).or_insert(CapCourse { first: start, last: end });
+        course.last = end;
+        course.first
     }
 
     /// Whether an alert goes out. Those of a sink come in their order, and what came [before](Cap::advance) was ended.
@@ -81,7 +106,7 @@ impl Cap {
         let counted = self.state.groups.entry(alert.group.clone()).or_default();
         counted.keys.insert(xxh3_64(&alert.key));
         counted.worst = counted.worst.max(Some(alert.severity));
-        if counted.sent < self.per_minute {
+        if counted.sent < self.limit.per_minute.into() {
             counted.sent += 1;
             self.state.unheard.remove(&alert.episode);
             return true;
@@ -114,9 +139,13 @@ mod tests {
         Capped { is_alarm: false, ..alert("a", episode, Severity::Info) }
     }
 
+    fn cap(per_minute: u32) -> Cap {
+        Cap::new(CapLimit { per_minute, cooldown: 3 * MINUTE }, CapState::of(SinkId(0)))
+    }
+
     #[test]
     fn the_first_of_a_minute_go_out_and_one_roll_up_speaks_for_the_rest() {
-        let mut cap = Cap::new(2, CapState::of(SinkId(0)));
+        let mut cap = cap(2);
         let sent: Vec<bool> =
             (0..10).map(|episode| cap.admits(MINUTE, &alert("a", episode, Severity::Warning))).collect();
         assert_eq!(sent.iter().filter(|sent| **sent).count(), 2);
@@ -124,7 +153,7 @@ mod tests {
         assert!(!cap.admits(2 * MINUTE - 1, &alert("a", 3, Severity::Critical)));
         assert!(!cap.is_settled() && cap.advance(2 * MINUTE - 1).is_empty());
         let rolled = cap.advance(2 * MINUTE);
-        let [RollUp { group, start, end, counted }] = rolled.as_slice() else { panic!("{rolled:?}") };
+        let [RollUp { group, start, end, counted, .. }] = rolled.as_slice() else { panic!("{rolled:?}") };
         assert_eq!((group.rule.as_str(), *start, *end), ("a", MINUTE, 2 * MINUTE));
         assert_eq!((counted.sent, counted.kept_back, counted.keys.len()), (2, 9, 10));
         assert_eq!(counted.worst, Some(Severity::Critical));
@@ -135,7 +164,7 @@ mod tests {
 
     #[test]
     fn where_none_goes_out_the_roll_up_speaks_for_all() {
-        let mut cap = Cap::new(0, CapState::of(SinkId(0)));
+        let mut cap = cap(0);
         assert!((0..3).all(|episode| !cap.admits(0, &alert("a", episode, Severity::Warning))));
         let rolled = cap.advance(MINUTE);
         let [RollUp { counted, .. }] = rolled.as_slice() else { panic!("{rolled:?}") };
@@ -145,8 +174,22 @@ mod tests {
     }
 
     #[test]
+    fn roll_ups_of_a_group_that_follow_one_another_are_about_the_same() {
+        let mut cap = cap(0);
+        let mut first_of = |rule: &str, minute: i64| {
+            assert!(!cap.admits(minute * MINUTE, &alert(rule, 1, Severity::Warning)));
+            let rolled = cap.advance((minute + 1) * MINUTE);
+            rolled.iter().map(|rolled| rolled.first / MINUTE).collect::<Vec<_>>()
+        };
+        assert_eq!([10, 11, 15, 20].map(|minute| first_of("a", minute)), [[10], [10], [10], [20]]);
+        assert_eq!((first_of("b", 21), first_of("a", 24)), (vec![21], vec![20]));
+        assert_eq!(first_of("b", 30), [30]);
+        assert_eq!(cap.state().courses.len(), 1, "what is over is forgotten");
+    }
+
+    #[test]
     fn nobody_hears_that_something_is_over_of_which_he_never_heard() {
-        let mut cap = Cap::new(1, CapState::of(SinkId(0)));
+        let mut cap = cap(1);
         assert!(cap.admits(0, &alert("a", 1, Severity::Info)));
         assert!(!cap.admits(0, &alert("a", 2, Severity::Info)));
         assert!(!cap.admits(0, &alert("a", 3, Severity::Info)));

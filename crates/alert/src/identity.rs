@@ -48,6 +48,14 @@ pub(crate) fn append_roll_up(origin: Origin<'_>, values: &[Vec<u8>], start: i64,
     append_hex(hash.digest128(), out);
 }
 
+/// Appends the id of an episode that roll-ups are about: 32 hexadecimal digits of (origin, values of the group, first instant
+/// of the minute of the first of them).
+pub(crate) fn append_roll_up_episode(origin: Origin<'_>, values: &[Vec<u8>], first: i64, out: &mut Vec<u8>) {
+    let mut hash = hash_of("rollup episode", origin, &values.join(&b','));
+    hash.update(&first.to_le_bytes());
+    append_hex(hash.digest128(), out);
+}
+
 /// Each part stands behind its length, so that no two tuples are the same bytes.
 fn hash_of(kind: &str, origin: Origin<'_>, key: &[u8]) -> Xxh3 {
     let mut hash = Xxh3::new();

@@ -65,7 +65,7 @@ mod rollup;
 mod sink;
 mod summary;
 
-pub use cap::{Cap, CapSpec, RollUp};
+pub use cap::{Cap, CapLimit, CapSpec, RollUp};
 pub use instant::instant;
 pub use json::{Instants, JsonColumn};
 pub use object::AlertRule;

@@ -12,7 +12,7 @@ use event::{
     SinkId, Span,
 };
 
-use crate::cap::{CapSpec, RollUp};
+use crate::cap::{CapLimit, CapSpec, RollUp};
 use crate::json::{Instants, JsonColumn, member};
 use crate::object::{AlertObject, AlertRule, Page};
 use crate::quarantine::{due, quarantine_row_of_features};
@@ -68,7 +68,7 @@ pub struct Renderer {
     /// The branch of the job whose rows these are.
     branch: u16,
     /// How many alerts of a group go out in a minute, if not all do.
-    per_minute: Option<u32>,
+    cap: Option<CapLimit>,
 }
 
 /// What the columns of a plain row are compiled against: the row, and then `rule` and `severity`, which are
@@ -117,7 +117,7 @@ impl Renderer {
             .collect();
         let plain_schema = Arc::new(plain_schema(row.schema()));
         let object = AlertObject::new(job, row, rules);
-        Renderer { object, outputs, members, plain_schema, quarantine, branch: 0, per_minute: None }
+        Renderer { object, outputs, members, plain_schema, quarantine, branch: 0, cap: None }
     }
 
     /// The same where something mutes alerts, by these names.
@@ -129,12 +129,12 @@ impl Renderer {
     /// The same with a cap on its alerts.
     #[must_use]
     pub fn capped(self, cap: &CapSpec) -> Self {
-        Renderer { object: self.object.capping(cap), per_minute: Some(cap.per_minute), ..self }
+        Renderer { object: self.object.capping(cap), cap: Some(cap.limit), ..self }
     }
 
     /// How many alerts of a group go out in a minute, if not all do.
-    pub fn per_minute(&self) -> Option<u32> {
-        self.per_minute
+    pub fn cap(&self) -> Option<CapLimit> {
+        self.cap
     }
 
     /// The first sink of alerts, where those are counted that a cap keeps back: it does so in all of them.
@@ -294,7 +294,7 @@ impl Renderer {
         for (place, hit) in hits {
             line.clear();
             self.object.append(&page, (*place, hit), explains, &mut scratch, &mut line);
-            let capped = self.per_minute.and_then(|_| self.object.capped(&page, hit, self.branch));
+            let capped = self.cap.and_then(|_| self.object.capped(&page, hit, self.branch));
             let row = self.output_row(detected, hit, sink, &line);
             rows.push(OutputRow { capped: capped.map(Box::new), ..row });
         }

@@ -3,10 +3,10 @@
 //! A CloudEvents 1.0 event as alerts are, of a type of its own, with what tables and topics ask of an alert: an id, a job, a rule,
 //! a key and a window.
 
-use event::{CapGroup, CappedMinute, Window};
+use event::{CapGroup, CappedMinute, ChangeKind, Window};
 
 use crate::cap::RollUp;
-use crate::identity::{Origin, append_roll_up};
+use crate::identity::{Origin, append_roll_up, append_roll_up_episode};
 use crate::json::append_string;
 use crate::object::{append_quoted_instant, append_window, uri_segment};
 
@@ -22,7 +22,7 @@ pub(crate) struct RollUpObject<'a> {
 
 impl RollUpObject<'_> {
     pub(crate) fn append(self, rolled: &RollUp, out: &mut Vec<u8>) {
-        let RollUp { group, start, end, counted } = rolled;
+        let RollUp { group, start, end, first, counted } = rolled;
         let window = Window { start: *start, end: *end };
         out.extend_from_slice(br#"{"specversion":"1.0","id":""#);
         let origin = Origin { job: self.job, branch: self.branch, rule: Some(&group.rule) };
@@ -58,9 +58,14 @@ impl RollUpObject<'_> {
             out.push(b':');
             out.extend_from_slice(value);
         }
+        out.extend_from_slice(br#"},"episode":""#);
+        append_roll_up_episode(origin, &group.values, *first, out);
+        let state = if first == start { ChangeKind::Opened } else { ChangeKind::Updated };
+        out.extend_from_slice(br#"","state":"#);
+        append_string(state.name(), out);
         let CappedMinute { sent, kept_back, keys, examples, .. } = counted;
         let counts = format!(
-            r#"}},"alerts":{},"sent":{sent},"kept_back":{kept_back},"keys":{},"examples":["#,
+            r#","alerts":{},"sent":{sent},"kept_back":{kept_back},"keys":{},"examples":["#,
             sent + kept_back,
             keys.len()
         );

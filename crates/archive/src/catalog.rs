@@ -24,6 +24,8 @@ pub(crate) struct Place {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) rows: u64,
+    /// The latest time of an event in it, or to which its partition was lifted.
+    pub(crate) latest: Option<i64>,
 }
 
 /// Catalogs that some partition still reads by: all partitions of a process are opened with one.
@@ -39,8 +41,8 @@ impl Catalog {
         let mut partitions: BTreeMap<Origin, Vec<Place>> = BTreeMap::new();
         for name in archive.visible()? {
             let file: Arc<str> = name.as_str().into();
-            for RowGroup { origin, index, first, last, rows } in file::row_groups(&archive, &name)? {
-                let place = Place { file: Arc::clone(&file), index, first, last, rows };
+            for RowGroup { origin, index, first, last, rows, latest } in file::row_groups(&archive, &name)? {
+                let place = Place { file: Arc::clone(&file), index, first, last, rows, latest };
                 partitions.entry(origin).or_default().push(place);
             }
         }
@@ -59,6 +61,25 @@ impl Catalog {
             sound().insert(Arc::clone(file));
         }
         Ok(())
+    }
+
+    /// The first offset in these row groups, which are in the order of theirs, of a record that happened at a time or later,
+    /// or before which its partition was lifted to then.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or is not what it was.
+    pub(crate) fn first_since(&self, places: &[Place], since: i64) -> Result<Option<u64>, ArchiveError> {
+        let mut first: Option<u64> = None;
+        for place in places.iter().filter(|place| place.latest >= Some(since)) {
+            // Row groups of several dates overlap.
+            if first.is_some_and(|first| first <= place.first) {
+                break;
+            }
+            self.check(&place.file)?;
+            let found = file::first_since(&self.archive, &place.file, place.index, since)?;
+            first = first.into_iter().chain(found).min();
+        }
+        Ok(first)
     }
 
     /// The same, or what it was when a partition was opened that is still read.

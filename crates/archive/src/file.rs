@@ -169,6 +169,8 @@ pub(crate) struct RowGroup {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) rows: u64,
+    /// The latest time of an event in it, or to which its partition was lifted.
+    pub(crate) latest: Option<i64>,
 }
 
 /// The records of a row group, as far as a replay needs them.
@@ -312,12 +314,46 @@ fn row_group(index: usize, group: &RowGroupMetaData) -> Option<RowGroup> {
         series: number("series")?,
         partition: text("partition")?,
     };
+    let latest = |name| match statistics(name) {
+        Some(Statistics::Int64(values)) => values.max_opt().copied(),
+        _ => None,
+    };
     let (first, last) = offsets;
-    Some(RowGroup { origin, index, first, last, rows: u64::try_from(group.num_rows()).ok()? })
+    let latest = latest("time").max(latest("lifted"));
+    Some(RowGroup { origin, index, first, last, rows: u64::try_from(group.num_rows()).ok()?, latest })
 }
 
 /// Reads the records of a row group.
 pub(crate) fn read(archive: &Archive, name: &str, index: usize) -> Result<Records, ArchiveError> {
+    let batch = columns(archive, name, index, &READ)?;
+    records(&batch).ok_or_else(|| archive.unfit(name, "not a file of an archive of events"))
+}
+
+/// The first offset in a row group of a record that happened at a time or later, or whose partition was lifted to then.
+pub(crate) fn first_since(
+    archive: &Archive,
+    name: &str,
+    index: usize,
+    since: i64,
+) -> Result<Option<u64>, ArchiveError> {
+    let batch = columns(archive, name, index, &["offset", "time", "lifted"])?;
+    let times = |name| batch.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>();
+    let offsets = batch.column_by_name("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let (Some(offsets), Some(time), Some(lifted)) = (offsets, times("time"), times("lifted")) else {
+        return Err(archive.unfit(name, "not a file of an archive of events"));
+    };
+    let is_there = |times: &TimestampMicrosecondArray, row| times.is_valid(row) && times.value(row) >= since;
+    let rows = (0..offsets.len()).filter(|row| is_there(time, *row) || is_there(lifted, *row));
+    Ok(rows.map(|row| offsets.value(row).cast_unsigned()).min())
+}
+
+/// Reads columns of a row group.
+fn columns(
+    archive: &Archive,
+    name: &str,
+    index: usize,
+    columns: &[&'static str],
+) -> Result<RecordBatch, ArchiveError> {
     let unfit = |error: ParquetError| archive.unfit(name, error);
     let footer = footer(archive, name)?;
     if index >= footer.num_row_groups() {
@@ -331,7 +367,7 @@ pub(crate) fn read(archive: &Archive, name: &str, index: usize) -> Result<Record
     let part = Part { base: start, bytes: archive.read(name, start, end.saturating_sub(start))? };
     let options = ArrowReaderOptions::new();
     let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(unfit)?;
-    let mask = ProjectionMask::columns(metadata.parquet_schema(), READ);
+    let mask = ProjectionMask::columns(metadata.parquet_schema(), columns.iter().copied());
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(part, metadata)
         .with_projection(mask)
         .with_row_groups(vec![index])
@@ -339,9 +375,11 @@ pub(crate) fn read(archive: &Archive, name: &str, index: usize) -> Result<Record
         .build()
         .map_err(unfit)?;
     let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-    let batches = batches.map_err(|error| archive.unfit(name, error))?;
-    let [batch] = batches.as_slice() else { return Err(archive.unfit(name, "a row group is empty")) };
-    records(batch).ok_or_else(|| archive.unfit(name, "not a file of an archive of events"))
+    let mut batches = batches.map_err(|error| archive.unfit(name, error))?;
+    match (batches.pop(), batches.is_empty()) {
+        (Some(batch), true) => Ok(batch),
+        _ => Err(archive.unfit(name, "a row group is empty")),
+    }
 }
 
 fn records(batch: &RecordBatch) -> Option<Records> {

@@ -22,24 +22,35 @@ const PIECE_BYTES: usize = 1 << 20;
 /// The partitions of a source of an archive, in the order of their numbers. `source` says which, where the archive is of
 /// a job with several; else there is no need.
 ///
+/// With `since` each is read from its first event on that happened then or later, in microseconds since 1970, or from where
+/// something else than an event lifted its watermark to then. So each watermark that is later is what it was in the live
+/// run, and with it each window that begins then or later. A partition without such an event is passed over.
+///
 /// # Errors
 /// If the archive cannot be read, is empty, or has other sources.
-pub fn partitions(address: &str, source: Option<&str>) -> Result<Vec<PartitionInfo>, IngestError> {
+pub fn partitions(
+    address: &str,
+    source: Option<&str>,
+    since: Option<i64>,
+) -> Result<Vec<PartitionInfo>, IngestError> {
     let catalog = Catalog::read(address).map_err(|error| failed(address, error))?;
     let chosen = choose(&catalog, address, source)?;
     let infos = catalog.partitions.iter().filter(|(origin, _)| origin.source == chosen);
     let infos = infos.map(|(origin, places)| {
-        let first = places.first().map_or(0, |place| place.first);
-        let end = places.iter().map(|place| place.last + 1).max().unwrap_or(first);
-        PartitionInfo {
+        let end = places.iter().map(|place| place.last + 1).max().unwrap_or_default();
+        let first = match since {
+            Some(since) => catalog.first_since(places, since).map_err(|error| failed(address, error))?,
+            None => places.first().map(|place| place.first),
+        };
+        Ok(PartitionInfo {
             id: origin.partition.clone(),
             number: origin.number,
             series: origin.series,
-            start: Position::archived(first, end),
+            start: Position::archived(first.unwrap_or(end), end),
             parents: Vec::new(),
-        }
+        })
     });
-    Ok(infos.collect())
+    infos.collect()
 }
 
 /// The source that is meant.

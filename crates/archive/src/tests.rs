@@ -106,7 +106,7 @@ fn a_partition_comes_back_in_its_order_from_any_position_whatever_the_dates() {
         archive.show(interval as u32, &files).unwrap();
         archive.show(interval as u32, &files).unwrap();
     }
-    let infos = partitions(&address, None).unwrap();
+    let infos = partitions(&address, None, None).unwrap();
     let [info, _] = infos.as_slice() else { panic!("two partitions") };
     assert_eq!((info.id.as_str(), info.number, info.series), ("file#1", 1, 0));
     let open_at = |position: &Position| open(&address, None, &decode(), info, position).unwrap();
@@ -122,12 +122,27 @@ fn a_partition_comes_back_in_its_order_from_any_position_whatever_the_dates() {
     }
     assert_eq!(partition.position().archive_end(), Some(partition.position().offset));
     drop(partition);
+    begins(&address, &texts);
     refuses(&address, info);
+}
+
+/// Where an archive begins of which only what happened at a time or later is wanted.
+fn begins(address: &str, texts: &[String]) {
+    let start = 19_675 * DAY;
+    let time = |n: usize| start + (n as i64 * 7 % 5) * DAY;
+    for since in [0, start - 1, start + 1, start + 3 * DAY, start + 4 * DAY, start + 4 * DAY + 1] {
+        let infos = partitions(address, None, Some(since)).unwrap();
+        let first = (0..texts.len()).find(|n| time(*n) >= since);
+        let offset = first.map(|n| 100 * (n as u64 / 20 + 1) + n as u64 % 20);
+        let [own, _] = infos.as_slice() else { panic!("two partitions") };
+        assert_eq!(own.start.offset, offset.unwrap_or(322), "{since}");
+        assert_eq!(own.start.archive_end(), Some(322));
+    }
 }
 
 /// What an archive that is not what it was is refused for.
 fn refuses(address: &str, info: &PartitionInfo) {
-    let words = |of: Option<&str>| partitions(address, of).unwrap_err().to_string();
+    let words = |of: Option<&str>| partitions(address, of, None).unwrap_err().to_string();
     assert!(words(Some("clicks")).contains("no source `clicks`, but events"));
     let archive = Archive::open(address).unwrap();
     archive.sweep(&[], 1..3).unwrap();
@@ -156,6 +171,6 @@ fn what_is_staged_and_never_shown_is_swept_and_what_is_lost_is_named() {
     let strange = folder.path().join("events/date=2026-11-28");
     std::fs::create_dir_all(&strange).unwrap();
     std::fs::write(strange.join("0000000001-x.parquet"), b"PAR1 and nothing else").unwrap();
-    let words = partitions(&address, None).unwrap_err().to_string();
+    let words = partitions(&address, None, None).unwrap_err().to_string();
     assert!(words.contains("0000000001-x.parquet"), "{words}");
 }

@@ -11,6 +11,8 @@ use crate::{CodecError, Kind, Retained, Store, StoreError, decode, encode};
 /// What was answered to some questions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
+    /// Which start of the job was given them.
+    pub generation: u64,
     /// What tells each question from all others.
     pub marks: Vec<u128>,
     /// The answers, in the same order; NaN where none came.
@@ -30,11 +32,11 @@ impl Store {
         self.disk().commit(&path, bytes.into()).map_err(self.io_error("write", &path))
     }
 
-    /// All answers that are recorded, in no order.
+    /// All answers that are recorded of a start of the job and of those after it, in no order.
     ///
     /// # Errors
     /// If they cannot be read, or are damaged.
-    pub fn recorded(&self) -> Result<Vec<Answers>, StoreError> {
+    pub fn recorded(&self, since: u64) -> Result<Vec<Answers>, StoreError> {
         let mut recorded = Vec::new();
         for name in self.list_answers()? {
             // A draft was never recorded.
@@ -54,7 +56,9 @@ impl Store {
                     false => Err(CodecError::Checksum),
                 })
                 .map_err(|source| StoreError::Note { path: self.disk().place(&path), source })?;
-            recorded.push(answers);
+            if answers.generation >= since {
+                recorded.push(answers);
+            }
         }
         Ok(recorded)
     }
@@ -91,29 +95,31 @@ mod tests {
     use super::*;
 
     fn answers(mark: u128, answer: f64) -> Answers {
-        Answers { marks: vec![mark], answers: vec![answer] }
+        Answers { generation: 3, marks: vec![mark], answers: vec![answer] }
     }
 
     #[test]
     fn what_was_recorded_is_there_for_the_next_run_and_damage_is_refused_with_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
-        assert_eq!(store.recorded().expect("nothing"), []);
+        assert_eq!(store.recorded(0).expect("nothing"), []);
         store.record(7, "000-1", &answers(u128::MAX, 0.25)).expect("a record");
         store.record(7, "001-1", &answers(3, f64::NAN)).expect("a record");
         std::fs::write(folder.path().join("answers/0000000007-002-1.draft-77"), b"half").expect("a draft");
 
-        let again = Store::open(folder.path()).expect("a store").recorded().expect("what was recorded");
+        let again = Store::open(folder.path()).expect("a store").recorded(3).expect("what was recorded");
         let mut all: Vec<(u128, u64)> =
             again.iter().map(|answers| (answers.marks[0], answers.answers[0].to_bits())).collect();
         all.sort_unstable();
         assert_eq!(all, [(3, f64::NAN.to_bits()), (u128::MAX, 0.25_f64.to_bits())]);
 
+        assert_eq!(store.recorded(4).expect("what was recorded"), [], "of a life that is over");
+
         let path = folder.path().join("answers/0000000007-000-1");
         let mut bytes = std::fs::read(&path).expect("a file");
         *bytes.last_mut().expect("bytes") ^= 1;
         std::fs::write(&path, bytes).expect("write");
-        let words = store.recorded().expect_err("damage").to_string();
+        let words = store.recorded(9).expect_err("damage").to_string();
         assert!(words.contains("0000000007-000-1"), "{words}");
     }
 }

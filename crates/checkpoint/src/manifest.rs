@@ -14,6 +14,8 @@ pub struct Manifest {
     pub follows: Option<u32>,
     /// Which start of the job committed it; counts up from 1.
     pub generation: u64,
+    /// Which start of the job began from nothing what this goes on with.
+    pub born: u64,
     /// Number of workers of that generation.
     pub peers: u32,
     /// Whether it changes nothing: a generation begins with such a checkpoint, so that nobody of an older

@@ -11,6 +11,7 @@ fn manifest(number: u32, segment: &Segment) -> Manifest {
     Manifest {
         number,
         generation: 1,
+        born: 1,
         peers: 1,
         fence: false,
         follows: number.checked_sub(1),

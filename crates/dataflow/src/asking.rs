@@ -11,7 +11,7 @@ use checkpoint::{Answers, Store};
 use detect::{Inquiry, Responder};
 use event::Shard;
 
-use crate::job::{Beginning, RunError};
+use crate::job::RunError;
 use crate::space::Patience;
 use crate::worker::Here;
 use crate::world::{After, Lane};
@@ -59,19 +59,27 @@ impl Responders {
     }
 }
 
-/// What is recorded of the keys of a worker. Nothing of a job that begins from scratch, whatever was said in its life before.
-fn known(store: &Store, here: &Here) -> Result<HashMap<u128, f64>, RunError> {
-    let Some(state) = here.job.state.as_ref().filter(|state| state.from != Beginning::Scratch) else {
-        return Ok(HashMap::new());
-    };
-    let shards = state.shards;
-    let is_ours =
-        |mark: u128| Shard::of((mark >> 64) as u64, shards).worker(shards, here.peers) == here.worker;
-    let mut known = HashMap::new();
-    for Answers { marks, answers } in store.recorded()? {
-        known.extend(marks.into_iter().zip(answers).filter(|(mark, _)| is_ours(*mark)));
+/// Where answers are recorded.
+pub(crate) struct Record {
+    pub(crate) store: Store,
+    /// Of which start of the job they are.
+    pub(crate) generation: u64,
+    /// Which start began from nothing. What was said before is of a life that is over.
+    pub(crate) born: u64,
+}
+
+impl Record {
+    /// What is recorded of the keys of a worker.
+    fn known(&self, here: &Here) -> Result<HashMap<u128, f64>, RunError> {
+        let shards = here.job.state.as_ref().map_or(crate::SHARDS, |state| state.shards);
+        let is_ours =
+            |mark: u128| Shard::of((mark >> 64) as u64, shards).worker(shards, here.peers) == here.worker;
+        let mut known = HashMap::new();
+        for Answers { marks, answers, .. } in self.store.recorded(self.born)? {
+            known.extend(marks.into_iter().zip(answers).filter(|(mark, _)| is_ours(*mark)));
+        }
+        Ok(known)
     }
-    Ok(known)
 }
 
 impl Asking {
@@ -80,11 +88,11 @@ impl Asking {
     /// # Errors
     /// If what the run before recorded cannot be read.
     pub(crate) fn spawn(
-        store: Option<Store>,
+        record: Option<Record>,
         here: &Here,
         activate: Box<dyn Fn() + Send>,
     ) -> Result<Self, RunError> {
-        let mut known = store.as_ref().map(|store| known(store, here)).transpose()?.unwrap_or_default();
+        let mut known = record.as_ref().map(|record| record.known(here)).transpose()?.unwrap_or_default();
         let (done, answered) = channel();
         let mut patience = Patience::new(here);
         let mut responders = Responders::default();
@@ -93,8 +101,9 @@ impl Asking {
             if order.fresh.is_none() {
                 order.fresh = Some(order.ask(&mut known, &mut responders));
             }
-            let recorded = match (&store, &order.fresh) {
-                (Some(store), Some(fresh)) if !fresh.marks.is_empty() => {
+            let recorded = match (&record, &mut order.fresh) {
+                (Some(Record { store, generation, .. }), Some(fresh)) if !fresh.marks.is_empty() => {
+                    fresh.generation = *generation;
                     store.record(order.interval, &format!("{name}-{}", order.number), fresh)
                 }
                 _ => Ok(()),

@@ -23,8 +23,8 @@ impl Caps {
     /// Caps that go on from these states.
     pub(crate) fn new(job: &Arc<Job>, states: Vec<CapState>) -> Self {
         let renderer = job.branches.first().map(|branch| &branch.renderer);
-        let per_minute = renderer.and_then(|renderer| renderer.per_minute());
-        let caps = states.into_iter().filter_map(|state| Some((state.sink, Cap::new(per_minute?, state))));
+        let limit = renderer.and_then(|renderer| renderer.cap());
+        let caps = states.into_iter().filter_map(|state| Some((state.sink, Cap::new(limit?, state))));
         let counted_in = renderer.and_then(|renderer| renderer.counted_in());
         Caps { by_sink: caps.collect(), counted_in, job: Arc::clone(job) }
     }
@@ -65,9 +65,8 @@ impl Caps {
     pub(crate) fn admits(&mut self, row: &OutputRow) -> bool {
         let Some(alert) = &row.capped else { return true };
         let branch = self.job.branches.get(usize::from(alert.group.branch));
-        let Some(per_minute) = branch.and_then(|branch| branch.renderer.per_minute()) else { return true };
-        let cap =
-            self.by_sink.entry(row.sink).or_insert_with(|| Cap::new(per_minute, CapState::of(row.sink)));
+        let Some(limit) = branch.and_then(|branch| branch.renderer.cap()) else { return true };
+        let cap = self.by_sink.entry(row.sink).or_insert_with(|| Cap::new(limit, CapState::of(row.sink)));
         cap.admits(row.due.due, alert)
     }
 

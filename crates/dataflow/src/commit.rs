@@ -172,6 +172,7 @@ impl Committing {
         Manifest {
             number: cut.number,
             generation: self.plan.generation,
+            born: self.plan.born,
             peers: self.plan.peers,
             fence: false,
             follows: cut.number.checked_sub(1),

@@ -43,6 +43,7 @@ pub(crate) struct Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) generation: u64,
+    pub(crate) born: u64,
     pub(crate) peers: u32,
 }
 

@@ -304,6 +304,7 @@ impl Recovery {
         let manifest = Manifest {
             number: self.newest.map_or(0, |newest| newest + 1),
             generation: self.generation,
+            born: before.map_or(self.generation, |manifest| manifest.born),
             peers: peers as u32,
             fence: before.is_some(),
             follows: before.map(|manifest| match manifest.follows {
@@ -489,6 +490,7 @@ mod tests {
         Manifest {
             number,
             generation,
+            born: 1,
             peers: 1,
             fence,
             follows,

@@ -15,6 +15,7 @@ use timely::communication::{Hooks, WorkerGuards};
 use timely::execute::execute_from;
 use timely::worker::{ProgressMode, Worker};
 
+use crate::asking::Record;
 use crate::branches::Branches;
 use crate::delivery::Plan;
 use crate::followed::Followed;
@@ -293,7 +294,11 @@ fn try_to_lead(
         sinks,
         store: recovery.store.clone(),
         archive: recovery.archive.clone(),
-        plan: Plan { generation: recovery.generation, peers: peers as u32 },
+        plan: Plan {
+            generation: recovery.generation,
+            born: recovery.manifest.as_deref().map_or(recovery.generation, |manifest| manifest.born),
+            peers: peers as u32,
+        },
         global: Global::new(first_standings(&members, peers), recovery.watermark()),
         counts: counts.unwrap_or_default(),
         held: recovery.held(job),
@@ -415,12 +420,15 @@ impl Start {
         let global = Global::new(first_standings(&self.members, here.peers), self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
-        let judging = Judging {
-            followed,
-            store: store.clone().filter(|_| self.job.follows_keys()),
-            record: store.clone(),
-            gathered: Rc::new(Gathered::new(Epoch::first_of(here.first_interval))),
-        };
+        let judging =
+            Judging {
+                followed,
+                store: store.clone().filter(|_| self.job.follows_keys()),
+                record: store.clone().zip(self.recovery.manifest.as_deref()).map(|(store, manifest)| {
+                    Record { store, generation: manifest.generation, born: manifest.born }
+                }),
+                gathered: Rc::new(Gathered::new(Epoch::first_of(here.first_interval))),
+            };
         let keyed = Restored { branches, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),

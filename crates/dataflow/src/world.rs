@@ -196,7 +196,7 @@ impl World {
             World::Real => match &spec.kind {
                 #[cfg(feature = "archive")]
                 SourceKind::Archive { address, of } => {
-                    let mut infos = archive::partitions(address, of.as_deref())?;
+                    let mut infos = archive::partitions(address, of.as_deref(), spec.start.time())?;
                     if spec.start == Start::Latest {
                         infos.iter_mut().for_each(pass_over);
                     }

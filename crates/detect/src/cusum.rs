@@ -60,13 +60,26 @@ impl CusumColumns {
     /// # Panics
     /// If a slot has no room, or the columns are not of one length.
     pub fn observe(&mut self, slots: &[u32], deviations: &[Vec<f32>], scores: &mut Vec<Vec<f32>>) {
+        self.observe_from(slots, deviations, scores, |_, _| ());
+    }
+
+    /// The same; `from` is given the sums before each row, with the number of its feature.
+    pub(crate) fn observe_from(
+        &mut self,
+        slots: &[u32],
+        deviations: &[Vec<f32>],
+        scores: &mut Vec<Vec<f32>>,
+        mut from: impl FnMut(usize, [f32; 2]),
+    ) {
         assert_eq!(deviations.len(), self.features, "a column for each feature");
         scores.resize(self.features, Vec::new());
         for (feature, (column, scores)) in deviations.iter().zip(scores).enumerate() {
             assert_eq!(column.len(), slots.len(), "columns of one length");
             scores.clear();
             scores.extend(slots.iter().zip(column).map(|(slot, deviation)| {
-                self.spec.step(&mut self.sums[*slot as usize * self.features + feature], *deviation)
+                let sums = &mut self.sums[*slot as usize * self.features + feature];
+                from(feature, *sums);
+                self.spec.step(sums, *deviation)
             }));
         }
     }
@@ -94,6 +107,11 @@ impl SlotState for CusumColumns {
 }
 
 impl CusumSpec {
+    /// The score of a deviation after these sums.
+    pub(crate) fn score(&self, mut sums: [f32; 2], deviation: f32) -> f32 {
+        self.step(&mut sums, deviation)
+    }
+
     fn step(&self, sums: &mut [f32; 2], deviation: f32) -> f32 {
         if deviation.is_nan() {
             return f32::NAN;

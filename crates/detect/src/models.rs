@@ -12,8 +12,8 @@ use crate::DetectError;
 use crate::baseline::Deviations;
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
-use crate::detector::{Detector, Detectors, Evidence, Method, in_words, shapes};
-use crate::forest::{Attribution, Candidate, SharedForest};
+use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, shapes};
+use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse};
 use crate::judging::Chunk;
 
 /// What a worker tells all others of its rows of one window end.
@@ -184,6 +184,7 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
     evidence.shares = vec![vec![0.0; rows]; deviations.z.len()];
     let worth = forest.worth(&deviations);
     let mut attribution = Attribution::default();
+    let units = of.units();
     if of.explains.is_some() {
         evidence.words = vec![String::new(); rows];
     }
@@ -200,12 +201,43 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
             for (input, shares) in evidence.shares.iter_mut().enumerate() {
                 shares[place] = (attribution.low[input] + attribution.high[input]) as f32;
             }
+            instead_of(forest, &deviations, &units, place, evidence);
         }
     }
     // Of a row without any deviation nothing can be said.
     let known = |row: &usize| deviations.z.iter().any(|column| !column[*row].is_nan());
     for row in (0..rows).filter(|row| !known(row)) {
         evidence.outputs.iter_mut().for_each(|column| column[row] = f64::NAN);
+    }
+}
+
+/// Works out a row that would have been no anomaly instead of one that is. Up to then the evidence has the widths by which its
+/// deviations were measured.
+fn instead_of(
+    forest: &SharedForest,
+    deviations: &Deviations,
+    units: &[Option<f64>],
+    place: usize,
+    evidence: &mut Evidence,
+) {
+    let inputs = 0..deviations.z.len();
+    let z: Vec<f32> = deviations.z.iter().map(|column| column[place]).collect();
+    let expected: Vec<f64> = evidence.expected.iter().map(|column| column[place].into()).collect();
+    let widths: Vec<f64> = evidence.before.iter().map(|column| column[place][0]).collect();
+    let row: Vec<f64> = inputs.clone().map(|i| expected[i] + f64::from(z[i]) * widths[i]).collect();
+    let mut order = by_share(evidence.shares.iter().map(|column| column[place].into()));
+    order.retain(|input| !row[*input].is_nan());
+    let score = |tried: &[f64]| {
+        let of = |i: usize| match tried[i] == row[i] || row[i].is_nan() {
+            true => z[i],
+            false => ((tried[i] - expected[i]) / widths[i]) as f32,
+        };
+        forest.calibrated(&inputs.clone().map(of).collect::<Vec<_>>())
+    };
+    let found = recourse(&row, &expected, units, &order, score);
+    let instead = Instead::new(&row, expected.clone(), found);
+    for (input, column) in evidence.before.iter_mut().enumerate() {
+        column[place] = instead.before(input);
     }
 }
 

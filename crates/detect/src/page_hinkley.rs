@@ -69,13 +69,26 @@ impl PageHinkleyColumns {
     /// # Panics
     /// If a slot has no room, or the columns are not of one length.
     pub fn observe(&mut self, slots: &[u32], columns: &[&[f64]], scores: &mut Vec<Vec<f32>>) {
+        self.observe_from(slots, columns, scores, |_, _| ());
+    }
+
+    /// The same; `from` is given what was known before each row, with the number of its feature.
+    pub(crate) fn observe_from(
+        &mut self,
+        slots: &[u32],
+        columns: &[&[f64]],
+        scores: &mut Vec<Vec<f32>>,
+        mut from: impl FnMut(usize, [f64; 4]),
+    ) {
         assert_eq!(columns.len(), self.features, "a column for each feature");
         scores.resize(self.features, Vec::new());
         for (feature, (column, scores)) in columns.iter().zip(scores).enumerate() {
             assert_eq!(column.len(), slots.len(), "columns of one length");
             scores.clear();
             scores.extend(slots.iter().zip(*column).map(|(slot, value)| {
-                self.spec.step(&mut self.series[*slot as usize * self.features + feature], *value)
+                let series = &mut self.series[*slot as usize * self.features + feature];
+                from(feature, [series.values.into(), series.mean, series.up, series.down]);
+                self.spec.step(series, *value)
             }));
         }
     }
@@ -103,6 +116,11 @@ impl SlotState for PageHinkleyColumns {
 }
 
 impl PageHinkleySpec {
+    /// The score of a value after what was known.
+    pub(crate) fn score(&self, [values, mean, up, down]: [f64; 4], value: f64) -> f32 {
+        self.step(&mut Series { values: values as u32, mean, up, down }, value)
+    }
+
     fn step(&self, series: &mut Series, value: f64) -> f32 {
         if !value.is_finite() {
             return f32::NAN;

@@ -62,11 +62,28 @@ pub struct CapState {
     pub groups: BTreeMap<CapGroup, CappedMinute>,
     /// Episodes that are open and of which nobody has heard.
     pub unheard: BTreeSet<u128>,
+    /// By group, its last roll-ups, as long as another one would be about the same.
+    pub courses: BTreeMap<CapGroup, CapCourse>,
+}
+
+/// Roll-ups of a group that follow one another. Times are in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapCourse {
+    /// The first instant of the minute of the first.
+    pub first: i64,
+    /// The end of the minute of the last.
+    pub last: i64,
 }
 
 impl CapState {
     /// Nothing counted yet.
     pub fn of(sink: SinkId) -> Self {
-        CapState { sink, minute: i64::MIN, groups: BTreeMap::new(), unheard: BTreeSet::new() }
+        CapState {
+            sink,
+            minute: i64::MIN,
+            groups: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            courses: BTreeMap::new(),
+        }
     }
 }

@@ -61,6 +61,11 @@ pub struct NearestChange {
     pub to: f64,
 }
 
+/// What a method knew of an input.
+pub type Before = [f64; 5];
+/// It knew nothing.
+pub const NOTHING_BEFORE: Before = [f64::NAN; 5];
+
 /// What a detector says of some rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
@@ -73,6 +78,9 @@ pub struct Evidence {
     /// How far off each input is, in the measure of the detector's method: negative where it is too low, NaN where that is not
     /// known.
     pub statistics: Vec<Vec<f32>>,
+    /// What the method knew of each input before the row, in numbers of its own, NaN where that is nothing. Only of methods that
+    /// need it to tell what they would have said of another value; else without rows.
+    pub before: Vec<Vec<Before>>,
     /// What each input contributed, in words, where that is asked for: an object of JSON for each row, or nothing.
     pub words: Vec<String>,
 }
@@ -86,6 +94,7 @@ impl Evidence {
             expected: columns(),
             shares: columns(),
             statistics: columns(),
+            before: vec![Vec::new(); inputs],
             words: Vec::new(),
         }
     }
@@ -104,6 +113,11 @@ impl Evidence {
                 let value = |row: &u32| from.and_then(|from| from.get(*row as usize)).copied();
                 column.extend(rows.iter().map(|row| value(row).unwrap_or(f32::NAN)));
             }
+        }
+        for (input, column) in self.before.iter_mut().enumerate() {
+            let from = said.before.get(input).filter(|_| is_known);
+            let value = |row: &u32| from.and_then(|from| from.get(*row as usize)).copied();
+            column.extend(rows.iter().map(|row| value(row).unwrap_or(NOTHING_BEFORE)));
         }
     }
 }

@@ -41,14 +41,14 @@ mod topic;
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
 pub use bins::{bin_of, value_of_bin};
-pub use cap::{CapGroup, CapState, Capped, CappedMinute};
+pub use cap::{CapCourse, CapGroup, CapState, Capped, CappedMinute};
 pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};
 pub use detected::{
     Change, ChangeKind, Detected, FailedRows, Hit, Muted, RowSchema, Severity, UnknownSeverity, Verdict,
 };
 pub use epoch::Epoch;
-pub use explanation::{Driver, Evidence, Explanation, NearestChange, Side};
+pub use explanation::{Before, Driver, Evidence, Explanation, NOTHING_BEFORE, NearestChange, Side};
 pub use expression::{Evaluation, Expression, RowFailure};
 pub use key::{KeyShape, KeyShapeError, Shard, key_hash};
 pub use memory::Memory;

@@ -173,7 +173,9 @@ impl Search<'_> {
         let found = match &spec.kind {
             SourceKind::Stdin => Err(IngestError::NotRepeatable),
             #[cfg(feature = "archive")]
-            SourceKind::Archive { address, of } => archive::partitions(address, of.as_deref()),
+            SourceKind::Archive { address, of } => {
+                archive::partitions(address, of.as_deref(), spec.start.time())
+            }
             _ => ingest::partitions_now(&spec),
         };
         let infos = match found {

@@ -29,7 +29,7 @@ use timely::scheduling::Activator;
 use super::cohorts::{Told, Update};
 use super::gather::{Gathered, Lesson};
 use super::{Output, is_past, wake};
-use crate::asking::{Asking, Order, Responders};
+use crate::asking::{Asking, Order, Record, Responders};
 use crate::branch::Branch;
 use crate::followed::Followed;
 use crate::job::RunError;
@@ -47,7 +47,7 @@ pub(crate) struct Judging {
     /// What all workers tell.
     pub(crate) gathered: Rc<Gathered>,
     /// Where what models answer is recorded, if the job keeps state.
-    pub(crate) record: Option<Store>,
+    pub(crate) record: Option<Record>,
 }
 
 /// Its outputs.

@@ -1,7 +1,8 @@
 //! How the values of a few features of a key are judged and learned at once.
 //!
 //! The state of a group of features is the bits of its means, and of its variances with a mark in their last bits.
-//! Lanes go together: all is computed, and then chosen from, so that each step is one instruction for the group.
+//! Lanes go together: all is computed, and then chosen from, so that each step is one instruction for the group, or two of a
+//! processor without AVX2.
 
 use std::array::from_fn;
 
@@ -11,10 +12,6 @@ use crate::Direction;
 /// Deviations are cut off here, so that a value beside a constant past has a finite one.
 pub const DEVIATION_MAX: f32 = 1000.0;
 
-/// Features that are judged at a time: those of a key are padded to whole groups.
-pub(super) const LANES: usize = 4;
-/// Words of a group's state: means, and variances with marks.
-pub(super) const GROUP: usize = 2 * LANES;
 /// A mark: whether the latch is set, and below it rows learned or, if it is, rows since. It takes the place of the
 /// last bits of a variance, which has four significant digits left.
 pub(super) const MARK: u32 = 0xFF;
@@ -56,15 +53,16 @@ impl Judge {
     /// Judges the values of a group and learns them: how many deviations each lies off, and what was expected. `left`
     /// is the share of the past that the gap before the row leaves.
     #[inline(always)]
-    pub(super) fn step(
+    pub(super) fn step<const LANES: usize>(
         &self,
-        words: &mut [u32; GROUP],
+        means: &mut [u32; LANES],
+        variances: &mut [u32; LANES],
         left: f32,
         values: &[f32; LANES],
     ) -> ([f32; LANES], [f32; LANES]) {
-        let mean: [f32; LANES] = from_fn(|i| f32::from_bits(words[i]));
-        let variance: [f32; LANES] = from_fn(|i| f32::from_bits(words[LANES + i] & !MARK));
-        let mark: [u32; LANES] = from_fn(|i| words[LANES + i] & MARK);
+        let mean: [f32; LANES] = from_fn(|i| f32::from_bits(means[i]));
+        let variance: [f32; LANES] = from_fn(|i| f32::from_bits(variances[i] & !MARK));
+        let mark: [u32; LANES] = from_fn(|i| variances[i] & MARK);
         let rows: [u32; LANES] = from_fn(|i| mark[i] & ROWS_MAX);
         let known: [u32; LANES] = from_fn(|i| mask(!values[i].is_nan()));
         let latched: [u32; LANES] = from_fn(|i| mask(mark[i] > ROWS_MAX));
@@ -103,8 +101,8 @@ impl Judge {
         // To the nearest of what is left of its digits.
         let rounded: [u32; LANES] = from_fn(|i| new_variance[i].to_bits().wrapping_add(MARK / 2) & !MARK);
         for i in 0..LANES {
-            words[i] = choose(learns[i], new_mean[i].to_bits(), words[i]);
-            words[LANES + i] = choose(learns[i], rounded[i], words[LANES + i] & !MARK) | marks[i];
+            means[i] = choose(learns[i], new_mean[i].to_bits(), means[i]);
+            variances[i] = choose(learns[i], rounded[i], variances[i] & !MARK) | marks[i];
         }
         (
             from_fn(|i| choose_f32(known[i] & warm[i], z[i], f32::NAN)),
@@ -114,28 +112,34 @@ impl Judge {
 }
 
 /// All bits if it holds, none if not.
+#[inline(always)]
 fn mask(holds: bool) -> u32 {
     if holds { u32::MAX } else { 0 }
 }
 
+#[inline(always)]
 fn choose(mask: u32, then: u32, otherwise: u32) -> u32 {
     (mask & then) | (!mask & otherwise)
 }
 
+#[inline(always)]
 fn choose_f32(mask: u32, then: f32, otherwise: f32) -> f32 {
     f32::from_bits(choose(mask, then.to_bits(), otherwise.to_bits()))
 }
 
 /// A number, cut off at a bound on either side.
+#[inline(always)]
 fn within(number: f32, bound: f32) -> f32 {
     smaller(larger(number, -bound), bound)
 }
 
 /// The larger of two numbers, as one instruction: neither is NaN.
+#[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+#[inline(always)]
 fn smaller(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }

@@ -2,8 +2,9 @@
 //!
 //! [`BaselineColumns`] holds the state of many keys and is asked for the rows of a closed window at once. The
 //! caller knows which key has which slot. Per key and feature it keeps eight bytes, an exponentially weighted mean
-//! and a variance with a mark in its last bits. The eight features of a line of the cache lie side by side, and four
-//! are judged at a time, without branches: a key costs a cache miss, and little else.
+//! and a variance with a mark in its last bits. The eight features of a line of the cache lie side by side and are judged at a
+//! time, without branches; up to four share half a line. So a key costs a cache miss, and little else. What a processor with AVX2
+//! does of this in one instruction, others do in two, with the same answer.
 //!
 //! Promises: the answer for a row depends on the earlier rows of its slot alone. Only additions, multiplications,
 //! divisions and square roots of IEEE 754 decide, in a fixed order: it is the same on every machine.
@@ -18,25 +19,30 @@ pub use spec::{BaselineSpec, Season};
 
 use std::ops::Range;
 
+use pulp::NullaryFnOnce;
 use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
 use crate::slots::{self, SlotState};
-use judge::{GROUP, Judge, LANES, LATCHED};
+use judge::{Judge, LATCHED};
 
 /// Values count up to here, so that a variance fits single precision.
 const FAR: f32 = 1e15;
 
 /// Rows that are taken through all features together: their states stay in the first cache.
 const BLOCK: usize = 64;
-/// Groups in a line of the cache.
-const LINE_GROUPS: usize = 2;
+/// Words of a line of the cache.
+const LINE: usize = 16;
+/// Features that are judged at a time, where there are more than a few, and where there are not: those of a key are padded to whole
+/// groups.
+const MANY: usize = 8;
+const FEW: usize = 4;
 /// Gaps up to here make the past count less, each more than the one before; longer ones count as this.
 const GAP_MAX: usize = 64;
-/// A line of the cache: two groups, each with the bits of its means and then of its variances with marks.
+/// A line of the cache: a group, or two of few features. A group is the bits of its means and then of its variances with marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[repr(C, align(64))]
-struct Line([u32; LINE_GROUPS * GROUP]);
+struct Line([u32; LINE]);
 
 /// The baselines of many keys, by slot.
 ///
@@ -124,41 +130,13 @@ impl BaselineColumns {
                 *gap = self.pass(slot, due, &left);
             }
             // Reading a word of each, and nothing else, makes the cache misses of a block overlap.
-            let touched = places.iter().fold(0, |all, place| all | self.lines[*place / LINE_GROUPS].0[0]);
-            std::hint::black_box(touched);
-            for group in 0..columns.len().div_ceil(LANES) {
-                self.observe_group(group, places, &gaps, rows.clone(), columns, out);
-            }
-        }
-    }
-
-    /// Takes a block of rows through a group of features.
-    fn observe_group(
-        &mut self,
-        group: usize,
-        places: &[usize],
-        gaps: &[f32; BLOCK],
-        rows: Range<usize>,
-        columns: &[&[f64]],
-        out: &mut Deviations,
-    ) {
-        let judge = Judge::new(&self.spec);
-        let features = group * LANES..columns.len().min((group + 1) * LANES);
-        let mut values = [[f32::NAN; LANES]; BLOCK];
-        for (lane, column) in columns[features.clone()].iter().enumerate() {
-            for (values, value) in values.iter_mut().zip(&column[rows.clone()]) {
-                values[lane] = (*value as f32).clamp(-FAR, FAR);
-            }
-        }
-        let (mut z, mut expected) = ([[0.0; LANES]; BLOCK], [[0.0; LANES]; BLOCK]);
-        let blocks = z.iter_mut().zip(&mut expected).zip(values.iter().zip(places.iter().zip(gaps)));
-        for ((z, expected), (values, (place, gap))) in blocks {
-            (*z, *expected) = judge.step(self.group(place + group), *gap, values);
-        }
-        for (lane, feature) in features.enumerate() {
-            let outs = out.z[feature][rows.clone()].iter_mut().zip(&mut out.expected[feature][rows.clone()]);
-            for ((z_out, expected_out), (z, expected)) in outs.zip(z.iter().zip(&expected)) {
-                (*z_out, *expected_out) = (z[lane], expected[lane]);
+            let touched = |place: &usize| self.lines[*place * self.group_words() / LINE].0[0];
+            std::hint::black_box(places.iter().fold(0, |all, place| all | touched(place)));
+            let (judge, lines) = (Judge::new(&self.spec), self.lines.as_mut_slice());
+            let block = Block { judge, lines, places, gaps: &gaps, rows, columns, out };
+            match self.features > FEW {
+                true => pulp::Arch::new().dispatch(Judging::<MANY>(block)),
+                false => pulp::Arch::new().dispatch(Judging::<FEW>(block)),
             }
         }
     }
@@ -168,9 +146,9 @@ impl BaselineColumns {
     /// # Panics
     /// If there is no such slot or feature.
     pub fn is_latched(&self, slot: u32, hour: usize, feature: usize) -> bool {
-        let group = slot as usize * self.slot_groups() + hour * self.hour_groups() + feature / LANES;
-        let word = group % LINE_GROUPS * GROUP + LANES + feature % LANES;
-        self.lines[group / LINE_GROUPS].0[word] & LATCHED != 0
+        let lanes = self.lanes();
+        let group = slot as usize * self.slot_groups() + hour * self.hour_groups() + feature / lanes;
+        self.group(group)[lanes + feature % lanes] & LATCHED != 0
     }
 
     /// Bytes that it holds in memory.
@@ -178,17 +156,36 @@ impl BaselineColumns {
         self.lines.capacity() * size_of::<Line>() + self.last.capacity() * size_of::<i64>()
     }
 
+    /// Features of a group.
+    fn lanes(&self) -> usize {
+        if self.features > FEW { MANY } else { FEW }
+    }
+
+    fn group_words(&self) -> usize {
+        2 * self.lanes()
+    }
+
     /// Groups of a slot for one hour.
     fn hour_groups(&self) -> usize {
-        self.features.div_ceil(LANES)
+        self.features.div_ceil(self.lanes())
     }
 
     fn slot_groups(&self) -> usize {
         self.hour_groups() * self.spec.season.hours()
     }
 
-    fn group(&mut self, group: usize) -> &mut [u32; GROUP] {
-        &mut self.lines[group / LINE_GROUPS].0.as_chunks_mut().0[group % LINE_GROUPS]
+    fn slot_words(&self) -> usize {
+        self.slot_groups() * self.group_words()
+    }
+
+    fn group(&self, group: usize) -> &[u32] {
+        let words = self.group_words();
+        &self.lines[group * words / LINE].0[group * words % LINE..][..words]
+    }
+
+    fn group_mut(&mut self, group: usize) -> &mut [u32] {
+        let words = self.group_words();
+        &mut self.lines[group * words / LINE].0[group * words % LINE..][..words]
     }
 
     /// The hour of a time among those that have a baseline of their own.
@@ -211,13 +208,68 @@ impl BaselineColumns {
     }
 }
 
+/// Rows that are taken through all features together.
+struct Block<'a> {
+    judge: Judge,
+    lines: &'a mut [Line],
+    /// The first group of each row, and the share of the past that its gap leaves.
+    places: &'a [usize],
+    gaps: &'a [f32; BLOCK],
+    rows: Range<usize>,
+    columns: &'a [&'a [f64]],
+    out: &'a mut Deviations,
+}
+
+/// A block whose features go in groups of so many. It is compiled for more than one kind of processor: all of it has to be inlined.
+struct Judging<'a, const LANES: usize>(Block<'a>);
+
+impl<const LANES: usize> NullaryFnOnce for Judging<'_, LANES> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        for group in 0..self.0.columns.len().div_ceil(LANES) {
+            self.group(group);
+        }
+    }
+}
+
+impl<const LANES: usize> Judging<'_, LANES> {
+    /// Takes the rows through a group of features.
+    #[inline(always)]
+    fn group(&mut self, group: usize) {
+        let Block { judge, lines, places, gaps, rows, columns, out } = &mut self.0;
+        let features = group * LANES..columns.len().min((group + 1) * LANES);
+        let mut values = [[f32::NAN; LANES]; BLOCK];
+        for (lane, column) in columns[features.clone()].iter().enumerate() {
+            for (values, value) in values.iter_mut().zip(&column[rows.clone()]) {
+                values[lane] = (*value as f32).clamp(-FAR, FAR);
+            }
+        }
+        let (mut z, mut expected) = ([[0.0; LANES]; BLOCK], [[0.0; LANES]; BLOCK]);
+        let blocks = z.iter_mut().zip(&mut expected).zip(values.iter().zip(places.iter().zip(*gaps)));
+        for ((z, expected), (values, (place, gap))) in blocks {
+            let word = (place + group) * 2 * LANES;
+            let halves = lines[word / LINE].0[word % LINE..].as_chunks_mut().0;
+            let [means, variances, ..] = halves else { unreachable!("a group is in one line") };
+            (*z, *expected) = judge.step(means, variances, *gap, values);
+        }
+        for (lane, feature) in features.enumerate() {
+            let outs = out.z[feature][rows.clone()].iter_mut().zip(&mut out.expected[feature][rows.clone()]);
+            for ((z_out, expected_out), (z, expected)) in outs.zip(z.iter().zip(&expected)) {
+                (*z_out, *expected_out) = (z[lane], expected[lane]);
+            }
+        }
+    }
+}
+
 impl SlotState for BaselineColumns {
-    type Saved = (Vec<[u32; GROUP]>, Vec<i64>);
+    type Saved = (Vec<u32>, Vec<i64>);
 
     fn grow(&mut self, slots: usize) {
         if slots > self.slots {
             self.slots = slots;
-            self.lines.resize((slots * self.slot_groups()).div_ceil(LINE_GROUPS), Line::default());
+            self.lines.resize((slots * self.slot_words()).div_ceil(LINE), Line::default());
             if self.gaps_matter() {
                 self.last.resize(slots, i64::MIN);
             }
@@ -227,7 +279,7 @@ impl SlotState for BaselineColumns {
     fn clear(&mut self, slot: u32) {
         assert!((slot as usize) < self.slots, "slot {slot} of {}", self.slots);
         let start = slot as usize * self.slot_groups();
-        (start..start + self.slot_groups()).for_each(|group| *self.group(group) = [0; GROUP]);
+        (start..start + self.slot_groups()).for_each(|group| self.group_mut(group).fill(0));
         if self.gaps_matter() {
             self.last[slot as usize] = i64::MIN;
         }
@@ -236,19 +288,17 @@ impl SlotState for BaselineColumns {
     fn save(&self, slots: &[u32]) -> Self::Saved {
         let each = self.slot_groups();
         let groups = slots.iter().flat_map(|slot| (0..each).map(move |i| *slot as usize * each + i));
-        let groups = groups.map(|group| {
-            let words: &[[u32; GROUP]] = self.lines[group / LINE_GROUPS].0.as_chunks().0;
-            words[group % LINE_GROUPS]
-        });
-        (groups.collect(), slots::save(&self.last, usize::from(self.gaps_matter()), slots))
+        let words = groups.flat_map(|group| self.group(group).iter().copied());
+        (words.collect(), slots::save(&self.last, usize::from(self.gaps_matter()), slots))
     }
 
-    fn load(&mut self, slots: &[u32], (groups, last): &Self::Saved) {
+    fn load(&mut self, slots: &[u32], (words, last): &Self::Saved) {
         let each = self.slot_groups();
-        assert_eq!(groups.len(), slots.len() * each, "saved state of {} slots", slots.len());
-        for (slot, saved) in slots.iter().zip(groups.chunks_exact(each.max(1))) {
-            for (i, saved) in saved.iter().enumerate() {
-                *self.group(*slot as usize * each + i) = *saved;
+        assert_eq!(words.len(), slots.len() * self.slot_words(), "saved state of {} slots", slots.len());
+        let mut saved = words.chunks_exact(self.group_words());
+        for slot in slots {
+            for (i, saved) in saved.by_ref().take(each).enumerate() {
+                self.group_mut(*slot as usize * each + i).copy_from_slice(saved);
             }
         }
         let each = usize::from(self.gaps_matter());

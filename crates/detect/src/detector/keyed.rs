@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::DetectError;
-use crate::forest::{Attribution, SeriesForest, SeriesSpec, StreamForest, StreamSpec, Verdict};
+use crate::forest::{SeriesForest, SeriesSpec, StreamForest, StreamSpec, Verdict};
 use crate::slots::SlotState;
 
 /// A model of one key.
@@ -103,17 +103,20 @@ impl<M: Model> SlotState for Keyed<M> {
 }
 
 impl Keyed<StreamForest> {
-    /// Judges a row of a slot and learns it. What its values contributed is in `attribution` if its score on the
-    /// common scale is above `above`.
+    /// Judges a row of a slot and learns it; gives the threshold too. `look` sees the forest before it learns, and the verdict.
     pub(super) fn observe(
         &mut self,
         slot: u32,
         row: &[f64],
-        attribution: &mut Attribution,
-        above: f64,
+        look: impl FnOnce(&StreamForest, Verdict),
     ) -> Option<(Verdict, f64)> {
         let forest = self.of(slot);
         let threshold = forest.threshold();
-        Some((forest.observe_above(row, attribution, above)?, threshold))
+        let verdict = forest.judge(row)?;
+        if let Some(verdict) = verdict {
+            look(forest, verdict);
+        }
+        forest.learn(verdict);
+        Some((verdict?, threshold))
     }
 }

@@ -1,14 +1,18 @@
 //! The ways in which a detector may judge, and the state of each by slot.
 
+use event::{Before, NOTHING_BEFORE};
 use serde::{Deserialize, Serialize};
 
+use super::instead::Instead;
 use super::keyed::Keyed;
 use super::words::in_words;
 use super::{Detector, Evidence};
-use crate::baseline::{BaselineColumns, BaselineSpec, Deviations, Dues};
+use crate::baseline::{BaselineColumns, BaselineSpec, DEVIATION_MAX, Deviations, Dues};
 use crate::cohort::{CohortSpec, Grouping, LatchColumns, TopSpec};
 use crate::cusum::{CusumColumns, CusumSpec};
-use crate::forest::{Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec};
+use crate::forest::{
+    Attribution, SeriesForest, SeriesSpec, SharedSpec, StreamForest, StreamSpec, Verdict, recourse,
+};
 use crate::inference::ModelSpec;
 use crate::page_hinkley::{PageHinkleyColumns, PageHinkleySpec};
 use crate::robust::{RobustColumns, RobustSpec};
@@ -118,12 +122,34 @@ impl Method {
         }
     }
 
-    /// The score of a deviation, where it follows from that alone, and the deviation from the value alone once it is known what
-    /// is usual for the key. `None` where the method keeps more of the past than that.
-    pub(crate) fn calibrate(&self, deviation: f32) -> Option<f32> {
+    /// The score that goes with a statistic of an input, where one does.
+    pub(crate) fn calibrate(&self, statistic: f32) -> Option<f32> {
         match self {
-            Method::Baseline(spec) => Some(spec.calibrate(deviation)),
-            Method::Robust(spec) => Some(spec.calibrate(deviation)),
+            Method::Baseline(spec) => Some(spec.calibrate(statistic)),
+            Method::Robust(spec) => Some(spec.calibrate(statistic)),
+            Method::Cusum(..) | Method::PageHinkley(..) => Some(self.direction().towards(statistic).max(0.0)),
+            _ => None,
+        }
+    }
+
+    /// Whether it can be told afterwards what it would have said of another value.
+    pub(crate) fn can_be_asked_again(&self) -> bool {
+        self.calibrate(0.0).is_some()
+    }
+
+    /// Whether the statistic of an input is in proportion to what the value lies off.
+    pub(crate) fn is_proportional(&self) -> bool {
+        matches!(self, Method::Baseline(_) | Method::Robust(_))
+    }
+
+    /// The statistic of a deviation that has another past before it than the mean and the width: `before`, whose first number is
+    /// that width.
+    pub(crate) fn statistic_after(&self, before: &Before, deviation: f32) -> Option<f32> {
+        let [width, a, b, c, d] = *before;
+        match self {
+            _ if width.is_nan() => None,
+            Method::Cusum(_, spec) => Some(spec.score([a as f32, b as f32], deviation)),
+            Method::PageHinkley(_, spec) => Some(spec.score([a, b, c, d], deviation.into())),
             _ => None,
         }
     }
@@ -258,7 +284,7 @@ impl State {
         let direction = method.direction();
         match (self, method) {
             (State::Forest(forests), _) => forest(forests, of, page, attribution, evidence),
-            (State::Series(forests), _) => series(forests, page, evidence),
+            (State::Series(forests), _) => series(forests, of, page, evidence),
             // What can be said is known once all workers have told of their rows.
             (State::Cohort(_) | State::Top, _) => {
                 let columns = evidence.shares.iter_mut().chain(&mut evidence.expected);
@@ -274,6 +300,11 @@ impl State {
                     expected.extend_from_slice(&deviations.expected[input][..slots.len()]);
                     evidence.statistics[input].extend_from_slice(&deviations.z[input][..slots.len()]);
                 }
+                if matches!(method, Method::Shared { .. }) {
+                    let before = evidence.before.iter_mut();
+                    before.for_each(|column| column.resize(column.len() + slots.len(), NOTHING_BEFORE));
+                    widths(page, deviations, evidence);
+                }
             }
             (State::Baseline(state), Method::Baseline(spec)) => {
                 state.observe(slots, page.dues, columns, deviations);
@@ -287,7 +318,11 @@ impl State {
             }
             (State::Cusum(baseline, state), _) => {
                 baseline.observe(slots, page.dues, columns, deviations);
-                state.observe(slots, &deviations.z, scores);
+                let before = &mut evidence.before;
+                state.observe_from(slots, &deviations.z, scores, |input, [up, down]| {
+                    before[input].push([f64::NAN, up.into(), down.into(), 0.0, 0.0]);
+                });
+                widths(page, deviations, evidence);
                 let calibrated = |score: f32| direction.towards(score).max(0.0);
                 linear(page, near, scores, &deviations.expected, calibrated, evidence);
             }
@@ -296,7 +331,11 @@ impl State {
                 let wide: Vec<Vec<f64>> =
                     deviations.z.iter().map(|z| z.iter().map(|z| f64::from(*z)).collect()).collect();
                 let wide: Vec<&[f64]> = wide.iter().map(Vec::as_slice).collect();
-                state.observe(slots, &wide, scores);
+                let before = &mut evidence.before;
+                state.observe_from(slots, &wide, scores, |input, [values, mean, up, down]| {
+                    before[input].push([f64::NAN, values, mean, up, down]);
+                });
+                widths(page, deviations, evidence);
                 let calibrated = |score: f32| direction.towards(score).max(0.0);
                 linear(page, near, scores, &deviations.expected, calibrated, evidence);
             }
@@ -428,6 +467,20 @@ fn linear(
     }
 }
 
+/// Adds the widths by which deviations were measured to what methods knew before the rows.
+fn widths(page: &Page<'_>, deviations: &Deviations, evidence: &mut Evidence) {
+    let rows = page.slots.len();
+    for (input, before) in evidence.before.iter_mut().enumerate() {
+        let start = before.len() - rows;
+        for (row, before) in before[start..].iter_mut().enumerate() {
+            let (z, expected) = (deviations.z[input][row], deviations.expected[input][row]);
+            let width = (page.columns[input][row] as f32 - expected) / z;
+            let is_known = z.abs() < DEVIATION_MAX && width.is_finite() && width > 0.0;
+            before[0] = if is_known { width.into() } else { f64::NAN };
+        }
+    }
+}
+
 /// Whether anything of a row is there to be judged.
 fn is_there(page: &Page<'_>, row: usize) -> bool {
     page.chosen.is_none_or(|chosen| chosen[row]) && page.columns.iter().any(|column| !column[row].is_nan())
@@ -442,11 +495,20 @@ fn forest(
 ) {
     let mut values = vec![0.0; page.columns.len()];
     let above = if of.explains.is_some() { f64::NEG_INFINITY } else { 1.0 };
+    let units = of.units();
     for (row, slot) in page.slots.iter().enumerate() {
         values.iter_mut().zip(page.columns).for_each(|(value, column)| *value = column[row]);
         attribution.reset(0);
-        let verdict =
-            if is_there(page, row) { forests.observe(*slot, &values, attribution, above) } else { None };
+        let mut instead = None;
+        let look = |forest: &StreamForest, verdict: Verdict| {
+            if verdict.calibrated > above {
+                forest.attribute(attribution);
+            }
+            if verdict.calibrated > 1.0 {
+                instead = Some(Instead::of(forest, attribution, &values, &units));
+            }
+        };
+        let verdict = if is_there(page, row) { forests.observe(*slot, &values, look) } else { None };
         if let Some(directions) = of.explains {
             evidence.words.push(in_words(&of.names, attribution, directions));
         }
@@ -459,21 +521,32 @@ fn forest(
             let of = |side: &[f64]| side.get(input).copied().unwrap_or(0.0);
             let (low, high) = (of(&attribution.low), of(&attribution.high));
             shares.push((low + high) as f32);
-            expected.push(f32::NAN);
+            expected.push(instead.as_ref().map_or(f32::NAN, |instead| instead.expected[input] as f32));
             evidence.statistics[input].push((high - low) as f32);
+            evidence.before[input]
+                .push(instead.as_ref().map_or(NOTHING_BEFORE, |instead| instead.before(input)));
         }
     }
 }
 
-fn series(forests: &mut Keyed<SeriesForest>, page: &Page<'_>, evidence: &mut Evidence) {
+fn series(forests: &mut Keyed<SeriesForest>, of: &Detector, page: &Page<'_>, evidence: &mut Evidence) {
+    let units = of.units();
     for (row, slot) in page.slots.iter().enumerate() {
+        let value = page.columns[0][row];
+        let mut instead = None;
         let score = match is_there(page, row) {
-            true => forests.of(*slot).observe(page.dues.of(row), page.columns[0][row]),
+            true => forests.of(*slot).observe_with(page.dues.of(row), value, |odd| {
+                let expected = odd.expected();
+                let found = recourse(&[value], &[expected], &units, &[0], |row| odd.score(row[0]));
+                instead = Some(Instead::new(&[value], vec![expected], found));
+            }),
             false => None,
         };
         evidence.outputs[0].push(score.unwrap_or(f64::NAN));
         evidence.shares[0].push(score.unwrap_or(0.0) as f32);
-        evidence.expected[0].push(f32::NAN);
-        evidence.statistics[0].push(f32::NAN);
+        evidence.expected[0].push(instead.as_ref().map_or(f32::NAN, |instead| instead.expected[0] as f32));
+        let off = instead.as_ref().map_or(f64::NAN, |instead| value - instead.expected[0]);
+        evidence.statistics[0].push(off as f32);
+        evidence.before[0].push(instead.map_or(NOTHING_BEFORE, |instead| instead.before(0)));
     }
 }

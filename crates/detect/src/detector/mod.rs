@@ -7,6 +7,7 @@
 //! Promises that what is said of a row depends on the earlier rows of its key alone, in the order in which they are due, and on
 //! nothing that a worker, a batch or a restart decides.
 
+mod instead;
 mod kept;
 mod keyed;
 mod method;
@@ -15,10 +16,11 @@ mod words;
 use std::sync::Arc;
 
 pub use event::Evidence;
-use event::Expression;
+use event::{DataType, Expression};
 
 use crate::{DetectError, Family, NearExpected};
 
+pub(crate) use instead::{Instead, kept as kept_instead};
 pub(crate) use kept::Run;
 pub use kept::{Detectors, SavedDetectors};
 pub use method::{Chosen, Method};
@@ -87,6 +89,16 @@ impl Detector {
     /// Whether it can only say something once others have said theirs.
     pub fn waits(&self) -> bool {
         self.asks_others() || self.asks_model()
+    }
+
+    /// What the values of each input are multiples of, if of anything.
+    pub(crate) fn units(&self) -> Vec<Option<f64>> {
+        let unit = |input: &Arc<dyn Expression>| match input.data_type() {
+            DataType::Bigint => Some(1.0),
+            DataType::Decimal { scale, .. } => Some(10_f64.powi(-i32::from(scale))),
+            _ => None,
+        };
+        self.inputs.iter().map(unit).collect()
     }
 
     /// The columns of the row that it looks at.

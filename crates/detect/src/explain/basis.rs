@@ -75,7 +75,7 @@ impl Basis {
             }
             By::Detector(number, detector) => {
                 self.detectors.insert(*number);
-                let opaque = step.opaque || detector.method.calibrate(0.0).is_none();
+                let opaque = step.opaque || !detector.method.can_be_asked_again();
                 let columns = detector.inputs.iter().flat_map(|input| input.columns());
                 columns.map(|column| Step { column, judged: true, opaque }).collect()
             }

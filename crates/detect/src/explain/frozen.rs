@@ -10,11 +10,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, NullArray, UInt32Array};
 use arrow_select::take::take;
-use event::{Batch, DataType, Detected, Schema};
+use event::{Batch, Before, DataType, Detected, NOTHING_BEFORE, Schema};
 
 use super::basis::Basis;
 use crate::baseline::DEVIATION_MAX;
-use crate::detector::Detector;
+use crate::detector::{Detector, kept_instead};
 use crate::scoring::{By, Score, doubles, numbers};
 use crate::{Detection, Rule};
 
@@ -43,6 +43,7 @@ pub(super) struct Judged {
     pub(super) expected: Vec<Vec<f32>>,
     pub(super) shares: Vec<Vec<f32>>,
     pub(super) statistics: Vec<Vec<f32>>,
+    before: Vec<Vec<Before>>,
 }
 
 /// Rows to ask about: copies of hits with something changed.
@@ -104,6 +105,11 @@ impl<'a> Frozen<'a> {
                     };
                     columns.iter().map(values).collect()
                 };
+                let before = |column: &Vec<Before>| -> Vec<Before> {
+                    rows.iter()
+                        .map(|row| column.get(*row as usize).copied().unwrap_or(NOTHING_BEFORE))
+                        .collect()
+                };
                 judged[*number] = Some(Judged {
                     detector: Detector::clone(detector),
                     scores: numbers(&chosen(&detected.batch.columns()[column], &places), DataType::Double),
@@ -111,6 +117,7 @@ impl<'a> Frozen<'a> {
                     expected: of(&said.expected),
                     shares: of(&said.shares),
                     statistics: of(&said.statistics),
+                    before: said.before.iter().map(before).collect(),
                 });
             }
         }
@@ -120,6 +127,23 @@ impl<'a> Frozen<'a> {
     /// The row's columns.
     pub(super) fn schema(&self) -> &Schema {
         self.detection.schema.schema()
+    }
+
+    /// What a detector expected of a feature that it looks at as it is, and that can be otherwise.
+    pub(super) fn expected(&self, column: usize, hit: usize) -> Option<f64> {
+        let name = &self.schema().fields()[column].name;
+        let of = |judged: &Judged| {
+            let names = &judged.detector.names;
+            let input = names.iter().position(|known| known.trim_matches('"') == name)?;
+            let expected = f64::from(judged.expected[input][hit]);
+            (judged.detector.method.can_be_asked_again() && expected.is_finite()).then_some(expected)
+        };
+        self.judged.iter().flatten().find_map(of)
+    }
+
+    /// Whether a column is a feature, which can be otherwise.
+    pub(super) fn is_feature(&self, column: usize) -> bool {
+        self.detection.schema.features().contains(&column)
     }
 
     /// A number of a hit, NaN for NULL.
@@ -205,15 +229,25 @@ impl<'a> Frozen<'a> {
                 columns.push(value.column);
             }
             By::Detector(number, detector) => match &self.judged[*number] {
-                Some(judged) if detector.method.calibrate(0.0).is_some() => {
+                Some(judged) if detector.method.can_be_asked_again() => {
                     let (inputs, failed) = inputs(detector, &batch);
                     failed.into_iter().for_each(|row| answers[row] = Answer::Unknown);
                     columns.push(doubles(&judged.scores_of(&inputs, places, answers)));
                 }
-                _ => {
-                    columns.extend(score.columns().map(|column| match self.basis.columns.contains(&column) {
-                        true => chosen(&self.base[column], places),
-                        false => Arc::new(NullArray::new(rows)),
+                judged => {
+                    let instead = judged.as_ref().map(|judged| {
+                        let (inputs, failed) = inputs(detector, &batch);
+                        failed.into_iter().for_each(|row| answers[row] = Answer::Unknown);
+                        judged.instead_of(&inputs, places, answers)
+                    });
+                    columns.extend(score.columns().enumerate().map(|(output, column)| {
+                        match self.basis.columns.contains(&column) {
+                            true => {
+                                let values = chosen(&self.base[column], places);
+                                instead.as_ref().map_or(values.clone(), |rows| put(&values, output, rows))
+                            }
+                            false => Arc::new(NullArray::new(rows)),
+                        }
                     }))
                 }
             },
@@ -230,12 +264,59 @@ impl Judged {
         (!is_cut && deviation.is_finite() && deviation > 0.0).then_some(deviation)
     }
 
-    /// The calibrated score of an input as it was, if its method has one that follows from the value.
+    /// The calibrated score of an input as it was, if it is in proportion to what the value lies off.
     pub(super) fn score(&self, input: usize, hit: usize) -> Option<f64> {
-        self.deviation(input, hit)?;
+        self.deviation(input, hit).filter(|_| self.detector.method.is_proportional())?;
         let score = self.detector.method.calibrate(self.statistics[input][hit])?;
         let near = &self.detector.near;
         Some(near.spare(score.into(), self.values[input][hit], self.expected[input][hit].into()))
+    }
+
+    /// Of a detector that cannot be asked again, the scores of those rows whose inputs are what it has worked out itself to be no
+    /// anomaly instead. Rows with other inputs than those of their hits are marked.
+    fn instead_of(
+        &self,
+        inputs: &[Vec<f64>],
+        places: &UInt32Array,
+        answers: &mut [Answer],
+    ) -> Vec<Option<f64>> {
+        let is = |a: f64, b: f64| a.to_bits() == b.to_bits() || a == b || (a.is_nan() && b.is_nan());
+        let mut instead = vec![None; places.len()];
+        for (row, hit) in places.values().iter().map(|hit| *hit as usize).enumerate() {
+            let was = |input: usize| self.values[input][hit];
+            if (0..inputs.len()).all(|input| is(inputs[input][row], was(input))) {
+                continue;
+            }
+            instead[row] = self.instead(hit).and_then(|(to, score)| {
+                let fits = |input: usize| is(inputs[input][row], to[input].unwrap_or(was(input)));
+                (0..inputs.len()).all(fits).then_some(score)
+            });
+            if instead[row].is_none() {
+                answers[row] = Answer::Unknown;
+            }
+        }
+        instead
+    }
+
+    /// What the detector has worked out itself to be no anomaly instead of a hit: the inputs that are otherwise, and the score.
+    pub(super) fn instead(&self, hit: usize) -> Option<(Vec<Option<f64>>, f64)> {
+        match self.detector.method.can_be_asked_again() {
+            true => None,
+            false => kept_instead(self.before.iter().filter_map(|column| column.get(hit))),
+        }
+    }
+
+    /// The statistic of another value of an input than it had, where that can be told.
+    fn statistic_of(&self, input: usize, hit: usize, value: f64) -> Option<f32> {
+        let expected = self.expected[input][hit];
+        let off = |width: f32| ((single(value) - expected) / width).clamp(-DEVIATION_MAX, DEVIATION_MAX);
+        match self.detector.method.is_proportional() {
+            true => self.deviation(input, hit).map(off),
+            false => {
+                let before = self.before.get(input)?.get(hit)?;
+                self.detector.method.statistic_after(before, off(before[0] as f32))
+            }
+        }
     }
 
     /// The scores of rows, with inputs that may differ from those of the hits that they are copies of. Rows of which that cannot
@@ -248,15 +329,15 @@ impl Judged {
                 let mut statistic = self.statistics[input][hit];
                 let expected = self.expected[input][hit];
                 if single(value).to_bits() != single(before).to_bits() {
-                    match (before.is_nan(), statistic.is_nan(), self.deviation(input, hit)) {
+                    match (before.is_nan(), statistic.is_nan()) {
                         _ if value.is_nan() => statistic = f32::NAN,
                         // What was there is judged by nothing, whatever it is.
-                        (false, true, _) => {}
-                        (false, false, Some(deviation)) => {
-                            let off = (single(value) - expected) / deviation;
-                            statistic = off.clamp(-DEVIATION_MAX, DEVIATION_MAX);
-                        }
-                        _ => answers[row] = Answer::Unknown,
+                        (false, true) => {}
+                        (true, _) => answers[row] = Answer::Unknown,
+                        (false, false) => match self.statistic_of(input, hit, value) {
+                            Some(other) => statistic = other,
+                            None => answers[row] = Answer::Unknown,
+                        },
                     }
                 }
                 let score = self.detector.method.calibrate(statistic).unwrap_or(f32::NAN);
@@ -265,6 +346,26 @@ impl Judged {
         }
         scores
     }
+}
+
+/// An output of a forest, with what it would have been in rows that are otherwise. Their score is up to 1.
+fn put(values: &ArrayRef, output: usize, instead: &[Option<f64>]) -> ArrayRef {
+    let Some(values) =
+        values.as_primitive_opt::<Float64Type>().filter(|_| instead.iter().any(Option::is_some))
+    else {
+        return Arc::clone(values);
+    };
+    let other = |score: f64| match output {
+        0 => Some(score),
+        // No anomaly has no grade; what the forest's own scale says of it is not kept.
+        3 => Some(0.0),
+        _ => None,
+    };
+    let all = values.iter().zip(instead);
+    Arc::new(
+        all.map(|(value, score)| score.map_or(value, |score| other(score).or(value)))
+            .collect::<Float64Array>(),
+    )
 }
 
 /// A value as detectors take it.

@@ -9,6 +9,7 @@
 
 mod basis;
 mod frozen;
+mod instead;
 mod joint;
 mod pair;
 mod search;
@@ -63,6 +64,11 @@ fn explanation(frozen: &Frozen<'_>, hit: usize, mut edges: Vec<Edge>, fires: boo
     };
     let least = edges.iter().min_by(|a, b| a.change().total_cmp(&b.change()));
     let mut nearest = least.map(|edge| vec![change(edge)]);
+    if let Some(instead) = instead::nearest(frozen, hit).filter(|_| fires)
+        && least.is_none_or(|least| instead.size < least.change())
+    {
+        nearest = Some(instead.changes);
+    }
     if nearest.is_none() && fires {
         nearest = joint::nearest(frozen, hit);
     }

@@ -1,7 +1,7 @@
 //! The nearest value of a feature with which a rule would not hold.
 //!
 //! Looked for on both sides of the value, at distances that double, and then between the last with which the rule holds and the
-//! first with which it does not. A value does not cross zero, and from zero it goes up: what is counted or summed up mostly cannot
+//! first with which it does not; also where the value is what a detector expected. A value does not cross zero, and from zero it goes up: what is counted or summed up mostly cannot
 //! be less than nothing. Found to within a hundredth of the change; nearer ones between which the rule holds again are passed over.
 
 use super::frozen::{Answer, Frozen, Probes};
@@ -11,7 +11,7 @@ const NEAREST: f64 = 1.0 / 1024.0;
 /// How many times it is doubled: up to 8192 times the value.
 const DOUBLED: u32 = 23;
 /// Copies of a hit that it takes at most for each feature.
-pub(super) const COPIES: usize = 2 * (DOUBLED as usize + 1);
+pub(super) const COPIES: usize = 2 * (DOUBLED as usize + 2);
 /// Distances that are tried between two others.
 const BETWEEN: u32 = 12;
 /// How often.
@@ -49,6 +49,8 @@ pub(super) struct Ray {
     far: Option<f64>,
     /// Another feature that is otherwise too, and its value.
     also: Option<(usize, f64)>,
+    /// The distance at which the value is what a detector expected. Around it there may be little room.
+    expected: Option<f64>,
 }
 
 impl Ray {
@@ -74,7 +76,11 @@ impl Ray {
     pub(super) fn few_distances(&self) -> Vec<f64> {
         let mut all = self.distances();
         let last = all.pop();
-        all.into_iter().step_by(2).chain(last).collect()
+        let expected = self.expected.map(|distance| self.whole(distance));
+        let mut few: Vec<f64> = all.into_iter().step_by(2).chain(last).chain(expected).collect();
+        few.sort_by(f64::total_cmp);
+        few.dedup();
+        few
     }
 
     /// A distance that there can be.
@@ -98,6 +104,10 @@ impl Ray {
         }
         if to_zero {
             distances.push(scale);
+        }
+        if let Some(expected) = self.expected {
+            distances.push(self.whole(expected));
+            distances.sort_by(f64::total_cmp);
         }
         distances.dedup();
         distances
@@ -174,7 +184,11 @@ pub(super) fn rays(frozen: &Frozen<'_>, hit: usize) -> Vec<Ray> {
             continue;
         }
         let unit = unit(frozen, column);
-        let ray = |sign| Ray { hit, column, value, sign, unit, near: 0.0, far: None, also: None };
+        let expected = frozen.expected(column, hit);
+        let ray = |sign: f64| {
+            let off = expected.map(|expected| sign * (expected - value)).filter(|off| *off > 0.0);
+            Ray { hit, column, value, sign, unit, near: 0.0, far: None, also: None, expected: off }
+        };
         rays.push(ray(1.0));
         if value != 0.0 {
             rays.push(ray(-1.0));
@@ -184,7 +198,7 @@ pub(super) fn rays(frozen: &Frozen<'_>, hit: usize) -> Vec<Ray> {
 }
 
 /// What a change of a value is measured by.
-fn scale(value: f64) -> f64 {
+pub(super) fn scale(value: f64) -> f64 {
     if value == 0.0 { 1.0 } else { value.abs() }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Source: Guha, Mishra, Roy, Schrijvers (2016), Robust random cut forest based anomaly detection on streams.
 
+mod recourse;
 mod sample;
 mod score;
 mod series;
@@ -16,6 +17,8 @@ mod stream;
 mod tests;
 mod tree;
 
+pub use recourse::Recourse;
+pub(crate) use recourse::{by_share, recourse};
 pub use series::{SeriesForest, SeriesSpec};
 pub use shared::{Candidate, SharedForest, SharedSpec};
 pub use shingle::Missing;
@@ -186,6 +189,30 @@ impl RandomCutForest {
         for tree in &self.state.trees {
             self.table.attribute(&tree.tree, near, weight, &mut shares);
         }
+    }
+
+    /// What some coordinates of a point mostly are where the others are as they are here: the median, over all trees, of the
+    /// point to which it comes if cuts of the `missing` coordinates lead to the side with more points. Of a forest that has
+    /// learned nothing the point itself.
+    ///
+    /// # Panics
+    /// If the point, or `missing`, has another number of coordinates.
+    pub fn usual(&self, point: &[f64], missing: &[bool]) -> Vec<f64> {
+        assert_eq!(point.len(), missing.len(), "coordinates of a point");
+        let mut near = [0.0; WIDTH_MAX];
+        let near = self.state.near(point, &mut near);
+        let found = self.state.trees.iter().filter_map(|tree| tree.tree.usual(near, missing));
+        let found: Vec<&[f32]> = found.collect();
+        let usual = |(i, x): (usize, &f64)| {
+            if !missing[i] || found.is_empty() {
+                return *x;
+            }
+            let mut values: Vec<f32> = found.iter().map(|point| point[i]).collect();
+            let middle = values.len() / 2;
+            let (_, median, _) = values.select_nth_unstable_by(middle, f32::total_cmp);
+            self.state.origin[i] + f64::from(*median)
+        };
+        point.iter().enumerate().map(usual).collect()
     }
 
     /// Learns a point. Each tree takes it in with a probability of its own.

@@ -93,12 +93,56 @@ impl SeriesForest {
     /// above 1 where a value stands out and none did so more shortly before; otherwise up to 1, the odder the last
     /// values are together. `None` during warm-up. A missing value, NaN, is taken for the one before.
     pub fn observe(&mut self, time: i64, value: f64) -> Option<f64> {
+        self.observe_with(time, value, |_| ())
+    }
+
+    /// The same; `odd` is given what is known of a value that stands out.
+    pub(crate) fn observe_with(&mut self, time: i64, value: f64, odd: impl FnOnce(Odd<'_>)) -> Option<f64> {
         let shape = self.shapes.observe(&[value], None).map_or(0.0, |shape| shape.score / self.shape_max);
-        let hourly = self.hourly.observe(&[self.hours.residual(time, value)], None);
-        let verdict = self.values.observe(&[value], None)?;
-        let score = hourly.map_or(0.0, |hourly| hourly.score).max(verdict.score) / self.limit;
-        let begins = self.onset.observe(score);
-        Some(if begins && score > 1.0 { score } else { shape.min(1.0) })
+        let expected = self.hours.expected(time, value);
+        let hourly = self.hourly.judge(&[value - expected]);
+        self.hours.learn(time, value);
+        let own = self.values.judge(&[value]);
+        let verdict = own.flatten().map(|own| {
+            let score = hourly.flatten().map_or(0.0, |hourly| hourly.score).max(own.score) / self.limit;
+            let begins = self.onset.observe(score) && score > 1.0;
+            if begins {
+                odd(Odd { series: self, is_hourly: hourly.flatten().is_some(), expected });
+            }
+            if begins { score } else { shape.min(1.0) }
+        });
+        if let Some(hourly) = hourly {
+            self.hourly.learn(hourly);
+        }
+        if let Some(own) = own {
+            self.values.learn(own);
+        }
+        verdict
+    }
+}
+
+/// What is known of a value that stands out.
+pub(crate) struct Odd<'a> {
+    series: &'a SeriesForest,
+    is_hourly: bool,
+    /// The mean of its hour.
+    expected: f64,
+}
+
+impl Odd<'_> {
+    /// What was expected: the mean of the hour, or what values mostly are where that stands out too.
+    pub(crate) fn expected(&self) -> f64 {
+        let usual = self.series.values.usual(&[0])[0];
+        if self.score(self.expected) <= 1.0 { self.expected } else { usual }
+    }
+
+    /// The score of another value in its place.
+    pub(crate) fn score(&self, value: f64) -> f64 {
+        let hourly = match self.is_hourly {
+            true => self.series.hourly.forest().score(&[value - self.expected]),
+            false => 0.0,
+        };
+        hourly.max(self.series.values.forest().score(&[value])) / self.series.limit
     }
 }
 
@@ -121,20 +165,24 @@ struct Mean {
 }
 
 impl Hours {
-    /// What a value differs by from the mean of its hour, or of all while there is none; it is then learned.
-    fn residual(&mut self, time: i64, value: f64) -> f64 {
+    /// The mean of the hour of a value, or of all while there is none; at first the value itself. Of what is no finite number 0.
+    fn expected(&self, time: i64, value: f64) -> f64 {
         if !value.is_finite() {
-            return value;
+            return 0.0;
         }
-        let hour = &mut self.means[Season::HourOfDay.hour(time)];
-        let expected = match (hour.values > 0.0, self.all.values > 0.0) {
+        let hour = &self.means[Season::HourOfDay.hour(time)];
+        match (hour.values > 0.0, self.all.values > 0.0) {
             (true, _) => hour.mean,
             (false, true) => self.all.mean,
             (false, false) => value,
-        };
-        hour.learn(value, HOUR_MEMORY);
-        self.all.learn(value, ALL_MEMORY);
-        value - expected
+        }
+    }
+
+    fn learn(&mut self, time: i64, value: f64) {
+        if value.is_finite() {
+            self.means[Season::HourOfDay.hour(time)].learn(value, HOUR_MEMORY);
+            self.all.learn(value, ALL_MEMORY);
+        }
     }
 }
 

@@ -141,6 +141,16 @@ impl SharedForest {
         verdicts.collect()
     }
 
+    /// The score of a row with these deviations, on the common scale.
+    pub(crate) fn calibrated(&self, deviations: &[f32]) -> f64 {
+        let bound = self.spec.deviation_max;
+        let is_worth = deviations.iter().any(|z| z.abs() >= self.spec.deviation_min);
+        let known = |z: &f32| if z.is_nan() { 0.0 } else { f64::from(z.clamp(-bound, bound)) };
+        let point: Vec<f64> = deviations.iter().map(known).collect();
+        // What does not stand out for itself is not scored.
+        if is_worth { self.calibration.calibrate(self.forest.score(&point)) } else { 0.0 }
+    }
+
     /// The score of the forest at which an anomaly begins: infinity while it is not known.
     pub fn threshold(&self) -> f64 {
         self.calibration.threshold()

@@ -48,6 +48,11 @@ impl Shingle {
         (self.lacking == 0).then_some(&self.values)
     }
 
+    /// The rows that are judged together, the last one last.
+    pub(super) fn point(&self) -> &[f64] {
+        &self.values
+    }
+
     fn filled(&self, value: f64, previous: f64) -> f64 {
         match self.missing {
             _ if !value.is_nan() => value,

@@ -100,35 +100,60 @@ impl StreamForest {
     /// # Panics
     /// If the row has another number of values.
     pub fn observe(&mut self, row: &[f64], attribution: Option<&mut Attribution>) -> Option<Verdict> {
-        match attribution {
-            Some(attribution) => self.observe_above(row, attribution, f64::NEG_INFINITY),
-            None => self.observe_above(row, &mut Attribution::default(), f64::INFINITY),
+        let verdict = self.judge(row)?;
+        if let (Some(_), Some(attribution)) = (verdict, attribution) {
+            self.attribute(attribution);
         }
+        self.learn(verdict);
+        verdict
     }
 
-    /// The same; what the values contributed is worked out only for a row whose score on the common scale is above `above`.
-    ///
-    /// # Panics
-    /// As [`StreamForest::observe`].
-    pub fn observe_above(
-        &mut self,
-        row: &[f64],
-        attribution: &mut Attribution,
-        above: f64,
-    ) -> Option<Verdict> {
+    /// Takes a row in, and judges it by those before it; `Some(None)` during warm-up, `None` for a row that is passed over. What
+    /// was taken in is to be [learned](StreamForest::learn) then.
+    pub(crate) fn judge(&mut self, row: &[f64]) -> Option<Option<Verdict>> {
         let point = self.shingle.push(row)?;
-        let verdict = (self.forest.learned() >= self.spec.warmup).then(|| {
+        Some((self.forest.learned() >= self.spec.warmup).then(|| {
             let score = self.forest.score(point);
             let calibrated = self.calibration.calibrate(score);
-            if calibrated > above {
-                self.forest.attribute(point, attribution);
-                attribution.fold(self.spec.dimensions);
-            }
-            self.calibration.learn(score);
             Verdict { score, calibrated, grade: grade(calibrated) }
-        });
-        self.forest.learn(point);
-        verdict
+        }))
+    }
+
+    /// Says what the values of the row that was taken in contributed to its score.
+    pub(crate) fn attribute(&self, attribution: &mut Attribution) {
+        self.forest.attribute(self.shingle.point(), attribution);
+        attribution.fold(self.spec.dimensions);
+    }
+
+    /// Learns the row that was taken in.
+    pub(crate) fn learn(&mut self, verdict: Option<Verdict>) {
+        if let Some(verdict) = verdict {
+            self.calibration.learn(verdict.score);
+        }
+        self.forest.learn(self.shingle.point());
+    }
+
+    /// What the values at some places of the row that was taken in mostly are beside the others.
+    pub(crate) fn usual(&self, places: &[usize]) -> Vec<f64> {
+        let point = self.shingle.point();
+        let start = point.len() - self.spec.dimensions;
+        let mut missing = vec![false; point.len()];
+        places.iter().for_each(|place| missing[start + place] = true);
+        self.forest.usual(point, &missing).split_off(start)
+    }
+
+    /// The score on the common scale that another row in the place of the one that was taken in would have had.
+    pub(crate) fn calibrated(&self, row: &[f64]) -> f64 {
+        let mut point = self.shingle.point().to_vec();
+        let start = point.len() - self.spec.dimensions;
+        point[start..].copy_from_slice(row);
+        self.calibration.calibrate(self.forest.score(&point))
+    }
+
+    /// The row that was taken in, with what stands for missing values.
+    pub(crate) fn row(&self) -> &[f64] {
+        let point = self.shingle.point();
+        &point[point.len() - self.spec.dimensions..]
     }
 
     /// The score at which an anomaly begins: infinity while it is not known.

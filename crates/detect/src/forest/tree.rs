@@ -117,11 +117,25 @@ impl Tree {
 
     /// Points in the tree, each as often as it is in the sample.
     pub(super) fn mass(&self) -> u16 {
-        match self.root() {
-            None => 0,
-            Some(leaf) if leaf.is_leaf() => self.copies(leaf),
-            Some(node) => self.cut(node).mass,
+        self.root().map_or(0, |root| self.mass_of(root))
+    }
+
+    fn mass_of(&self, link: Link) -> u16 {
+        if link.is_leaf() { self.copies(link) } else { self.cut(link).mass }
+    }
+
+    /// The point to which one comes that lacks some coordinates: a cut of these leads to the side with more points.
+    pub(super) fn usual(&self, point: &[f32], missing: &[bool]) -> Option<&[f32]> {
+        let mut link = self.root()?;
+        while !link.is_leaf() {
+            let node = self.cut(link);
+            link = match missing[usize::from(node.dimension)] {
+                false => node.towards(point),
+                true if self.mass_of(node.left) >= self.mass_of(node.right) => node.left,
+                true => node.right,
+            };
         }
+        Some(self.point(link))
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -30,10 +30,10 @@ pub(super) fn files(
             let (infos, is_old) = match cut_file(spec) {
                 // Its lanes are one file.
                 Some(path) => {
-                    let is_old = since(spec).is_some_and(|since| !set::is_written(path, since));
+                    let is_old = spec.start.time().is_some_and(|since| !set::is_written(path, since));
                     (file::partitions(path, lanes)?, is_old)
                 }
-                None => (set::partitions(paths, since(spec))?, false),
+                None => (set::partitions(paths, spec.start.time())?, false),
             };
             Ok(all_or_none(infos, is_old || spec.start == Start::Latest))
         }
@@ -51,7 +51,7 @@ pub(super) fn objects(
         (End::Never, Start::Latest) => object::passed_now(bucket, keys),
         (End::Never, _) => Ok(Vec::new()),
         (End::Latest, start) => {
-            let infos = object::partitions(bucket, keys, since(spec))?;
+            let infos = object::partitions(bucket, keys, spec.start.time())?;
             Ok(all_or_none(infos, start == Start::Latest))
         }
     }
@@ -69,15 +69,6 @@ pub(super) fn cut_file(spec: &SourceSpec) -> Option<&Path> {
     let is_plain = unpack::Packing::of(*compression, path) == unpack::Packing::None;
     let is_cut = spec.format == Format::Json && spec.end == End::Latest;
     (is_cut && is_plain && !set::is_set(paths)).then_some(path)
-}
-
-/// From which time on files and objects were written that are read, in microseconds since 1970. What is in them has no
-/// other time that is known before they are read.
-pub(super) fn since(spec: &SourceSpec) -> Option<i64> {
-    match spec.start {
-        Start::At(time) => Some(time),
-        Start::Earliest | Start::Latest | Start::Checkpoint => None,
-    }
 }
 
 /// Whether files that come later are read.
@@ -99,14 +90,11 @@ fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, 
         let must = "\"latest\" for a file of Parquet: it is written at once";
         return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
     }
-    if let Start::At(_) = spec.start {
-        let must = "\"earliest\", \"latest\" or \"checkpoint\" for a file that is followed: nothing says when a line was written. \
-                    Name a directory or a pattern to begin with the files of a time, or filter by event time";
-        return Err(IngestError::Invalid { setting: "start", name: spec.name.clone(), must });
-    }
-    let info = |(path, number)| match spec.start {
-        Start::Latest => tail::partition_at_end(path, number, spec.format),
-        _ => tail::partition(path, number),
+    // The last write of a file is the only time that is known of it: if that is earlier, so is every line.
+    let is_old = |path| spec.start.time().is_some_and(|since| !set::is_written(path, since));
+    let info = |(path, number)| match spec.start == Start::Latest || is_old(path) {
+        true => tail::partition_at_end(path, number, spec.format),
+        false => tail::partition(path, number),
     };
     paths.iter().map(PathBuf::as_path).zip(0..).map(info).collect()
 }

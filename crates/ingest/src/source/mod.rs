@@ -79,8 +79,18 @@ pub enum Start {
     /// Nowhere: a job without a checkpoint is refused.
     Checkpoint,
     /// With the first record that the source took in at that time or later, in microseconds since 1970. Of files and objects
-    /// with those that were last written then or later.
+    /// with those that were last written then or later, of an archive with the first event that happened then or later.
     At(i64),
+}
+
+impl Start {
+    /// The time from which on is read, if it is one.
+    pub fn time(self) -> Option<i64> {
+        match self {
+            Start::At(time) => Some(time),
+            Start::Earliest | Start::Latest | Start::Checkpoint => None,
+        }
+    }
 }
 
 /// Where a source ends.
@@ -349,11 +359,11 @@ pub fn discovery(
 ) -> Result<Option<Box<dyn Discovery>>, IngestError> {
     match &spec.kind {
         SourceKind::File { paths, .. } if chosen::is_watched(spec) => {
-            Ok(Some(Box::new(set::Watch::new(paths, chosen::since(spec), known))))
+            Ok(Some(Box::new(set::Watch::new(paths, spec.start.time(), known))))
         }
         #[cfg(feature = "s3")]
         SourceKind::Objects { bucket, keys, .. } if chosen::is_watched(spec) => {
-            Ok(Some(Box::new(object::Looking::new(bucket, keys, chosen::since(spec), known))))
+            Ok(Some(Box::new(object::Looking::new(bucket, keys, spec.start.time(), known))))
         }
         SourceKind::File { .. }
         | SourceKind::Objects { .. }

@@ -17,8 +17,6 @@ use super::times::parse_time;
 /// What is read of an alert.
 #[derive(Deserialize)]
 struct Line<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Cow<'a, str>,
     #[serde(borrow)]
     data: Data<'a>,
 }
@@ -34,7 +32,6 @@ struct Data<'a> {
     window: Window<'a>,
     #[serde(borrow, default)]
     state: Option<Cow<'a, str>>,
-    /// Not of a roll-up.
     #[serde(borrow, default)]
     episode: Cow<'a, str>,
 }
@@ -67,23 +64,18 @@ impl<'a> Gathering<'a> {
         Gathering { form, keys, rules, windows: Vec::new(), followed: Vec::new(), by_name: HashMap::new() }
     }
 
-    /// Takes an alert as a sink gets it.
+    /// Takes an alert as a sink gets it. A roll-up is one about a whole group, whose value is its key.
     ///
     /// # Errors
     /// If it is none.
     pub(super) fn take(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let Line { kind, data } = serde_json::from_slice(line).context("read an alert")?;
+        let Line { data } = serde_json::from_slice(line).context("read an alert")?;
         let rule = (data.branch.unwrap_or_default().into_owned(), data.rule.into_owned());
         let Some(rule) = self.rules.get(&rule).copied() else { bail!("an alert of no rule: {}", rule.1) };
         let key = self.keys.number(self.form.text_of(&data.key));
         let time = |text: &str| parse_time(text).with_context(|| format!("an alert's time is {text}"));
         let (start, end) = (time(&data.window.start)?, time(&data.window.end)?);
         let bout = Bout { start, known: end, end };
-        if kind == "tidewatch.rollup" {
-            // One alert about a whole group, whose value is its key.
-            self.followed.push(Episode { rule, key, bouts: vec![bout] });
-            return Ok(());
-        }
         match data.state.as_deref() {
             None => self.windows.push((rule, key, bout)),
             Some(state) => {

@@ -407,6 +407,7 @@ mod tests {
             number,
             follows: number.checked_sub(1),
             generation: 1,
+            born: 1,
             peers: 1,
             fence: false,
             committed_at: 0,

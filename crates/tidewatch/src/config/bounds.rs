@@ -23,12 +23,6 @@ struct No {
     help: &'static str,
 }
 
-const WHOLE_ARCHIVE: No = No {
-    message: "an archive is read from its first record on: its watermarks rest on all that was read before, and alerts are \
-              those of the live job only with them",
-    help: "`start` of `archive` is \"earliest\", \"latest\" (then it ends at once) or \"checkpoint\"; leave earlier events out \
-           by their own time, with `transform.where`",
-};
 const SHOWN_ARCHIVE: No = No {
     message: "an archive is read up to what is visible at the job's first start",
     help: "`end` of `archive` is \"latest\"; to go on with what comes read the source itself",
@@ -55,7 +49,6 @@ pub(super) fn read_bounds(
         }
         Some(SourceKind::Archive { .. }) => {
             let (start, end) = read(section, reader, TO_LATEST);
-            refuse_if(matches!(start, Start::At(_)), "start", &WHOLE_ARCHIVE, section, reader);
             refuse_if(end == End::Never, "end", &SHOWN_ARCHIVE, section, reader);
             (start, end)
         }

@@ -1,10 +1,11 @@
 //! How alerts are told: what mutes them and how many go out, compiled for the rows of a branch.
 
-use alert::CapSpec;
+use alert::{CapLimit, CapSpec};
 use detect::Mute;
 use event::RowSchema;
 
 use super::expressions::Compiler;
+use super::micros;
 use crate::config::nearest::nearest;
 use crate::config::{Branch, Code, Config, Diagnostic, Place};
 
@@ -44,7 +45,9 @@ impl Compiler<'_> {
                 }
             }
         }
-        Some(CapSpec { per_minute: cap.per_minute, by, rules: cap.rules.clone() })
+        let cooldown = micros(cap.cooldown);
+        let limit = CapLimit { per_minute: cap.per_minute, cooldown };
+        Some(CapSpec { limit, by, rules: cap.rules.clone() })
     }
 }
 

@@ -136,8 +136,7 @@ impl Source {
 
     /// Where it begins that no checkpoint knows: `"earliest"`, `"latest"` (with what comes after the first start), `"checkpoint"`
     /// (a job without one is refused), or a time, as `2023-11-14T22:13:20Z`, from which on a record was taken in, or a file last
-    /// written. Default: `"earliest"`. Not every source has all of them: a file that is followed knows of no
-    /// times, and archives are replayed whole or not at all. Of made-up events: the event time of the first.
+    /// written, or an event of an archive happened. Default: `"earliest"`. Of made-up events: the event time of the first.
     pub fn start(self, from: &str) -> Self {
         self.option(".start", |call| call.text(&["start"], from))
     }

@@ -18,7 +18,7 @@ use super::super::say;
 pub(super) fn partitions(source: &SourceSpec) -> Result<Vec<PartitionInfo>, IngestError> {
     match &source.kind {
         #[cfg(feature = "archive")]
-        SourceKind::Archive { address, of } => archive::partitions(address, of.as_deref()),
+        SourceKind::Archive { address, of } => archive::partitions(address, of.as_deref(), None),
         _ => ingest::partitions_now(source),
     }
 }

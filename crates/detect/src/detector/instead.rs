@@ -1,0 +1,66 @@
+//! What a forest expected instead of a row that is an anomaly, and a row that would have been none.
+//!
+//! Forests cannot be asked again once they have learned. So this is worked out when a row is judged, and kept in the evidence with
+//! it: see [`Evidence::before`](super::Evidence).
+
+use event::{Before, NOTHING_BEFORE};
+
+use crate::forest::{Attribution, Recourse, StreamForest, by_share, recourse};
+
+/// What was expected of each input, and a row that would have been no anomaly.
+pub(crate) struct Instead {
+    pub(crate) expected: Vec<f64>,
+    /// What each input would have been, NaN where it stays as it is; and the score. Nothing if no such row was found.
+    found: Option<(Vec<f64>, f64)>,
+}
+
+impl Instead {
+    /// `row` is what the inputs were.
+    pub(crate) fn new(row: &[f64], expected: Vec<f64>, found: Option<Recourse>) -> Self {
+        let changed = |(value, to): (&f64, &f64)| if value == to { f64::NAN } else { *to };
+        let found = found.map(|Recourse { values, calibrated }| {
+            (row.iter().zip(&values).map(changed).collect(), calibrated)
+        });
+        Instead { expected, found }
+    }
+
+    /// That of the row that a forest has taken in and not learned, to whose score its values have contributed that. `values` are
+    /// NaN where something else stands for them.
+    pub(super) fn of(
+        forest: &StreamForest,
+        attribution: &Attribution,
+        values: &[f64],
+        units: &[Option<f64>],
+    ) -> Self {
+        let share = |place: usize| attribution.low[place] + attribution.high[place];
+        let is_there = |place: &usize| !values[*place].is_nan();
+        let mut order = by_share((0..values.len()).map(share));
+        order.retain(is_there);
+        // What stands out is expected to be what it is beside the rest, and the rest what it is beside nothing.
+        let average = attribution.total() / values.len() as f64;
+        let main: Vec<usize> = order.iter().copied().filter(|place| share(*place) >= average).collect();
+        let (beside, alone) = (forest.usual(&main), forest.usual(&order));
+        let expected = |place| if main.contains(&place) { beside[place] } else { alone[place] };
+        let expected: Vec<f64> = (0..values.len()).map(expected).collect();
+        let found = recourse(forest.row(), &expected, units, &order, |row| forest.calibrated(row));
+        Instead::new(forest.row(), expected, found)
+    }
+
+    /// What is kept of an input: what it would have been, and the score of the whole row.
+    pub(crate) fn before(&self, input: usize) -> Before {
+        match &self.found {
+            Some((to, calibrated)) => [to[input], *calibrated, f64::NAN, f64::NAN, f64::NAN],
+            None => NOTHING_BEFORE,
+        }
+    }
+}
+
+/// The row that was kept: what each input would have been, `None` where it stays as it is, and the score.
+pub(crate) fn kept<'a>(before: impl Iterator<Item = &'a Before>) -> Option<(Vec<Option<f64>>, f64)> {
+    let (mut to, mut score) = (Vec::new(), f64::NAN);
+    for [value, calibrated, ..] in before {
+        to.push((!value.is_nan()).then_some(*value));
+        score = *calibrated;
+    }
+    (!score.is_nan()).then_some((to, score))
+}
