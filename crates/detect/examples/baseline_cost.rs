@@ -70,7 +70,9 @@ fn columns_alone() -> (Vec<f64>, f64) {
         let columns = values(window);
         for first in (0..KEYS).step_by(ROWS) {
             let rows = first..KEYS.min(first + ROWS);
-            let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
+            // Features of a window that closes have just been computed.
+            let columns: Vec<Vec<f64>> = columns.iter().map(|column| column[rows.clone()].to_vec()).collect();
+            let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
             let start = Instant::now();
             baselines.observe(&slots[rows.clone()], Dues::Shared(window as i64), &columns, &mut out);
             // The first windows are warm-up.

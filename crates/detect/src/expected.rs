@@ -41,12 +41,12 @@ impl NearExpected {
     /// Whether a value is near enough, by either measure. What equals the bound is near; NaN is not.
     pub fn holds(&self, value: f64, expected: f64) -> bool {
         let off = (value - expected).abs();
-        off <= self.amount || off <= self.ratio * expected.abs()
+        (off <= self.amount) | (off <= self.ratio * expected.abs())
     }
 
     /// A calibrated score, or 0 for a value that is near enough. NaN, a score that is not known, stays NaN.
     pub fn spare(&self, score: f64, value: f64, expected: f64) -> f64 {
-        if self.holds(value, expected) && !score.is_nan() { 0.0 } else { score }
+        if self.holds(value, expected) & !score.is_nan() { 0.0 } else { score }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use arrow_array::Float64Array;
 use event::{Batch, Expression, Spans, key_hash};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -98,8 +99,9 @@ pub(crate) struct Posed {
 
 impl Posed {
     /// Of all rows of a chunk.
-    pub(crate) fn of(inputs: &[Vec<f64>]) -> Posed {
-        let all = inputs.first().map_or(0, Vec::len);
+    pub(crate) fn of(inputs: &[Float64Array]) -> Posed {
+        let inputs: Vec<&[f64]> = inputs.iter().map(|column| column.values().as_ref()).collect();
+        let all = inputs.first().map_or(0, |column| column.len());
         let is_whole = |row: &u32| inputs.iter().all(|column| column[*row as usize].is_finite());
         let rows: Vec<u32> = (0..all as u32).filter(is_whole).collect();
         let columns =

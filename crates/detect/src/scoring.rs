@@ -179,6 +179,7 @@ impl Scores {
                 continue;
             }
             if let Some((grouping, values)) = detector.method.grouping().zip(inputs.pop()) {
+                let values = values.values().to_vec();
                 chunk.beside[*number] = Beside::of(grouping, &batch, known.slots(), values);
             }
             if let Some(said) = said.as_deref_mut() {
@@ -251,7 +252,7 @@ fn observe(
     batch: &Batch,
     chunk: &mut Chunk,
     met: Option<Met<'_>>,
-) -> Vec<Vec<f64>> {
+) -> Vec<Float64Array> {
     let inputs = inputs(detector, batch, &chunk.records, &mut chunk.failures);
     if let Some((known, runs)) = met {
         let chosen = chosen(detector, &chunk.keys);
@@ -266,16 +267,20 @@ fn inputs(
     batch: &Batch,
     records: &[u64],
     failures: &mut Vec<RowFailure>,
-) -> Vec<Vec<f64>> {
+) -> Vec<Float64Array> {
+    let is_few = |records: &u64| *records < detector.records_min;
+    let any_few = records.iter().any(is_few);
     let column = |input: &Arc<dyn Expression>| {
         let value = input.evaluate(batch);
         failures.extend(value.failures);
-        let mut column = numbers(&value.column, input.data_type());
-        if detector.records_min > 0 {
-            let few = column.iter_mut().zip(records).filter(|(_, records)| **records < detector.records_min);
-            few.for_each(|(value, _)| *value = f64::NAN);
+        let column = &value.column;
+        if input.data_type() == DataType::Double && column.null_count() == 0 && !any_few {
+            return column.as_primitive::<Float64Type>().clone();
         }
-        column
+        let mut column = numbers(column, input.data_type());
+        let few = column.iter_mut().zip(records).filter(|(_, records)| is_few(records));
+        few.for_each(|(value, _)| *value = f64::NAN);
+        Float64Array::from(column)
     };
     detector.inputs.iter().map(column).collect()
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, BinaryArray};
+use arrow_array::{Array, BinaryArray, Float64Array};
 use event::{Span, Spans, key_hash};
 use keys::{Keys, random_seed};
 use serde::{Deserialize, Serialize};
@@ -201,7 +201,7 @@ impl Detectors {
         detector: usize,
         runs: &[Run],
         spans: &Spans,
-        columns: &[Vec<f64>],
+        columns: &[Float64Array],
         chosen: Option<&[bool]>,
     ) -> Evidence {
         let of = &self.detectors[detector];
@@ -218,7 +218,7 @@ impl Detectors {
                 (Some(dues), _) => Dues::Own(dues),
                 (None, _) => Dues::Shared(time_of(&spans.of(0))),
             };
-            let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
+            let columns: Vec<&[f64]> = columns.iter().map(|column| &column.values()[rows.clone()]).collect();
             let chosen = chosen.map(|chosen| &chosen[rows.clone()]);
             let page = Page { slots: &self.slots[rows.clone()], dues, columns: &columns, chosen };
             state.observe(of, &page, &mut self.scratch, &mut evidence);

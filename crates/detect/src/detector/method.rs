@@ -453,17 +453,18 @@ fn linear(
     let start = evidence.outputs[0].len();
     evidence.outputs[0].resize(start + rows, f64::NAN);
     for (input, values) in page.columns.iter().enumerate() {
-        let out = &mut evidence.outputs[0][start..];
+        let (scores, expected) = (&scores[input][..rows], &expected[input][..rows]);
         let shares = &mut evidence.shares[input];
-        for row in 0..rows {
-            let score = f64::from(calibrated(scores[input][row]));
-            let score = near.spare(score, values[row], expected[input][row].into());
-            // What is not known yet does not hide what is.
-            out[row] = out[row].max(score);
-            shares.push(score as f32);
+        shares.resize(start + rows, f32::NAN);
+        let into = evidence.outputs[0][start..].iter_mut().zip(&mut shares[start..]);
+        for ((out, share), ((score, value), expected)) in into.zip(scores.iter().zip(*values).zip(expected)) {
+            let score = near.spare(calibrated(*score).into(), *value, (*expected).into());
+            // What is not known yet does not hide what is. Without a branch: these loops see each row of a job.
+            *out = if (score > *out) | out.is_nan() { score } else { *out };
+            *share = score as f32;
         }
-        evidence.expected[input].extend_from_slice(&expected[input][..rows]);
-        evidence.statistics[input].extend_from_slice(&scores[input][..rows]);
+        evidence.expected[input].extend_from_slice(expected);
+        evidence.statistics[input].extend_from_slice(scores);
     }
 }
 
