@@ -290,6 +290,9 @@ own = "random_cut_forest(plays, exits, keys => 'each', warmup => 40, trees => 30
 last_three = "random_cut_forest(exits, keys => 'each', shingle => 3, warmup => 40, trees => 30, sample => 64, rate => 0.02)"
 series = "series_forest(exits, keys => 'each', warmup => 40, shape => 4, trees => 30, sample => 128)"
 crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01)"
+beside = "cohort(exits, direction => 'high', open => 20, close => 45, members => 3)"
+either_end = "cohort(plays, direction => 'both', open => 12, close => 12, members => 3)"
+worst = "top_k(exits, k => 2, direction => 'high')"
 
 [rules.shift]
 when = "shift > 1"
@@ -305,6 +308,12 @@ when = "own > 1"
 when = "last_three_grade > 0"
 [rules.series]
 when = "series > 1"
+[rules.beside]
+when = "beside > 1"
+[rules.either-end]
+when = "either_end > 1 AND either_end_percentile <> 50"
+[rules.worst]
+when = "worst <= 2"
 
 [sink.alerts]
 type = "file"
@@ -365,6 +374,9 @@ fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_les
         ("own", 2),
         ("last-three", 1),
         ("series", 1),
+        ("beside", 20),
+        ("either-end", 20),
+        ("worst", 20),
     ] {
         let alerts = alerts_of(&bytes, rule);
         let named: Vec<_> =
@@ -377,7 +389,8 @@ fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_les
         assert!(named.len() >= least, "{rule}: {} alerts", named.len());
         // The greatest ones, and one of the others.
         let mut chosen = named.clone();
-        chosen.sort_by(|a, b| number(&b.2["score"]).total_cmp(&number(&a.2["score"])));
+        let score = |alert: &Value| alert["score"].as_f64().unwrap_or_default();
+        chosen.sort_by(|a, b| score(&b.2).total_cmp(&score(&a.2)));
         chosen.truncate(2);
         chosen.extend(named.last());
         for (number, (user, minute, alert)) in chosen.into_iter().enumerate() {

@@ -212,7 +212,7 @@ impl Detection {
     /// What a cohort is like, of its members and their numbers, ascending.
     pub fn combine<'a>(&self, group: &Group, members: impl Iterator<Item = (&'a Member, isize)>) -> Answer {
         let method = self.scores.detectors.get(usize::from(group.detector)).map(|detector| &detector.method);
-        let worst = if let Some(Method::Top { spec, .. }) = method { spec.k as usize } else { 0 };
+        let worst = if let Some(Method::Top { spec, .. }) = method { spec.k as usize + 1 } else { 0 };
         Answer::of(members, worst)
     }
 

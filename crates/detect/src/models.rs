@@ -112,15 +112,17 @@ impl Models {
     ) {
         let rows = chunk.records.len();
         let (evidence, beside) = (&mut chunk.evidence[number], &chunk.beside[number]);
+        let unit = || detector.units().first().copied().flatten();
         match (self.models.get(number), &detector.method) {
             (Some(Some(Model::Forest(forest))), _) => judge_by_forest(detector, forest, evidence, rows),
             // Of keys of which nothing is known it is not known what they are beside either.
             (Some(Some(Model::Cohorts(_))), _) if beside.values.len() < rows => {}
             (Some(Some(Model::Cohorts(replica))), Method::Cohort { spec, .. }) => {
-                replica.percentiles((spec, &detector.near), beside, &chunk.spans, evidence, latches);
+                let spec = (spec, &detector.near, unit());
+                replica.percentiles(spec, beside, &chunk.spans, evidence, latches);
             }
             (Some(Some(Model::Cohorts(replica))), Method::Top { spec, .. }) => {
-                replica.ranks(spec, beside, (&chunk.keys, &chunk.spans), evidence);
+                replica.ranks((spec, unit()), beside, (&chunk.keys, &chunk.spans), evidence);
             }
             _ => {}
         }

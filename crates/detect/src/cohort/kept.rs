@@ -196,7 +196,8 @@ impl Told {
         rows: Vec<(u32, f64, Vec<u8>)>,
         corrected: bool,
     ) -> Changes {
-        let k = spec.k as usize;
+        // One more than have a rank: what is behind them is where another one would have none.
+        let k = spec.k as usize + 1;
         let worst = |placed: Option<&Placed>| -> Vec<(u64, Vec<u8>)> {
             placed.into_iter().flatten().take(k).cloned().collect()
         };

@@ -19,8 +19,8 @@ pub(crate) struct Latches<'a> {
 }
 
 impl Latches<'_> {
-    /// Whether a key is an anomaly, which has so much of its cohort beyond it, if that is known, in a row that is due by then. A row
-    /// that is a correction changes nothing for later ones.
+    /// Whether a key was an anomaly before, and whether it is one, which has so much of its cohort beyond it, if that is known, in a
+    /// row that is due by then. A row that is a correction changes nothing for later ones.
     pub(crate) fn judge(
         &mut self,
         spec: &CohortSpec,
@@ -28,8 +28,8 @@ impl Latches<'_> {
         due: i64,
         beyond: Option<f64>,
         corrected: bool,
-    ) -> bool {
-        let Some(at) = self.columns.at.get_mut(slot as usize) else { return false };
+    ) -> (bool, bool) {
+        let Some(at) = self.columns.at.get_mut(slot as usize) else { return (false, false) };
         let was = *at != NEVER && due.saturating_sub(*at) <= self.forget_after;
         let is = match beyond {
             Some(beyond) => beyond < spec.open || (was && beyond < spec.close),
@@ -38,7 +38,7 @@ impl Latches<'_> {
         if !corrected {
             *at = if is { due } else { NEVER };
         }
-        is
+        (was, is)
     }
 }
 
@@ -74,13 +74,13 @@ mod tests {
         let mut columns = LatchColumns::default();
         columns.grow(2);
         let mut latches = Latches { columns: &mut columns, forget_after: 10 };
-        let mut is = |due, beyond| latches.judge(&spec, 1, due, beyond, false);
+        let mut is = |due, beyond| latches.judge(&spec, 1, due, beyond, false).1;
         assert!(!is(0, Some(5.0)) && is(1, Some(1.9)) && is(2, Some(5.0)) && is(3, None));
         assert!(is(13, Some(9.9)), "remembered for 10");
         assert!(!is(14, Some(10.0)) && !is(15, Some(9.0)), "it is over");
         assert!(is(16, Some(1.0)) && !is(27, Some(9.0)), "forgotten");
-        assert!(latches.judge(&spec, 1, 30, Some(1.0), true), "a correction is judged");
-        assert!(!latches.judge(&spec, 1, 31, Some(9.0), false), "and forgotten");
+        assert_eq!(latches.judge(&spec, 1, 30, Some(1.0), true), (false, true), "a correction is judged");
+        assert_eq!(latches.judge(&spec, 1, 31, Some(9.0), false), (false, false), "and forgotten");
     }
 
     #[test]

@@ -21,8 +21,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray};
-use event::{Batch, Expression, KeyShape};
+use event::{Batch, Before, Expression, KeyShape, NOTHING_BEFORE};
 
+use sketch::Pool;
+
+use crate::forest::times;
 use crate::{DetectError, Direction};
 
 pub use facts::{Answer, Change, Group, Member};
@@ -76,6 +79,21 @@ impl CohortSpec {
         }
     }
 
+    /// What is kept of a row that is an anomaly: the nearest value with which it would be none, and what would be said of it then.
+    /// `was` says whether the key was one before.
+    fn instead(&self, pool: &Pool, value: f64, percentile: f64, was: bool, unit: Option<f64>) -> Before {
+        let is_up = match self.direction {
+            Direction::Low => true,
+            Direction::High => false,
+            Direction::Both => percentile < 50.0,
+        };
+        let wanted = if was { self.close } else { self.open };
+        let found = pool.nearest(value, is_up, unit, |percentile| self.beyond(percentile) >= wanted);
+        found.map_or(NOTHING_BEFORE, |(to, percentile)| {
+            [to, self.score(self.beyond(percentile), false), percentile, f64::NAN, f64::NAN]
+        })
+    }
+
     /// The score of a key with so much of its cohort beyond it: above 1 exactly where it is an anomaly, continuous at `close`.
     pub(crate) fn score(&self, beyond: f64, latched: bool) -> f64 {
         self.open / beyond + if latched { 1.0 - self.open / self.close } else { 0.0 }
@@ -97,6 +115,28 @@ impl TopSpec {
             0 => Err(DetectError::Setting { setting: "k", found: 0.0, wanted: "1 or more" }),
             _ => Ok(()),
         }
+    }
+
+    /// What is kept of a row that has a rank: a value with which it would have none, and what would be said of it then.
+    fn without_rank(&self, to: f64) -> Before {
+        [to, f64::from(self.k) + 1.0, f64::NAN, f64::NAN, f64::NAN]
+    }
+
+    /// The next value behind one. `unit` is what values are multiples of, if of anything.
+    fn behind(&self, edge: f64, unit: Option<f64>) -> f64 {
+        let is_up = self.direction != Direction::High;
+        match (unit, is_up) {
+            (Some(unit), true) => times((edge / unit).round() + 1.0, unit),
+            (Some(unit), false) => times((edge / unit).round() - 1.0, unit),
+            (None, true) => edge.next_up(),
+            (None, false) => edge.next_down(),
+        }
+    }
+
+    /// The value that has that place.
+    fn value(&self, order: u64) -> f64 {
+        let ascending = if self.direction == Direction::High { !order } else { order };
+        f64::from_bits(if ascending >> 63 == 1 { ascending & !(1 << 63) } else { !ascending })
     }
 
     /// The place of a value in the order from the worst to the best. Equal values have the same one.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::BinaryArray;
-use event::{Outcome, Spans};
+use event::{NOTHING_BEFORE, Outcome, Spans};
 use serde::{Deserialize, Serialize};
 
 use super::kept::is_over;
@@ -81,10 +81,10 @@ impl Replica {
         }))
     }
 
-    /// Judges rows by their percentile.
+    /// Judges rows by their percentile. `unit` is what values are multiples of, if of anything.
     pub(crate) fn percentiles(
         &self,
-        (spec, near): (&CohortSpec, &NearExpected),
+        (spec, near, unit): (&CohortSpec, &NearExpected, Option<f64>),
         beside: &Beside,
         spans: &Spans,
         evidence: &mut Evidence,
@@ -92,6 +92,8 @@ impl Replica {
     ) {
         let rows = beside.values.len();
         evidence.outputs = vec![vec![f64::NAN; rows]; 3];
+        evidence.statistics = vec![vec![f32::NAN; rows]];
+        evidence.before = vec![vec![NOTHING_BEFORE; rows]];
         let mut pools: HashMap<(i64, u32), (Pool, f64)> = HashMap::new();
         for (row, value) in beside.values.iter().enumerate() {
             let (span, cohort) = (spans.of(row), beside.cohorts[row]);
@@ -104,30 +106,38 @@ impl Replica {
             let percentile = known.then(|| pool.percentile(*value));
             let beyond = percentile.map(|percentile| spec.beyond(percentile));
             let corrected = span.outcome == Outcome::Revised;
-            let mut latch =
-                |slot| latches.as_mut()?.judge(spec, slot, span.due, beyond, corrected).then_some(());
-            let latched = latch(beside.slots[row]).is_some();
+            let latches = latches.as_mut();
+            let (was, is) = latches.map_or((false, false), |latches| {
+                latches.judge(spec, beside.slots[row], span.due, beyond, corrected)
+            });
             if !value.is_nan() {
                 evidence.outputs[2][row] = pool.members() as f64;
             }
             let (Some(percentile), Some(beyond)) = (percentile, beyond) else { continue };
-            let score = near.spare(spec.score(beyond, latched), *value, *median);
+            let score = near.spare(spec.score(beyond, is), *value, *median);
             evidence.outputs[0][row] = score;
             evidence.outputs[1][row] = percentile;
             evidence.shares[0][row] = score as f32;
             evidence.expected[0][row] = *median as f32;
+            evidence.statistics[0][row] = (*value - *median) as f32;
+            if score > 1.0 {
+                evidence.before[0][row] = spec.instead(pool, *value, percentile, was, unit);
+            }
         }
     }
 
     /// Gives the worst rows their ranks.
     pub(crate) fn ranks(
         &self,
-        spec: &TopSpec,
+        (spec, unit): (&TopSpec, Option<f64>),
         beside: &Beside,
         (keys, spans): (&BinaryArray, &Spans),
         evidence: &mut Evidence,
     ) {
-        evidence.outputs = vec![vec![f64::NAN; beside.values.len()]];
+        let rows = beside.values.len();
+        evidence.outputs = vec![vec![f64::NAN; rows]];
+        evidence.statistics = vec![vec![f32::NAN; rows]];
+        evidence.before = vec![vec![NOTHING_BEFORE; rows]];
         // The list of each cohort, and whether it is of the row's own window end.
         let mut lists: HashMap<(i64, u32), Listed<'_>> = HashMap::new();
         for (row, value) in beside.values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
@@ -149,6 +159,17 @@ impl Replica {
             if rank <= spec.k as usize {
                 evidence.outputs[0][row] = rank as f64;
                 evidence.shares[0][row] = 1.0;
+                // The first that has no rank: behind it, neither has this one.
+                if let Some((order, name)) = worst.get(spec.k as usize).filter(|_| is_own) {
+                    let edge = spec.value(*order);
+                    evidence.expected[0][row] = edge as f32;
+                    evidence.statistics[0][row] = (*value - edge) as f32;
+                    evidence.before[0][row] = match name.as_slice() < key {
+                        // Of equal values the keys decide.
+                        true => spec.without_rank(edge),
+                        false => spec.without_rank(spec.behind(edge, unit)),
+                    };
+                }
             }
         }
     }

@@ -32,7 +32,7 @@ fn answer(collection: &Collection, detector: u16, cohort: &[u8]) -> Answer {
     let of =
         |(group, _): &(&(Group, Member), &isize)| group.0.detector == detector && group.0.cohort == cohort;
     let members = collection.iter().filter(of).map(|((_, member), count)| (member, *count));
-    Answer::of(members, if detector == 1 { K as usize } else { 0 })
+    Answer::of(members, if detector == 1 { K as usize + 1 } else { 0 })
 }
 
 /// What the rows of two cohorts say, reckoned plainly.
@@ -46,7 +46,7 @@ fn check(collection: &Collection, rows: &BTreeMap<Vec<u8>, (u32, f64)>) {
         values.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
         let Answer::Worst(worst) = answer(collection, 1, name) else { panic!("no ranks") };
         let found: Vec<&[u8]> = worst.iter().map(|(_, key)| key.as_slice()).collect();
-        let expected: Vec<&[u8]> = values.iter().take(K as usize).map(|(_, key)| *key).collect();
+        let expected: Vec<&[u8]> = values.iter().take(K as usize + 1).map(|(_, key)| *key).collect();
         assert_eq!(found, expected);
         let mut bins: BTreeMap<i32, isize> = BTreeMap::new();
         values.iter().for_each(|(value, _)| *bins.entry(bin_of(*value)).or_default() += 1);

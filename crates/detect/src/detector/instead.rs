@@ -1,7 +1,7 @@
-//! What a forest expected instead of a row that is an anomaly, and a row that would have been none.
+//! What a detector expected instead of a row that is an anomaly, and a row that would have been none.
 //!
-//! Forests cannot be asked again once they have learned. So this is worked out when a row is judged, and kept in the evidence with
-//! it: see [`Evidence::before`](super::Evidence).
+//! Forests, and what is beside other keys, cannot be asked again once they have learned. So this is worked out when a row is judged,
+//! and kept in the evidence with it: see [`Evidence::before`](super::Evidence).
 
 use event::{Before, NOTHING_BEFORE};
 
@@ -46,21 +46,23 @@ impl Instead {
         Instead::new(forest.row(), expected, found)
     }
 
-    /// What is kept of an input: what it would have been, and the score of the whole row.
+    /// What is kept of an input: what it would have been, and the outputs of the forest for the whole row.
     pub(crate) fn before(&self, input: usize) -> Before {
         match &self.found {
-            Some((to, calibrated)) => [to[input], *calibrated, f64::NAN, f64::NAN, f64::NAN],
+            // What is no anomaly has no grade.
+            Some((to, calibrated)) => [to[input], *calibrated, f64::NAN, f64::NAN, 0.0],
             None => NOTHING_BEFORE,
         }
     }
 }
 
-/// The row that was kept: what each input would have been, `None` where it stays as it is, and the score.
-pub(crate) fn kept<'a>(before: impl Iterator<Item = &'a Before>) -> Option<(Vec<Option<f64>>, f64)> {
-    let (mut to, mut score) = (Vec::new(), f64::NAN);
-    for [value, calibrated, ..] in before {
+/// The row that was kept: what each input would have been, `None` where it stays as it is, and the outputs, NaN where they would not
+/// be known to differ.
+pub(crate) fn kept<'a>(before: impl Iterator<Item = &'a Before>) -> Option<(Vec<Option<f64>>, [f64; 4])> {
+    let (mut to, mut outputs) = (Vec::new(), [f64::NAN; 4]);
+    for [value, said @ ..] in before {
         to.push((!value.is_nan()).then_some(*value));
-        score = *calibrated;
+        outputs = *said;
     }
-    (!score.is_nan()).then_some((to, score))
+    (!outputs[0].is_nan()).then_some((to, outputs))
 }

@@ -272,14 +272,14 @@ impl Judged {
         Some(near.spare(score.into(), self.values[input][hit], self.expected[input][hit].into()))
     }
 
-    /// Of a detector that cannot be asked again, the scores of those rows whose inputs are what it has worked out itself to be no
+    /// Of a detector that cannot be asked again, the outputs for those rows whose inputs are what it has worked out itself to be no
     /// anomaly instead. Rows with other inputs than those of their hits are marked.
     fn instead_of(
         &self,
         inputs: &[Vec<f64>],
         places: &UInt32Array,
         answers: &mut [Answer],
-    ) -> Vec<Option<f64>> {
+    ) -> Vec<Option<[f64; 4]>> {
         let is = |a: f64, b: f64| a.to_bits() == b.to_bits() || a == b || (a.is_nan() && b.is_nan());
         let mut instead = vec![None; places.len()];
         for (row, hit) in places.values().iter().map(|hit| *hit as usize).enumerate() {
@@ -287,9 +287,9 @@ impl Judged {
             if (0..inputs.len()).all(|input| is(inputs[input][row], was(input))) {
                 continue;
             }
-            instead[row] = self.instead(hit).and_then(|(to, score)| {
+            instead[row] = self.instead(hit).and_then(|(to, outputs)| {
                 let fits = |input: usize| is(inputs[input][row], to[input].unwrap_or(was(input)));
-                (0..inputs.len()).all(fits).then_some(score)
+                (0..inputs.len()).all(fits).then_some(outputs)
             });
             if instead[row].is_none() {
                 answers[row] = Answer::Unknown;
@@ -298,8 +298,8 @@ impl Judged {
         instead
     }
 
-    /// What the detector has worked out itself to be no anomaly instead of a hit: the inputs that are otherwise, and the score.
-    pub(super) fn instead(&self, hit: usize) -> Option<(Vec<Option<f64>>, f64)> {
+    /// What the detector has worked out itself to be no anomaly instead of a hit: the inputs that are otherwise, and what it would have said.
+    pub(super) fn instead(&self, hit: usize) -> Option<(Vec<Option<f64>>, [f64; 4])> {
         match self.detector.method.can_be_asked_again() {
             true => None,
             false => kept_instead(self.before.iter().filter_map(|column| column.get(hit))),
@@ -348,24 +348,17 @@ impl Judged {
     }
 }
 
-/// An output of a forest, with what it would have been in rows that are otherwise. Their score is up to 1.
-fn put(values: &ArrayRef, output: usize, instead: &[Option<f64>]) -> ArrayRef {
-    let Some(values) =
+/// An output of a detector, with what it would have been in rows that are otherwise.
+fn put(values: &ArrayRef, output: usize, instead: &[Option<[f64; 4]>]) -> ArrayRef {
+    let Some(numbers) =
         values.as_primitive_opt::<Float64Type>().filter(|_| instead.iter().any(Option::is_some))
     else {
         return Arc::clone(values);
     };
-    let other = |score: f64| match output {
-        0 => Some(score),
-        // No anomaly has no grade; what the forest's own scale says of it is not kept.
-        3 => Some(0.0),
-        _ => None,
-    };
-    let all = values.iter().zip(instead);
-    Arc::new(
-        all.map(|(value, score)| score.map_or(value, |score| other(score).or(value)))
-            .collect::<Float64Array>(),
-    )
+    let other =
+        |row: &Option<[f64; 4]>| row.and_then(|row| row.get(output).copied()).filter(|it| !it.is_nan());
+    let all = numbers.iter().zip(instead).map(|(value, row)| other(row).or(value));
+    Arc::new(all.collect::<Float64Array>())
 }
 
 /// A value as detectors take it.

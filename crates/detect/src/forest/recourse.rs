@@ -60,7 +60,7 @@ fn towards(value: f64, expected: f64, share: f64, unit: Option<f64>) -> f64 {
 }
 
 /// So many units, as exactly as a double has it: of those below 1, which are tenths or the like, a part of a whole number.
-fn times(count: f64, unit: f64) -> f64 {
+pub(crate) fn times(count: f64, unit: f64) -> f64 {
     if unit < 1.0 { count / (1.0 / unit).round() } else { count * unit }
 }
 
