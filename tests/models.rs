@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::arrival::{delayed, workload_time};
 use testkit::job::{Job, json_lines};
 use testkit::onnxruntime::onnxruntime;
-use testkit::process::Invocation;
+use testkit::process::{Invocation, eventually};
 use testkit::random::{Random, seed};
 use testkit::receiver::{Receiver, Reply, Request};
 use testkit::workload::{generate, repository};
@@ -201,18 +201,23 @@ fn a_job_that_begins_from_scratch_takes_nothing_from_what_was_answered_in_its_li
         .set("models.churn.circuit_failures", 1000)
         .set("state.checkpoint_every", "\"700ms\"");
     let slow = job.clone().set("source.events.rate", 6_000);
-    let kill_after = |millis: u64, invocation: Invocation| {
+    let answers = job.state_path().join("answers");
+    // Lives until it has been given so many answers, some of which are recorded.
+    let live = |invocation: Invocation, count: usize| {
+        let before = given.lock().expect("no panic").len();
         let running = invocation.start();
-        std::thread::sleep(Duration::from_millis(millis));
+        eventually("answers", Duration::from_secs(90), || {
+            let is_told = given.lock().expect("no panic").len() >= before + count;
+            let is_kept = std::fs::read_dir(&answers).is_ok_and(|files| files.count() > 0);
+            (is_told && is_kept && !job.alerts().is_empty()).then_some(())
+        });
         running.kill();
     };
-    kill_after(2_500, slow.invocation());
-    let answers = job.state_path().join("answers");
-    assert!(std::fs::read_dir(&answers).expect("a folder").count() > 0, "killed at the wrong moment");
-    std::fs::remove_file(folder.path().join("out/alerts.ndjson")).expect("alerts");
+    live(slow.invocation(), 4_000);
+    std::fs::remove_file(job.alerts_path()).expect("alerts");
     let limit = given.lock().expect("no panic").last().map_or(0, |last| last + 1);
     // The second life dies before the first one did, and goes on to where that had asked.
-    kill_after(1_500, slow.invocation().arg("--from-scratch"));
+    live(slow.invocation().arg("--from-scratch"), 1_500);
     job.run();
     let rows = json_lines(&job.alerts());
     let outputs = rows.iter().filter(|row| number(row, "risk_fallback") == 0.0);

@@ -55,6 +55,8 @@ pub(crate) fn of(alerts: &Path, truth: &[Value]) -> Recount {
                 counted.alerts += 1;
                 spans.push((from, to));
             }
+            // A roll-up says nothing of the minutes since the one before it.
+            "updated" if alert["type"] == "tidewatch.rollup" => spans.push((from, to)),
             _ => spans.last_mut().expect("it was opened before").1 = to,
         }
     }

@@ -79,6 +79,9 @@ impl Cap {
         if self.state.groups.is_empty() || end > reached {
             return Vec::new();
         }
+        // A later roll-up begins when this minute ends, or later.
+        let since = start.saturating_sub(self.limit.cooldown);
+        self.state.courses.retain(|_, course| course.last >= since);
         let groups = std::mem::take(&mut self.state.groups);
         let kept_back = groups.into_iter().filter(|(_, counted)| counted.kept_back > 0);
         let roll_up = |(group, counted): (CapGroup, CappedMinute)| {
@@ -90,8 +93,6 @@ impl Cap {
 
     /// Notes that a group has a roll-up of a minute; gives the start of the first one that is about the same.
     fn follow(&mut self, group: &CapGroup, start: i64, end: i64) -> i64 {
-        let since = start.saturating_sub(self.limit.cooldown);
-        self.state.courses.retain(|_, course| course.last >= since);
         let course = self.state.courses.entry(group.clone()).or_insert(CapCourse { first: start, last: end });
         course.last = end;
         course.first

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::block::Origin;
-use crate::file::{self, RowGroup};
+use crate::file::{self, RowGroup, Since};
 use crate::{Archive, ArchiveError};
 
 /// What is visible of an archive.
@@ -24,7 +24,7 @@ pub(crate) struct Place {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) rows: u64,
-    /// The latest time of an event in it, or to which its partition was lifted.
+    /// The latest time of an event in it, or to which the watermark of its partition had come.
     pub(crate) latest: Option<i64>,
 }
 
@@ -63,23 +63,32 @@ impl Catalog {
         Ok(())
     }
 
-    /// The first offset in these row groups, which are in the order of theirs, of a record that happened at a time or later,
-    /// or before which its partition was lifted to then.
+    /// The first offset in these row groups, which are in the order of theirs, of a record that happened at a time or later, or with
+    /// which the watermark of its partition came to then: by itself, as the time of an event does, or since it says so, or by a
+    /// decision before it.
     ///
     /// # Errors
     /// If a file cannot be read, or is not what it was.
     pub(crate) fn first_since(&self, places: &[Place], since: i64) -> Result<Option<u64>, ArchiveError> {
-        let mut first: Option<u64> = None;
+        let mut reached = Since::default();
+        let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
         for place in places.iter().filter(|place| place.latest >= Some(since)) {
             // Row groups of several dates overlap.
-            if first.is_some_and(|first| first <= place.first) {
+            if least(reached.first, reached.seen).is_some_and(|first| first <= place.first) {
                 break;
             }
             self.check(&place.file)?;
-            let found = file::first_since(&self.archive, &place.file, place.index, since)?;
-            first = first.into_iter().chain(found).min();
+            let found = file::since(&self.archive, &place.file, place.index, since)?;
+            if found.seen.is_some() && least(reached.seen, found.seen) == found.seen {
+                (reached.seen, reached.before_seen) = (found.seen, found.before_seen);
+            }
+            reached.first = least(reached.first, found.first);
         }
-        Ok(first)
+        // What a record has seen the one before it has brought about, which may lie in an earlier row group.
+        let Since { first, seen, before_seen } = reached;
+        let ended =
+            places.iter().map(|place| place.last).filter(|last| seen.is_some_and(|seen| *last < seen));
+        Ok(least(first, ended.chain(before_seen).max().or(seen)))
     }
 
     /// The same, or what it was when a partition was opened that is still read.

@@ -169,7 +169,7 @@ pub(crate) struct RowGroup {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) rows: u64,
-    /// The latest time of an event in it, or to which its partition was lifted.
+    /// The latest time of an event in it, or to which the watermark of its partition had come.
     pub(crate) latest: Option<i64>,
 }
 
@@ -319,7 +319,7 @@ fn row_group(index: usize, group: &RowGroupMetaData) -> Option<RowGroup> {
         _ => None,
     };
     let (first, last) = offsets;
-    let latest = latest("time").max(latest("lifted"));
+    let latest = latest("time").max(latest("lifted")).max(latest("seen"));
     Some(RowGroup { origin, index, first, last, rows: u64::try_from(group.num_rows()).ok()?, latest })
 }
 
@@ -329,22 +329,34 @@ pub(crate) fn read(archive: &Archive, name: &str, index: usize) -> Result<Record
     records(&batch).ok_or_else(|| archive.unfit(name, "not a file of an archive of events"))
 }
 
-/// The first offset in a row group of a record that happened at a time or later, or whose partition was lifted to then.
-pub(crate) fn first_since(
-    archive: &Archive,
-    name: &str,
-    index: usize,
-    since: i64,
-) -> Result<Option<u64>, ArchiveError> {
-    let batch = columns(archive, name, index, &["offset", "time", "lifted"])?;
+/// Where in a row group a time is reached.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Since {
+    /// The first offset of a record that happened then or later, or whose partition was lifted to then.
+    pub(crate) first: Option<u64>,
+    /// The first offset of a record before which the watermark of its partition had come to then.
+    pub(crate) seen: Option<u64>,
+    /// The last offset before that one.
+    pub(crate) before_seen: Option<u64>,
+}
+
+/// Where in a row group a time is reached.
+pub(crate) fn since(archive: &Archive, name: &str, index: usize, since: i64) -> Result<Since, ArchiveError> {
+    let batch = columns(archive, name, index, &["offset", "time", "seen", "lifted"])?;
     let times = |name| batch.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>();
     let offsets = batch.column_by_name("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let (Some(offsets), Some(time), Some(lifted)) = (offsets, times("time"), times("lifted")) else {
+    let (Some(offsets), Some(time), Some(seen), Some(lifted)) =
+        (offsets, times("time"), times("seen"), times("lifted"))
+    else {
         return Err(archive.unfit(name, "not a file of an archive of events"));
     };
     let is_there = |times: &TimestampMicrosecondArray, row| times.is_valid(row) && times.value(row) >= since;
-    let rows = (0..offsets.len()).filter(|row| is_there(time, *row) || is_there(lifted, *row));
-    Ok(rows.map(|row| offsets.value(row).cast_unsigned()).min())
+    let offset = |row: usize| offsets.value(row).cast_unsigned();
+    let rows = 0..offsets.len();
+    let first = rows.clone().filter(|row| is_there(time, *row) || is_there(lifted, *row)).map(offset).min();
+    let seen = rows.clone().filter(|row| is_there(seen, *row)).map(offset).min();
+    let before_seen = rows.map(offset).filter(|offset| seen.is_some_and(|seen| *offset < seen)).max();
+    Ok(Since { first, seen, before_seen })
 }
 
 /// Reads columns of a row group.

@@ -23,8 +23,8 @@ const PIECE_BYTES: usize = 1 << 20;
 /// a job with several; else there is no need.
 ///
 /// With `since` each is read from its first event on that happened then or later, in microseconds since 1970, or from where
-/// something else than an event lifted its watermark to then. So each watermark that is later is what it was in the live
-/// run, and with it each window that begins then or later. A partition without such an event is passed over.
+/// its watermark came to then, if that is earlier. So each watermark that is later is what it was in the live run. A partition that
+/// never came to then is passed over.
 ///
 /// # Errors
 /// If the archive cannot be read, is empty, or has other sources.

@@ -174,3 +174,43 @@ fn what_is_staged_and_never_shown_is_swept_and_what_is_lost_is_named() {
     let words = partitions(&address, None, None).unwrap_err().to_string();
     assert!(words.contains("0000000001-x.parquet"), "{words}");
 }
+
+#[test]
+fn with_a_time_a_partition_begins_where_its_watermark_comes_to_then_by_whatever() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = folder.path().display().to_string();
+    let origin = |number: u32| {
+        let partition = format!("p{number}");
+        Arc::new(Origin { source: "s".to_owned(), number, series: 0, partition })
+    };
+    let time = |hour: i64| 19_675 * DAY + hour * 3_600_000_000;
+    let records = |count: usize, hour: i64| vec![(Some(time(hour)), Outcome::Accepted, &b"{}"[..]); count];
+    let mut stager = Stager::new(Archive::open(&address).unwrap(), 3, 7).unwrap();
+    // Of this one nothing is as late.
+    stager.take(block(&origin(0), 0, &records(3, 1), None));
+    // This one was lifted there.
+    stager.take(block(&origin(1), 0, &records(2, 1), None));
+    stager.take(block(&origin(1), 5, &records(2, 1), Some(time(9))));
+    // A record of this one has said so: what comes behind it has seen that.
+    let mut said = block(&origin(2), 0, &records(6, 1), None);
+    said.lines.iter_mut().skip(3).for_each(|line| line.seen = Watermark(time(9)));
+    stager.take(said);
+    // And here the two lie in different files.
+    stager.take(block(&origin(3), 0, &records(2, 1), None));
+    stager.stage(0).unwrap();
+    let archive = Archive::open(&address).unwrap();
+    archive.show(0, &stager.staged()).unwrap();
+    let mut behind = block(&origin(3), 7, &records(2, 1), None);
+    behind.lines.iter_mut().for_each(|line| line.seen = Watermark(time(9)));
+    stager.take(behind);
+    stager.stage(1).unwrap();
+    archive.show(1, &stager.staged()).unwrap();
+    let begins = |since| {
+        let infos = partitions(&address, None, Some(since)).unwrap();
+        infos.iter().map(|info| info.start.offset).collect::<Vec<_>>()
+    };
+    assert_eq!(begins(time(1)), [0, 0, 0, 0]);
+    assert_eq!(begins(time(2)), [3, 5, 2, 1]);
+    assert_eq!(begins(time(9)), [3, 5, 2, 1]);
+    assert_eq!(begins(time(9) + 1), [3, 7, 6, 9]);
+}

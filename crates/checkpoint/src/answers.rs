@@ -11,8 +11,8 @@ use crate::{CodecError, Kind, Retained, Store, StoreError, decode, encode};
 /// What was answered to some questions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
-    /// Which start of the job was given them.
-    pub generation: u64,
+    /// Which start of the job began from nothing the life in which they were given.
+    pub born: u64,
     /// What tells each question from all others.
     pub marks: Vec<u128>,
     /// The answers, in the same order; NaN where none came.
@@ -32,11 +32,11 @@ impl Store {
         self.disk().commit(&path, bytes.into()).map_err(self.io_error("write", &path))
     }
 
-    /// All answers that are recorded of a start of the job and of those after it, in no order.
+    /// All answers that are recorded of a life of the job, by the start that began it, in no order.
     ///
     /// # Errors
     /// If they cannot be read, or are damaged.
-    pub fn recorded(&self, since: u64) -> Result<Vec<Answers>, StoreError> {
+    pub fn recorded(&self, born: u64) -> Result<Vec<Answers>, StoreError> {
         let mut recorded = Vec::new();
         for name in self.list_answers()? {
             // A draft was never recorded.
@@ -56,7 +56,7 @@ impl Store {
                     false => Err(CodecError::Checksum),
                 })
                 .map_err(|source| StoreError::Note { path: self.disk().place(&path), source })?;
-            if answers.generation >= since {
+            if answers.born == born {
                 recorded.push(answers);
             }
         }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn answers(mark: u128, answer: f64) -> Answers {
-        Answers { generation: 3, marks: vec![mark], answers: vec![answer] }
+        Answers { born: 3, marks: vec![mark], answers: vec![answer] }
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, [(3, f64::NAN.to_bits()), (u128::MAX, 0.25_f64.to_bits())]);
 
-        assert_eq!(store.recorded(4).expect("what was recorded"), [], "of a life that is over");
+        assert_eq!(store.recorded(2).expect("what was recorded"), [], "of another life");
 
         let path = folder.path().join("answers/0000000007-000-1");
         let mut bytes = std::fs::read(&path).expect("a file");

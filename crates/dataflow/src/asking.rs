@@ -62,9 +62,7 @@ impl Responders {
 /// Where answers are recorded.
 pub(crate) struct Record {
     pub(crate) store: Store,
-    /// Of which start of the job they are.
-    pub(crate) generation: u64,
-    /// Which start began from nothing. What was said before is of a life that is over.
+    /// Which start of the job began from nothing. What was said in the life of another one is not for this.
     pub(crate) born: u64,
 }
 
@@ -102,8 +100,8 @@ impl Asking {
                 order.fresh = Some(order.ask(&mut known, &mut responders));
             }
             let recorded = match (&record, &mut order.fresh) {
-                (Some(Record { store, generation, .. }), Some(fresh)) if !fresh.marks.is_empty() => {
-                    fresh.generation = *generation;
+                (Some(Record { store, born }), Some(fresh)) if !fresh.marks.is_empty() => {
+                    fresh.born = *born;
                     store.record(order.interval, &format!("{name}-{}", order.number), fresh)
                 }
                 _ => Ok(()),

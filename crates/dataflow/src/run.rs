@@ -420,15 +420,15 @@ impl Start {
         let global = Global::new(first_standings(&self.members, here.peers), self.recovery.watermark());
         heard.learn(&global);
         let store = self.recovery.store.clone();
-        let judging =
-            Judging {
-                followed,
-                store: store.clone().filter(|_| self.job.follows_keys()),
-                record: store.clone().zip(self.recovery.manifest.as_deref()).map(|(store, manifest)| {
-                    Record { store, generation: manifest.generation, born: manifest.born }
-                }),
-                gathered: Rc::new(Gathered::new(Epoch::first_of(here.first_interval))),
-            };
+        let judging = Judging {
+            followed,
+            store: store.clone().filter(|_| self.job.follows_keys()),
+            record: store
+                .clone()
+                .zip(self.recovery.manifest.as_deref())
+                .map(|(store, manifest)| Record { store, born: manifest.born }),
+            gathered: Rc::new(Gathered::new(Epoch::first_of(here.first_interval))),
+        };
         let keyed = Restored { branches, global, store, heard };
         let writer = match here.worker {
             0 => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),

@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn rows_without_an_input_are_not_asked_about() {
-        let posed = Posed::of(&[vec![1.0, f64::NAN, 3.0], vec![4.0, 5.0, 6.0]]);
+        let posed = Posed::of(&[vec![1.0, f64::NAN, 3.0], vec![4.0, 5.0, 6.0]].map(Float64Array::from));
         assert_eq!(posed.rows, [0, 2]);
         assert_eq!(posed.columns, [[1.0, 3.0], [4.0, 6.0]]);
         let unanswered: Vec<_> = posed.answered().collect();

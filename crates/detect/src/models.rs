@@ -13,7 +13,7 @@ use crate::baseline::Deviations;
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
 use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, shapes};
-use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse};
+use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse, times};
 use crate::judging::Chunk;
 
 /// What a worker tells all others of its rows of one window end.
@@ -226,7 +226,12 @@ fn instead_of(
     let z: Vec<f32> = deviations.z.iter().map(|column| column[place]).collect();
     let expected: Vec<f64> = evidence.expected.iter().map(|column| column[place].into()).collect();
     let widths: Vec<f64> = evidence.before.iter().map(|column| column[place][0]).collect();
-    let row: Vec<f64> = inputs.clone().map(|i| expected[i] + f64::from(z[i]) * widths[i]).collect();
+    // Not quite what it was: whole numbers are whole again.
+    let value = |i: usize| {
+        let near = expected[i] + f64::from(z[i]) * widths[i];
+        units[i].map_or(near, |unit| times((near / unit).round(), unit))
+    };
+    let row: Vec<f64> = inputs.clone().map(value).collect();
     let mut order = by_share(evidence.shares.iter().map(|column| column[place].into()));
     order.retain(|input| !row[*input].is_nan());
     let score = |tried: &[f64]| {
@@ -237,7 +242,7 @@ fn instead_of(
         forest.calibrated(&inputs.clone().map(of).collect::<Vec<_>>())
     };
     let found = recourse(&row, &expected, units, &order, score);
-    let instead = Instead::new(&row, expected.clone(), found);
+    let instead = Instead::new(&row, expected.clone(), found, forest.threshold());
     for (input, column) in evidence.before.iter_mut().enumerate() {
         column[place] = instead.before(input);
     }

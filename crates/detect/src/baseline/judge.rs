@@ -61,10 +61,10 @@ impl Judge {
         values: &[f32; LANES],
     ) -> ([f32; LANES], [f32; LANES]) {
         // Whole groups are read and written: else a lane goes by itself, and all take half as long again.
-        let (was, widths) = (*means, *variances);
+        let (was, marked) = (*means, *variances);
         let mean: [f32; LANES] = from_fn(|i| f32::from_bits(was[i]));
-        let variance: [f32; LANES] = from_fn(|i| f32::from_bits(widths[i] & !MARK));
-        let mark: [u32; LANES] = from_fn(|i| widths[i] & MARK);
+        let variance: [f32; LANES] = from_fn(|i| f32::from_bits(marked[i] & !MARK));
+        let mark: [u32; LANES] = from_fn(|i| marked[i] & MARK);
         let rows: [u32; LANES] = from_fn(|i| mark[i] & ROWS_MAX);
         let known: [u32; LANES] = from_fn(|i| mask(!values[i].is_nan()));
         let latched: [u32; LANES] = from_fn(|i| mask(mark[i] > ROWS_MAX));
@@ -103,9 +103,9 @@ impl Judge {
         // To the nearest of what is left of its digits.
         let rounded: [u32; LANES] = from_fn(|i| new_variance[i].to_bits().wrapping_add(MARK / 2) & !MARK);
         let next: [u32; LANES] = from_fn(|i| choose(learns[i], new_mean[i].to_bits(), was[i]));
-        let next_width: [u32; LANES] =
+        let next_marked: [u32; LANES] =
             from_fn(|i| choose(learns[i], rounded[i], variance[i].to_bits()) | marks[i]);
-        (*means, *variances) = (next, next_width);
+        (*means, *variances) = (next, next_marked);
         (
             from_fn(|i| choose_f32(known[i] & warm[i], z[i], f32::NAN)),
             from_fn(|i| choose_f32(mask(mark[i] == 0), f32::NAN, mean[i])),

@@ -124,7 +124,7 @@ fn rows_that_are_not_corrected_are_told_in_parts_and_only_the_worst_are_held() {
         check(&collection, &rows);
     }
     let held = cohorts.told.values().flat_map(|told| told.placed.values()).map(BTreeSet::len);
-    assert!(held.max() == Some(K as usize) && cohorts.ends().is_empty());
+    assert!(held.max() == Some(K as usize + 1) && cohorts.ends().is_empty());
     assert!(cohorts.advance(100).is_empty());
     apply(&mut collection, cohorts.advance(100));
     assert!(collection.is_empty() && cohorts.told.is_empty());

@@ -10,16 +10,17 @@ use crate::forest::{Attribution, Recourse, StreamForest, by_share, recourse};
 /// What was expected of each input, and a row that would have been no anomaly.
 pub(crate) struct Instead {
     pub(crate) expected: Vec<f64>,
-    /// What each input would have been, NaN where it stays as it is; and the score. Nothing if no such row was found.
-    found: Option<(Vec<f64>, f64)>,
+    /// What each input would have been, NaN where it stays as it is; and the score, on the common scale and as the forest gives it.
+    /// Nothing if no such row was found.
+    found: Option<(Vec<f64>, [f64; 2])>,
 }
 
 impl Instead {
-    /// `row` is what the inputs were.
-    pub(crate) fn new(row: &[f64], expected: Vec<f64>, found: Option<Recourse>) -> Self {
+    /// `row` is what the inputs were, `threshold` the score of the forest at which an anomaly begins.
+    pub(crate) fn new(row: &[f64], expected: Vec<f64>, found: Option<Recourse>, threshold: f64) -> Self {
         let changed = |(value, to): (&f64, &f64)| if value == to { f64::NAN } else { *to };
         let found = found.map(|Recourse { values, calibrated }| {
-            (row.iter().zip(&values).map(changed).collect(), calibrated)
+            (row.iter().zip(&values).map(changed).collect(), [calibrated, calibrated * threshold])
         });
         Instead { expected, found }
     }
@@ -43,21 +44,21 @@ impl Instead {
         let expected = |place| if main.contains(&place) { beside[place] } else { alone[place] };
         let expected: Vec<f64> = (0..values.len()).map(expected).collect();
         let found = recourse(forest.row(), &expected, units, &order, |row| forest.calibrated(row));
-        Instead::new(forest.row(), expected, found)
+        Instead::new(forest.row(), expected, found, forest.threshold())
     }
 
     /// What is kept of an input: what it would have been, and the outputs of the forest for the whole row.
     pub(crate) fn before(&self, input: usize) -> Before {
         match &self.found {
             // What is no anomaly has no grade.
-            Some((to, calibrated)) => [to[input], *calibrated, f64::NAN, f64::NAN, 0.0],
+            Some((to, [calibrated, score])) => [to[input], *calibrated, *score, f64::NAN, 0.0],
             None => NOTHING_BEFORE,
         }
     }
 }
 
-/// The row that was kept: what each input would have been, `None` where it stays as it is, and the outputs, NaN where they would not
-/// be known to differ.
+/// The row that was kept: what each input would have been, `None` where it stays as it is, and the outputs, NaN where they would be
+/// what they are.
 pub(crate) fn kept<'a>(before: impl Iterator<Item = &'a Before>) -> Option<(Vec<Option<f64>>, [f64; 4])> {
     let (mut to, mut outputs) = (Vec::new(), [f64::NAN; 4]);
     for [value, said @ ..] in before {

@@ -539,7 +539,7 @@ fn series(forests: &mut Keyed<SeriesForest>, of: &Detector, page: &Page<'_>, evi
             true => forests.of(*slot).observe_with(page.dues.of(row), value, |odd| {
                 let expected = odd.expected();
                 let found = recourse(&[value], &[expected], &units, &[0], |row| odd.score(row[0]));
-                instead = Some(Instead::new(&[value], vec![expected], found));
+                instead = Some(Instead::new(&[value], vec![expected], found, f64::NAN));
             }),
             false => None,
         };

@@ -1,7 +1,7 @@
 //! The nearest value of a feature with which a rule would not hold.
 //!
 //! Looked for on both sides of the value, at distances that double, and then between the last with which the rule holds and the
-//! first with which it does not; also where the value is what a detector expected. A value does not cross zero, and from zero it goes up: what is counted or summed up mostly cannot
+//! first with which it does not; also where the value is what a detector expected. Else a value does not cross zero, and from zero it goes up: what is counted or summed up mostly cannot
 //! be less than nothing. Found to within a hundredth of the change; nearer ones between which the rule holds again are passed over.
 
 use super::frozen::{Answer, Frozen, Probes};

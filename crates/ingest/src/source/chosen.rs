@@ -90,11 +90,18 @@ fn followed(spec: &SourceSpec, paths: &[PathBuf]) -> Result<Vec<PartitionInfo>, 
         let must = "\"latest\" for a file of Parquet: it is written at once";
         return Err(IngestError::Invalid { setting: "end", name: spec.name.clone(), must });
     }
-    // The last write of a file is the only time that is known of it: if that is earlier, so is every line.
-    let is_old = |path| spec.start.time().is_some_and(|since| !set::is_written(path, since));
-    let info = |(path, number)| match spec.start == Start::Latest || is_old(path) {
-        true => tail::partition_at_end(path, number, spec.format),
-        false => tail::partition(path, number),
+    let info = |(path, number)| {
+        let at_end = || tail::partition_at_end(path, number, spec.format);
+        match spec.start {
+            Start::Latest => at_end(),
+            // The last write of a file is the only time that is known of it: if that is earlier, so is every line. Asked once it is
+            // known where it ends: what is written meanwhile lies behind that, or makes it a later one.
+            Start::At(since) => match (at_end()?, set::is_written(path, since)) {
+                (info, false) => Ok(info),
+                (_, true) => tail::partition(path, number),
+            },
+            Start::Earliest | Start::Checkpoint => tail::partition(path, number),
+        }
     };
     paths.iter().map(PathBuf::as_path).zip(0..).map(info).collect()
 }

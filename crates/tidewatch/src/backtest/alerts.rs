@@ -17,6 +17,8 @@ use super::times::parse_time;
 /// What is read of an alert.
 #[derive(Deserialize)]
 struct Line<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Cow<'a, str>,
     #[serde(borrow)]
     data: Data<'a>,
 }
@@ -69,31 +71,36 @@ impl<'a> Gathering<'a> {
     /// # Errors
     /// If it is none.
     pub(super) fn take(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let Line { data } = serde_json::from_slice(line).context("read an alert")?;
+        let Line { kind, data } = serde_json::from_slice(line).context("read an alert")?;
         let rule = (data.branch.unwrap_or_default().into_owned(), data.rule.into_owned());
         let Some(rule) = self.rules.get(&rule).copied() else { bail!("an alert of no rule: {}", rule.1) };
         let key = self.keys.number(self.form.text_of(&data.key));
         let time = |text: &str| parse_time(text).with_context(|| format!("an alert's time is {text}"));
         let (start, end) = (time(&data.window.start)?, time(&data.window.end)?);
-        let bout = Bout { start, known: end, end };
+        let bout = Bout { start, known: end, end, opens: true };
         match data.state.as_deref() {
             None => self.windows.push((rule, key, bout)),
             Some(state) => {
                 let name = u128::from_str_radix(&data.episode, 16).context("read the name of an episode")?;
-                self.follow(rule, key, bout, state, name);
+                let is_roll_up = kind == "tidewatch.rollup";
+                self.follow((rule, key), bout, (state, is_roll_up), name);
             }
         }
         Ok(())
     }
 
     /// What is said of an episode of that name.
-    fn follow(&mut self, rule: u16, key: u32, bout: Bout, state: &str, name: u128) {
+    fn follow(&mut self, (rule, key): (u16, u32), bout: Bout, (state, is_roll_up): (&str, bool), name: u128) {
         let number = *self.by_name.entry(name).or_insert(self.followed.len());
         match self.followed.get_mut(number) {
             None => self.followed.push(Episode { rule, key, bouts: vec![bout] }),
             Some(episode) if state == "reopened" => episode.bouts.push(bout),
             // The window that it names is good.
             Some(_) if state == "withdrawn" => {}
+            // What a cap has kept back since is about its own minute, and says nothing of those in between.
+            Some(episode) if is_roll_up && episode.bouts.last().is_some_and(|last| last.end < bout.start) => {
+                episode.bouts.push(Bout { opens: false, ..bout });
+            }
             // That it changed, or is over, names the last bad window.
             Some(episode) => {
                 if let Some(last) = episode.bouts.last_mut() {
@@ -157,7 +164,7 @@ mod tests {
     }
 
     fn bout(start: i64, known: i64, end: i64) -> Bout {
-        Bout { start: start * SECOND, known: known * SECOND, end: end * SECOND }
+        Bout { start: start * SECOND, known: known * SECOND, end: end * SECOND, opens: true }
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub(super) struct Bout {
     pub(super) known: i64,
     /// End of the last window.
     pub(super) end: i64,
+    /// Whether it opens or reopens something, rather than goes on with it after a while: only that counts as an alert.
+    pub(super) opens: bool,
 }
 
 /// Alerts of one rule and key that are about the same thing.
@@ -210,10 +212,11 @@ impl<'a> Tally<'a> {
             }
         }
         self.episodes += 1;
-        self.alerts += bouts.len() as u64;
+        let alerts = bouts.iter().filter(|bout| bout.opens).count() as u64;
+        self.alerts += alerts;
         if is_true {
             self.true_episodes += 1;
-            self.true_alerts += bouts.len() as u64;
+            self.true_alerts += alerts;
         }
     }
 

@@ -167,7 +167,7 @@ fn count(table: &Table, column: usize, side: Side, threshold: f32, tally: &mut T
                 bout.end = bout.end.max(end);
             }
             _ => {
-                if let Some((of, bout)) = open.replace((key, Bout { start, known: end, end })) {
+                if let Some((of, bout)) = open.replace((key, Bout { start, known: end, end, opens: true })) {
                     tally.add(of, &[bout]);
                 }
             }

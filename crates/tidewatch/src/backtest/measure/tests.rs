@@ -19,7 +19,7 @@ fn incidents(labels: Vec<Label>) -> Incidents {
 
 /// An alert over a window of minutes.
 fn alert(start: i64, end: i64) -> Bout {
-    Bout { start: start * MINUTE, known: end * MINUTE, end: end * MINUTE }
+    Bout { start: start * MINUTE, known: end * MINUTE, end: end * MINUTE, opens: true }
 }
 
 /// An episode that opens with a window and whose last bad one ends later.
@@ -61,7 +61,7 @@ fn a_window_overlaps_an_incident_up_to_its_last_millisecond_and_not_beyond() {
     // To 19:59.999.
     let incidents = incidents(vec![label(0, 10, 20)]);
     let is_found = |bout| measured(&incidents, &[episode(0, &[bout])]).found == 1;
-    assert!(is_found(Bout { start: 20 * MINUTE - 1, known: 25 * MINUTE, end: 25 * MINUTE }));
+    assert!(is_found(Bout { start: 20 * MINUTE - 1, ..alert(20, 25) }));
     assert!(!is_found(alert(20, 25)), "it starts when the incident is over");
     assert!(!is_found(alert(5, 10)), "it ends before the incident begins: an end is no part of a window");
     assert!(is_found(Bout { end: 10 * MINUTE + 1, ..alert(5, 10) }));
