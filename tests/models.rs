@@ -122,6 +122,51 @@ fn a_model_in_a_file_says_the_same_with_any_workers_and_kills() {
 }
 
 #[test]
+fn a_model_in_a_file_is_asked_what_would_have_been_no_alert() {
+    let Some(library) = onnxruntime() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 20_000);
+    let config =
+        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
+    let (head, rest) = config.split_once("format = \"plain\"").expect("plain rows");
+    let (_, tail) = rest.split_once("\n]\n").expect("columns");
+    let path = folder.path().join("alerts.toml");
+    std::fs::write(&path, format!("{head}{tail}")).expect("write");
+    let job = |name: &str| {
+        let job = Job::new(PROGRAM, &path, folder.path().join(name)).on(&input).with_alerts().with_state();
+        onnx(job, &library)
+            .set("score.usual", "\"baseline(events, warmup => 4, decay_in_gaps => false)\"")
+            .set("score.halves", "\"pauses / 2.0\"")
+            .set("score.risk", "\"model(events, halves, exits, of => 'churn', otherwise => 'usual')\"")
+            .set("rules.low-engagement.when", "\"risk > 1 AND listen_s >= 0\"")
+    };
+    let once = job("once");
+    once.run();
+    let alerts = json_lines(&once.alerts());
+    assert!(alerts.len() > 100, "{} alerts", alerts.len());
+    let mut by_feature: BTreeMap<String, usize> = BTreeMap::new();
+    for alert in &alerts {
+        let features = &alert["data"]["features"];
+        let fires = |feature: &str, value: f64| {
+            let of = |name: &str| if name == feature { value } else { number(features, name) };
+            logistic(&[of("events"), of("pauses") / 2.0, of("exits")]) > 0.5 + 1e-9
+        };
+        let nearest = alert["data"]["explanation"]["nearest"].as_array().expect("a change");
+        let [change] = nearest.as_slice() else { panic!("one feature would do: {alert}") };
+        let feature = change["feature"].as_str().expect("a name");
+        let (value, to) = (number(change, "value"), number(change, "to"));
+        assert_eq!(value, number(features, feature), "{alert}");
+        let less = to + if to < value { 1.0 } else { -1.0 };
+        assert!(!fires(feature, to) && fires(feature, less), "{change} of {alert}");
+        *by_feature.entry(feature.to_owned()).or_default() += 1;
+    }
+    assert!(by_feature["events"] > 10, "{by_feature:?}");
+    let other = job("other").workers(3);
+    other.run();
+    assert!(other.alerts() == once.alerts(), "3 workers explain it otherwise");
+}
+
+#[test]
 fn an_endpoint_is_asked_once_about_each_row_in_batches() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path(), 20_000);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use checkpoint::{Answers, Store};
-use detect::{Inquiry, Responder};
+use detect::{Inference, Inquiry, Responder};
 use event::Shard;
 
 use crate::job::RunError;
@@ -41,9 +41,8 @@ pub(crate) struct Asking {
 
 impl Responders {
     /// Asks a model about some rows; NaN where no answer comes. Whoever answers says by itself that it does not.
-    fn ask(&mut self, inquiry: &Inquiry, columns: &[Vec<f64>]) -> Vec<f64> {
+    pub(crate) fn ask(&mut self, model: &dyn Inference, columns: &[Vec<f64>]) -> Vec<f64> {
         let rows = columns.first().map_or(0, Vec::len);
-        let model = &inquiry.model;
         let responder = self.0.entry(model.identity()).or_insert_with(|| model.open());
         match responder.ask(columns) {
             Ok(answers) if answers.len() == rows => answers,
@@ -55,7 +54,7 @@ impl Responders {
     pub(crate) fn ask_at_once(&mut self, inquiry: &Inquiry) -> Option<Vec<f64>> {
         let rows_max = inquiry.model.rows_max().max(1);
         let is_possible = inquiry.model.is_local() && inquiry.marks.len() <= rows_max;
-        is_possible.then(|| self.ask(inquiry, &inquiry.columns))
+        is_possible.then(|| self.ask(inquiry.model.as_ref(), &inquiry.columns))
     }
 }
 
@@ -188,7 +187,7 @@ impl Order {
                     batch.iter().map(|(place, row)| self.inquiries[*place].1.columns[input][*row]).collect()
                 };
                 let columns: Vec<Vec<f64>> = (0..inquiry.columns.len()).map(of_batch).collect();
-                let answers = responders.ask(inquiry, &columns);
+                let answers = responders.ask(inquiry.model.as_ref(), &columns);
                 for ((place, row), answer) in batch.iter().zip(answers) {
                     self.answers[*place][*row] = answer;
                     fresh.marks.push(self.inquiries[*place].1.marks[*row]);

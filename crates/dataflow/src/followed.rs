@@ -77,10 +77,10 @@ impl Followed {
     }
 
     /// Judges rows, where the rows of other keys do not matter.
-    pub(crate) fn judge(&mut self, branch: &Branch, rows: &Rows) -> Detected {
+    pub(crate) fn judge(&mut self, branch: &Branch, rows: &Rows, models: &mut Responders) -> Detected {
         let detected = branch.detection.judge(rows, self.known.as_mut());
         let corrected = branch.detection.corrected(&rows.keys, &rows.spans);
-        self.follow(branch, detected, &corrected)
+        self.follow(branch, detected, &corrected, models)
     }
 
     /// Judges rows as far as that does not take the rows of other keys. Says what all workers are to know of these, and what is to be
@@ -115,13 +115,13 @@ impl Followed {
     }
 
     /// Judges the rest of rows, once all workers have told what is due before them.
-    pub(crate) fn finish(&mut self, branch: &Branch, begun: Begun) -> Detected {
+    pub(crate) fn finish(&mut self, branch: &Branch, begun: Begun, models: &mut Responders) -> Detected {
         let due = begun.due().unwrap_or(i64::MIN);
         self.learn_before(due);
         self.learn_answers(branch, due);
         let corrected = begun.corrected(&branch.detection);
         let detected = branch.detection.finish(begun, self.models.as_ref(), self.known.as_mut());
-        self.follow(branch, detected, &corrected)
+        self.follow(branch, detected, &corrected, models)
     }
 
     /// Learns all that was told and counted.
@@ -154,14 +154,20 @@ impl Followed {
         }
     }
 
-    fn follow(&mut self, branch: &Branch, detected: Detected, corrected: &[Corrected]) -> Detected {
+    fn follow(
+        &mut self,
+        branch: &Branch,
+        detected: Detected,
+        corrected: &[Corrected],
+        models: &mut Responders,
+    ) -> Detected {
         let mut detected = match &mut self.episodes {
             Some(episodes) => branch.detection.follow(detected, corrected, episodes),
             None => detected,
         };
         // Of what was found, only what is put out: why takes longer to say than that.
         if branch.renderer.explains() {
-            branch.detection.explain(&mut detected);
+            branch.detection.explain(&mut detected, &mut |model, columns| models.ask(model, columns));
         }
         detected
     }
@@ -176,7 +182,7 @@ impl Followed {
             }
         }
         let mut detected = branch.detection.finish(begun, self.models.as_ref(), known.as_mut());
-        branch.detection.explain(&mut detected);
+        branch.detection.explain(&mut detected, &mut |model, columns| models.ask(model, columns));
         detected
     }
 

@@ -59,6 +59,10 @@ pub trait Responder: Send {
     fn ask(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, String>;
 }
 
+/// Asks a model on this machine about some rows, of which there is a column for each input, while somebody waits; NaN where no answer
+/// comes.
+pub type AskAtOnce<'a> = dyn FnMut(&dyn Inference, &[Vec<f64>]) -> Vec<f64> + 'a;
+
 /// How a row is judged by a model.
 #[derive(Debug, Clone)]
 pub struct ModelSpec {
@@ -75,6 +79,11 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
+    /// The outputs for an answer.
+    pub(crate) fn outputs(&self, answer: f64) -> [f64; 3] {
+        [self.calibrate(answer), answer, 0.0]
+    }
+
     /// An answer on the common scale: 1 at the limit, 2 as far beyond it as the limit is from 0 (or 1, where it is 0), never below 0.
     pub fn calibrate(&self, answer: f64) -> f64 {
         let unit = if self.limit == 0.0 { 1.0 } else { self.limit.abs() };
@@ -199,7 +208,7 @@ pub(crate) fn judge(detector: &Detector, spec: &ModelSpec, number: usize, batch:
     evidence.outputs = vec![vec![f64::NAN; rows]; evidence.outputs.len()];
     for (row, answer) in posed.answered() {
         let said = match answer {
-            Some(answer) => [spec.calibrate(answer), answer, 0.0],
+            Some(answer) => spec.outputs(answer),
             None => [otherwise[row], f64::NAN, 1.0],
         };
         evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column[row] = value);

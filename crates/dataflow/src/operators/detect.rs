@@ -415,11 +415,14 @@ impl Detecting {
                 Step::All(features) => {
                     let Features { branch, rows } = *features;
                     counts.windows += rows.records.len() as u64;
-                    (branch, self.followed[branch].judge(&job.branches[branch], &rows))
+                    (branch, self.followed[branch].judge(&job.branches[branch], &rows, &mut self.responders))
                 }
                 Step::Rest(Half::Rows(branch, begun)) => {
                     counts.windows += begun.rows() as u64;
-                    (branch, self.followed[branch].finish(&job.branches[branch], *begun))
+                    (
+                        branch,
+                        self.followed[branch].finish(&job.branches[branch], *begun, &mut self.responders),
+                    )
                 }
                 Step::Rest(Half::Asked(asked)) => {
                     let models = &mut self.responders;

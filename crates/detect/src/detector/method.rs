@@ -134,7 +134,15 @@ impl Method {
 
     /// Whether it can be told afterwards what it would have said of another value.
     pub(crate) fn can_be_asked_again(&self) -> bool {
-        self.calibrate(0.0).is_some()
+        self.local_model().is_some() || self.calibrate(0.0).is_some()
+    }
+
+    /// The model on this machine that judges, if one does.
+    pub(crate) fn local_model(&self) -> Option<&ModelSpec> {
+        match self {
+            Method::Model(spec) if spec.inference.is_local() => Some(spec),
+            _ => None,
+        }
     }
 
     /// Whether the statistic of an input is in proportion to what the value lies off.

@@ -1,9 +1,11 @@
 //! What a rule would say of rows that were somewhat otherwise, all that is known of their keys staying as it was.
 //!
 //! Expressions are computed again. So are scores of detectors that only ask how far a value lies off what is usual for the key:
-//! what was expected and how wide a deviation is follow from what they said of the row as it was. What other detectors would
-//! say is not known; they are left as they are, and features that they look at are not varied.
+//! what was expected and how wide a deviation is, and how far sums had come, follow from what they said of the row as it was. Models
+//! on this machine are asked again. What other detectors would say is not known, but of the one row that they have worked out
+//! themselves; they are left as they are, and features that they look at are not varied.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -15,6 +17,7 @@ use event::{Batch, Before, DataType, Detected, NOTHING_BEFORE, Schema};
 use super::basis::Basis;
 use crate::baseline::DEVIATION_MAX;
 use crate::detector::{Detector, kept_instead};
+use crate::inference::{AskAtOnce, ModelSpec};
 use crate::scoring::{By, Score, doubles, numbers};
 use crate::{Detection, Rule};
 
@@ -32,6 +35,8 @@ pub(super) struct Frozen<'a> {
     pub(super) hits: usize,
     /// What detectors on the way looked at, by ordinal; `None` for the others.
     pub(super) judged: Vec<Option<Judged>>,
+    /// Asks models on this machine.
+    asks: RefCell<&'a mut AskAtOnce<'a>>,
 }
 
 /// What a detector looked at in each hit, by input.
@@ -44,6 +49,8 @@ pub(super) struct Judged {
     pub(super) shares: Vec<Vec<f32>>,
     pub(super) statistics: Vec<Vec<f32>>,
     before: Vec<Vec<Before>>,
+    /// Of a model, 1 where something took the place of its answer; else empty.
+    fallback: Vec<f64>,
 }
 
 /// Rows to ask about: copies of hits with something changed.
@@ -75,11 +82,10 @@ pub(super) enum Answer {
 impl<'a> Frozen<'a> {
     /// `rows` are those of the batch that the rule hit.
     pub(super) fn new(
-        detection: &'a Detection,
-        rule: &'a Rule,
-        basis: &'a Basis,
+        (detection, rule, basis): (&'a Detection, &'a Rule, &'a Basis),
         detected: &Detected,
         rows: &[u32],
+        asks: &'a mut AskAtOnce<'_>,
     ) -> Self {
         let places = UInt32Array::from_iter_values(rows.iter().copied());
         let columns = detected.batch.columns().iter().enumerate();
@@ -118,10 +124,17 @@ impl<'a> Frozen<'a> {
                     shares: of(&said.shares),
                     statistics: of(&said.statistics),
                     before: said.before.iter().map(before).collect(),
+                    fallback: match detector.method.local_model() {
+                        Some(_) => {
+                            let column = &detected.batch.columns()[column + Detector::FALLBACK];
+                            numbers(&chosen(column, &places), DataType::Double)
+                        }
+                        None => Vec::new(),
+                    },
                 });
             }
         }
-        Frozen { detection, rule, basis, base, hits: rows.len(), judged }
+        Frozen { detection, rule, basis, base, hits: rows.len(), judged, asks: RefCell::new(asks) }
     }
 
     /// The row's columns.
@@ -229,7 +242,7 @@ impl<'a> Frozen<'a> {
                 columns.push(value.column);
             }
             By::Detector(number, detector) => match &self.judged[*number] {
-                Some(judged) if detector.method.can_be_asked_again() => {
+                Some(judged) if detector.method.calibrate(0.0).is_some() => {
                     let (inputs, failed) = inputs(detector, &batch);
                     failed.into_iter().for_each(|row| answers[row] = Answer::Unknown);
                     columns.push(doubles(&judged.scores_of(&inputs, places, answers)));
@@ -238,7 +251,12 @@ impl<'a> Frozen<'a> {
                     let instead = judged.as_ref().map(|judged| {
                         let (inputs, failed) = inputs(detector, &batch);
                         failed.into_iter().for_each(|row| answers[row] = Answer::Unknown);
-                        judged.instead_of(&inputs, places, answers)
+                        match detector.method.local_model() {
+                            Some(model) => {
+                                judged.asked(model, *self.asks.borrow_mut(), &inputs, places, answers)
+                            }
+                            None => judged.instead_of(&inputs, places, answers),
+                        }
                     });
                     columns.extend(score.columns().enumerate().map(|(output, column)| {
                         match self.basis.columns.contains(&column) {
@@ -272,6 +290,43 @@ impl Judged {
         Some(near.spare(score.into(), self.values[input][hit], self.expected[input][hit].into()))
     }
 
+    /// What a model says of those rows whose inputs are other than those of their hits. Rows of which it says nothing, or of whose hit
+    /// it said nothing, are marked.
+    fn asked(
+        &self,
+        model: &ModelSpec,
+        asks: &mut AskAtOnce<'_>,
+        inputs: &[Vec<f64>],
+        places: &UInt32Array,
+        answers: &mut [Answer],
+    ) -> Vec<Option<[f64; 4]>> {
+        let mut said = vec![None; places.len()];
+        let hit = |row: usize| places.value(row) as usize;
+        let is_other = |row: &usize| {
+            let differs = |input: usize| !is_same(inputs[input][*row], self.values[input][hit(*row)]);
+            (0..inputs.len()).any(differs)
+        };
+        let rows: Vec<usize> = (0..places.len()).filter(is_other).collect();
+        let (rows, unknown): (Vec<usize>, Vec<usize>) = rows.into_iter().partition(|row| {
+            self.fallback[hit(*row)] == 0.0 && inputs.iter().all(|column| column[*row].is_finite())
+        });
+        unknown.into_iter().for_each(|row| answers[row] = Answer::Unknown);
+        for rows in rows.chunks(model.inference.rows_max().max(1)) {
+            let column = |column: &Vec<f64>| rows.iter().map(|row| column[*row]).collect();
+            let columns: Vec<Vec<f64>> = inputs.iter().map(column).collect();
+            for (row, answer) in rows.iter().zip(asks(model.inference.as_ref(), &columns)) {
+                match answer.is_finite() {
+                    true => {
+                        let [score, output, fallback] = model.outputs(answer);
+                        said[*row] = Some([score, output, fallback, f64::NAN]);
+                    }
+                    false => answers[*row] = Answer::Unknown,
+                }
+            }
+        }
+        said
+    }
+
     /// Of a detector that cannot be asked again, the outputs for those rows whose inputs are what it has worked out itself to be no
     /// anomaly instead. Rows with other inputs than those of their hits are marked.
     fn instead_of(
@@ -280,15 +335,14 @@ impl Judged {
         places: &UInt32Array,
         answers: &mut [Answer],
     ) -> Vec<Option<[f64; 4]>> {
-        let is = |a: f64, b: f64| a.to_bits() == b.to_bits() || a == b || (a.is_nan() && b.is_nan());
         let mut instead = vec![None; places.len()];
         for (row, hit) in places.values().iter().map(|hit| *hit as usize).enumerate() {
             let was = |input: usize| self.values[input][hit];
-            if (0..inputs.len()).all(|input| is(inputs[input][row], was(input))) {
+            if (0..inputs.len()).all(|input| is_same(inputs[input][row], was(input))) {
                 continue;
             }
             instead[row] = self.instead(hit).and_then(|(to, outputs)| {
-                let fits = |input: usize| is(inputs[input][row], to[input].unwrap_or(was(input)));
+                let fits = |input: usize| is_same(inputs[input][row], to[input].unwrap_or(was(input)));
                 (0..inputs.len()).all(fits).then_some(outputs)
             });
             if instead[row].is_none() {
@@ -359,6 +413,11 @@ fn put(values: &ArrayRef, output: usize, instead: &[Option<[f64; 4]>]) -> ArrayR
         |row: &Option<[f64; 4]>| row.and_then(|row| row.get(output).copied()).filter(|it| !it.is_nan());
     let all = numbers.iter().zip(instead).map(|(value, row)| other(row).or(value));
     Arc::new(all.collect::<Float64Array>())
+}
+
+/// Whether two values are the same, which a missing one is as another.
+fn is_same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan())
 }
 
 /// A value as detectors take it.

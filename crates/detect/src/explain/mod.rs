@@ -21,6 +21,7 @@ use frozen::{Frozen, Judged};
 use search::Edge;
 
 use crate::Detection;
+use crate::inference::AskAtOnce;
 
 /// Drivers that are named at most.
 const DRIVERS_MAX: usize = 5;
@@ -30,8 +31,9 @@ const COPIES: usize = 1 << 14;
 const WEIGHT_MAX: f64 = 10.0;
 
 impl Detection {
-    /// Says why the rules hit what they hit, but for what is over. What is said of a hit stands at its place.
-    pub fn explain(&self, detected: &mut Detected) {
+    /// Says why the rules hit what they hit, but for what is over. What is said of a hit stands at its place. Models on this machine
+    /// are asked what they would have said of other rows.
+    pub fn explain(&self, detected: &mut Detected, asks: &mut AskAtOnce<'_>) {
         let mut explanations: Vec<Option<Explanation>> = vec![None; detected.hits.len()];
         for (rank, (rule, basis)) in self.rules.iter().zip(&self.bases).enumerate() {
             let is_alarm = |hit: &event::Hit| hit.change.is_none_or(|change| change.kind.is_alarm());
@@ -42,7 +44,7 @@ impl Detection {
             let copies = basis.varied.len() * search::COPIES;
             for places in places.chunks((COPIES / copies.max(1)).max(1)) {
                 let rows: Vec<u32> = places.iter().map(|place| detected.hits[*place].row).collect();
-                let frozen = Frozen::new(self, rule, basis, detected, &rows);
+                let frozen = Frozen::new((self, rule, basis), detected, &rows, &mut *asks);
                 let fires = search::fires(&frozen);
                 let edges = search::edges(&frozen, &fires);
                 for ((hit, place), edges) in places.iter().enumerate().zip(edges) {
