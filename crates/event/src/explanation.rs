@@ -61,7 +61,7 @@ pub struct NearestChange {
     pub to: f64,
 }
 
-/// What a method knew of an input.
+/// What is kept of an input to tell what would have been said of another value.
 pub type Before = [f64; 5];
 /// It knew nothing.
 pub const NOTHING_BEFORE: Before = [f64::NAN; 5];
@@ -78,8 +78,9 @@ pub struct Evidence {
     /// How far off each input is, in the measure of the detector's method: negative where it is too low, NaN where that is not
     /// known.
     pub statistics: Vec<Vec<f32>>,
-    /// What the method knew of each input before the row, in numbers of its own, NaN where that is nothing. Only of methods that
-    /// need it to tell what they would have said of another value; else without rows.
+    /// In numbers of the method's own, NaN where there are none, what it takes to tell what it would have said of another value of each
+    /// input: what it knew before the row, or, where it cannot be asked again, what the input would have had to be and what it would
+    /// have said then. Of methods to which that does not apply without rows.
     pub before: Vec<Vec<Before>>,
     /// What each input contributed, in words, where that is asked for: an object of JSON for each row, or nothing.
     pub words: Vec<String>,

@@ -21,6 +21,8 @@ use crate::served::{Served, serve};
 pub const USER: (&str, &str) = ("tidewatch", "only-for-tests");
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long the partitions of a transaction that is committed are waited for to be told.
+const TOLD: Duration = Duration::from_secs(2);
 
 /// A broker of this program's own.
 #[derive(Debug)]
@@ -310,17 +312,32 @@ impl Broker {
         only_committed: bool,
         mut take: impl FnMut(usize, Option<&BorrowedMessage<'_>>),
     ) {
-        let isolation = if only_committed { "read_committed" } else { "read_uncommitted" };
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", self.address())
-            .set("group.id", "testkit")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("isolation.level", isolation)
-            .create()
-            .expect("a consumer");
-        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("metadata");
+        let consumer = |isolation: &str| -> BaseConsumer {
+            ClientConfig::new()
+                .set("bootstrap.servers", self.address())
+                .set("group.id", "testkit")
+                .set("enable.auto.commit", "false")
+                .set("enable.partition.eof", "true")
+                .set("isolation.level", isolation)
+                .create()
+                .expect("a consumer")
+        };
+        let (all, committed) = (consumer("read_uncommitted"), consumer("read_committed"));
+        let metadata = all.fetch_metadata(Some(topic), LIMIT).expect("metadata");
         let count = metadata.topics()[0].partitions().len();
+        // A transaction is committed before its partitions are told. One that is open stays so.
+        let told = Instant::now();
+        let is_told = |partition: usize| {
+            let end = |consumer: &BaseConsumer| {
+                let partition = i32::try_from(partition).expect("few");
+                consumer.fetch_watermarks(topic, partition, LIMIT).expect("watermarks").1
+            };
+            end(&committed) == end(&all)
+        };
+        while only_committed && told.elapsed() < TOLD && !(0..count).all(is_told) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let consumer = if only_committed { committed } else { all };
         let mut assignment = TopicPartitionList::new();
         for partition in 0..count {
             let partition = i32::try_from(partition).expect("few");
