@@ -290,6 +290,7 @@ impl State {
         let Scratch { deviations, scores, attribution } = scratch;
         let (slots, columns) = (page.slots, page.columns);
         let direction = method.direction();
+        let counts = (*near != NearExpected::default()).then_some(near);
         match (self, method) {
             (State::Forest(forests), _) => forest(forests, of, page, attribution, evidence),
             (State::Series(forests), _) => series(forests, of, page, evidence),
@@ -317,12 +318,12 @@ impl State {
             (State::Baseline(state), Method::Baseline(spec)) => {
                 state.observe(slots, page.dues, columns, deviations);
                 let calibrated = |z: f32| spec.calibrate(z);
-                linear(page, near, &deviations.z, &deviations.expected, calibrated, evidence);
+                linear(page, counts, &deviations.z, &deviations.expected, calibrated, evidence);
             }
             (State::Robust(state), Method::Robust(spec)) => {
                 state.observe(slots, columns, deviations);
                 let calibrated = |z: f32| spec.calibrate(z);
-                linear(page, near, &deviations.z, &deviations.expected, calibrated, evidence);
+                linear(page, counts, &deviations.z, &deviations.expected, calibrated, evidence);
             }
             (State::Cusum(baseline, state), _) => {
                 baseline.observe(slots, page.dues, columns, deviations);
@@ -332,7 +333,7 @@ impl State {
                 });
                 widths(page, deviations, evidence);
                 let calibrated = |score: f32| direction.towards(score).max(0.0);
-                linear(page, near, scores, &deviations.expected, calibrated, evidence);
+                linear(page, Some(near), scores, &deviations.expected, calibrated, evidence);
             }
             (State::PageHinkley(baseline, state), _) => {
                 baseline.observe(slots, page.dues, columns, deviations);
@@ -345,7 +346,7 @@ impl State {
                 });
                 widths(page, deviations, evidence);
                 let calibrated = |score: f32| direction.towards(score).max(0.0);
-                linear(page, near, scores, &deviations.expected, calibrated, evidence);
+                linear(page, Some(near), scores, &deviations.expected, calibrated, evidence);
             }
             (State::Baseline(_) | State::Robust(_), _) => unreachable!("a state is of its detector's method"),
         }
@@ -448,10 +449,11 @@ impl State {
     }
 }
 
-/// The greatest of the calibrated scores of the inputs, each of which is its input's share.
+/// The greatest of the calibrated scores of the inputs, each of which is its input's share. Without `near` what is as expected has no
+/// score anyway.
 fn linear(
     page: &Page<'_>,
-    near: &NearExpected,
+    near: Option<&NearExpected>,
     scores: &[Vec<f32>],
     expected: &[Vec<f32>],
     calibrated: impl Fn(f32) -> f32,
@@ -465,14 +467,23 @@ fn linear(
         let shares = &mut evidence.shares[input];
         shares.resize(start + rows, f32::NAN);
         let into = evidence.outputs[0][start..].iter_mut().zip(&mut shares[start..]);
-        for ((out, share), ((score, value), expected)) in into.zip(scores.iter().zip(*values).zip(expected)) {
-            let score = near.spare(calibrated(*score).into(), *value, (*expected).into());
-            // What is not known yet does not hide what is. Without a branch: these loops see each row of a job.
-            *out = if (score > *out) | out.is_nan() { score } else { *out };
-            *share = score as f32;
-        }
+        // Without branches: these loops see each row of a job. What is not known yet does not hide what is.
+        let worse = |score: f64, out: f64| if (score > out) | out.is_nan() { score } else { out };
         evidence.expected[input].extend_from_slice(expected);
         evidence.statistics[input].extend_from_slice(scores);
+        let Some(near) = near else {
+            for ((out, share), score) in into.zip(scores) {
+                // Zero without a sign.
+                *share = calibrated(*score) + 0.0;
+                *out = worse((*share).into(), *out);
+            }
+            continue;
+        };
+        for ((out, share), ((score, value), expected)) in into.zip(scores.iter().zip(*values).zip(expected)) {
+            let score = near.spare(calibrated(*score).into(), *value, (*expected).into());
+            *out = worse(score, *out);
+            *share = score as f32;
+        }
     }
 }
 
