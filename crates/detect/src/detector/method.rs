@@ -464,25 +464,23 @@ fn linear(
     evidence.outputs[0].resize(start + rows, f64::NAN);
     for (input, values) in page.columns.iter().enumerate() {
         let (scores, expected) = (&scores[input][..rows], &expected[input][..rows]);
-        let shares = &mut evidence.shares[input];
-        shares.resize(start + rows, f32::NAN);
-        let into = evidence.outputs[0][start..].iter_mut().zip(&mut shares[start..]);
+        let (shares, out) = (&mut evidence.shares[input], &mut evidence.outputs[0][start..]);
         // Without branches: these loops see each row of a job. What is not known yet does not hide what is.
         let worse = |score: f64, out: f64| if (score > out) | out.is_nan() { score } else { out };
         evidence.expected[input].extend_from_slice(expected);
         evidence.statistics[input].extend_from_slice(scores);
         let Some(near) = near else {
-            for ((out, share), score) in into.zip(scores) {
-                // Zero without a sign.
-                *share = calibrated(*score) + 0.0;
-                *out = worse((*share).into(), *out);
-            }
+            // Zero without a sign.
+            shares.extend(scores.iter().map(|score| calibrated(*score) + 0.0));
+            let shares = &shares[start..];
+            out.iter_mut().zip(shares).for_each(|(out, share)| *out = worse((*share).into(), *out));
             continue;
         };
-        for ((out, share), ((score, value), expected)) in into.zip(scores.iter().zip(*values).zip(expected)) {
+        for (out, ((score, value), expected)) in out.iter_mut().zip(scores.iter().zip(*values).zip(expected))
+        {
             let score = near.spare(calibrated(*score).into(), *value, (*expected).into());
             *out = worse(score, *out);
-            *share = score as f32;
+            shares.push(score as f32);
         }
     }
 }
