@@ -11,7 +11,7 @@ use testkit::arrival::{delayed, workload_time};
 use testkit::job::{Job, json_lines};
 use testkit::oracle::episodes::{Life, Word, episodes};
 use testkit::random::{Random, seed};
-use testkit::workload::{generate, reference, repository};
+use testkit::workload::{generate, reference};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 
@@ -142,13 +142,7 @@ fn episodes_go_on_after_any_kill_with_any_number_of_workers() {
 fn alerts_of_an_episode_share_its_name_and_say_what_became_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path());
-    let config =
-        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
-    let (head, rest) = config.split_once("format = \"plain\"").expect("plain rows");
-    let (_, tail) = rest.split_once("\n]\n").expect("columns");
-    let path = folder.path().join("alerts.toml");
-    std::fs::write(&path, format!("{head}{tail}")).expect("write");
-    let job = of_episodes(Job::new(PROGRAM, path, folder.path()).on(&input).with_alerts().with_state());
+    let job = of_episodes(Job::reference_alerts(PROGRAM, folder.path(), "out", &input));
     job.run();
     let alerts = json_lines(&job.alerts());
     let mut ids: Vec<&str> = alerts.iter().map(|alert| alert["id"].as_str().expect("an id")).collect();

@@ -126,15 +126,8 @@ fn a_model_in_a_file_is_asked_what_would_have_been_no_alert() {
     let Some(library) = onnxruntime() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let input = input(folder.path(), 20_000);
-    let config =
-        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
-    let (head, rest) = config.split_once("format = \"plain\"").expect("plain rows");
-    let (_, tail) = rest.split_once("\n]\n").expect("columns");
-    let path = folder.path().join("alerts.toml");
-    std::fs::write(&path, format!("{head}{tail}")).expect("write");
     let job = |name: &str| {
-        let job = Job::new(PROGRAM, &path, folder.path().join(name)).on(&input).with_alerts().with_state();
-        onnx(job, &library)
+        onnx(Job::reference_alerts(PROGRAM, folder.path(), name, &input), &library)
             .set("score.usual", "\"baseline(events, warmup => 4, decay_in_gaps => false)\"")
             .set("score.halves", "\"pauses / 2.0\"")
             .set("score.risk", "\"model(events, halves, exits, of => 'churn', otherwise => 'usual')\"")

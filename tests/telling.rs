@@ -11,7 +11,7 @@ use testkit::arrival::{delayed, workload_time};
 use testkit::job::{Job, json_lines};
 use testkit::oracle::episodes::{Life, episodes};
 use testkit::random::{Random, seed};
-use testkit::workload::{generate, repository};
+use testkit::workload::generate;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 const MINUTE: i64 = 60_000;
@@ -27,13 +27,7 @@ fn input(folder: &Path) -> PathBuf {
 
 /// The reference job with alerts instead of plain rows.
 fn alerts(root: &Path, name: &str, input: &Path) -> Job {
-    let config =
-        std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
-    let (head, rest) = config.split_once("format = \"plain\"").expect("plain rows");
-    let (_, tail) = rest.split_once("\n]\n").expect("columns");
-    let path = root.join("alerts.toml");
-    std::fs::write(&path, format!("{head}{tail}")).expect("write");
-    of_episodes(Job::new(PROGRAM, path, root.join(name)).on(input).with_alerts().with_state())
+    of_episodes(Job::reference_alerts(PROGRAM, root, name, input))
 }
 
 fn of_episodes(job: Job) -> Job {

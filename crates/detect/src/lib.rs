@@ -102,6 +102,7 @@ mod rule;
 pub mod scale;
 mod scoring;
 mod slots;
+mod unit;
 mod verdict;
 mod witness;
 

@@ -13,8 +13,9 @@ use crate::baseline::Deviations;
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
 use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, shapes};
-use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse, times};
+use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse};
 use crate::judging::Chunk;
+use crate::unit::times;
 
 /// What a worker tells all others of its rows of one window end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

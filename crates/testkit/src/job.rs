@@ -43,6 +43,20 @@ impl Job {
         Job::new(program, "configs/podcast-reference.toml", folder).on(input).with_alerts().with_state()
     }
 
+    /// The same with alerts instead of plain rows. Its config is written into `root`, its outputs into the folder of that name in it.
+    ///
+    /// # Panics
+    /// If the config cannot be read or written.
+    pub fn reference_alerts(program: impl AsRef<Path>, root: &Path, name: &str, input: &Path) -> Job {
+        let config =
+            std::fs::read_to_string(repository().join("configs/podcast-reference.toml")).expect("a config");
+        let (head, rest) = config.split_once("format = \"plain\"").expect("plain rows");
+        let (_, tail) = rest.split_once("\n]\n").expect("columns");
+        let path = root.join("alerts.toml");
+        std::fs::write(&path, format!("{head}{tail}")).expect("write");
+        Job::new(program, path, root.join(name)).on(input).with_alerts().with_state()
+    }
+
     /// Reads that file.
     pub fn on(self, input: &Path) -> Job {
         self.set("source.events.path", input.display())

@@ -25,7 +25,7 @@ use event::{Batch, Before, Expression, KeyShape, NOTHING_BEFORE};
 
 use sketch::Pool;
 
-use crate::forest::times;
+use crate::unit::times;
 use crate::{DetectError, Direction};
 
 pub use facts::{Answer, Change, Group, Member};

@@ -1,6 +1,6 @@
 //! A DDSketch of a cohort: how many of its members are in each bin.
 
-use crate::forest::times;
+use crate::unit::whole;
 use event::{bin_of, value_of_bin};
 use serde::{Deserialize, Serialize};
 
@@ -88,12 +88,7 @@ impl Pool {
         bins.sort_unstable_by_key(|bin| bin.saturating_mul(step));
         bins.dedup();
         bins.into_iter().find_map(|bin| {
-            let to = value_of_bin(bin);
-            let to = match unit {
-                None => to,
-                Some(unit) if is_up => times((to / unit).ceil(), unit),
-                Some(unit) => times((to / unit).floor(), unit),
-            };
+            let to = whole(value_of_bin(bin), is_up, unit);
             let percentile = self.moved(own, bin_of(to));
             (to.is_finite() && fits(percentile)).then_some((to, percentile))
         })

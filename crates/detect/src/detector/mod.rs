@@ -16,8 +16,9 @@ mod words;
 use std::sync::Arc;
 
 pub use event::Evidence;
-use event::{DataType, Expression};
+use event::Expression;
 
+use crate::unit::unit_of;
 use crate::{DetectError, Family, NearExpected};
 
 pub(crate) use instead::{Instead, kept as kept_instead};
@@ -93,12 +94,7 @@ impl Detector {
 
     /// What the values of each input are multiples of, if of anything.
     pub(crate) fn units(&self) -> Vec<Option<f64>> {
-        let unit = |input: &Arc<dyn Expression>| match input.data_type() {
-            DataType::Bigint => Some(1.0),
-            DataType::Decimal { scale, .. } => Some(10_f64.powi(-i32::from(scale))),
-            _ => None,
-        };
-        self.inputs.iter().map(unit).collect()
+        self.inputs.iter().map(|input| unit_of(input.data_type())).collect()
     }
 
     /// The columns of the row that it looks at.

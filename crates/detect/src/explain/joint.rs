@@ -7,6 +7,7 @@ use event::NearestChange;
 
 use super::frozen::{Answer, Frozen, Probes};
 use super::search::{outwards, unit};
+use crate::unit::whole;
 
 /// Levels that are tried at a time.
 const LEVELS: u32 = 16;
@@ -28,13 +29,8 @@ impl Input {
     /// Where it is only as bad as that.
     fn at(&self, level: f64) -> f64 {
         let to = self.expected + (self.value - self.expected) * (level / self.score);
-        let to = match self.unit {
-            None => to,
-            // Whole steps towards what was expected.
-            Some(unit) if self.value > self.expected => (to / unit).floor() * unit,
-            Some(unit) => (to / unit).ceil() * unit,
-        };
-        outwards(to, self.value, self.unit)
+        // Whole steps towards what was expected.
+        outwards(whole(to, self.value <= self.expected, self.unit), self.value, self.unit)
     }
 }
 

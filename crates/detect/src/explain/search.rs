@@ -1,10 +1,12 @@
 //! The nearest value of a feature with which a rule would not hold.
 //!
 //! Looked for on both sides of the value, at distances that double, and then between the last with which the rule holds and the
-//! first with which it does not; also where the value is what a detector expected. Else a value does not cross zero, and from zero it goes up: what is counted or summed up mostly cannot
-//! be less than nothing. Found to within a hundredth of the change; nearer ones between which the rule holds again are passed over.
+//! first with which it does not; also where the value is what a detector expected. Else a value does not cross zero, and from zero
+//! it goes up: what is counted or summed up mostly cannot be less than nothing. Found to within a hundredth of the change; nearer
+//! ones between which the rule holds again are passed over.
 
 use super::frozen::{Answer, Frozen, Probes};
+use crate::unit::unit_of;
 
 /// The nearest distance that is tried, as a share of the value.
 const NEAREST: f64 = 1.0 / 1024.0;
@@ -209,11 +211,7 @@ fn is_usual(value: f64) -> bool {
 
 /// What the values of a column are multiples of, if of anything.
 pub(super) fn unit(frozen: &Frozen<'_>, column: usize) -> Option<f64> {
-    match frozen.schema().fields()[column].data_type {
-        event::DataType::Bigint => Some(1.0),
-        event::DataType::Decimal { scale, .. } => Some(10_f64.powi(-i32::from(scale))),
-        _ => None,
-    }
+    unit_of(frozen.schema().fields()[column].data_type)
 }
 
 /// Asks about some distances of each ray, and takes the nearest pair between which the answer changes.

@@ -18,7 +18,7 @@ mod tests;
 mod tree;
 
 pub use recourse::Recourse;
-pub(crate) use recourse::{by_share, recourse, times};
+pub(crate) use recourse::{by_share, recourse};
 pub use series::{SeriesForest, SeriesSpec};
 pub use shared::{Candidate, SharedForest, SharedSpec};
 pub use shingle::Missing;

@@ -3,6 +3,8 @@
 //! The values that contributed most come back first, and no more of them than it takes. Then they go out again together as far as
 //! they may: what is said is a row that was scored. Costs some twenty scores, and is asked for rows alone that are anomalies.
 
+use crate::unit::whole;
+
 /// How often the way is halved.
 const HALVED: usize = 12;
 
@@ -51,17 +53,7 @@ pub(crate) fn recourse(
 
 /// A value that lies off what was expected by a share of what it did, in whole units.
 fn towards(value: f64, expected: f64, share: f64, unit: Option<f64>) -> f64 {
-    let to = expected + (value - expected) * share;
-    match unit {
-        None => to,
-        Some(unit) if value > expected => times((to / unit).floor(), unit),
-        Some(unit) => times((to / unit).ceil(), unit),
-    }
-}
-
-/// So many units, as exactly as a double has it: of those below 1, which are tenths or the like, a part of a whole number.
-pub(crate) fn times(count: f64, unit: f64) -> f64 {
-    if unit < 1.0 { count / (1.0 / unit).round() } else { count * unit }
+    whole(expected + (value - expected) * share, value <= expected, unit)
 }
 
 /// The places of a row by what they contributed, the greatest first; those that contributed nothing are left out.

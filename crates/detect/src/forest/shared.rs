@@ -63,12 +63,13 @@ impl SharedSpec {
 
     /// A row as the forest sees it: a deviation that is not known counts as none.
     fn point(&self, deviations: &Deviations, row: u32, point: &mut Vec<f64>) {
-        let bound = self.deviation_max;
         point.clear();
-        point.extend(deviations.z.iter().map(|column| {
-            let z = column[row as usize];
-            if z.is_nan() { 0.0 } else { f64::from(z.clamp(-bound, bound)) }
-        }));
+        point.extend(deviations.z.iter().map(|column| self.coordinate(column[row as usize])));
+    }
+
+    fn coordinate(&self, z: f32) -> f64 {
+        let bound = self.deviation_max;
+        if z.is_nan() { 0.0 } else { f64::from(z.clamp(-bound, bound)) }
     }
 }
 
@@ -143,10 +144,8 @@ impl SharedForest {
 
     /// The score of a row with these deviations, on the common scale.
     pub(crate) fn calibrated(&self, deviations: &[f32]) -> f64 {
-        let bound = self.spec.deviation_max;
         let is_worth = deviations.iter().any(|z| z.abs() >= self.spec.deviation_min);
-        let known = |z: &f32| if z.is_nan() { 0.0 } else { f64::from(z.clamp(-bound, bound)) };
-        let point: Vec<f64> = deviations.iter().map(known).collect();
+        let point: Vec<f64> = deviations.iter().map(|z| self.spec.coordinate(*z)).collect();
         // What does not stand out for itself is not scored.
         if is_worth { self.calibration.calibrate(self.forest.score(&point)) } else { 0.0 }
     }
