@@ -37,6 +37,7 @@ size = "1m"
 [features]
 plays = "count(*) FILTER (WHERE kind = 'play')"
 exits = "count(*) FILTER (WHERE kind = 'exit')"
+faults = "count(*) FILTER (WHERE kind = 'fault')"
 listen_s = "coalesce(sum(s), 0)"
 
 [score]
@@ -285,6 +286,9 @@ const KEEPERS: &str = r#"
 [score]
 shift = "cusum(exits, direction => 'high', warmup => 10, limit => 4)"
 either_way = "cusum(plays, exits, warmup => 10, limit => 5)"
+never = "baseline(faults, direction => 'high', warmup => 10)"
+never_before = "robust(faults, direction => 'high')"
+never_since = "cusum(faults, direction => 'high', warmup => 10, limit => 4)"
 moved = "page_hinkley(exits, warmup => 10, changes_warmup => 10, limit => 9)"
 own = "random_cut_forest(plays, exits, keys => 'each', warmup => 40, trees => 30, sample => 64, rate => 0.02)"
 last_three = "random_cut_forest(exits, keys => 'each', shingle => 3, warmup => 40, trees => 30, sample => 64, rate => 0.02)"
@@ -314,6 +318,12 @@ when = "beside > 1"
 when = "either_end > 1 AND either_end_percentile <> 50"
 [rules.worst]
 when = "worst <= 2"
+[rules.never]
+when = "never > 1"
+[rules.never-before]
+when = "never_before > 1 AND plays > 5"
+[rules.never-since]
+when = "never_since > 1"
 
 [sink.alerts]
 type = "file"
@@ -338,6 +348,9 @@ fn five_hours() -> Events {
             };
             events.insert((minute, format!("u{user}"), "play"), plays);
             events.insert((minute, format!("u{user}"), "exit"), exits);
+            // Nobody has had one before: any is off by deviations without end.
+            let faults = if (user, minute) == (6, 288) { 3 } else { 0 };
+            events.insert((minute, format!("u{user}"), "fault"), faults);
         }
     }
     events
@@ -377,6 +390,9 @@ fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_les
         ("beside", 20),
         ("either-end", 20),
         ("worst", 20),
+        ("never", 1),
+        ("never-before", 1),
+        ("never-since", 1),
     ] {
         let alerts = alerts_of(&bytes, rule);
         let named: Vec<_> =
@@ -401,7 +417,11 @@ fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_les
             let still = |less: u64| {
                 let mut other = events.clone();
                 for (feature, value, to) in &changes {
-                    let kind = if *feature == "plays" { "play" } else { "exit" };
+                    let kind = match *feature {
+                        "plays" => "play",
+                        "exits" => "exit",
+                        _ => "fault",
+                    };
                     let count = other.get_mut(&(*minute, user.clone(), kind)).expect("a count");
                     assert_eq!(*count as f64, *value, "{alert}");
                     // One step back towards what it was, of each that has a step to go.

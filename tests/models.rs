@@ -121,21 +121,18 @@ fn a_model_in_a_file_says_the_same_with_any_workers_and_kills() {
     assert!(killed.alerts() == bytes, "other bytes after kills");
 }
 
-#[test]
-fn a_model_in_a_file_is_asked_what_would_have_been_no_alert() {
-    let Some(library) = onnxruntime() else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    let input = input(folder.path(), 20_000);
-    let job = |name: &str| {
-        onnx(Job::reference_alerts(PROGRAM, folder.path(), name, &input), &library)
-            .set("score.usual", "\"baseline(events, warmup => 4, decay_in_gaps => false)\"")
-            .set("score.halves", "\"pauses / 2.0\"")
-            .set("score.risk", "\"model(events, halves, exits, of => 'churn', otherwise => 'usual')\"")
-            .set("rules.low-engagement.when", "\"risk > 1 AND listen_s >= 0\"")
-    };
-    let once = job("once");
-    once.run();
-    let alerts = json_lines(&once.alerts());
+/// A job whose alerts say why they are, by a model that is asked about expressions too.
+fn explained(folder: &Path, name: &str, input: &Path) -> Job {
+    Job::reference_alerts(PROGRAM, folder, name, input)
+        .set("score.usual", "\"baseline(events, warmup => 4, decay_in_gaps => false)\"")
+        .set("score.halves", "\"pauses / 2.0\"")
+        .set("score.risk", "\"model(events, halves, exits, of => 'churn', otherwise => 'usual')\"")
+        .set("rules.low-engagement.when", "\"risk > 1 AND listen_s >= 0\"")
+}
+
+/// Checks that alerts name the smallest change after which the model finds nothing.
+fn check_explained(bytes: &[u8]) {
+    let alerts = json_lines(bytes);
     assert!(alerts.len() > 100, "{} alerts", alerts.len());
     let mut by_feature: BTreeMap<String, usize> = BTreeMap::new();
     for alert in &alerts {
@@ -154,6 +151,17 @@ fn a_model_in_a_file_is_asked_what_would_have_been_no_alert() {
         *by_feature.entry(feature.to_owned()).or_default() += 1;
     }
     assert!(by_feature["events"] > 10, "{by_feature:?}");
+}
+
+#[test]
+fn a_model_in_a_file_is_asked_what_would_have_been_no_alert() {
+    let Some(library) = onnxruntime() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 20_000);
+    let job = |name: &str| onnx(explained(folder.path(), name, &input), &library);
+    let once = job("once");
+    once.run();
+    check_explained(&once.alerts());
     let other = job("other").workers(3);
     other.run();
     assert!(other.alerts() == once.alerts(), "3 workers explain it otherwise");
@@ -171,6 +179,83 @@ fn an_endpoint_is_asked_once_about_each_row_in_batches() {
     assert_eq!(sizes.iter().sum::<usize>(), rows);
     assert!(sizes.iter().all(|size| (1..=64).contains(size)) && sizes.contains(&64), "{sizes:?}");
     assert!(sizes.len() < rows / 10, "{} requests for {rows} rows", sizes.len());
+}
+
+#[test]
+fn an_endpoint_is_asked_what_would_have_been_no_alert_unless_that_is_not_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 20_000);
+    let receiver = Receiver::start(|request| answer(asked(request).iter().map(|row| logistic(row))));
+    let job = |name: &str| http(explained(folder.path(), name, &input), &receiver);
+    let patient = |job: Job| job.set("models.churn.explain_within", "\"60s\"");
+    let once = patient(job("once"));
+    once.run();
+    check_explained(&once.alerts());
+    let other = patient(job("other")).workers(3);
+    other.run();
+    assert!(other.alerts() == once.alerts(), "3 workers explain it otherwise");
+    let before = receiver.requests().len();
+    let without = job("without").set("models.churn.explain_within", "\"0s\"");
+    without.run();
+    let alerts = json_lines(&without.alerts());
+    assert_eq!(alerts.len(), json_lines(&once.alerts()).len());
+    assert!(alerts.iter().all(|alert| alert["data"]["explanation"]["nearest"].is_null()));
+    let requests = receiver.requests();
+    let all: Vec<Vec<f64>> = requests[before..].iter().flat_map(asked).collect();
+    let rows: BTreeSet<String> = all.iter().map(|row| format!("{row:?}")).collect();
+    let of_alert = |alert: &Value| {
+        let feature = |name: &str| number(&alert["data"]["features"], name);
+        format!("{:?}", vec![feature("events"), feature("pauses") / 2.0, feature("exits")])
+    };
+    assert!(alerts.iter().all(|alert| rows.contains(&of_alert(alert))), "asked about nothing else");
+    assert!(requests[..before].iter().map(|request| asked(request).len()).sum::<usize>() > 4 * all.len());
+}
+
+/// An endpoint that says what the model does, and a little more or less each time, and does not answer now and then.
+fn wavering() -> Receiver {
+    let count = AtomicU64::new(0);
+    Receiver::start(move |request| {
+        let rows = asked(request);
+        let first = count.fetch_add(rows.len() as u64, Ordering::SeqCst);
+        if first % 199 == 3 {
+            return Reply::status(503);
+        }
+        let noise = |number: u64| (number % 7) as f64 / 50.0;
+        answer(rows.iter().zip(first..).map(|(row, number)| logistic(row) + noise(number)))
+    })
+}
+
+#[test]
+fn why_an_alert_was_put_out_is_what_is_put_out_again_however_often_the_job_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 30_000);
+    for mode in ["at_once", "exactly_once"] {
+        let receiver = wavering();
+        let killed = http(explained(folder.path(), mode, &input), &receiver)
+            .set("models.churn.circuit_failures", 1000)
+            .set("models.churn.explain_within", "\"20s\"")
+            .set("rules.low-engagement.when", "\"risk > 1 AND user_id < 'user-000009'\"")
+            .set("source.events.lanes", 3)
+            .set("state.checkpoint_every", "\"700ms\"")
+            .set("sink.alerts.mode", mode);
+        kill_often(&killed, 6, 4_000);
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        let (mut again, mut named) = (0, 0);
+        for alert in json_lines(&killed.alerts()) {
+            let nearest = &alert["data"]["explanation"]["nearest"];
+            named += usize::from(nearest.as_array().is_some_and(|changes| !changes.is_empty()));
+            if let Some(before) = seen.insert(alert["id"].to_string(), alert.to_string()) {
+                again += 1;
+                assert_eq!(before, alert.to_string(), "put out twice, and not the same");
+            }
+        }
+        assert!(seen.len() > 100 && named * 2 > seen.len(), "{named} of {}", seen.len());
+        match mode {
+            // Otherwise nothing was tested: no alert came a second time.
+            "at_once" => assert!(again > 0, "killed at the wrong moments"),
+            _ => assert_eq!(again, 0, "exactly once"),
+        }
+    }
 }
 
 /// An endpoint that never says the same twice, and does not answer now and then.
@@ -282,6 +367,27 @@ fn an_endpoint_that_is_away_is_spared_and_the_named_score_takes_its_place() {
     }
     assert_eq!(receiver.requests().len(), 3);
     assert_eq!(finished.stderr.matches("model `churn` does not answer").count(), 1, "{}", finished.stderr);
+}
+
+#[test]
+fn where_nobody_answers_an_alert_says_what_would_have_kept_the_named_score_from_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = input(folder.path(), 20_000);
+    let receiver = Receiver::start(|_| Reply::Break);
+    let job = http(explained(folder.path(), "out", &input), &receiver)
+        .set("models.churn.circuit_failures", 3)
+        .set("models.churn.circuit_pause", "\"1h\"")
+        .set("score.halves", "\"(30.0 - events) / 10.0\"")
+        .set("score.risk", "\"model(events, pauses, exits, of => 'churn', otherwise => 'halves')\"")
+        .set("rules.low-engagement.when", "\"risk > 1\"");
+    job.run();
+    let alerts = json_lines(&job.alerts());
+    assert!(alerts.len() > 100, "{} alerts", alerts.len());
+    for alert in &alerts {
+        let nearest = &alert["data"]["explanation"]["nearest"];
+        assert_eq!(nearest.as_array().map(Vec::len), Some(1), "{alert}");
+        assert_eq!((&nearest[0]["feature"], number(&nearest[0], "to")), (&"events".into(), 20.0), "{alert}");
+    }
 }
 
 /// The seed is none of those that the model was trained with.

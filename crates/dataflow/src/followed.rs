@@ -76,11 +76,13 @@ impl Followed {
         job.branches.iter().map(followed).collect()
     }
 
-    /// Judges rows, where the rows of other keys do not matter.
+    /// Judges rows, where neither the rows of other keys nor models matter.
     pub(crate) fn judge(&mut self, branch: &Branch, rows: &Rows, models: &mut Responders) -> Detected {
         let detected = branch.detection.judge(rows, self.known.as_mut());
         let corrected = branch.detection.corrected(&rows.keys, &rows.spans);
-        self.follow(branch, detected, &corrected, models)
+        let mut detected = self.follow(branch, detected, &corrected);
+        explain(branch, &mut detected, models);
+        detected
     }
 
     /// Judges rows as far as that does not take the rows of other keys. Says what all workers are to know of these, and what is to be
@@ -114,14 +116,15 @@ impl Followed {
         self.told.entry(share.due).or_default().push(share);
     }
 
-    /// Judges the rest of rows, once all workers have told what is due before them.
-    pub(crate) fn finish(&mut self, branch: &Branch, begun: Begun, models: &mut Responders) -> Detected {
+    /// Judges the rest of rows, once all workers have told what is due before them. Nothing is said yet of why anything was found:
+    /// see [`explain`].
+    pub(crate) fn finish(&mut self, branch: &Branch, begun: Begun) -> Detected {
         let due = begun.due().unwrap_or(i64::MIN);
         self.learn_before(due);
         self.learn_answers(branch, due);
         let corrected = begun.corrected(&branch.detection);
         let detected = branch.detection.finish(begun, self.models.as_ref(), self.known.as_mut());
-        self.follow(branch, detected, &corrected, models)
+        self.follow(branch, detected, &corrected)
     }
 
     /// Learns all that was told and counted.
@@ -154,22 +157,11 @@ impl Followed {
         }
     }
 
-    fn follow(
-        &mut self,
-        branch: &Branch,
-        detected: Detected,
-        corrected: &[Corrected],
-        models: &mut Responders,
-    ) -> Detected {
-        let mut detected = match &mut self.episodes {
+    fn follow(&mut self, branch: &Branch, detected: Detected, corrected: &[Corrected]) -> Detected {
+        match &mut self.episodes {
             Some(episodes) => branch.detection.follow(detected, corrected, episodes),
             None => detected,
-        };
-        // Of what was found, only what is put out: why takes longer to say than that.
-        if branch.renderer.explains() {
-            branch.detection.explain(&mut detected, &mut |model, columns| models.ask(model, columns));
         }
-        detected
     }
 
     /// What the rules would say of rows if they were the result of their windows. Changes nothing.
@@ -182,7 +174,7 @@ impl Followed {
             }
         }
         let mut detected = branch.detection.finish(begun, self.models.as_ref(), known.as_mut());
-        branch.detection.explain(&mut detected, &mut |model, columns| models.ask(model, columns));
+        branch.detection.explain(0, &mut detected, &mut |probe| models.ask_here(probe));
         detected
     }
 
@@ -215,6 +207,14 @@ impl Followed {
             // A job that puts out no episodes any more, or whose scores are no detectors any more, needs none of it.
             _ => {}
         }
+    }
+}
+
+/// Says of what was found why it was, if a sink shows that, by what models on this machine say.
+pub(crate) fn explain(branch: &Branch, detected: &mut Detected, models: &mut Responders) {
+    // Of what was found, only what is put out: why takes longer to say than that.
+    if branch.renderer.explains() {
+        branch.detection.explain(0, detected, &mut |probe| models.ask_here(probe));
     }
 }
 

@@ -70,6 +70,15 @@ impl Job {
         self.branches.iter().any(|branch| branch.detection.asks_models())
     }
 
+    /// Whether models that are not on this machine may be asked why something was found.
+    pub(crate) fn explains_from_afar(&self) -> bool {
+        let is_afar = |branch: &Branch| {
+            let mut models = branch.detection.inferences();
+            models.any(|(model, _)| !model.is_local() && !model.explains_within().is_zero())
+        };
+        self.branches.iter().any(|branch| branch.renderer.explains() && is_afar(branch))
+    }
+
     /// Looks whether the models can be asked, before anything is read.
     pub(crate) fn prepare_models(&self) -> Result<(), RunError> {
         for (model, inputs) in self.branches.iter().flat_map(|branch| branch.detection.inferences()) {

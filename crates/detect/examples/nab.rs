@@ -69,7 +69,7 @@ fn deviations(series: &Series, spec: BaselineSpec) -> Outcome<Vec<Vec<f32>>> {
     columns.grow(1);
     let mut out = Deviations::default();
     columns.observe(&slots(series), Dues::Own(&series.times), &[&series.values], &mut out);
-    Ok(out.z)
+    Ok(vec![out.counted(0, series.values.len()).collect()])
 }
 
 fn slots(series: &Series) -> Vec<u32> {
@@ -97,7 +97,7 @@ fn robust(series: &Series) -> Outcome<Vec<f64>> {
     columns.grow(1);
     let mut out = Deviations::default();
     columns.observe(&slots(series), &[&series.values], &mut out);
-    Ok(onsets(&out.z))
+    Ok(onsets(&[out.counted(0, series.values.len()).collect()]))
 }
 
 fn cusum(series: &Series) -> Outcome<Vec<f64>> {

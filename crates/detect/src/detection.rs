@@ -186,7 +186,7 @@ impl Detection {
         }
         // The settings were looked at when this was made.
         let detectors = Detectors::new(Arc::clone(detectors), self.forget_after).ok()?;
-        Some(detectors.sliding(self.slide))
+        Some(detectors.sliding(self.slide).correctable(self.lateness > 0))
     }
 
     /// Whether some score is a detector.

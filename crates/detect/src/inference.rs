@@ -6,9 +6,10 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::Float64Array;
-use event::{Batch, Expression, Spans, key_hash};
+use event::{Batch, Expression, Span, Spans, key_hash};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::baseline::BaselineSpec;
@@ -45,6 +46,10 @@ pub trait Inference: Debug + Send + Sync {
     /// Whether it is on this machine and gives the same answer to the same question, so that somebody who waits may ask it.
     fn is_local(&self) -> bool;
 
+    /// For how long an alert may be held back to ask one that is not on this machine what would have been none; nothing: it is not
+    /// asked that.
+    fn explains_within(&self) -> Duration;
+
     /// Somebody to ask, for one thread.
     fn open(&self) -> Box<dyn Responder>;
 }
@@ -57,11 +62,28 @@ pub trait Responder: Send {
     /// # Errors
     /// Why there is no answer.
     fn ask(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, String>;
+
+    /// The same about rows that there were not, for which nobody waits longer than that. That there is no answer to these says nothing
+    /// about those that there are.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn suppose(&mut self, columns: &[Vec<f64>], within: Duration) -> Result<Vec<f64>, String>;
 }
 
-/// Asks a model on this machine about some rows, of which there is a column for each input, while somebody waits; NaN where no answer
-/// comes.
-pub type AskAtOnce<'a> = dyn FnMut(&dyn Inference, &[Vec<f64>]) -> Vec<f64> + 'a;
+/// Rows that there were not, about which a model is asked to find out what would have been no alert.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    /// Who is asked.
+    pub model: &'a dyn Inference,
+    /// A column for each input.
+    pub columns: &'a [Vec<f64>],
+    /// What tells each question from every other, as in an [`Inquiry`].
+    pub marks: &'a [u128],
+}
+
+/// Asks a model about some rows; NaN where no answer comes.
+pub type AskModels<'a> = dyn FnMut(&Probe<'_>) -> Vec<f64> + 'a;
 
 /// How a row is judged by a model.
 #[derive(Debug, Clone)]
@@ -171,12 +193,32 @@ impl Begun {
     }
 }
 
-fn marks((identity, branch, detector): (u128, usize, usize), chunk: &Chunk, posed: &Posed) -> Vec<u128> {
+fn marks(of: (u128, usize, usize), chunk: &Chunk, posed: &Posed) -> Vec<u128> {
     let mark = |(place, row): (usize, &u32)| {
-        let span = match &chunk.spans {
-            Spans::Shared(_) => chunk.spans.of(0),
-            Spans::Own(_) => chunk.spans.of(*row as usize),
-        };
+        let marker = Marker::new(of, span_of(&chunk.spans, *row as usize), chunk.keys.value(*row as usize));
+        marker.mark(posed.columns.iter().map(|column| column[place]))
+    };
+    posed.rows.iter().enumerate().map(mark).collect()
+}
+
+/// The span of a row, which all share if it is not each row's own.
+pub(crate) fn span_of(spans: &Spans, row: usize) -> Span {
+    match spans {
+        Spans::Shared(_) => spans.of(0),
+        Spans::Own(_) => spans.of(row),
+    }
+}
+
+/// Marks questions of a detector about rows of a key in a window.
+#[derive(Clone)]
+pub(crate) struct Marker {
+    key: u64,
+    hasher: Xxh3,
+}
+
+impl Marker {
+    /// `identity` is that of the model.
+    pub(crate) fn new((identity, branch, detector): (u128, usize, usize), span: Span, key: &[u8]) -> Self {
         let mut hasher = Xxh3::new();
         hasher.update(&identity.to_le_bytes());
         for number in [branch as u64, detector as u64, span.sequence] {
@@ -185,12 +227,23 @@ fn marks((identity, branch, detector): (u128, usize, usize), chunk: &Chunk, pose
         for time in [span.due, span.window.start, span.window.end] {
             hasher.update(&time.to_le_bytes());
         }
-        posed.columns.iter().for_each(|column| hasher.update(&column[place].to_bits().to_le_bytes()));
-        let key = chunk.keys.value(*row as usize);
+        hasher.update(&(key.len() as u64).to_le_bytes());
         hasher.update(key);
-        u128::from(key_hash(key)) << 64 | u128::from(hasher.digest())
-    };
-    posed.rows.iter().enumerate().map(mark).collect()
+        Marker { key: key_hash(key), hasher }
+    }
+
+    /// The same, about rows that there were not: what is said of these takes the place of no answer about one that there was.
+    pub(crate) fn supposing(mut self) -> Self {
+        self.hasher.update(b"instead");
+        self
+    }
+
+    /// The mark of the question about a row.
+    pub(crate) fn mark(&self, inputs: impl Iterator<Item = f64>) -> u128 {
+        let mut hasher = self.hasher.clone();
+        inputs.for_each(|value| hasher.update(&value.to_bits().to_le_bytes()));
+        u128::from(self.key) << 64 | u128::from(hasher.digest())
+    }
 }
 
 /// Judges the rows of a chunk by what a model has answered. `batch` holds the scores in front of it. Of a row that was not asked about
@@ -246,6 +299,9 @@ mod tests {
         fn is_local(&self) -> bool {
             true
         }
+        fn explains_within(&self) -> Duration {
+            Duration::ZERO
+        }
         fn open(&self) -> Box<dyn Responder> {
             Box::new(Nobody)
         }
@@ -253,6 +309,9 @@ mod tests {
 
     impl Responder for Nobody {
         fn ask(&mut self, _columns: &[Vec<f64>]) -> Result<Vec<f64>, String> {
+            Err("nobody is there".into())
+        }
+        fn suppose(&mut self, _columns: &[Vec<f64>], _within: Duration) -> Result<Vec<f64>, String> {
             Err("nobody is there".into())
         }
     }

@@ -112,7 +112,7 @@ pub use detector::{Chosen, Detector, Detectors, Evidence, Method, SavedDetectors
 pub use episode::{Change, Corrected, Episode, EpisodeChange, Episodes, Judged, LifeCycle, SavedEpisodes};
 pub use error::DetectError;
 pub use expected::{Direction, NearExpected};
-pub use inference::{AskAtOnce, Inference, Inquiry, ModelSpec, Responder};
+pub use inference::{AskModels, Inference, Inquiry, ModelSpec, Probe, Responder};
 pub use judging::Begun;
 pub use models::{Models, Said, SavedModels, Share};
 pub use mute::{Mute, MuteTimes};

@@ -9,7 +9,7 @@ use event::Spans;
 use serde::{Deserialize, Serialize};
 
 use crate::DetectError;
-use crate::baseline::Deviations;
+use crate::baseline::{Deviations, counted};
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
 use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, shapes};
@@ -226,7 +226,9 @@ fn instead_of(
     let inputs = 0..deviations.z.len();
     let z: Vec<f32> = deviations.z.iter().map(|column| column[place]).collect();
     let expected: Vec<f64> = evidence.expected.iter().map(|column| column[place].into()).collect();
-    let widths: Vec<f64> = evidence.before.iter().map(|column| column[place][0]).collect();
+    // Of one that is too small to be told nothing is found.
+    let told = |width: f64| if width > 0.0 { width } else { f64::NAN };
+    let widths: Vec<f64> = evidence.before.iter().map(|column| told(column[place][0])).collect();
     // Not quite what it was: whole numbers are whole again.
     let value = |i: usize| {
         let near = expected[i] + f64::from(z[i]) * widths[i];
@@ -238,7 +240,7 @@ fn instead_of(
     let score = |tried: &[f64]| {
         let of = |i: usize| match tried[i] == row[i] || row[i].is_nan() {
             true => z[i],
-            false => ((tried[i] - expected[i]) / widths[i]) as f32,
+            false => counted(((tried[i] - expected[i]) / widths[i]) as f32),
         };
         forest.calibrated(&inputs.clone().map(of).collect::<Vec<_>>())
     };

@@ -7,12 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{DEVIATION_MAX, Deviations};
+use crate::baseline::{Deviations, FAR, counted};
 use crate::slots::{self, SlotState};
 use crate::{DetectError, Direction};
 
-/// Values count up to here, so that sums of them fit single precision.
-const FAR: f32 = 1e30;
 /// A standard deviation over the median absolute deviation of a normal distribution.
 const MEDIAN_RATIO: f32 = 1.4826;
 /// A standard deviation over the mean absolute deviation of a normal distribution.
@@ -42,7 +40,7 @@ impl Default for RobustSpec {
 impl RobustSpec {
     /// A deviation on the common scale: above 1 is an anomaly. NaN, not known, stays NaN.
     pub fn calibrate(&self, deviation: f32) -> f32 {
-        let towards = self.direction.towards(deviation);
+        let towards = self.direction.towards(counted(deviation));
         if towards < 0.0 { 0.0 } else { towards / self.limit }
     }
 }
@@ -160,7 +158,7 @@ impl RobustSpec {
             absolute => MEDIAN_RATIO * absolute,
         };
         let deviation = deviation.max(self.deviation_min).max(f32::MIN_POSITIVE);
-        (((value - middle) / deviation).clamp(-DEVIATION_MAX, DEVIATION_MAX), middle)
+        ((value - middle) / deviation, middle)
     }
 }
 
@@ -233,7 +231,7 @@ mod tests {
         let values = [&[5.0; 20][..], &[f64::NAN, 5.0, 6.0]].concat();
         let z = deviations(RobustSpec::default(), &values);
         assert!(z[20].is_nan());
-        assert_eq!([z[21], z[22]], [0.0, DEVIATION_MAX]);
+        assert_eq!([z[21], counted(z[22])], [0.0, crate::baseline::DEVIATION_MAX]);
         let least = RobustSpec { deviation_min: 2.0, ..RobustSpec::default() };
         assert_eq!(deviations(least, &values)[22], 0.5);
     }

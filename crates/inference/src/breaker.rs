@@ -42,7 +42,8 @@ impl Breaker {
         Breaker { spec, failures: 0, until: None, said: None }
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether nobody is asked but for a trial.
+    pub(crate) fn is_open(&self) -> bool {
         self.failures >= self.spec.failures.max(1)
     }
 

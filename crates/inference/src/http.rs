@@ -38,7 +38,8 @@ pub(crate) fn prepare(endpoint: &EndpointSpec, spec: &ModelSpec, inputs: usize) 
         let client = client(tls::client(ca.as_deref())?, timeout)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        Ok(Box::new(Endpoint { runtime, client, url: url.clone(), token: token.clone(), wire: wire.clone() }))
+        let (url, token, wire) = (url.clone(), token.clone(), wire.clone());
+        Ok(Box::new(Endpoint { runtime, client, url, token, wire, timeout }))
     };
     Ok(Prepared { identity, opens: Box::new(opens) })
 }
@@ -94,13 +95,17 @@ struct Endpoint {
     url: Url,
     token: Option<HeaderValue>,
     wire: Wire,
+    timeout: Duration,
 }
 
 impl Ask for Endpoint {
-    fn ask(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, Words> {
+    fn ask(&mut self, columns: &[Vec<f64>], within: Option<Duration>) -> Result<Vec<f64>, Words> {
         let rows = columns.first().map_or(0, Vec::len);
-        let body = self.wire.write(columns);
-        let answer = self.runtime.block_on(post(self.request(body), rows))?;
+        let mut request = self.request(self.wire.write(columns));
+        if let Some(within) = within.filter(|within| *within < self.timeout) {
+            request = request.timeout(within);
+        }
+        let answer = self.runtime.block_on(post(request, rows))?;
         self.wire.read(&answer, rows)
     }
 }

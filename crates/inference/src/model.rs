@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use detect::{Inference, Responder};
 use xxhash_rust::xxh3::xxh3_128;
@@ -33,8 +33,8 @@ pub(crate) type Opens = Box<dyn Fn() -> Result<Box<dyn Ask>, Words> + Send + Syn
 
 /// Asks about rows, without being spared.
 pub(crate) trait Ask: Send {
-    /// A number for each row.
-    fn ask(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, Words>;
+    /// A number for each row, within the time that the model has, or a shorter one.
+    fn ask(&mut self, columns: &[Vec<f64>], within: Option<Duration>) -> Result<Vec<f64>, Words>;
 }
 
 impl Model {
@@ -76,7 +76,7 @@ impl Inference for Model {
     fn try_out(&self, inputs: usize) -> Result<(), String> {
         self.prepare(inputs)?;
         // A row of zeros.
-        (self.prepared()?.opens)()?.ask(&vec![vec![0.0]; inputs]).map(drop)
+        (self.prepared()?.opens)()?.ask(&vec![vec![0.0]; inputs], None).map(drop)
     }
 
     fn identity(&self) -> u128 {
@@ -91,6 +91,14 @@ impl Inference for Model {
 
     fn is_local(&self) -> bool {
         matches!(self.spec.kind, Kind::Onnx(_))
+    }
+
+    fn explains_within(&self) -> Duration {
+        match &self.spec.kind {
+            // It answers at once.
+            Kind::Onnx(_) => Duration::ZERO,
+            Kind::Http(endpoint) => endpoint.explain_within,
+        }
     }
 
     fn open(&self) -> Box<dyn Responder> {
@@ -113,12 +121,12 @@ impl Spared {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask_once(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, Words> {
+    fn ask_once(&mut self, columns: &[Vec<f64>], within: Option<Duration>) -> Result<Vec<f64>, Words> {
         let ask = match self.ask.take() {
             Some(ask) => ask,
             None => (self.prepared.as_ref().map_err(Clone::clone)?.opens)()?,
         };
-        self.ask.insert(ask).ask(columns)
+        self.ask.insert(ask).ask(columns, within)
     }
 }
 
@@ -127,7 +135,7 @@ impl Responder for Spared {
         if !self.breaker().lets(Instant::now()) {
             return Err("it has not answered for a while".to_owned());
         }
-        let answered = self.ask_once(columns);
+        let answered = self.ask_once(columns, None);
         match &answered {
             Ok(_) if self.breaker().answered() => say(&format!("model `{}` answers again", self.name)),
             Ok(_) => {}
@@ -146,6 +154,13 @@ impl Responder for Spared {
             }
         }
         answered
+    }
+
+    fn suppose(&mut self, columns: &[Vec<f64>], within: Duration) -> Result<Vec<f64>, String> {
+        if self.breaker().is_open() {
+            return Err("it has not answered for a while".to_owned());
+        }
+        self.ask_once(columns, Some(within))
     }
 }
 

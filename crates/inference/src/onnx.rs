@@ -175,10 +175,10 @@ struct Onnx {
 }
 
 impl Ask for Onnx {
-    fn ask(&mut self, columns: &[Vec<f64>]) -> Result<Vec<f64>, Words> {
+    fn ask(&mut self, columns: &[Vec<f64>], within: Option<Duration>) -> Result<Vec<f64>, Words> {
         let rows = columns.first().map_or(0, Vec::len);
         let (mut answers, mut failed) = (Vec::with_capacity(rows), None);
-        let until = Instant::now() + self.timeout;
+        let until = Instant::now() + within.map_or(self.timeout, |within| within.min(self.timeout));
         for start in (0..rows).step_by(self.shape.rows) {
             let end = rows.min(start + self.shape.rows);
             // What a batch has no answers to says nothing about the others.

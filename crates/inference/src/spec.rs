@@ -57,6 +57,8 @@ pub struct EndpointSpec {
     pub allow_http: bool,
     /// How rows and answers are written.
     pub wire: Wire,
+    /// For how long an alert may be held back to ask what would have been none; nothing: that is not asked.
+    pub explain_within: Duration,
 }
 
 /// How rows and answers are written.

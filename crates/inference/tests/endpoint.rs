@@ -20,6 +20,7 @@ fn model(receiver: &Receiver, wire: Wire) -> Model {
         ca: None,
         allow_http: false,
         wire,
+        explain_within: Duration::from_secs(1),
     };
     let model = Model::new(ModelSpec {
         name: "it".into(),
@@ -97,6 +98,26 @@ fn after_failures_in_a_row_nobody_is_asked_until_one_trial_is_answered() {
     assert_eq!(other.ask(&columns()), Ok(vec![1.0, 2.0]));
     assert_eq!(one.ask(&columns()), Ok(vec![1.0, 2.0]));
     assert_eq!(receiver.requests().len(), asked + 2);
+}
+
+#[test]
+fn about_rows_that_there_were_not_nobody_waits_longer_than_he_wants_to_and_no_circuit_opens() {
+    let receiver = Receiver::start(|_| Reply::Hang(Duration::from_secs(5)));
+    let model = model(&receiver, json());
+    let mut one = model.open();
+    let begun = Instant::now();
+    for _ in 0..6 {
+        let words = one.suppose(&columns(), Duration::from_millis(20)).expect_err("no answer");
+        assert_eq!(words, "no answer in time");
+    }
+    assert!(begun.elapsed() < Duration::from_millis(6 * 200), "{:?}", begun.elapsed());
+    receiver.answer(|_| Reply::Answer(r#"{"predictions":[{"score":1},{"score":2}]}"#.into()));
+    assert_eq!(one.ask(&columns()), Ok(vec![1.0, 2.0]), "not spared");
+    receiver.answer(|_| Reply::Break);
+    (0..3).for_each(|_| assert!(one.ask(&columns()).is_err()));
+    let asked = receiver.requests().len();
+    let spared = one.suppose(&columns(), Duration::from_secs(9)).expect_err("no answer");
+    assert_eq!((spared.as_str(), receiver.requests().len()), ("it has not answered for a while", asked));
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //!
 //! Where detectors ask what the rows of other keys are, rows are judged in two steps. The first needs nobody else, and tells all
 //! workers what they are to know of these rows. The second waits until all of an epoch was told, which [`gather`] knows; what is said
-//! of cohorts is counted in between, by [`cohorts`]. Where models are asked, the second step waits for their answers ([`asking`]).
+//! of cohorts is counted in between, by [`cohorts`]. Where models are asked, the second step waits for their answers ([`asking`]), and what
+//! was found waits once more where they are asked why it was.
 //!
 //! [`gather`]: super::gather
 //! [`cohorts`]: super::cohorts
@@ -31,10 +32,10 @@ use super::gather::{Gathered, Lesson};
 use super::{Output, is_past, wake};
 use crate::asking::{Asking, Order, Record, Responders};
 use crate::branch::Branch;
-use crate::followed::Followed;
-use crate::job::RunError;
+use crate::followed::{Followed, explain};
+use crate::job::{Job, RunError};
 use crate::message::{Emitted, Features, Given, Item, Part, Telling};
-use crate::question::Asked;
+use crate::question::{Answer, Asked};
 use crate::snapshot::SnapshotWriter;
 use crate::worker::Here;
 
@@ -97,6 +98,8 @@ pub(crate) fn detect<'scope>(
         waiting: VecDeque::new(),
         begun: 0,
         halves: VecDeque::new(),
+        unexplained: VecDeque::new(),
+        explains_from_afar: here.job.explains_from_afar(),
         gathered: judging.gathered,
         cuts: VecDeque::new(),
         saving: false,
@@ -148,6 +151,7 @@ pub(crate) fn detect<'scope>(
                 operator.here.outcome.fail(error);
                 operator.waiting.clear();
                 operator.halves.clear();
+                operator.unexplained.clear();
                 operator.cuts.clear();
             }
         }
@@ -180,6 +184,21 @@ enum Half {
     Asked(Box<Asked>),
 }
 
+/// What was found, and waits for what models say why, or behind what does.
+struct Unexplained {
+    right: Capability<u64>,
+    /// In each branch; `None` while it is beside the worker.
+    found: Vec<(usize, Option<Detected>)>,
+    counts: Counts,
+}
+
+/// What comes of a step.
+enum Judged {
+    /// In each branch.
+    Found(Vec<(usize, Detected)>),
+    Answer(Answer),
+}
+
 /// What is to be done.
 enum Step {
     /// Both steps at once, with rows that need nobody else.
@@ -194,6 +213,9 @@ struct Detecting {
     /// Messages that were judged, in the first step.
     begun: u64,
     halves: VecDeque<Halves>,
+    unexplained: VecDeque<Unexplained>,
+    /// Whether models that are not on this machine may be asked why something was found.
+    explains_from_afar: bool,
     /// What all workers have told.
     gathered: Rc<Gathered>,
     /// Whether anybody asks what others have told.
@@ -365,6 +387,7 @@ impl Detecting {
         if !self.waits() {
             return Ok(());
         }
+        self.give_explained()?;
         let (reached, asks) = (self.gathered.reached(), self.asks_others);
         let is_told = |halves: &Halves| !asks || is_past(Epoch(*halves.right.time()), reached);
         while self.halves.front().is_some_and(is_told) && self.take_answers()? {
@@ -373,6 +396,7 @@ impl Detecting {
             let epoch = Epoch(*right.time());
             self.take_in(|told| told <= epoch);
             self.put_out(&right, halves.into_iter().map(Step::Rest));
+            self.give_explained()?;
         }
         Ok(())
     }
@@ -404,45 +428,78 @@ impl Detecting {
         true
     }
 
-    /// Judges what is left to be judged, and puts out what comes of it.
+    /// Judges what is left to be judged, and puts out what comes of it, or has said first why it was found.
     fn put_out(&mut self, right: &Capability<u64>, steps: impl Iterator<Item = Step>) {
-        let job = &self.here.job;
+        let here = self.here.clone();
+        let job = &here.job;
+        let (mut counts, mut held) = (Counts::default(), Vec::new());
         let mut output = self.items.activate();
         let mut session = output.session(right);
-        let mut counts = Counts::default();
         for step in steps {
-            let (branch, detected) = match step {
-                Step::All(features) => {
-                    let Features { branch, rows } = *features;
-                    counts.windows += rows.records.len() as u64;
-                    (branch, self.followed[branch].judge(&job.branches[branch], &rows, &mut self.responders))
-                }
-                Step::Rest(Half::Rows(branch, begun)) => {
-                    counts.windows += begun.rows() as u64;
-                    (
-                        branch,
-                        self.followed[branch].finish(&job.branches[branch], *begun, &mut self.responders),
-                    )
-                }
-                Step::Rest(Half::Asked(asked)) => {
-                    let models = &mut self.responders;
-                    session.give(Item::Answer(asked.answer(job, &self.followed, models)));
-                    continue;
-                }
-                Step::Rest(Half::Before(before)) => {
-                    for (branch, followed) in job.branches.iter().zip(&mut self.followed) {
-                        if let Some(over) = followed.advance(branch, before) {
-                            session.give_iterator(lines(branch, &over, &mut counts));
-                        }
+            match judge(job, &mut self.followed, &mut self.responders, step, &mut counts) {
+                // Whoever asks waits for nothing that is far.
+                Judged::Answer(answer) => session.give(Item::Answer(answer)),
+                Judged::Found(found) if self.explains_from_afar => held.extend(found),
+                Judged::Found(found) => {
+                    for (branch, detected) in found {
+                        session.give_iterator(lines(&job.branches[branch], &detected, &mut counts));
                     }
-                    continue;
                 }
-            };
-            session.give_iterator(lines(&job.branches[branch], &detected, &mut counts));
+            }
         }
-        if counts != Counts::default() {
+        if !self.explains_from_afar && counts != Counts::default() {
             session.give(Item::Counts(counts));
         }
+        drop(session);
+        drop(output);
+        if self.explains_from_afar {
+            self.hold(right, held, counts);
+        }
+    }
+
+    /// Keeps what was found until it is said why.
+    fn hold(&mut self, right: &Capability<u64>, held: Vec<(usize, Detected)>, counts: Counts) {
+        let is_afar = |branch: usize, detected: &Detected| {
+            let branch = &self.here.job.branches[branch];
+            branch.renderer.explains() && branch.detection.explains_from_afar(detected)
+        };
+        let (mut found, mut sent) = (Vec::with_capacity(held.len()), Vec::new());
+        for (branch, detected) in held {
+            match is_afar(branch, &detected) {
+                true => {
+                    sent.push((branch, detected));
+                    found.push((branch, None));
+                }
+                false => found.push((branch, Some(detected))),
+            }
+        }
+        if let Some(asking) = self.asking.as_mut().filter(|_| !sent.is_empty()) {
+            asking.explain(self.interval, sent);
+        }
+        self.unexplained.push_back(Unexplained { right: right.clone(), found, counts });
+    }
+
+    /// Puts out what was found of which it is said why, in its order.
+    fn give_explained(&mut self) -> Result<(), RunError> {
+        while let Some(Unexplained { found, .. }) = self.unexplained.front_mut() {
+            if found.iter().any(|(_, detected)| detected.is_none()) {
+                let Some(asking) = &mut self.asking else { return Ok(()) };
+                let Some(explained) = asking.explained()? else { return Ok(()) };
+                let open = found.iter_mut().filter(|(_, detected)| detected.is_none());
+                open.zip(explained).for_each(|((_, open), (_, detected))| *open = Some(detected));
+            }
+            let Some(Unexplained { right, found, mut counts }) = self.unexplained.pop_front() else { break };
+            let mut output = self.items.activate();
+            let mut session = output.session(&right);
+            for (branch, detected) in found {
+                let Some(detected) = detected else { continue };
+                session.give_iterator(lines(&self.here.job.branches[branch], &detected, &mut counts));
+            }
+            if counts != Counts::default() {
+                session.give(Item::Counts(counts));
+            }
+        }
+        Ok(())
     }
 
     /// Begins the snapshot of the interval that has ended; not while another one is being written.
@@ -478,6 +535,39 @@ impl Detecting {
             output.session(&capability).give_iterator(segments.into_iter().map(Part::Segment));
         }
         Ok(())
+    }
+}
+
+/// Judges what is left to be judged, and says why what was found was, unless that is for models that are not on this machine.
+fn judge(
+    job: &Job,
+    followed: &mut [Followed],
+    models: &mut Responders,
+    step: Step,
+    counts: &mut Counts,
+) -> Judged {
+    match step {
+        Step::All(features) => {
+            let Features { branch, rows } = *features;
+            counts.windows += rows.records.len() as u64;
+            Judged::Found(vec![(branch, followed[branch].judge(&job.branches[branch], &rows, models))])
+        }
+        Step::Rest(Half::Rows(number, begun)) => {
+            counts.windows += begun.rows() as u64;
+            let branch = &job.branches[number];
+            let mut detected = followed[number].finish(branch, *begun);
+            if !branch.detection.explains_from_afar(&detected) {
+                explain(branch, &mut detected, models);
+            }
+            Judged::Found(vec![(number, detected)])
+        }
+        Step::Rest(Half::Asked(asked)) => Judged::Answer(asked.answer(job, followed, models)),
+        Step::Rest(Half::Before(before)) => {
+            let branches = job.branches.iter().zip(followed).enumerate();
+            let over = branches
+                .filter_map(|(number, (branch, followed))| Some((number, followed.advance(branch, before)?)));
+            Judged::Found(over.collect())
+        }
     }
 }
 

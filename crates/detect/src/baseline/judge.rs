@@ -9,8 +9,14 @@ use std::array::from_fn;
 use super::spec::BaselineSpec;
 use crate::Direction;
 
-/// Deviations are cut off here, so that a value beside a constant past has a finite one.
+/// Deviations count up to here, so that a value beside a constant past has a finite score.
 pub const DEVIATION_MAX: f32 = 1000.0;
+
+/// A deviation as far as it counts.
+#[inline(always)]
+pub(crate) fn counted(deviation: f32) -> f32 {
+    deviation.clamp(-DEVIATION_MAX, DEVIATION_MAX)
+}
 
 /// A mark: whether the latch is set, and below it rows learned or, if it is, rows since. It takes the place of the
 /// last bits of a variance, which has four significant digits left.
@@ -50,7 +56,7 @@ impl Judge {
         }
     }
 
-    /// Judges the values of a group and learns them: how many deviations each lies off, and what was expected. `left`
+    /// Judges the values of a group and learns them: how many deviations each lies off, not cut off, and what was expected. `left`
     /// is the share of the past that the gap before the row leaves.
     #[inline(always)]
     pub(super) fn step<const LANES: usize>(
@@ -74,8 +80,9 @@ impl Judge {
         let deviation: [f32; LANES] =
             from_fn(|i| larger(larger(variance[i].sqrt(), least[i]), f32::MIN_POSITIVE));
         let off: [f32; LANES] = from_fn(|i| values[i] - mean[i]);
-        let z: [f32; LANES] = from_fn(|i| within(off[i] / deviation[i], DEVIATION_MAX));
-        let towards: [f32; LANES] = from_fn(|i| larger(z[i] * self.high, -z[i] * self.low));
+        let z: [f32; LANES] = from_fn(|i| off[i] / deviation[i]);
+        let counts: [f32; LANES] = from_fn(|i| within(z[i], DEVIATION_MAX));
+        let towards: [f32; LANES] = from_fn(|i| larger(counts[i] * self.high, -counts[i] * self.low));
         let holds: [u32; LANES] = from_fn(|i| latched[i] & mask(towards[i] >= self.release));
         let sets: [u32; LANES] = from_fn(|i| !latched[i] & warm[i] & mask(towards[i] > self.limit));
         let learns: [u32; LANES] = from_fn(|i| known[i] & !holds[i] & !sets[i]);

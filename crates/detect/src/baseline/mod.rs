@@ -15,6 +15,7 @@ mod spec;
 mod tests;
 
 pub use judge::DEVIATION_MAX;
+pub(crate) use judge::counted;
 pub use spec::{BaselineSpec, Season};
 
 use std::ops::Range;
@@ -27,7 +28,7 @@ use crate::slots::{self, SlotState};
 use judge::{Judge, LATCHED};
 
 /// Values count up to here, so that a variance fits single precision.
-const FAR: f32 = 1e15;
+pub(crate) const FAR: f32 = 1e15;
 
 /// Rows that are taken through all features together: their states stay in the first cache.
 const BLOCK: usize = 64;
@@ -80,13 +81,19 @@ impl Dues<'_> {
 /// What baselines say about rows, a column for each feature. Kept and used again, so that nothing is allocated.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deviations {
-    /// Deviations from the mean, signed; NaN if the value is missing or the baseline is not warm.
+    /// Deviations from the mean, signed; NaN if the value is missing or the baseline is not warm. Up to infinity, of which
+    /// [`DEVIATION_MAX`] counts.
     pub z: Vec<Vec<f32>>,
     /// The mean before the row; NaN if there is none yet.
     pub expected: Vec<Vec<f32>>,
 }
 
 impl Deviations {
+    /// The deviations as far as they count.
+    pub fn counted(&self, input: usize, rows: usize) -> impl Iterator<Item = f32> {
+        self.z[input][..rows].iter().map(|z| counted(*z))
+    }
+
     pub(crate) fn resize(&mut self, features: usize, rows: usize) {
         for columns in [&mut self.z, &mut self.expected] {
             columns.resize(features, Vec::new());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::judge::counted;
 use crate::{DetectError, Direction};
 
 /// How baselines learn and judge.
@@ -107,7 +108,7 @@ impl BaselineSpec {
 
     /// A deviation on the common scale: above 1 is an anomaly. NaN, not known, stays NaN.
     pub fn calibrate(&self, deviation: f32) -> f32 {
-        let towards = self.direction.towards(deviation);
+        let towards = self.direction.towards(counted(deviation));
         if towards < 0.0 { 0.0 } else { towards / self.limit }
     }
 }

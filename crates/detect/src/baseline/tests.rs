@@ -139,7 +139,7 @@ fn agree_with_the_oracle(spec: &BaselineSpec, seed: u64) -> usize {
             let gap = oracle.gap(spec, slot, dues[row]);
             for (feature, values) in values.iter().enumerate() {
                 let (z, expected) = oracle.observe(spec, (slot, hour, feature), gap, values[row]);
-                let found = (out.z[feature][row], out.expected[feature][row]);
+                let found = (counted(out.z[feature][row]), out.expected[feature][row]);
                 assert!(same(found.0, z), "seed {seed}, row {row}: {found:?} {z} {expected}");
                 assert!(same(found.1, expected), "seed {seed}, row {row}: {found:?} {z} {expected}");
             }
@@ -207,8 +207,10 @@ fn a_value_beside_a_constant_past_deviates_by_the_least_that_counts() {
     assert_eq!(last(BaselineSpec::default(), 100.0), 0.0);
     assert!((last(BaselineSpec::default(), 102.0) - 2.0).abs() < 1e-4);
     assert!((last(BaselineSpec { deviation_min: 4.0, ..BaselineSpec::default() }, 102.0) - 0.5).abs() < 1e-4);
-    assert_eq!(last(BaselineSpec { ratio_min: 0.0, ..BaselineSpec::default() }, 99.0), -DEVIATION_MAX);
-    assert_eq!(last(BaselineSpec::default(), f64::INFINITY), DEVIATION_MAX);
+    let without = BaselineSpec { ratio_min: 0.0, ..BaselineSpec::default() };
+    assert_eq!(counted(last(without.clone(), 99.0)), -DEVIATION_MAX);
+    assert_eq!(counted(last(BaselineSpec::default(), f64::INFINITY)), DEVIATION_MAX);
+    assert_eq!(without.calibrate(last(without.clone(), 99.0)), DEVIATION_MAX / without.limit);
     // On the side that is not bad it is learned, and what comes then has a deviation all the same.
     let low = BaselineSpec { direction: Direction::Low, ..BaselineSpec::default() };
     let z = deviations(low, &[&past[..], &[f64::INFINITY, 100.0]].concat());

@@ -2,6 +2,8 @@
 //!
 //! A key takes a slot with its first row and gives it back once it had no row for long. Whether it is remembered follows from
 //! its rows alone: one that comes back too late finds nothing, whether or not its slot was swept by then.
+//!
+//! A row that corrects one of a window that was judged before is judged by what is known by then, and not learned: each window is once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +14,7 @@ use event::{Span, Spans, key_hash};
 use keys::{Keys, random_seed};
 use serde::{Deserialize, Serialize};
 
-use super::method::{Page, SavedState, Scratch, State};
+use super::state::{Page, SavedState, Scratch, State};
 use super::{Detector, Evidence, shapes};
 use crate::DetectError;
 use crate::baseline::Dues;
@@ -48,6 +50,8 @@ pub struct Detectors {
     slide: Option<i64>,
     /// How long after its last row a key is remembered, in the unit of `due`.
     forget_after: i64,
+    /// Whether rows may come that correct others.
+    corrects: bool,
     /// Up to when all keys that are not remembered any more have given their slots back.
     swept: i64,
     /// Slots of which no snapshot says what they are by now, each once.
@@ -110,6 +114,7 @@ impl Detectors {
             first: Vec::new(),
             slide: None,
             forget_after,
+            corrects: false,
             swept: NEVER,
             changed: Vec::new(),
             is_changed: Vec::new(),
@@ -130,6 +135,12 @@ impl Detectors {
     #[must_use]
     pub(crate) fn sliding(self, slide: Option<i64>) -> Self {
         Detectors { slide, ..self }
+    }
+
+    /// The same, where rows that are due later than their windows correct others.
+    #[must_use]
+    pub(crate) fn correctable(self, corrects: bool) -> Self {
+        Detectors { corrects, ..self }
     }
 
     /// Number of keys that are remembered.
@@ -195,7 +206,8 @@ impl Detectors {
         runs
     }
 
-    /// Lets a detector judge the rows that were met, in runs, and learn them. `columns` has a slice for each input.
+    /// Lets a detector judge the rows that were met, in runs, and learn them, unless they correct others. `columns` has a slice for each
+    /// input.
     pub(crate) fn observe(
         &mut self,
         detector: usize,
@@ -206,22 +218,31 @@ impl Detectors {
     ) -> Evidence {
         let of = &self.detectors[detector];
         let state = &mut self.states[detector];
+        // What is judged beside other keys counts as what it is by now. All rows of windows that are corrected come by themselves.
+        let corrects = self.corrects
+            && !matches!(state, State::Cohort(_) | State::Top)
+            && spans.own().and_then(<[Span]>::first).is_some_and(|span| span.due > span.window.due());
         let mut evidence = Evidence::of(self.detectors[detector].outputs().len(), columns.len());
         for (rows, forgotten) in runs {
             // What is judged later than it is met says by itself what is too long ago.
             if !matches!(state, State::Cohort(_)) {
                 forgotten.iter().for_each(|slot| state.clear(*slot));
             }
-            let own: Option<Vec<i64>> =
-                spans.own().map(|own| own[rows.clone()].iter().map(time_of).collect());
+            // The hour of a window that is corrected is its own.
+            let time = |span: &Span| if corrects { span.window.due() } else { time_of(span) };
+            let own: Option<Vec<i64>> = spans.own().map(|own| own[rows.clone()].iter().map(time).collect());
             let dues = match (&own, spans) {
                 (Some(dues), _) => Dues::Own(dues),
                 (None, _) => Dues::Shared(time_of(&spans.of(0))),
             };
             let columns: Vec<&[f64]> = columns.iter().map(|column| &column.values()[rows.clone()]).collect();
             let chosen = chosen.map(|chosen| &chosen[rows.clone()]);
-            let page = Page { slots: &self.slots[rows.clone()], dues, columns: &columns, chosen };
-            state.observe(of, &page, &mut self.scratch, &mut evidence);
+            let slots = &self.slots[rows.clone()];
+            let page = Page { slots, dues, columns: &columns, chosen };
+            match corrects {
+                true => state.consider(of, &page, &mut self.scratch, &mut evidence),
+                false => state.observe(of, &page, &mut self.scratch, &mut evidence),
+            }
         }
         evidence
     }
@@ -252,7 +273,7 @@ impl Detectors {
         let states = self.detectors.iter().zip(&self.states).map(|(detector, state)| state.like(detector));
         let states = states.collect::<Result<_, _>>()?;
         let mut copy = Detectors::of_states(Arc::clone(&self.detectors), states, self.forget_after);
-        copy.slide = self.slide;
+        (copy.slide, copy.corrects) = (self.slide, self.corrects);
         let known = keys.iter().flatten().filter_map(|key| self.keys.find(key, key_hash(key)));
         let slots: Vec<u32> = known.collect();
         copy.restore(&self.saved(&slots, Vec::new()), &|_| true);

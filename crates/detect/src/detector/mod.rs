@@ -11,6 +11,8 @@ mod instead;
 mod kept;
 mod keyed;
 mod method;
+mod state;
+mod width;
 mod words;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub(crate) use instead::{Instead, kept as kept_instead};
 pub(crate) use kept::Run;
 pub use kept::{Detectors, SavedDetectors};
 pub use method::{Chosen, Method};
+pub(crate) use width::{deviations, single, width};
 pub(crate) use words::in_words;
 
 /// A score that is a detector.
@@ -82,6 +85,15 @@ impl Detector {
         matches!(self.method, Method::Shared { .. }) || self.method.grouping().is_some()
     }
 
+    /// Whether a row can be judged once more by what is known by then, in which it is counted already. Sums that go on from row to row, and
+    /// forests of a key, would take it for something else.
+    pub fn can_correct(&self) -> bool {
+        !matches!(
+            self.method,
+            Method::Cusum(..) | Method::PageHinkley(..) | Method::Forest { .. } | Method::Series { .. }
+        )
+    }
+
     /// Whether it asks a model that was trained elsewhere.
     pub fn asks_model(&self) -> bool {
         matches!(self.method, Method::Model(_))
@@ -131,7 +143,7 @@ impl Detector {
     }
 
     /// What is remembered where nothing is yet.
-    pub(crate) fn state(&self) -> Result<method::State, DetectError> {
-        method::State::new(&self.method, self.inputs.len())
+    pub(crate) fn state(&self) -> Result<state::State, DetectError> {
+        state::State::new(&self.method, self.inputs.len())
     }
 }

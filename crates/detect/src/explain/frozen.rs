@@ -2,27 +2,25 @@
 //!
 //! Expressions are computed again. So are scores of detectors that only ask how far a value lies off what is usual for the key:
 //! what was expected and how wide a deviation is, and how far sums had come, follow from what they said of the row as it was. Models
-//! on this machine are asked again. What other detectors would say is not known, but of the one row that they have worked out
-//! themselves; they are left as they are, and features that they look at are not varied.
+//! are asked again, and where one had not answered, what took its place is computed again, as if it still did not. What other detectors would
+//! say is not known, but of the one row that they have worked out themselves.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, NullArray, UInt32Array};
 use arrow_select::take::take;
-use event::{Batch, Before, DataType, Detected, NOTHING_BEFORE, Schema};
+use event::{Batch, DataType, Detected, Schema};
 
 use super::basis::Basis;
-use crate::baseline::DEVIATION_MAX;
-use crate::detector::{Detector, kept_instead};
-use crate::inference::{AskAtOnce, ModelSpec};
+use super::judged::{Judged, NOTHING_SAID, Outputs};
+use crate::detector::{Detector, Method};
+use crate::inference::{AskModels, ModelSpec};
 use crate::scoring::{By, Score, doubles, numbers};
 use crate::{Detection, Rule};
-
-/// Values count up to here, as they do where they are judged.
-const FAR: f32 = 1e30;
 
 /// Hits of one rule, and what was known of them.
 pub(super) struct Frozen<'a> {
@@ -35,22 +33,8 @@ pub(super) struct Frozen<'a> {
     pub(super) hits: usize,
     /// What detectors on the way looked at, by ordinal; `None` for the others.
     pub(super) judged: Vec<Option<Judged>>,
-    /// Asks models on this machine.
-    asks: RefCell<&'a mut AskAtOnce<'a>>,
-}
-
-/// What a detector looked at in each hit, by input.
-pub(super) struct Judged {
-    pub(super) detector: Detector,
-    /// Its scores, NaN where it says nothing.
-    pub(super) scores: Vec<f64>,
-    pub(super) values: Vec<Vec<f64>>,
-    pub(super) expected: Vec<Vec<f32>>,
-    pub(super) shares: Vec<Vec<f32>>,
-    pub(super) statistics: Vec<Vec<f32>>,
-    before: Vec<Vec<Before>>,
-    /// Of a model, 1 where something took the place of its answer; else empty.
-    fallback: Vec<f64>,
+    /// Asks models.
+    asks: RefCell<&'a mut AskModels<'a>>,
 }
 
 /// Rows to ask about: copies of hits with something changed.
@@ -83,9 +67,9 @@ impl<'a> Frozen<'a> {
     /// `rows` are those of the batch that the rule hit.
     pub(super) fn new(
         (detection, rule, basis): (&'a Detection, &'a Rule, &'a Basis),
-        detected: &Detected,
+        (branch, detected): (usize, &Detected),
         rows: &[u32],
-        asks: &'a mut AskAtOnce<'_>,
+        asks: &'a mut AskModels<'_>,
     ) -> Self {
         let places = UInt32Array::from_iter_values(rows.iter().copied());
         let columns = detected.batch.columns().iter().enumerate();
@@ -94,44 +78,20 @@ impl<'a> Frozen<'a> {
             false => Arc::new(NullArray::new(rows.len())),
         });
         let base: Vec<ArrayRef> = base.collect();
-        let scores = &detection.scores;
-        let mut judged: Vec<Option<Judged>> = scores.detectors.iter().map(|_| None).collect();
-        for score in &scores.scores {
+        let mut judged: Vec<Option<Judged>> = detection.scores.detectors.iter().map(|_| None).collect();
+        for score in &detection.scores.scores {
             if let By::Detector(number, detector) = &score.by
                 && basis.detectors.contains(number)
                 && let Some(said) = detected.evidence.get(*number)
             {
                 let column = score.columns().start;
                 let batch = Batch::new(Arc::clone(&score.schema), base[..column].to_vec(), rows.len());
-                let of = |columns: &[Vec<f32>]| -> Vec<Vec<f32>> {
-                    let values = |column: &Vec<f32>| {
-                        rows.iter()
-                            .map(|row| column.get(*row as usize).copied().unwrap_or(f32::NAN))
-                            .collect()
-                    };
-                    columns.iter().map(values).collect()
-                };
-                let before = |column: &Vec<Before>| -> Vec<Before> {
-                    rows.iter()
-                        .map(|row| column.get(*row as usize).copied().unwrap_or(NOTHING_BEFORE))
-                        .collect()
-                };
-                judged[*number] = Some(Judged {
-                    detector: Detector::clone(detector),
-                    scores: numbers(&chosen(&detected.batch.columns()[column], &places), DataType::Double),
-                    values: inputs(detector, &batch).0,
-                    expected: of(&said.expected),
-                    shares: of(&said.shares),
-                    statistics: of(&said.statistics),
-                    before: said.before.iter().map(before).collect(),
-                    fallback: match detector.method.local_model() {
-                        Some(_) => {
-                            let column = &detected.batch.columns()[column + Detector::FALLBACK];
-                            numbers(&chosen(column, &places), DataType::Double)
-                        }
-                        None => Vec::new(),
-                    },
-                });
+                let outputs = &detected.batch.columns()[score.columns()];
+                let outputs = outputs.iter().map(|output| chosen(output, &places)).collect();
+                let mut of_hits = Judged::new(detector, (inputs(detector, &batch).0, outputs), said, rows);
+                of_hits.stands_in = basis.standing.get(number).cloned().unwrap_or_default();
+                of_hits.mark((branch, *number), detected, rows);
+                judged[*number] = Some(of_hits);
             }
         }
         Frozen { detection, rule, basis, base, hits: rows.len(), judged, asks: RefCell::new(asks) }
@@ -165,30 +125,45 @@ impl<'a> Frozen<'a> {
         numbers(&value, self.schema().fields()[column].data_type).first().copied().unwrap_or(f64::NAN)
     }
 
+    /// Features that are varied in a hit.
+    pub(super) fn features(&self, hit: usize) -> &[usize] {
+        let is_without = self.judged.iter().flatten().any(|judged| judged.is_without_answer(hit));
+        self.basis.varied(is_without)
+    }
+
+    /// Whether a detector had a part in a hit: not one that only stands in for models, where these have answered.
+    pub(super) fn has_part(&self, judged: &Judged, hit: usize) -> bool {
+        let is_without =
+            |model: &usize| self.judged[*model].as_ref().is_some_and(|judged| judged.is_without_answer(hit));
+        judged.stands_in.is_empty() || judged.stands_in.iter().any(is_without)
+    }
+
     /// What the rule says of each row.
     pub(super) fn ask(&self, probes: &Probes) -> Vec<Answer> {
         let rows = probes.hits.len();
         let places = UInt32Array::from_iter_values(probes.hits.iter().copied());
-        let mut answers = vec![Answer::Fires; rows];
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.base.len());
+        let mut sheet = Sheet { rows, columns: Vec::with_capacity(self.base.len()), unknown: Vec::new() };
         for place in 0..self.detection.schema.scores().start {
-            columns.push(match self.basis.columns.contains(&place) {
+            let column = match self.basis.columns.contains(&place) {
                 true => self.varied(place, &places, &probes.changes),
-                false => Arc::new(NullArray::new(rows)),
-            });
+                false => sheet.unread(),
+            };
+            sheet.push(column, None);
         }
         for score in &self.detection.scores.scores {
-            self.score(score, &places, &mut columns, &mut answers);
+            self.score(score, &places, &mut sheet);
         }
-        let batch = Batch::new(Arc::clone(self.detection.schema.schema()), columns, rows);
+        let unknown = sheet.unknown_of(&self.rule.when.columns());
+        let batch = Batch::new(Arc::clone(self.detection.schema.schema()), sheet.columns, rows);
         let value = self.rule.when.evaluate(&batch);
-        value.failures.iter().for_each(|failure| answers[failure.row] = Answer::Unknown);
         let condition = value.column.as_boolean();
-        for (row, answer) in answers.iter_mut().enumerate().filter(|(_, answer)| **answer == Answer::Fires) {
-            if condition.is_null(row) || !condition.value(row) {
-                *answer = Answer::Spares;
-            }
-        }
+        let answer = |row: usize| match condition.is_null(row) || !condition.value(row) {
+            _ if unknown[row] => Answer::Unknown,
+            true => Answer::Spares,
+            false => Answer::Fires,
+        };
+        let mut answers: Vec<Answer> = (0..rows).map(answer).collect();
+        value.failures.iter().for_each(|failure| answers[failure.row] = Answer::Unknown);
         answers
     }
 
@@ -221,208 +196,119 @@ impl<'a> Frozen<'a> {
     }
 
     /// Adds the columns of a score.
-    fn score(
-        &self,
-        score: &Score,
-        places: &UInt32Array,
-        columns: &mut Vec<ArrayRef>,
-        answers: &mut [Answer],
-    ) {
-        let rows = places.len();
+    fn score(&self, score: &Score, places: &UInt32Array, sheet: &mut Sheet) {
         if !score.columns().any(|column| self.basis.columns.contains(&column)) {
-            let unread: ArrayRef = Arc::new(NullArray::new(rows));
-            columns.extend(score.columns().map(|_| Arc::clone(&unread)));
+            score.columns().for_each(|_| sheet.push(sheet.unread(), None));
             return;
         }
-        let batch = Batch::new(Arc::clone(&score.schema), columns.clone(), rows);
-        match &score.by {
+        let batch = Batch::new(Arc::clone(&score.schema), sheet.columns.clone(), sheet.rows);
+        let (number, detector) = match &score.by {
             By::Expression(expression) => {
                 let value = expression.evaluate(&batch);
-                value.failures.iter().for_each(|failure| answers[failure.row] = Answer::Unknown);
-                columns.push(value.column);
+                let mut unknown = sheet.unknown_of(&expression.columns());
+                value.failures.iter().for_each(|failure| unknown[failure.row] = true);
+                return sheet.push(value.column, Some(unknown.into()));
             }
-            By::Detector(number, detector) => match &self.judged[*number] {
-                Some(judged) if detector.method.calibrate(0.0).is_some() => {
-                    let (inputs, failed) = inputs(detector, &batch);
-                    failed.into_iter().for_each(|row| answers[row] = Answer::Unknown);
-                    columns.push(doubles(&judged.scores_of(&inputs, places, answers)));
+            By::Detector(number, detector) => (*number, detector),
+        };
+        let (mut said, mut unknown) = (vec![None; sheet.rows], vec![false; sheet.rows]);
+        if let Some(judged) = &self.judged[number] {
+            let columns: Vec<usize> = detector.inputs.iter().flat_map(|input| input.columns()).collect();
+            unknown = sheet.unknown_of(&columns);
+            let (inputs, failed) = inputs(detector, &batch);
+            failed.into_iter().for_each(|row| unknown[row] = true);
+            if detector.method.calibrate(0.0).is_some() {
+                let scores = judged.scores_of(&inputs, places, &mut unknown);
+                return sheet.push(doubles(&scores), Some(unknown.into()));
+            }
+            said = match &detector.method {
+                Method::Model(spec) => {
+                    let said = judged.asked(spec, *self.asks.borrow_mut(), &inputs, places, &mut unknown);
+                    standing((judged, spec), (&inputs, places), (&batch, sheet), (said, &mut unknown))
                 }
-                judged => {
-                    let instead = judged.as_ref().map(|judged| {
-                        let (inputs, failed) = inputs(detector, &batch);
-                        failed.into_iter().for_each(|row| answers[row] = Answer::Unknown);
-                        match detector.method.local_model() {
-                            Some(model) => {
-                                judged.asked(model, *self.asks.borrow_mut(), &inputs, places, answers)
-                            }
-                            None => judged.instead_of(&inputs, places, answers),
-                        }
-                    });
-                    columns.extend(score.columns().enumerate().map(|(output, column)| {
-                        match self.basis.columns.contains(&column) {
-                            true => {
-                                let values = chosen(&self.base[column], places);
-                                instead.as_ref().map_or(values.clone(), |rows| put(&values, output, rows))
-                            }
-                            false => Arc::new(NullArray::new(rows)),
-                        }
-                    }))
-                }
-            },
+                _ => judged.instead_of(&inputs, places, &mut unknown),
+            };
+        }
+        let unknown: Rc<[bool]> = unknown.into();
+        for (output, column) in score.columns().enumerate() {
+            let values = match self.basis.columns.contains(&column) {
+                true => put(&chosen(&self.base[column], places), output, &said),
+                false => sheet.unread(),
+            };
+            sheet.push(values, Some(Rc::clone(&unknown)));
         }
     }
 }
 
-impl Judged {
-    /// How wide a deviation of an input is, where that can be told.
-    fn deviation(&self, input: usize, hit: usize) -> Option<f32> {
-        let (expected, statistic) = (self.expected[input][hit], self.statistics[input][hit]);
-        let deviation = (single(self.values[input][hit]) - expected) / statistic;
-        let is_cut = statistic.abs() >= DEVIATION_MAX;
-        (!is_cut && deviation.is_finite() && deviation > 0.0).then_some(deviation)
+/// What a model has said, and where it had not answered about a hit, what takes the place of that.
+fn standing(
+    (judged, spec): (&Judged, &ModelSpec),
+    (inputs, places): (&[Vec<f64>], &UInt32Array),
+    (batch, sheet): (&Batch, &Sheet),
+    (mut said, unknown): (Vec<Option<Outputs>>, &mut [bool]),
+) -> Vec<Option<Outputs>> {
+    let is_without = |row: &usize| judged.is_without_answer(places.value(*row) as usize);
+    let rows: Vec<usize> = (0..sheet.rows).filter(is_without).collect();
+    if rows.is_empty() {
+        return said;
     }
-
-    /// The calibrated score of an input as it was, if it is in proportion to what the value lies off.
-    pub(super) fn score(&self, input: usize, hit: usize) -> Option<f64> {
-        self.deviation(input, hit).filter(|_| self.detector.method.is_proportional())?;
-        let score = self.detector.method.calibrate(self.statistics[input][hit])?;
-        let near = &self.detector.near;
-        Some(near.spare(score.into(), self.values[input][hit], self.expected[input][hit].into()))
-    }
-
-    /// What a model says of those rows whose inputs are other than those of their hits. Rows of which it says nothing, or of whose hit
-    /// it said nothing, are marked.
-    fn asked(
-        &self,
-        model: &ModelSpec,
-        asks: &mut AskAtOnce<'_>,
-        inputs: &[Vec<f64>],
-        places: &UInt32Array,
-        answers: &mut [Answer],
-    ) -> Vec<Option<[f64; 4]>> {
-        let mut said = vec![None; places.len()];
-        let hit = |row: usize| places.value(row) as usize;
-        let is_other = |row: &usize| {
-            let differs = |input: usize| !is_same(inputs[input][*row], self.values[input][hit(*row)]);
-            (0..inputs.len()).any(differs)
-        };
-        let rows: Vec<usize> = (0..places.len()).filter(is_other).collect();
-        let (rows, unknown): (Vec<usize>, Vec<usize>) = rows.into_iter().partition(|row| {
-            self.fallback[hit(*row)] == 0.0 && inputs.iter().all(|column| column[*row].is_finite())
+    let value = spec.otherwise.evaluate(batch);
+    let otherwise = numbers(&value.column, spec.otherwise.data_type());
+    let mut open = sheet.unknown_of(&spec.otherwise.columns());
+    value.failures.iter().for_each(|failure| open[failure.row] = true);
+    for row in rows {
+        // Nobody is asked about a row without an input.
+        let is_whole = inputs.iter().all(|column| column[row].is_finite());
+        unknown[row] = open[row];
+        said[row] = Some(match is_whole {
+            true => [Some(otherwise[row]), Some(f64::NAN), Some(1.0), None],
+            false => NOTHING_SAID,
         });
-        unknown.into_iter().for_each(|row| answers[row] = Answer::Unknown);
-        for rows in rows.chunks(model.inference.rows_max().max(1)) {
-            let column = |column: &Vec<f64>| rows.iter().map(|row| column[*row]).collect();
-            let columns: Vec<Vec<f64>> = inputs.iter().map(column).collect();
-            for (row, answer) in rows.iter().zip(asks(model.inference.as_ref(), &columns)) {
-                match answer.is_finite() {
-                    true => {
-                        let [score, output, fallback] = model.outputs(answer);
-                        said[*row] = Some([score, output, fallback, f64::NAN]);
-                    }
-                    false => answers[*row] = Answer::Unknown,
-                }
-            }
-        }
-        said
+    }
+    said
+}
+
+/// The columns of rows to ask about, as far as they are computed.
+struct Sheet {
+    rows: usize,
+    columns: Vec<ArrayRef>,
+    /// Of each column, in which rows it cannot be told; nothing where it can be in all.
+    unknown: Vec<Option<Rc<[bool]>>>,
+}
+
+impl Sheet {
+    fn push(&mut self, column: ArrayRef, unknown: Option<Rc<[bool]>>) {
+        self.columns.push(column);
+        self.unknown.push(unknown);
     }
 
-    /// Of a detector that cannot be asked again, the outputs for those rows whose inputs are what it has worked out itself to be no
-    /// anomaly instead. Rows with other inputs than those of their hits are marked.
-    fn instead_of(
-        &self,
-        inputs: &[Vec<f64>],
-        places: &UInt32Array,
-        answers: &mut [Answer],
-    ) -> Vec<Option<[f64; 4]>> {
-        let mut instead = vec![None; places.len()];
-        for (row, hit) in places.values().iter().map(|hit| *hit as usize).enumerate() {
-            let was = |input: usize| self.values[input][hit];
-            if (0..inputs.len()).all(|input| is_same(inputs[input][row], was(input))) {
-                continue;
-            }
-            instead[row] = self.instead(hit).and_then(|(to, outputs)| {
-                let fits = |input: usize| is_same(inputs[input][row], to[input].unwrap_or(was(input)));
-                (0..inputs.len()).all(fits).then_some(outputs)
-            });
-            if instead[row].is_none() {
-                answers[row] = Answer::Unknown;
-            }
-        }
-        instead
+    /// A column that nobody reads.
+    fn unread(&self) -> ArrayRef {
+        Arc::new(NullArray::new(self.rows))
     }
 
-    /// What the detector has worked out itself to be no anomaly instead of a hit: the inputs that are otherwise, and what it would have said.
-    pub(super) fn instead(&self, hit: usize) -> Option<(Vec<Option<f64>>, [f64; 4])> {
-        match self.detector.method.can_be_asked_again() {
-            true => None,
-            false => kept_instead(self.before.iter().filter_map(|column| column.get(hit))),
+    /// In which rows what rests on these columns cannot be told.
+    fn unknown_of(&self, columns: &[usize]) -> Vec<bool> {
+        let mut all = vec![false; self.rows];
+        for unknown in columns.iter().filter_map(|column| self.unknown[*column].as_deref()) {
+            all.iter_mut().zip(unknown).for_each(|(all, unknown)| *all |= unknown);
         }
-    }
-
-    /// The statistic of another value of an input than it had, where that can be told.
-    fn statistic_of(&self, input: usize, hit: usize, value: f64) -> Option<f32> {
-        let expected = self.expected[input][hit];
-        let off = |width: f32| ((single(value) - expected) / width).clamp(-DEVIATION_MAX, DEVIATION_MAX);
-        match self.detector.method.is_proportional() {
-            true => self.deviation(input, hit).map(off),
-            false => {
-                let before = self.before.get(input)?.get(hit)?;
-                self.detector.method.statistic_after(before, off(before[0] as f32))
-            }
-        }
-    }
-
-    /// The scores of rows, with inputs that may differ from those of the hits that they are copies of. Rows of which that cannot
-    /// be told are marked.
-    fn scores_of(&self, inputs: &[Vec<f64>], places: &UInt32Array, answers: &mut [Answer]) -> Vec<f64> {
-        let mut scores = vec![f64::NAN; places.len()];
-        for (input, values) in inputs.iter().enumerate() {
-            for (row, hit) in places.values().iter().map(|hit| *hit as usize).enumerate() {
-                let (value, before) = (values[row], self.values[input][hit]);
-                let mut statistic = self.statistics[input][hit];
-                let expected = self.expected[input][hit];
-                if single(value).to_bits() != single(before).to_bits() {
-                    match (before.is_nan(), statistic.is_nan()) {
-                        _ if value.is_nan() => statistic = f32::NAN,
-                        // What was there is judged by nothing, whatever it is.
-                        (false, true) => {}
-                        (true, _) => answers[row] = Answer::Unknown,
-                        (false, false) => match self.statistic_of(input, hit, value) {
-                            Some(other) => statistic = other,
-                            None => answers[row] = Answer::Unknown,
-                        },
-                    }
-                }
-                let score = self.detector.method.calibrate(statistic).unwrap_or(f32::NAN);
-                scores[row] = scores[row].max(self.detector.near.spare(score.into(), value, expected.into()));
-            }
-        }
-        scores
+        all
     }
 }
 
 /// An output of a detector, with what it would have been in rows that are otherwise.
-fn put(values: &ArrayRef, output: usize, instead: &[Option<[f64; 4]>]) -> ArrayRef {
+fn put(values: &ArrayRef, output: usize, instead: &[Option<Outputs>]) -> ArrayRef {
     let Some(numbers) =
         values.as_primitive_opt::<Float64Type>().filter(|_| instead.iter().any(Option::is_some))
     else {
         return Arc::clone(values);
     };
-    let other =
-        |row: &Option<[f64; 4]>| row.and_then(|row| row.get(output).copied()).filter(|it| !it.is_nan());
-    let all = numbers.iter().zip(instead).map(|(value, row)| other(row).or(value));
+    let all = numbers.iter().zip(instead).map(|(value, said)| {
+        let other = said.and_then(|said| said.get(output).copied().flatten());
+        other.map_or(value, |other| (!other.is_nan()).then_some(other))
+    });
     Arc::new(all.collect::<Float64Array>())
-}
-
-/// Whether two values are the same, which a missing one is as another.
-fn is_same(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan())
-}
-
-/// A value as detectors take it.
-fn single(value: f64) -> f32 {
-    (value as f32).clamp(-FAR, FAR)
 }
 
 /// What a detector looks at, NaN for NULL, and the rows for which there is an expression that failed.

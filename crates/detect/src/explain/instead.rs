@@ -4,7 +4,8 @@
 
 use event::NearestChange;
 
-use super::frozen::{Answer, Frozen, Judged, Probes};
+use super::frozen::{Answer, Frozen, Probes};
+use super::judged::Judged;
 use super::search::{scale, unit};
 
 /// A change of features that together would have kept the rule from hitting a hit.

@@ -37,7 +37,9 @@ impl Input {
 /// The changes that together would have kept the rule from hitting a hit; `None` where that is not known.
 pub(super) fn nearest(frozen: &Frozen<'_>, hit: usize) -> Option<Vec<NearestChange>> {
     let inputs = inputs(frozen, hit);
-    let worst = inputs.iter().map(|input| input.score).fold(0.0, f64::max);
+    // What deviates without end comes back to what was expected at any level.
+    let finite = inputs.iter().map(|input| input.score).filter(|score| score.is_finite());
+    let worst = finite.reduce(f64::max).unwrap_or(if inputs.is_empty() { 0.0 } else { 1.0 });
     // The rule holds with the higher level, and does not with the lower one.
     let (mut higher, mut lower) = (worst, None);
     for _ in 0..=REFINED {
@@ -79,8 +81,9 @@ fn inputs(frozen: &Frozen<'_>, hit: usize) -> Vec<Input> {
                 judged.detector.names[input].trim_matches('"') == frozen.schema().fields()[column].name;
             let (value, expected) = (judged.values[input][hit], judged.expected[input][hit].into());
             if let Some(score) = judged.score(input, hit).filter(|score| *score > 0.0)
+                && value.is_finite()
                 && is_plain
-                && frozen.basis.varied.contains(&column)
+                && frozen.features(hit).contains(&column)
             {
                 inputs.push(Input { column, value, expected, score, unit: unit(frozen, column) });
             }

@@ -11,17 +11,20 @@ mod basis;
 mod frozen;
 mod instead;
 mod joint;
+mod judged;
 mod pair;
 mod search;
 
 use event::{Detected, Driver, Explanation, NearestChange, Side};
 
 pub(crate) use basis::Basis;
-use frozen::{Frozen, Judged};
+use frozen::Frozen;
+use judged::Judged;
 use search::Edge;
 
 use crate::Detection;
-use crate::inference::AskAtOnce;
+use crate::detector::Method;
+use crate::inference::AskModels;
 
 /// Drivers that are named at most.
 const DRIVERS_MAX: usize = 5;
@@ -31,20 +34,31 @@ const COPIES: usize = 1 << 14;
 const WEIGHT_MAX: f64 = 10.0;
 
 impl Detection {
-    /// Says why the rules hit what they hit, but for what is over. What is said of a hit stands at its place. Models on this machine
-    /// are asked what they would have said of other rows.
-    pub fn explain(&self, detected: &mut Detected, asks: &mut AskAtOnce<'_>) {
+    /// Whether a model has to be asked to say why the rules hit what they hit that is not on this machine.
+    pub fn explains_from_afar(&self, detected: &Detected) -> bool {
+        let is_afar = |number: &usize| match &self.scores.detectors[*number].method {
+            Method::Model(spec) => !spec.inference.is_local() && !spec.inference.explains_within().is_zero(),
+            _ => false,
+        };
+        let is_of = |hit: &event::Hit| {
+            hit.verdict.is_some_and(|it| self.bases[usize::from(it.rule)].detectors.iter().any(is_afar))
+        };
+        detected.hits.iter().any(|hit| is_alarm(hit) && is_of(hit))
+    }
+
+    /// Says why the rules hit what they hit, but for what is over. What is said of a hit stands at its place. Models are asked what
+    /// they would have said of other rows. The rows are of that branch.
+    pub fn explain(&self, branch: usize, detected: &mut Detected, asks: &mut AskModels<'_>) {
         let mut explanations: Vec<Option<Explanation>> = vec![None; detected.hits.len()];
         for (rank, (rule, basis)) in self.rules.iter().zip(&self.bases).enumerate() {
-            let is_alarm = |hit: &event::Hit| hit.change.is_none_or(|change| change.kind.is_alarm());
             let is_of_rule = |hit: &event::Hit| hit.verdict.is_some_and(|it| usize::from(it.rule) == rank);
             let places: Vec<usize> = (0..detected.hits.len())
                 .filter(|place| is_of_rule(&detected.hits[*place]) && is_alarm(&detected.hits[*place]))
                 .collect();
-            let copies = basis.varied.len() * search::COPIES;
+            let copies = basis.varied(false).len().max(basis.varied(true).len()) * search::COPIES;
             for places in places.chunks((COPIES / copies.max(1)).max(1)) {
                 let rows: Vec<u32> = places.iter().map(|place| detected.hits[*place].row).collect();
-                let frozen = Frozen::new((self, rule, basis), detected, &rows, &mut *asks);
+                let frozen = Frozen::new((self, rule, basis), (branch, detected), &rows, &mut *asks);
                 let fires = search::fires(&frozen);
                 let edges = search::edges(&frozen, &fires);
                 for ((hit, place), edges) in places.iter().enumerate().zip(edges) {
@@ -54,6 +68,10 @@ impl Detection {
         }
         detected.explanations = explanations;
     }
+}
+
+fn is_alarm(hit: &event::Hit) -> bool {
+    hit.change.is_none_or(|change| change.kind.is_alarm())
 }
 
 /// `edges` are those of features that alone would have changed what the rule says; `fires` says whether anything can be asked.
@@ -90,7 +108,7 @@ fn explanation(frozen: &Frozen<'_>, hit: usize, mut edges: Vec<Edge>, fires: boo
 /// with which the rule would not hold.
 fn drivers(frozen: &Frozen<'_>, hit: usize, edges: &[Edge]) -> Vec<Driver> {
     let mut drivers: Vec<Driver> = Vec::new();
-    for judged in frozen.judged.iter().flatten() {
+    for judged in frozen.judged.iter().flatten().filter(|judged| frozen.has_part(judged, hit)) {
         of_detector(judged, hit, &mut drivers);
     }
     let plain = || edges.iter().filter(|edge| frozen.basis.plain.contains(&edge.column));

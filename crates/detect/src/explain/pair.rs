@@ -12,7 +12,7 @@ const FEATURES_MAX: usize = 6;
 
 /// Two features of a hit that together would have changed what the rule says.
 pub(super) fn edges(frozen: &Frozen<'_>, hit: usize) -> Option<[Edge; 2]> {
-    if frozen.basis.varied.len() > FEATURES_MAX {
+    if frozen.features(hit).len() > FEATURES_MAX {
         return None;
     }
     let rays = rays(frozen, hit);

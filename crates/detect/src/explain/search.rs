@@ -180,7 +180,7 @@ pub(super) fn fires(frozen: &Frozen<'_>) -> Vec<bool> {
 /// Both sides of all features of a hit.
 pub(super) fn rays(frozen: &Frozen<'_>, hit: usize) -> Vec<Ray> {
     let mut rays = Vec::new();
-    for column in frozen.basis.varied.iter().copied() {
+    for column in frozen.features(hit).iter().copied() {
         let value = frozen.number(column, hit);
         if !is_usual(value) {
             continue;

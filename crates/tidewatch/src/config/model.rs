@@ -34,6 +34,8 @@ enum Format {
 
 const TYPES: &[(&str, Type)] = &[("onnx", Type::Onnx), ("http", Type::Http)];
 const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv)];
+/// Longer than what an endpoint takes that is near, shorter than somebody waits who is to be told.
+const EXPLAIN_WITHIN: (Duration, &str) = (Duration::from_secs(2), "\"2s\"");
 const TYPE_HELP: &str = "add `type = \"onnx\"` and `path = \"FILE.onnx\"`, or `type = \"http\"` and `url`";
 const URL_HELP: &str = "write `url = \"https://host/path\"`, or `{ env = \"VARIABLE\" }` if it is a secret";
 const TOKEN_HELP: &str = "write `{ env = \"VARIABLE\" }` or `{ file = \"FILE\" }`";
@@ -92,7 +94,9 @@ fn read_endpoint(section: &mut Section, reader: &mut Reader) -> Option<EndpointS
             Wire::Json { rows, answers: section.or(reader, "answers", answers, string) }
         }
     };
-    Some(EndpointSpec { url: url?, token, ca, allow_http, wire })
+    let range = Duration::ZERO..=Duration::from_secs(60);
+    let explain_within = section.or(reader, "explain_within", EXPLAIN_WITHIN, duration(range));
+    Some(EndpointSpec { url: url?, token, ca, allow_http, wire, explain_within })
 }
 
 /// What is heavy to build is a feature of cargo.

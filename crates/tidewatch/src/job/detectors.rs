@@ -76,9 +76,10 @@ pub(super) fn check_windows(call: &DetectorCall, around: &Around<'_>) -> Result<
             ),
             "take tumbling or sliding windows without `late`, `early`, `at_end`, `purge` and `stagger`",
         ),
-        false if !around.in_order => refuse(
-            format!("`{}` needs windows that are put out once, and in order", call.name),
-            "take `allowed_lateness`, `late`, `early`, `at_end`, `purge` and `stagger` out, or the detector",
+        false if !around.in_order && around.corrected.is_none() => refuse(
+            format!("`{}` needs windows that are put out in order, and at most once more", call.name),
+            "take `late`, `early`, `at_end`, `purge` and `stagger` out, and `allowed_lateness` of windows that events make, \
+             or the detector",
         ),
         _ => Ok(()),
     }
@@ -115,6 +116,12 @@ pub(super) fn detector(
     let span = call.span.clone();
     let inputs = call.texts.into_iter().zip(call.inputs).collect();
     let detector = Detector { near, records_min, explains, ..Detector::new(method, inputs) };
+    if around.corrected.is_some_and(|lateness| lateness > 0) && !detector.can_correct() {
+        let message = format!("`{}` needs windows that are put out once", call.name);
+        let help = "take `allowed_lateness` out: what it knows of a key goes on from row to row, so that none can be judged \
+                    again; `baseline`, `robust`, `cohort`, `top_k`, `model` and the forest of all keys can";
+        return Err(ExpressionError::new(message, span).help(help.to_owned()));
+    }
     match detector.check() {
         Ok(()) => Ok(detector),
         Err(DetectError::Setting { setting, found, wanted }) => {

@@ -130,9 +130,15 @@ fn a_model_of_a_kind_that_is_left_out_is_refused_with_the_feature_that_brings_it
 }
 
 #[test]
-fn a_detector_needs_rows_that_come_once_and_in_order() {
-    let late = scores(&["score.odd=baseline(events)", "window.allowed_lateness=1m"]).unwrap_err();
-    assert!(late.contains("put out once, and in order"), "{late}");
+fn a_detector_needs_rows_that_come_in_order_and_at_most_once_more() {
+    assert_eq!(scores(&["score.odd=baseline(events)", "window.allowed_lateness=1m"]), Ok(()));
+    let again = scores(&["score.odd=cusum(events)", "window.allowed_lateness=1m"]).unwrap_err();
+    assert!(again.contains("`cusum` needs windows that are put out once"), "{again}");
+    let early = scores(&["score.odd=baseline(events)", "window.early=10s"]).unwrap_err();
+    assert!(early.contains("put out in order, and at most once more"), "{early}");
+    let late = "window={ type = \"session\", gap = \"5m\", allowed_lateness = \"1m\" }";
+    let late = scores(&["score.odd=baseline(events)", late]).unwrap_err();
+    assert!(late.contains("put out in order, and at most once more"), "{late}");
     let session = "window={ type = \"session\", gap = \"5m\" }";
     assert_eq!(scores(&["score.odd=baseline(events)", session]), Ok(()));
     let shared = scores(&["score.odd=random_cut_forest(events)", session]).unwrap_err();
