@@ -291,9 +291,14 @@ never_before = "robust(faults, direction => 'high')"
 never_since = "cusum(faults, direction => 'high', warmup => 10, limit => 4)"
 moved = "page_hinkley(exits, warmup => 10, changes_warmup => 10, limit => 9)"
 own = "random_cut_forest(plays, exits, keys => 'each', warmup => 40, trees => 30, sample => 64, rate => 0.02)"
+raw = "random_cut_forest(plays, exits, 30, 64, 100000, 1, keys => 'each', warmup => 40, threshold_after => 100000)"
+lenient = "random_cut_forest(plays, exits, keys => 'each', warmup => 40, trees => 30, sample => 64, rate => 0.02, ignore_within => 200)"
+lenient_series = "series_forest(exits, keys => 'each', warmup => 40, shape => 4, trees => 30, sample => 128, ignore_within => 200)"
 last_three = "random_cut_forest(exits, keys => 'each', shingle => 3, warmup => 40, trees => 30, sample => 64, rate => 0.02)"
 series = "series_forest(exits, keys => 'each', warmup => 40, shape => 4, trees => 30, sample => 128)"
 crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01)"
+raw_crowd = "random_cut_forest(plays, exits, 30, 64, 100000, 1, warmup => 10, learned => 20)"
+lenient_crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01, ignore_within => 200)"
 beside = "cohort(exits, direction => 'high', open => 20, close => 45, members => 3)"
 either_end = "cohort(plays, direction => 'both', open => 12, close => 12, members => 3)"
 worst = "top_k(exits, k => 2, direction => 'high')"
@@ -308,6 +313,12 @@ when = "moved > 1"
 when = "crowd > 1"
 [rules.own]
 when = "own > 1"
+[rules.own-raw]
+when = "raw_score > 2"
+[rules.crowd-raw]
+when = "raw_crowd_score >= 3"
+[rules.lenient]
+when = "lenient > 1 OR lenient_grade > 0 OR lenient_series > 1 OR lenient_crowd > 1 OR lenient_crowd_grade > 0"
 [rules.last-three]
 when = "last_three_grade > 0"
 [rules.series]
@@ -379,12 +390,15 @@ fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_les
     let folder = tempfile::tempdir().expect("a folder");
     let events = five_hours();
     let bytes = alerts_on(folder.path(), "as-it-was", &events);
+    assert_eq!(alerts_of(&bytes, "lenient").len(), 0, "all lies near what was expected");
     for (rule, least) in [
         ("shift", 2),
         ("either-way", 2),
         ("moved", 1),
         ("crowd", 2),
         ("own", 2),
+        ("own-raw", 2),
+        ("crowd-raw", 2),
         ("last-three", 1),
         ("series", 1),
         ("beside", 20),

@@ -97,6 +97,23 @@ fn by_hand(all: &[Value], per_minute: u64) -> (Vec<Value>, RolledUp) {
     (sent, counted)
 }
 
+/// What drove alerts together: of each feature the mean value, and its share of all.
+fn driven_by_hand<'a>(alerts: impl Iterator<Item = &'a Value>) -> BTreeMap<String, (f64, f64)> {
+    let (mut count, mut features) = (0.0, BTreeMap::<String, (f64, f64, f64)>::new());
+    for alert in alerts {
+        count += 1.0;
+        let drivers = alert["data"]["explanation"]["drivers"].as_array();
+        for driver in drivers.into_iter().flatten() {
+            let of = features.entry(text(driver, "feature").to_owned()).or_default();
+            of.0 += 1.0;
+            of.1 += driver["value"].as_f64().expect("a value");
+            of.2 += driver["share"].as_f64().expect("a share");
+        }
+    }
+    let mean = |(driven, value, share): (f64, f64, f64)| (value / driven, share / count);
+    features.into_iter().map(|(feature, sums)| (feature, mean(sums))).collect()
+}
+
 #[test]
 fn a_cap_of_none_tells_of_its_rules_in_roll_ups_alone_and_leaves_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -135,7 +152,8 @@ fn the_first_alerts_of_a_minute_go_out_and_one_at_its_end_speaks_for_the_rest() 
     let input = input(folder.path());
     let all = alerts(folder.path(), "all", &input);
     all.run();
-    let (sent, rolled) = by_hand(&json_lines(&all.alerts()), 2);
+    let every = json_lines(&all.alerts());
+    let (sent, rolled) = by_hand(&every, 2);
     assert!(rolled.len() > 20, "{} roll-ups", rolled.len());
 
     let job = capped(alerts(folder.path(), "capped", &input));
@@ -157,6 +175,18 @@ fn the_first_alerts_of_a_minute_go_out_and_one_at_its_end_speaks_for_the_rest() 
             ["alerts", "sent", "kept_back", "keys"].map(|name| data[name].as_u64().expect("a count"));
         assert_eq!(counts, [*alerts, *out, alerts - out, keys.len() as u64], "{found}");
         assert_eq!(text(data, "severity"), *worst);
+        let is_of = |alert: &&Value| {
+            let device_of = &alert["data"]["features"]["device"];
+            is_alarm(alert) && self::minute(alert) == *minute && device_of == device.as_str()
+        };
+        let expected = driven_by_hand(every.iter().filter(is_of));
+        let drivers = data["explanation"]["drivers"].as_array().expect("drivers");
+        assert_eq!(drivers.len(), expected.len().min(5), "{found}");
+        for driver in drivers {
+            let (value, share) = expected[text(driver, "feature")];
+            let is = |name: &str, number: f64| (driver[name].as_f64().expect(name) - number).abs() < 1e-3;
+            assert!(is("value", value) && is("share", share), "{driver}, not {value} and {share}");
+        }
         let examples = data["examples"].as_array().expect("keys");
         assert!(
             !examples.is_empty() && examples.iter().all(|key| keys.contains(key.as_str().expect("a key")))

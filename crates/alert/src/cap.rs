@@ -107,6 +107,9 @@ impl Cap {
         let counted = self.state.groups.entry(alert.group.clone()).or_default();
         counted.keys.insert(xxh3_64(&alert.key));
         counted.worst = counted.worst.max(Some(alert.severity));
+        for (feature, cause) in &alert.causes {
+            counted.causes.entry(feature.clone()).or_default().add(cause);
+        }
         if counted.sent < self.limit.per_minute.into() {
             counted.sent += 1;
             self.state.unheard.remove(&alert.episode);
@@ -133,7 +136,7 @@ mod tests {
     fn alert(rule: &str, episode: u128, severity: Severity) -> Capped {
         let group = CapGroup { branch: 0, rule: rule.to_owned(), values: Vec::new() };
         let key = format!("\"{episode}\"").into_bytes();
-        Capped { group, key, severity, episode, is_alarm: true, is_first: true }
+        Capped { group, key, severity, episode, is_alarm: true, is_first: true, causes: Vec::new() }
     }
 
     fn over(episode: u128) -> Capped {

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use event::{
-    CapGroup, Capped, ChangeKind, Detected, Hit, Muted, Outcome, RowSchema, Severity, Spans, Window,
+    CapGroup, Capped, Cause, ChangeKind, Detected, Hit, Muted, Outcome, RowSchema, Severity, Spans, Window,
 };
 
 use crate::cap::{CapSpec, RollUp};
@@ -133,7 +133,12 @@ impl AlertObject {
     }
 
     /// What a cap is to know of the alert of a hit; nothing of one that is muted, or of a rule that it does not count.
-    pub(crate) fn capped(&self, page: &Page<'_>, hit: &Hit, branch: u16) -> Option<Capped> {
+    pub(crate) fn capped(
+        &self,
+        page: &Page<'_>,
+        (place, hit): (usize, &Hit),
+        (branch, explains): (u16, bool),
+    ) -> Option<Capped> {
         let (row, rule) = (hit.row as usize, self.rule(hit)?);
         let change = hit.change.filter(|change| change.muted.is_none())?;
         if !self.cap_rules.is_empty() && !self.cap_rules.contains(&rule.id) {
@@ -155,6 +160,7 @@ impl AlertObject {
             episode: episode(origin, page.detected.keys.value(row), change.first_end),
             is_alarm: change.kind.is_alarm(),
             is_first: matches!(change.kind, ChangeKind::Opened | ChangeKind::Reopened),
+            causes: if explains { causes(page.detected, place) } else { Vec::new() },
         })
     }
 
@@ -365,4 +371,11 @@ pub(crate) fn uri_segment(name: &str) -> String {
         }
     }
     segment
+}
+
+/// What drove the alert of a hit, at that place of the hits.
+fn causes(detected: &Detected, place: usize) -> Vec<(String, Cause)> {
+    let explanation = detected.explanations.get(place).and_then(Option::as_ref);
+    let drivers = explanation.into_iter().flat_map(|explanation| &explanation.drivers);
+    drivers.map(|driver| (driver.feature.clone(), Cause::of(driver))).collect()
 }

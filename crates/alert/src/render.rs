@@ -294,7 +294,8 @@ impl Renderer {
         for (place, hit) in hits {
             line.clear();
             self.object.append(&page, (*place, hit), explains, &mut scratch, &mut line);
-            let capped = self.cap.and_then(|_| self.object.capped(&page, hit, self.branch));
+            let capped =
+                self.cap.and_then(|_| self.object.capped(&page, (*place, hit), (self.branch, explains)));
             let row = self.output_row(detected, hit, sink, &line);
             rows.push(OutputRow { capped: capped.map(Box::new), ..row });
         }

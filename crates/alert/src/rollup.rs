@@ -3,12 +3,16 @@
 //! A CloudEvents 1.0 event as alerts are, of a type of its own, with what tables and topics ask of an alert: an id, a job, a rule,
 //! a key and a window.
 
-use event::{CapGroup, CappedMinute, ChangeKind, Window};
+use event::{CapGroup, CappedMinute, Cause, ChangeKind, Driver, Explanation, Window};
 
 use crate::cap::RollUp;
+use crate::explained::append_explanation;
 use crate::identity::{Origin, append_roll_up, append_roll_up_episode};
 use crate::json::append_string;
 use crate::object::{append_quoted_instant, append_window, uri_segment};
+
+/// Drivers that are named at most.
+const DRIVERS_MAX: usize = 5;
 
 /// Writes the roll-ups of a job.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +75,9 @@ impl RollUpObject<'_> {
         );
         out.extend_from_slice(counts.as_bytes());
         out.extend_from_slice(&examples.join(&b','));
-        out.extend_from_slice(br#"],"summary":"#);
+        out.extend_from_slice(br#"],"explanation":"#);
+        append_explanation(explanation(counted).as_ref(), out);
+        out.extend_from_slice(br#","summary":"#);
         append_string(&self.summary(group, counted), out);
         out.extend_from_slice(b"}}");
     }
@@ -88,6 +94,17 @@ impl RollUpObject<'_> {
             "{rule}{whose}: {alerts} alerts of {keys} keys in a minute, {kept_back} of them only told here"
         )
     }
+}
+
+/// What drove the alerts together, the largest share first. No change of one key would have kept all of them from being alerts.
+fn explanation(counted: &CappedMinute) -> Option<Explanation> {
+    let alerts = counted.sent + counted.kept_back;
+    let driver = |(feature, cause): (&String, &Cause)| cause.driver(feature, alerts);
+    let mut drivers: Vec<Driver> = counted.causes.iter().map(driver).collect();
+    drivers.sort_by(|a, b| b.share.total_cmp(&a.share));
+    drivers.truncate(DRIVERS_MAX);
+    drivers.retain(|driver| driver.share > 0.0);
+    (!drivers.is_empty()).then_some(Explanation { drivers, nearest: None })
 }
 
 /// The values of a group: nothing, the only one, or an array.

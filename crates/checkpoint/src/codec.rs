@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Version of everything that is written; raised with every change of the format.
-const VERSION: u16 = 10;
+const VERSION: u16 = 11;
 const MAGIC: [u8; 4] = *b"TDWC";
 /// Magic, kind, version, length, checksum.
 const HEADER: usize = 4 + 2 + 2 + 8 + 8;

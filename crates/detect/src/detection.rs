@@ -4,6 +4,7 @@
 
 mod suppose;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use arrow_array::{Array, ArrayRef};
 use event::{Batch, DataType, Expression, Field, KeyShape, RowSchema, Rows, Span, Spans};
 
 use crate::cohort::{Answer, Cohorts, Group, Member};
-use crate::detector::{Detectors, Method};
+use crate::detector::{Detector, Detectors, Method, Raw};
 use crate::episode::Episodes;
 use crate::explain::Basis;
 use crate::models::Models;
@@ -83,6 +84,7 @@ impl Detection {
         let (feature_fields, features) = named(features);
         let witnesses = Witnesses::of(key_fields.len() + 2 + feature_fields.len(), &scores);
         let asked = rules.iter().map(|rule| witnesses.asked(rule.when.as_ref())).collect();
+        let scores = comparing(key_fields.len() + 2 + feature_fields.len(), scores, &rules);
         let scores = Scores::new(&key_fields, &feature_fields, scores)?;
         let schema = RowSchema::new(&key_fields, &feature_fields, &scores.fields);
         let conditions = rules.iter().flat_map(|rule| rule.when.columns());
@@ -279,6 +281,36 @@ impl Detection {
 }
 
 type Named = (String, Arc<dyn Expression>);
+
+/// Lets forests know with what rules compare their scores as they give them. `first` is the column of the first score.
+fn comparing(first: usize, scores: Vec<(String, Scoring)>, rules: &[Rule]) -> Vec<(String, Scoring)> {
+    let of_score = |scoring: &Scoring| match scoring {
+        Scoring::Expression(expression) => expression.columns(),
+        Scoring::Detector(detector) => detector.reads(),
+    };
+    let read: BTreeSet<usize> = rules
+        .iter()
+        .flat_map(|rule| rule.when.columns())
+        .chain(scores.iter().flat_map(|(_, scoring)| of_score(scoring)))
+        .collect();
+    let mut column = first;
+    let of = |(name, scoring): (String, Scoring)| {
+        let (own, raw) = (column, column + 1);
+        column += scoring.fields(&name).len();
+        let Scoring::Detector(detector) = &scoring else { return (name, scoring) };
+        let compares = |rule: &&Rule| rule.score.as_ref().is_some_and(|score| score.columns() == [raw]);
+        let limits = rules.iter().filter(compares).filter_map(|rule| rule.threshold);
+        match limits.reduce(f64::min) {
+            Some(limit) if detector.method.is_forest() => {
+                let alone = !(own..column).any(|column| column != raw && read.contains(&column));
+                let raw = Some(Raw { limit, alone });
+                (name, Scoring::Detector(Box::new(Detector { raw, ..Detector::clone(detector) })))
+            }
+            _ => (name, scoring),
+        }
+    };
+    scores.into_iter().map(of).collect()
+}
 
 fn named(expressions: Vec<Named>) -> (Vec<Field>, Vec<Arc<dyn Expression>>) {
     expressions.into_iter().map(|(name, e)| (Field::new(name, e.data_type()), e)).unzip()

@@ -12,7 +12,7 @@ use crate::DetectError;
 use crate::baseline::{Deviations, counted};
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
-use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, shapes};
+use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, known_threshold, shapes};
 use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse};
 use crate::judging::Chunk;
 use crate::unit::times;
@@ -182,7 +182,7 @@ fn needed(method: &Method) -> Option<Needed> {
 
 fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence, rows: usize) {
     let deviations = Deviations { z: std::mem::take(&mut evidence.shares), expected: Vec::new() };
-    let threshold = forest.threshold();
+    let threshold = known_threshold(forest.threshold());
     evidence.outputs = vec![vec![0.0; rows], vec![f64::NAN; rows], vec![threshold; rows], vec![0.0; rows]];
     evidence.shares = vec![vec![0.0; rows]; deviations.z.len()];
     let worth = forest.worth(&deviations);
@@ -199,12 +199,18 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
             forest.attribute_raw(&deviations, *row, &mut attribution);
             evidence.words[place] = in_words(&of.names, &attribution, directions);
         }
-        if verdict.calibrated > 1.0 {
-            forest.attribute(&deviations, *row, &mut attribution);
+        let is_anomaly = verdict.calibrated > 1.0;
+        if is_anomaly || of.is_beyond(verdict.score) {
+            match is_anomaly {
+                true => forest.attribute(&deviations, *row, &mut attribution),
+                false => forest.attribute_raw(&deviations, *row, &mut attribution),
+            }
             for (input, shares) in evidence.shares.iter_mut().enumerate() {
                 shares[place] = (attribution.low[input] + attribution.high[input]) as f32;
             }
-            instead_of(forest, &deviations, &units, place, evidence);
+            if instead_of((of, forest, is_anomaly), &deviations, &units, place, evidence) {
+                (evidence.outputs[0][place], evidence.outputs[3][place]) = (0.0, 0.0);
+            }
         }
     }
     // Of a row without any deviation nothing can be said.
@@ -215,14 +221,14 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
 }
 
 /// Works out a row that would have been no anomaly instead of one that is. Up to then the evidence has the widths by which its
-/// deviations were measured.
+/// deviations were measured. Whether the row is so near what was expected that it is none itself.
 fn instead_of(
-    forest: &SharedForest,
+    (of, forest, is_anomaly): (&Detector, &SharedForest, bool),
     deviations: &Deviations,
     units: &[Option<f64>],
     place: usize,
     evidence: &mut Evidence,
-) {
+) -> bool {
     let inputs = 0..deviations.z.len();
     let z: Vec<f32> = deviations.z.iter().map(|column| column[place]).collect();
     let expected: Vec<f64> = evidence.expected.iter().map(|column| column[place].into()).collect();
@@ -237,18 +243,20 @@ fn instead_of(
     let row: Vec<f64> = inputs.clone().map(value).collect();
     let mut order = by_share(evidence.shares.iter().map(|column| column[place].into()));
     order.retain(|input| !row[*input].is_nan());
-    let score = |tried: &[f64]| {
-        let of = |i: usize| match tried[i] == row[i] || row[i].is_nan() {
+    let scores = |tried: &[f64]| {
+        let z_of = |i: usize| match tried[i] == row[i] || row[i].is_nan() {
             true => z[i],
             false => counted(((tried[i] - expected[i]) / widths[i]) as f32),
         };
-        forest.calibrated(&inputs.clone().map(of).collect::<Vec<_>>())
+        forest.scores(&inputs.clone().map(z_of).collect::<Vec<_>>())
     };
-    let found = recourse(&row, &expected, units, &order, score);
-    let instead = Instead::new(&row, expected.clone(), found, forest.threshold());
+    let found = recourse(&row, &expected, units, &order, |tried| of.asked_for(scores(tried), is_anomaly));
+    let instead = Instead::new(&row, expected.clone(), found, |found| scores(&found.values).into());
     for (input, column) in evidence.before.iter_mut().enumerate() {
         column[place] = instead.before(input);
     }
+    let shares: Vec<f64> = evidence.shares.iter().map(|column| column[place].into()).collect();
+    instead.is_near(&of.near, &row, |input| shares[input])
 }
 
 /// Says what others are to know of the rows of a detector, of which the chunk says what is known of their own keys.

@@ -11,8 +11,8 @@ use event::{Batch, Expression};
 
 use crate::{Agreement, Detector, Family, Scoring};
 
-/// A detector: its family, and the column of its score.
-type Witness = (Family, usize);
+/// A detector: its family, the column of its score, and whether that is a rank.
+type Witness = (Family, usize, bool);
 
 /// The detectors behind each column of a row.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Witnesses {
                 Scoring::Detector(detector) => {
                     let inputs = detector.inputs.iter().flat_map(|input| input.columns());
                     let mut own = witnesses.behind(inputs.collect());
-                    own.insert((detector.family(), witnesses.of.len()));
+                    own.insert((detector.family(), witnesses.of.len(), detector.ranks()));
                     own
                 }
             };
@@ -66,7 +66,7 @@ impl Witnesses {
 impl Asked {
     /// How many families can agree at most.
     pub fn families(&self) -> usize {
-        let mut families: Vec<Family> = self.detectors.iter().map(|(family, _)| *family).collect();
+        let mut families: Vec<Family> = self.detectors.iter().map(|(family, ..)| *family).collect();
         families.extend(self.by_itself.then_some(Family::Rule));
         families.sort_unstable();
         families.dedup();
@@ -80,11 +80,16 @@ impl Asked {
             if scores.is_valid(row) { scores.value(row) } else { f64::NAN }
         };
         // What stands in for a model has a say of its own.
-        let is_itself = |(family, column): &&Witness| {
+        let is_itself = |(family, column, _): &&Witness| {
             *family != Family::Model || score(column + Detector::FALLBACK) != 1.0
         };
         let own = self.detectors.iter().filter(is_itself);
-        let mut said: Vec<(Family, f64)> = own.map(|(family, column)| (*family, score(*column))).collect();
+        let said = |(family, column, ranks): &Witness| match score(*column) {
+            // Whoever has one is among the worst.
+            rank if *ranks && !rank.is_nan() => (*family, f64::INFINITY),
+            score => (*family, score),
+        };
+        let mut said: Vec<(Family, f64)> = own.map(said).collect();
         said.extend(self.by_itself.then_some((Family::Rule, f64::INFINITY)));
         Agreement::of(&said)
     }

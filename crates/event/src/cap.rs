@@ -2,11 +2,12 @@
 //!
 //! Alerts carry the first to the one writer, which decides; checkpoints hold the second.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Severity, SinkId};
+use crate::{Driver, Severity, Side, SinkId};
 
 /// What a cap needs to know of an alert. Only alerts of jobs with a cap have it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +24,97 @@ pub struct Capped {
     pub is_alarm: bool,
     /// Whether the episode has just opened or reopened.
     pub is_first: bool,
+    /// What drove it, if a sink says that.
+    pub causes: Vec<(String, Cause)>,
+}
+
+/// What a feature had to do with alerts, added up over all of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Cause {
+    /// How many of them it drove.
+    pub alerts: u64,
+    /// In how many it was below what was expected.
+    pub low: u64,
+    /// In how many it was above.
+    pub high: u64,
+    /// How much of each was its doing, in ten thousandths.
+    pub share: u64,
+    /// What it was.
+    pub value: Amount,
+    /// In how many it is known what was expected.
+    pub known: u64,
+    /// What was expected in these.
+    pub expected: Amount,
+}
+
+/// A number that can be told from every other, NaN included.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Amount(pub f64);
+
+impl PartialEq for Amount {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Amount {}
+
+impl PartialOrd for Amount {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Amount {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Cause {
+    /// That of one alert.
+    pub fn of(driver: &Driver) -> Cause {
+        let is = |side| u64::from(driver.direction == Some(side));
+        Cause {
+            alerts: 1,
+            low: is(Side::Low),
+            high: is(Side::High),
+            share: (driver.share * 1e4).round() as u64,
+            value: Amount(driver.value),
+            known: u64::from(driver.expected.is_some()),
+            expected: Amount(driver.expected.unwrap_or_default()),
+        }
+    }
+
+    /// Adds that of other alerts.
+    pub fn add(&mut self, other: &Cause) {
+        self.alerts += other.alerts;
+        self.low += other.low;
+        self.high += other.high;
+        self.share += other.share;
+        self.value.0 += other.value.0;
+        self.known += other.known;
+        self.expected.0 += other.expected.0;
+    }
+
+    /// What drove so many alerts together: what the feature was in those that it drove, on average, and how much of all was its doing.
+    pub fn driver(&self, feature: &str, alerts: u64) -> Driver {
+        let digits = |number: f64| (number * 1e4).round() / 1e4;
+        let mean = |sum: f64, count: u64| digits(sum / count.max(1) as f64);
+        let direction = match self.low.cmp(&self.high) {
+            Ordering::Greater => Some(Side::Low),
+            Ordering::Less => Some(Side::High),
+            Ordering::Equal => None,
+        };
+        Driver {
+            feature: feature.to_owned(),
+            whole: false,
+            value: mean(self.value.0, self.alerts),
+            expected: (self.known > 0).then(|| mean(self.expected.0, self.known)),
+            direction,
+            share: digits(self.share as f64 / 1e4 / alerts.max(1) as f64),
+        }
+    }
 }
 
 /// Alerts that are counted together.
@@ -49,6 +141,8 @@ pub struct CappedMinute {
     pub examples: Vec<Vec<u8>>,
     /// How bad the worst is.
     pub worst: Option<Severity>,
+    /// What drove them, by feature.
+    pub causes: BTreeMap<String, Cause>,
 }
 
 /// What a cap knows of a sink.

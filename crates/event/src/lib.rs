@@ -41,7 +41,7 @@ mod topic;
 pub use aggregate::{Aggregate, AggregateFunction, Fraction};
 pub use batch::{Batch, Field, Schema};
 pub use bins::{bin_of, value_of_bin};
-pub use cap::{CapCourse, CapGroup, CapState, Capped, CappedMinute};
+pub use cap::{Amount, CapCourse, CapGroup, CapState, Capped, CappedMinute, Cause};
 pub use counts::{ByReason, Counts};
 pub use data_type::{DataType, UnknownType};
 pub use detected::{

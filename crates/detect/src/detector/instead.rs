@@ -5,6 +5,8 @@
 
 use event::{Before, NOTHING_BEFORE};
 
+use super::Detector;
+use crate::NearExpected;
 use crate::forest::{Attribution, Recourse, StreamForest, by_share, recourse};
 
 /// What was expected of each input, and a row that would have been no anomaly.
@@ -16,11 +18,17 @@ pub(crate) struct Instead {
 }
 
 impl Instead {
-    /// `row` is what the inputs were, `threshold` the score of the forest at which an anomaly begins.
-    pub(crate) fn new(row: &[f64], expected: Vec<f64>, found: Option<Recourse>, threshold: f64) -> Self {
+    /// `row` is what the inputs were, `scores` says of the row that was found the score on the common scale, and as the forest gives it.
+    pub(crate) fn new(
+        row: &[f64],
+        expected: Vec<f64>,
+        found: Option<Recourse>,
+        scores: impl Fn(&Recourse) -> [f64; 2],
+    ) -> Self {
         let changed = |(value, to): (&f64, &f64)| if value == to { f64::NAN } else { *to };
-        let found = found.map(|Recourse { values, calibrated }| {
-            (row.iter().zip(&values).map(changed).collect(), [calibrated, calibrated * threshold])
+        let found = found.map(|found| {
+            let to = row.iter().zip(&found.values).map(changed).collect();
+            (to, scores(&found))
         });
         Instead { expected, found }
     }
@@ -28,7 +36,7 @@ impl Instead {
     /// That of the row that a forest has taken in and not learned, to whose score its values have contributed that. `values` are
     /// NaN where something else stands for them.
     pub(super) fn of(
-        forest: &StreamForest,
+        (detector, forest, is_anomaly): (&Detector, &StreamForest, bool),
         attribution: &Attribution,
         values: &[f64],
         units: &[Option<f64>],
@@ -43,8 +51,19 @@ impl Instead {
         let (beside, alone) = (forest.usual(&main), forest.usual(&order));
         let expected = |place| if main.contains(&place) { beside[place] } else { alone[place] };
         let expected: Vec<f64> = (0..values.len()).map(expected).collect();
-        let found = recourse(forest.row(), &expected, units, &order, |row| forest.calibrated(row));
-        Instead::new(forest.row(), expected, found, forest.threshold())
+        let asked_for = |row: &[f64]| detector.asked_for(forest.scores(row), is_anomaly);
+        let found = recourse(forest.row(), &expected, units, &order, asked_for);
+        Instead::new(forest.row(), expected, found, |found| forest.scores(&found.values).into())
+    }
+
+    /// Whether all values that stand out lie so near what was expected that they are no anomaly. `shares` are what they contributed.
+    pub(crate) fn is_near(&self, near: &NearExpected, values: &[f64], shares: impl Fn(usize) -> f64) -> bool {
+        if *near == NearExpected::default() {
+            return false;
+        }
+        let total: f64 = (0..values.len()).map(&shares).sum();
+        let stands_out = |place: &usize| shares(*place) * values.len() as f64 >= total;
+        (0..values.len()).filter(stands_out).all(|place| near.holds(values[place], self.expected[place]))
     }
 
     /// What is kept of an input: what it would have been, and the outputs of the forest for the whole row.

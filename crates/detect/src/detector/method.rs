@@ -114,6 +114,11 @@ impl Method {
         }
     }
 
+    /// Whether it gives a score of a forest beside the calibrated one.
+    pub(crate) fn is_forest(&self) -> bool {
+        matches!(self, Method::Forest { .. } | Method::Shared { .. })
+    }
+
     /// The score that goes with a statistic of an input, where one does.
     pub(crate) fn calibrate(&self, statistic: f32) -> Option<f32> {
         match self {

@@ -27,6 +27,7 @@ pub(crate) use instead::{Instead, kept as kept_instead};
 pub(crate) use kept::Run;
 pub use kept::{Detectors, SavedDetectors};
 pub use method::{Chosen, Method};
+pub(crate) use state::known as known_threshold;
 pub(crate) use width::{deviations, single, width};
 pub(crate) use words::in_words;
 
@@ -45,6 +46,17 @@ pub struct Detector {
     pub records_min: u64,
     /// Whether a forest says in a column of its own what each input contributed, and if so, whether also which way.
     pub explains: Option<bool>,
+    /// Whether rules compare the score of a forest as it gives it: what is above is explained then, whether it is an anomaly or not.
+    pub raw: Option<Raw>,
+}
+
+/// How rules compare the score of a forest as it gives it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Raw {
+    /// With what, the least.
+    pub limit: f64,
+    /// Whether nobody asks for anything else that it says.
+    pub alone: bool,
 }
 
 /// What the states of detectors are of, each by a name of its own: two of one shape are told apart by which comes first.
@@ -61,7 +73,15 @@ impl Detector {
     /// A detector of these inputs that judges in this way, all else by default.
     pub fn new(method: Method, inputs: Vec<(String, Arc<dyn Expression>)>) -> Self {
         let (names, inputs) = inputs.into_iter().unzip();
-        Detector { inputs, names, method, near: NearExpected::default(), records_min: 0, explains: None }
+        Detector {
+            inputs,
+            names,
+            method,
+            near: NearExpected::default(),
+            records_min: 0,
+            explains: None,
+            raw: None,
+        }
     }
 
     /// What it looks at alike: detectors of one family agree easily.
@@ -77,6 +97,28 @@ impl Detector {
             Method::Cohort { .. } => &["", "_percentile", "_members"],
             Method::Model(_) => &["", "_output", "_fallback"],
             _ => &[""],
+        }
+    }
+
+    /// Whether its score is a rank, 1 for the worst, and not on the common scale.
+    pub fn ranks(&self) -> bool {
+        matches!(self.method, Method::Top { .. })
+    }
+
+    /// Whether a score that a forest gives is more than what rules compare it with.
+    pub(crate) fn is_beyond(&self, score: f64) -> bool {
+        self.raw.is_some_and(|raw| score > raw.limit)
+    }
+
+    /// How much of an anomaly a row is to whoever asks: above 1 if the calibrated score is, where that matters, or if the forest's own is
+    /// more than what rules compare it with.
+    pub(crate) fn asked_for(&self, (calibrated, score): (f64, f64), is_anomaly: bool) -> f64 {
+        match self.raw {
+            None => calibrated,
+            Some(Raw { limit, alone }) => {
+                let raw = score / limit.max(f64::MIN_POSITIVE);
+                raw.max(if is_anomaly && !alone { calibrated } else { 0.0 })
+            }
         }
     }
 

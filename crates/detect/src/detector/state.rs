@@ -11,7 +11,7 @@ use super::{Detector, Evidence, Method};
 use crate::baseline::{BaselineColumns, Deviations, Dues};
 use crate::cohort::LatchColumns;
 use crate::cusum::CusumColumns;
-use crate::forest::{Attribution, SeriesForest, StreamForest, Verdict, recourse};
+use crate::forest::{Attribution, Recourse, SeriesForest, StreamForest, Verdict, recourse};
 use crate::page_hinkley::PageHinkleyColumns;
 use crate::robust::RobustColumns;
 use crate::slots::SlotState;
@@ -343,6 +343,11 @@ fn linear(
     }
 }
 
+/// The threshold of a forest, NaN while it is not known.
+pub(crate) fn known(threshold: f64) -> f64 {
+    if threshold.is_finite() { threshold } else { f64::NAN }
+}
+
 /// Whether anything of a row is there to be judged.
 fn is_there(page: &Page<'_>, row: usize) -> bool {
     page.chosen.is_none_or(|chosen| chosen[row]) && page.columns.iter().any(|column| !column[row].is_nan())
@@ -363,19 +368,23 @@ fn forest(
         attribution.reset(0);
         let mut instead = None;
         let look = |forest: &StreamForest, verdict: Verdict| {
-            if verdict.calibrated > above {
+            let (is_anomaly, is_beyond) = (verdict.calibrated > 1.0, of.is_beyond(verdict.score));
+            if verdict.calibrated > above || is_beyond {
                 forest.attribute(attribution);
             }
-            if verdict.calibrated > 1.0 {
-                instead = Some(Instead::of(forest, attribution, &values, &units));
+            if is_anomaly || is_beyond {
+                instead = Some(Instead::of((of, forest, is_anomaly), attribution, &values, &units));
             }
         };
         let verdict = if is_there(page, row) { forests.observe(*slot, &values, look) } else { None };
         if let Some(directions) = of.explains {
             evidence.words.push(in_words(&of.names, attribution, directions));
         }
-        let said = verdict.map_or([f64::NAN; 4], |(verdict, threshold)| {
-            [verdict.calibrated, verdict.score, threshold, verdict.grade]
+        let share = |place: usize| attribution.low[place] + attribution.high[place];
+        let is_near = instead.as_ref().is_some_and(|it| it.is_near(&of.near, &values, share));
+        let said = verdict.map_or([f64::NAN; 4], |(verdict, threshold)| match is_near {
+            true => [0.0, verdict.score, known(threshold), 0.0],
+            false => [verdict.calibrated, verdict.score, known(threshold), verdict.grade],
         });
         evidence.outputs.iter_mut().zip(said).for_each(|(column, value)| column.push(value));
         for (input, (shares, expected)) in evidence.shares.iter_mut().zip(&mut evidence.expected).enumerate()
@@ -400,10 +409,13 @@ fn series(forests: &mut Keyed<SeriesForest>, of: &Detector, page: &Page<'_>, evi
             true => forests.of(*slot).observe_with(page.dues.of(row), value, |odd| {
                 let expected = odd.expected();
                 let found = recourse(&[value], &[expected], &units, &[0], |row| odd.score(row[0]));
-                instead = Some(Instead::new(&[value], vec![expected], found, f64::NAN));
+                let scores = |found: &Recourse| [found.calibrated, f64::NAN];
+                instead = Some(Instead::new(&[value], vec![expected], found, scores));
             }),
             false => None,
         };
+        let is_near = instead.as_ref().is_some_and(|it| it.is_near(&of.near, &[value], |_| 1.0));
+        let score = if is_near { Some(0.0) } else { score };
         evidence.outputs[0].push(score.unwrap_or(f64::NAN));
         evidence.shares[0].push(score.unwrap_or(0.0) as f32);
         evidence.expected[0].push(instead.as_ref().map_or(f32::NAN, |instead| instead.expected[0] as f32));

@@ -151,7 +151,11 @@ impl Judged {
             }
             instead[row] = self.instead(hit).and_then(|(to, outputs)| {
                 let fits = |input: usize| is_same(inputs[input][row], to[input].unwrap_or(was(input)));
-                let said = outputs.map(|output| (!output.is_nan()).then_some(output));
+                let mut said = outputs.map(|output| (!output.is_nan()).then_some(output));
+                if self.detector.method.is_forest() {
+                    // What does not stand out by itself has no score of a forest.
+                    said[1] = Some(outputs[1]);
+                }
                 (0..inputs.len()).all(fits).then_some(said)
             });
             if instead[row].is_none() {

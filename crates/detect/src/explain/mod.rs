@@ -136,7 +136,13 @@ fn drivers(frozen: &Frozen<'_>, hit: usize, edges: &[Edge]) -> Vec<Driver> {
 
 /// Adds what a detector looked at.
 fn of_detector(judged: &Judged, hit: usize, drivers: &mut Vec<Driver>) {
-    let score = judged.scores[hit];
+    // A rank says how many are worse, and of a forest whose threshold is not known yet, or that found no anomaly, the rule asks more than
+    // the score.
+    let score = match judged.scores[hit] {
+        score if judged.detector.ranks() && !score.is_nan() => 1.0,
+        score if judged.detector.method.is_forest() && score <= 1.0 => 1.0,
+        score => score,
+    };
     let contributed = |input: usize| f64::from(judged.shares[input][hit]).max(0.0);
     let inputs = 0..judged.detector.inputs.len();
     let all: f64 = inputs.clone().map(contributed).sum();

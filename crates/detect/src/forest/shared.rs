@@ -142,12 +142,16 @@ impl SharedForest {
         verdicts.collect()
     }
 
-    /// The score of a row with these deviations, on the common scale.
-    pub(crate) fn calibrated(&self, deviations: &[f32]) -> f64 {
+    /// The scores of a row with these deviations, on the common scale and as the forest gives it.
+    pub(crate) fn scores(&self, deviations: &[f32]) -> (f64, f64) {
         let is_worth = deviations.iter().any(|z| z.abs() >= self.spec.deviation_min);
         let point: Vec<f64> = deviations.iter().map(|z| self.spec.coordinate(*z)).collect();
         // What does not stand out for itself is not scored.
-        if is_worth { self.calibration.calibrate(self.forest.score(&point)) } else { 0.0 }
+        if !is_worth {
+            return (0.0, f64::NAN);
+        }
+        let score = self.forest.score(&point);
+        (self.calibration.calibrate(score), score)
     }
 
     /// The score of the forest at which an anomaly begins: infinity while it is not known.

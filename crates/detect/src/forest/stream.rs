@@ -142,12 +142,14 @@ impl StreamForest {
         self.forest.usual(point, &missing).split_off(start)
     }
 
-    /// The score on the common scale that another row in the place of the one that was taken in would have had.
-    pub(crate) fn calibrated(&self, row: &[f64]) -> f64 {
+    /// The scores, on the common scale and as the forest gives it, that another row in the place of the one that was taken in would have
+    /// had.
+    pub(crate) fn scores(&self, row: &[f64]) -> (f64, f64) {
         let mut point = self.shingle.point().to_vec();
         let start = point.len() - self.spec.dimensions;
         point[start..].copy_from_slice(row);
-        self.calibration.calibrate(self.forest.score(&point))
+        let score = self.forest.score(&point);
+        (self.calibration.calibrate(score), score)
     }
 
     /// The row that was taken in, with what stands for missing values.

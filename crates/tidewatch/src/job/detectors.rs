@@ -231,6 +231,7 @@ fn stream(options: &mut Options<'_>) -> Result<StreamSpec, ExpressionError> {
         calibration: CalibrationSpec {
             rate: options.number("rate", calibration.rate, 0.0..=1.0)?,
             floor: options.number("threshold_min", calibration.floor, 0.0..=100.0)?,
+            warmup: options.whole("threshold_after", calibration.warmup, 1..=1_000_000)?,
             ..calibration
         },
         ..usual
@@ -240,6 +241,12 @@ fn stream(options: &mut Options<'_>) -> Result<StreamSpec, ExpressionError> {
 /// The settings of a forest that all keys share.
 fn shared(options: &mut Options<'_>) -> Result<SharedSpec, ExpressionError> {
     let usual = SharedSpec::new(options.call.inputs.len());
+    // The function of Kinesis Data Analytics had it, and mostly 1.
+    if options.whole("shingle", 1, 1..=512)? > 1 {
+        let message = "one forest for all keys looks at one row at a time: its `shingle` is 1";
+        let help = "name the keys, each of which then has a forest of its own: `keys => 'each'`, or `keys => 'alice, bob'`";
+        return Err(ExpressionError::new(message, options.call.span.clone()).help(help.to_owned()));
+    }
     Ok(SharedSpec {
         forest: ForestSpec {
             trees: options.whole("trees", usual.forest.trees as u64, 1..=1000)? as usize,
@@ -254,6 +261,7 @@ fn shared(options: &mut Options<'_>) -> Result<SharedSpec, ExpressionError> {
         calibration: CalibrationSpec {
             rate: options.number("rate", usual.calibration.rate, 0.0..=1.0)?,
             floor: options.number("threshold_min", usual.calibration.floor, 0.0..=100.0)?,
+            warmup: options.whole("threshold_after", usual.calibration.warmup, 1..=1_000_000)?,
             ..usual.calibration
         },
     })

@@ -49,6 +49,10 @@ fn the_arguments_of_kinesis_data_analytics_are_known_by_their_places() {
     let detectors = job.branches[0].detection.detectors().unwrap();
     let Method::Forest { spec, .. } = &detectors.of()[0].method else { panic!("no forest") };
     assert_eq!((spec.trees, spec.sample, spec.decay, spec.shingle), (20, 64, 1000, 2));
+    let shared = ["score.odd=random_cut_forest_with_explanation(events, 20, 64, 1000, 1, true)"];
+    assert!(compile(SMALL, &shared, &[]).is_ok(), "over all keys too");
+    let refused = score("random_cut_forest(events, 20, 64, 1000, 2)").unwrap_err();
+    assert!(refused.contains("its `shingle` is 1") && refused.contains("keys => 'each'"), "{refused}");
     let refused = score("random_cut_forest(events, 20, trees => 10, keys => 'each')").unwrap_err();
     assert!(refused.contains("`trees` stands twice"), "{refused}");
     let refused = score("baseline(events, 20)").unwrap_err();

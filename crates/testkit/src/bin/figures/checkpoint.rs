@@ -1,5 +1,7 @@
 //! What checkpoints cost a job.
 
+use std::path::Path;
+
 use testkit::workload::repository;
 
 use crate::bench::{Bench, Failure, Median, Plan};
@@ -9,11 +11,8 @@ use crate::figure::{Figures, Target};
 pub(crate) fn checkpoint(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     let (many, users) = if bench.quick { (2_000_000, 100_000) } else { (20_000_000, 1_000_000) };
     let input = bench.events(many, users, 20)?;
-    let config = std::fs::read_to_string(repository().join("configs/podcast-reference.toml"))?;
-    let stateless = bench.folder.join("stateless.toml");
-    std::fs::write(&stateless, without_table(&config, "state"))?;
     let every_second = Plan::reference(&input).set("state.checkpoint_every", "\"1s\"");
-    let none = Plan { config: stateless, state: false, ..Plan::reference(&input) };
+    let none = stateless(bench, &input)?;
     for (workers, name) in [(1, "1 worker"), (2, "2 workers")] {
         let (every_second, none) = (every_second.clone().workers(workers), none.clone().workers(workers));
         let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -38,6 +37,14 @@ pub(crate) fn checkpoint(bench: &Bench, figures: &mut Figures) -> Result<(), Fai
 }
 
 /// The config without one of its tables.
+/// The reference job without a state.
+pub(crate) fn stateless<'a>(bench: &Bench, input: &'a Path) -> Result<Plan<'a>, Failure> {
+    let config = std::fs::read_to_string(repository().join("configs/podcast-reference.toml"))?;
+    let stateless = bench.folder.join("stateless.toml");
+    std::fs::write(&stateless, without_table(&config, "state"))?;
+    Ok(Plan { config: stateless, state: false, ..Plan::reference(input) })
+}
+
 fn without_table(config: &str, table: &str) -> String {
     let mut inside = false;
     let mut kept = String::new();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use testkit::usage::Usage;
 
 use crate::bench::{Bench, Failure, Median, Plan, check_equal};
+use crate::checkpoint::stateless;
 use crate::figure::{Figures, Target};
 use crate::start::start_runs;
 
@@ -87,25 +88,23 @@ pub(crate) fn scale(bench: &Bench, figures: &mut Figures) -> Result<(), Failure>
     Ok(())
 }
 
-/// As many distinct keys as events, all alive at once.
+/// As many distinct keys as events, all alive at once: without a state, and with snapshots of it.
 pub(crate) fn keys(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     let count: u64 = if bench.quick { 1_000_000 } else { 10_000_000 };
     let input = bench.made(&format!("keys-{count}.ndjson"), |part| write_distinct_keys(part, count))?;
-    let run = bench.run(&Plan::reference(&input))?;
-    let windowed = run.report["windowed"].as_u64();
-    if windowed != Some(count) {
-        return Err(format!("{count} keys: the report says windowed = {windowed:?}").into());
-    }
     let (small, _) = start_runs(bench, 1)?;
-    let memory = run.usage.memory_bytes_max.saturating_sub(small[0].memory_bytes_max) as f64;
-    figures.detail(format!("{count} keys"), run.usage.to_json());
-    figures.add(format!("{count} distinct keys: wall time"), run.usage.wall.as_secs_f64(), "s", Target::None);
-    figures.add(
-        format!("{count} distinct keys: memory per key"),
-        memory / count as f64,
-        "bytes",
-        Target::None,
-    );
+    for (plan, how) in [(stateless(bench, &input)?, "no state"), (Plan::reference(&input), "with a state")] {
+        let run = bench.run(&plan)?;
+        let windowed = run.report["windowed"].as_u64();
+        if windowed != Some(count) {
+            return Err(format!("{count} keys: the report says windowed = {windowed:?}").into());
+        }
+        let memory = run.usage.memory_bytes_max.saturating_sub(small[0].memory_bytes_max) as f64;
+        let name = format!("{count} distinct keys, {how}");
+        figures.detail(name.clone(), run.usage.to_json());
+        figures.add(format!("{name}: wall time"), run.usage.wall.as_secs_f64(), "s", Target::None);
+        figures.add(format!("{name}: memory per key"), memory / count as f64, "bytes", Target::None);
+    }
     Ok(())
 }
 
