@@ -299,6 +299,7 @@ series = "series_forest(exits, keys => 'each', warmup => 40, shape => 4, trees =
 crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01)"
 raw_crowd = "random_cut_forest(plays, exits, 30, 64, 100000, 1, warmup => 10, learned => 20)"
 lenient_crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01, ignore_within => 200)"
+strict_crowd = "random_cut_forest(plays, exits, warmup => 10, trees => 30, sample => 64, learned => 20, rate => 0.01, ignore_within => 10)"
 beside = "cohort(exits, direction => 'high', open => 20, close => 45, members => 3)"
 either_end = "cohort(plays, direction => 'both', open => 12, close => 12, members => 3)"
 worst = "top_k(exits, k => 2, direction => 'high')"
@@ -317,6 +318,8 @@ when = "own > 1"
 when = "raw_score > 2"
 [rules.crowd-raw]
 when = "raw_crowd_score >= 3"
+[rules.strict]
+when = "strict_crowd > 1"
 [rules.lenient]
 when = "lenient > 1 OR lenient_grade > 0 OR lenient_series > 1 OR lenient_crowd > 1 OR lenient_crowd_grade > 0"
 [rules.last-three]
@@ -391,6 +394,11 @@ fn where_the_change_that_is_named_really_happens_there_is_no_alert_and_where_les
     let events = five_hours();
     let bytes = alerts_on(folder.path(), "as-it-was", &events);
     assert_eq!(alerts_of(&bytes, "lenient").len(), 0, "all lies near what was expected");
+    let strict: Vec<_> =
+        alerts_of(&bytes, "strict").into_iter().map(|(user, minute, _)| (user, minute)).collect();
+    let far = [("u7", 285), ("u8", 280), ("u9", 290)].map(|(user, minute)| (user.to_owned(), minute));
+    assert!(far.iter().all(|alert| strict.contains(alert)), "some of these lie far: {strict:?}");
+    assert!(strict.len() < alerts_of(&bytes, "crowd").len(), "and others near: {strict:?}");
     for (rule, least) in [
         ("shift", 2),
         ("either-way", 2),

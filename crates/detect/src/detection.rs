@@ -9,7 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::TimestampMicrosecondBuilder;
-use arrow_array::{Array, ArrayRef};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, Float64Array, NullArray};
 use event::{Batch, DataType, Expression, Field, KeyShape, RowSchema, Rows, Span, Spans};
 
 use crate::cohort::{Answer, Cohorts, Group, Member};
@@ -84,7 +85,7 @@ impl Detection {
         let (feature_fields, features) = named(features);
         let witnesses = Witnesses::of(key_fields.len() + 2 + feature_fields.len(), &scores);
         let asked = rules.iter().map(|rule| witnesses.asked(rule.when.as_ref())).collect();
-        let scores = comparing(key_fields.len() + 2 + feature_fields.len(), scores, &rules);
+        let scores = comparing(&key_fields, &feature_fields, scores, &rules);
         let scores = Scores::new(&key_fields, &feature_fields, scores)?;
         let schema = RowSchema::new(&key_fields, &feature_fields, &scores.fields);
         let conditions = rules.iter().flat_map(|rule| rule.when.columns());
@@ -282,27 +283,36 @@ impl Detection {
 
 type Named = (String, Arc<dyn Expression>);
 
-/// Lets forests know with what rules compare their scores as they give them. `first` is the column of the first score.
-fn comparing(first: usize, scores: Vec<(String, Scoring)>, rules: &[Rule]) -> Vec<(String, Scoring)> {
+/// Lets forests know with what rules compare their scores as they give them.
+fn comparing(
+    keys: &[Field],
+    features: &[Field],
+    scores: Vec<(String, Scoring)>,
+    rules: &[Rule],
+) -> Vec<(String, Scoring)> {
+    let fields: Vec<Field> = scores.iter().flat_map(|(name, scoring)| scoring.fields(name)).collect();
+    let row = RowSchema::new(keys, features, &fields);
+    let limits: Vec<Option<(usize, f64)>> = rules.iter().map(|rule| limit_of(rule, row.schema())).collect();
     let of_score = |scoring: &Scoring| match scoring {
         Scoring::Expression(expression) => expression.columns(),
         Scoring::Detector(detector) => detector.reads(),
     };
-    let read: BTreeSet<usize> = rules
-        .iter()
-        .flat_map(|rule| rule.when.columns())
-        .chain(scores.iter().flat_map(|(_, scoring)| of_score(scoring)))
-        .collect();
-    let mut column = first;
+    // By rules that do more than compare one, and by scores.
+    let others = rules.iter().zip(&limits).filter(|(_, limit)| limit.is_none());
+    let mut read: BTreeSet<usize> = others.flat_map(|(rule, _)| rule.when.columns()).collect();
+    read.extend(scores.iter().flat_map(|(_, scoring)| of_score(scoring)));
+    read.extend(rules.iter().filter_map(|rule| rule.escalate.as_ref()).flat_map(|(when, _)| when.columns()));
+    let mut column = row.scores().start;
     let of = |(name, scoring): (String, Scoring)| {
         let (own, raw) = (column, column + 1);
         column += scoring.fields(&name).len();
         let Scoring::Detector(detector) = &scoring else { return (name, scoring) };
-        let compares = |rule: &&Rule| rule.score.as_ref().is_some_and(|score| score.columns() == [raw]);
-        let limits = rules.iter().filter(compares).filter_map(|rule| rule.threshold);
-        match limits.reduce(f64::min) {
+        let limits = || limits.iter().flatten();
+        let limit = limits().filter(|(place, _)| *place == raw).map(|(_, limit)| *limit).reduce(f64::min);
+        match limit {
             Some(limit) if detector.method.is_forest() => {
-                let alone = !(own..column).any(|column| column != raw && read.contains(&column));
+                let compared = |place: usize| place != raw && limits().any(|(other, _)| *other == place);
+                let alone = !(own..column).any(|place| read.contains(&place) || compared(place));
                 let raw = Some(Raw { limit, alone });
                 (name, Scoring::Detector(Box::new(Detector { raw, ..Detector::clone(detector) })))
             }
@@ -310,6 +320,29 @@ fn comparing(first: usize, scores: Vec<(String, Scoring)>, rules: &[Rule]) -> Ve
         }
     };
     scores.into_iter().map(of).collect()
+}
+
+/// The column that alone decides a rule, and the number up to which it does not hold, if it holds of all above. Found by asking the rule
+/// itself, whatever it is written like.
+fn limit_of(rule: &Rule, row: &Arc<event::Schema>) -> Option<(usize, f64)> {
+    let limit = rule.threshold.filter(|limit| *limit > 0.0 && limit.is_finite())?;
+    let [column] = rule.when.columns()[..] else { return None };
+    if row.fields()[column].data_type != DataType::Double {
+        return None;
+    }
+    let below = f64::from_bits(limit.to_bits() - 1);
+    let tried = [below, limit, f64::from_bits(limit.to_bits() + 1)];
+    let unread: ArrayRef = Arc::new(NullArray::new(tried.len()));
+    let mut columns = vec![unread; row.fields().len()];
+    columns[column] = Arc::new(Float64Array::from(tried.to_vec()));
+    let value = rule.when.evaluate(&Batch::new(Arc::clone(row), columns, tried.len()));
+    let condition = value.column.as_boolean();
+    let holds = [0, 1, 2].map(|place| condition.is_valid(place) && condition.value(place));
+    match holds {
+        [false, false, true] => Some((column, limit)),
+        [false, true, true] => Some((column, below)),
+        _ => None,
+    }
 }
 
 fn named(expressions: Vec<Named>) -> (Vec<Field>, Vec<Arc<dyn Expression>>) {

@@ -12,7 +12,9 @@ use crate::DetectError;
 use crate::baseline::{Deviations, counted};
 use crate::cohort::replica::{Needed, Replica};
 use crate::cohort::{Answer, Group, Latches, Members};
-use crate::detector::{Detector, Detectors, Evidence, Instead, Method, in_words, known_threshold, shapes};
+use crate::detector::{
+    Detector, Detectors, Evidence, Instead, Method, all_near, in_words, known_threshold, shapes,
+};
 use crate::forest::{Attribution, Candidate, SharedForest, by_share, recourse};
 use crate::judging::Chunk;
 use crate::unit::times;
@@ -188,6 +190,7 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
     let worth = forest.worth(&deviations);
     let mut attribution = Attribution::default();
     let units = of.units();
+    let near = if of.spares() { take_nearness(evidence) } else { Vec::new() };
     if of.explains.is_some() {
         evidence.words = vec![String::new(); rows];
     }
@@ -208,8 +211,11 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
             for (input, shares) in evidence.shares.iter_mut().enumerate() {
                 shares[place] = (attribution.low[input] + attribution.high[input]) as f32;
             }
-            if instead_of((of, forest, is_anomaly), &deviations, &units, place, evidence) {
+            instead_of((of, forest, is_anomaly), &deviations, &units, place, evidence);
+            let shares: Vec<f64> = evidence.shares.iter().map(|column| column[place].into()).collect();
+            if is_anomaly && of.spares() && all_near(&shares, |input| near[input][place]) {
                 (evidence.outputs[0][place], evidence.outputs[3][place]) = (0.0, 0.0);
+                evidence.shares.iter_mut().for_each(|column| column[place] = 0.0);
             }
         }
     }
@@ -220,15 +226,21 @@ fn judge_by_forest(of: &Detector, forest: &SharedForest, evidence: &mut Evidence
     }
 }
 
+/// Which values are near what was expected, by input: noted where they were at hand.
+fn take_nearness(evidence: &mut Evidence) -> Vec<Vec<bool>> {
+    let take = |before: &mut event::Before| std::mem::replace(&mut before[1], f64::NAN) == 1.0;
+    evidence.before.iter_mut().map(|column| column.iter_mut().map(take).collect()).collect()
+}
+
 /// Works out a row that would have been no anomaly instead of one that is. Up to then the evidence has the widths by which its
-/// deviations were measured. Whether the row is so near what was expected that it is none itself.
+/// deviations were measured.
 fn instead_of(
     (of, forest, is_anomaly): (&Detector, &SharedForest, bool),
     deviations: &Deviations,
     units: &[Option<f64>],
     place: usize,
     evidence: &mut Evidence,
-) -> bool {
+) {
     let inputs = 0..deviations.z.len();
     let z: Vec<f32> = deviations.z.iter().map(|column| column[place]).collect();
     let expected: Vec<f64> = evidence.expected.iter().map(|column| column[place].into()).collect();
@@ -255,8 +267,6 @@ fn instead_of(
     for (input, column) in evidence.before.iter_mut().enumerate() {
         column[place] = instead.before(input);
     }
-    let shares: Vec<f64> = evidence.shares.iter().map(|column| column[place].into()).collect();
-    instead.is_near(&of.near, &row, |input| shares[input])
 }
 
 /// Says what others are to know of the rows of a detector, of which the chunk says what is known of their own keys.

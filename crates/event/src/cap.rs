@@ -39,7 +39,9 @@ pub struct Cause {
     pub high: u64,
     /// How much of each was its doing, in ten thousandths.
     pub share: u64,
-    /// What it was.
+    /// In how many it had a value.
+    pub valued: u64,
+    /// What it was in these.
     pub value: Amount,
     /// In how many it is known what was expected.
     pub known: u64,
@@ -75,14 +77,17 @@ impl Cause {
     /// That of one alert.
     pub fn of(driver: &Driver) -> Cause {
         let is = |side| u64::from(driver.direction == Some(side));
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        let (value, expected) = (finite(Some(driver.value)), finite(driver.expected));
         Cause {
             alerts: 1,
             low: is(Side::Low),
             high: is(Side::High),
             share: (driver.share * 1e4).round() as u64,
-            value: Amount(driver.value),
-            known: u64::from(driver.expected.is_some()),
-            expected: Amount(driver.expected.unwrap_or_default()),
+            valued: u64::from(value.is_some()),
+            value: Amount(value.unwrap_or_default()),
+            known: u64::from(expected.is_some()),
+            expected: Amount(expected.unwrap_or_default()),
         }
     }
 
@@ -92,6 +97,7 @@ impl Cause {
         self.low += other.low;
         self.high += other.high;
         self.share += other.share;
+        self.valued += other.valued;
         self.value.0 += other.value.0;
         self.known += other.known;
         self.expected.0 += other.expected.0;
@@ -99,8 +105,11 @@ impl Cause {
 
     /// What drove so many alerts together: what the feature was in those that it drove, on average, and how much of all was its doing.
     pub fn driver(&self, feature: &str, alerts: u64) -> Driver {
-        let digits = |number: f64| (number * 1e4).round() / 1e4;
-        let mean = |sum: f64, count: u64| digits(sum / count.max(1) as f64);
+        // Six digits, as many as somebody reads.
+        let mean = |sum: f64, count: u64| {
+            let mean = sum / count as f64;
+            format!("{mean:.5e}").parse().unwrap_or(mean)
+        };
         let direction = match self.low.cmp(&self.high) {
             Ordering::Greater => Some(Side::Low),
             Ordering::Less => Some(Side::High),
@@ -109,10 +118,10 @@ impl Cause {
         Driver {
             feature: feature.to_owned(),
             whole: false,
-            value: mean(self.value.0, self.alerts),
+            value: if self.valued > 0 { mean(self.value.0, self.valued) } else { f64::NAN },
             expected: (self.known > 0).then(|| mean(self.expected.0, self.known)),
             direction,
-            share: digits(self.share as f64 / 1e4 / alerts.max(1) as f64),
+            share: (self.share as f64 / alerts.max(1) as f64).round() / 1e4,
         }
     }
 }

@@ -6,7 +6,6 @@
 use event::{Before, NOTHING_BEFORE};
 
 use super::Detector;
-use crate::NearExpected;
 use crate::forest::{Attribution, Recourse, StreamForest, by_share, recourse};
 
 /// What was expected of each input, and a row that would have been no anomaly.
@@ -56,16 +55,6 @@ impl Instead {
         Instead::new(forest.row(), expected, found, |found| forest.scores(&found.values).into())
     }
 
-    /// Whether all values that stand out lie so near what was expected that they are no anomaly. `shares` are what they contributed.
-    pub(crate) fn is_near(&self, near: &NearExpected, values: &[f64], shares: impl Fn(usize) -> f64) -> bool {
-        if *near == NearExpected::default() {
-            return false;
-        }
-        let total: f64 = (0..values.len()).map(&shares).sum();
-        let stands_out = |place: &usize| shares(*place) * values.len() as f64 >= total;
-        (0..values.len()).filter(stands_out).all(|place| near.holds(values[place], self.expected[place]))
-    }
-
     /// What is kept of an input: what it would have been, and the outputs of the forest for the whole row.
     pub(crate) fn before(&self, input: usize) -> Before {
         match &self.found {
@@ -74,6 +63,14 @@ impl Instead {
             None => NOTHING_BEFORE,
         }
     }
+}
+
+/// Whether all inputs that stand out, those that contributed no less than the average, are near what was expected of them.
+pub(crate) fn all_near(shares: &[f64], is_near: impl Fn(usize) -> bool) -> bool {
+    let total: f64 = shares.iter().sum();
+    let stands_out = |place: &usize| shares[*place] * shares.len() as f64 >= total * (1.0 - 1e-9);
+    let mut places = (0..shares.len()).filter(stands_out).peekable();
+    places.peek().is_some() && places.all(is_near)
 }
 
 /// The row that was kept: what each input would have been, `None` where it stays as it is, and the outputs, NaN where they would be

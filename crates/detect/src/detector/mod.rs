@@ -23,7 +23,7 @@ use event::Expression;
 use crate::unit::unit_of;
 use crate::{DetectError, Family, NearExpected};
 
-pub(crate) use instead::{Instead, kept as kept_instead};
+pub(crate) use instead::{Instead, all_near, kept as kept_instead};
 pub(crate) use kept::Run;
 pub use kept::{Detectors, SavedDetectors};
 pub use method::{Chosen, Method};
@@ -53,7 +53,7 @@ pub struct Detector {
 /// How rules compare the score of a forest as it gives it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Raw {
-    /// With what, the least.
+    /// With what, the least, above 0: they hold of what is above.
     pub limit: f64,
     /// Whether nobody asks for anything else that it says.
     pub alone: bool,
@@ -105,20 +105,23 @@ impl Detector {
         matches!(self.method, Method::Top { .. })
     }
 
+    /// Whether values near what was expected are no anomaly.
+    pub(crate) fn spares(&self) -> bool {
+        self.near != NearExpected::default()
+    }
+
     /// Whether a score that a forest gives is more than what rules compare it with.
     pub(crate) fn is_beyond(&self, score: f64) -> bool {
         self.raw.is_some_and(|raw| score > raw.limit)
     }
 
-    /// How much of an anomaly a row is to whoever asks: above 1 if the calibrated score is, where that matters, or if the forest's own is
-    /// more than what rules compare it with.
+    /// How much of an anomaly a row is to whoever asks, above 1 if it is one: by the calibrated score, or by the forest's own where nobody
+    /// asks for another, or the row is none by that.
     pub(crate) fn asked_for(&self, (calibrated, score): (f64, f64), is_anomaly: bool) -> f64 {
         match self.raw {
-            None => calibrated,
-            Some(Raw { limit, alone }) => {
-                let raw = score / limit.max(f64::MIN_POSITIVE);
-                raw.max(if is_anomaly && !alone { calibrated } else { 0.0 })
-            }
+            // What does not stand out by itself has none.
+            Some(Raw { limit, alone }) if alone || !is_anomaly => (score / limit).max(0.0),
+            _ => calibrated,
         }
     }
 

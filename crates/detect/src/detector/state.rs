@@ -3,7 +3,7 @@
 use event::NOTHING_BEFORE;
 use serde::{Deserialize, Serialize};
 
-use super::instead::Instead;
+use super::instead::{Instead, all_near};
 use super::keyed::Keyed;
 use super::width::add_widths;
 use super::words::in_words;
@@ -144,6 +144,9 @@ impl State {
                     let before = evidence.before.iter_mut();
                     before.for_each(|column| column.resize(column.len() + slots.len(), NOTHING_BEFORE));
                     add_widths(page, deviations, evidence);
+                    if of.spares() {
+                        add_nearness(page, near, evidence);
+                    }
                 }
             }
             (State::Baseline(state), Method::Baseline(spec)) => {
@@ -343,6 +346,18 @@ fn linear(
     }
 }
 
+/// Adds whether values are near what was expected to what is known before a forest of all keys says something of the rows: 1 if so.
+fn add_nearness(page: &Page<'_>, near: &NearExpected, evidence: &mut Evidence) {
+    let rows = page.slots.len();
+    for (input, before) in evidence.before.iter_mut().enumerate() {
+        let start = before.len() - rows;
+        for (row, before) in before[start..].iter_mut().enumerate() {
+            let expected = evidence.expected[input][start + row];
+            before[1] = f64::from(u8::from(near.holds(page.columns[input][row], expected.into())));
+        }
+    }
+}
+
 /// The threshold of a forest, NaN while it is not known.
 pub(crate) fn known(threshold: f64) -> f64 {
     if threshold.is_finite() { threshold } else { f64::NAN }
@@ -380,8 +395,13 @@ fn forest(
         if let Some(directions) = of.explains {
             evidence.words.push(in_words(&of.names, attribution, directions));
         }
-        let share = |place: usize| attribution.low[place] + attribution.high[place];
-        let is_near = instead.as_ref().is_some_and(|it| it.is_near(&of.near, &values, share));
+        let is_near = of.spares()
+            && verdict.is_some_and(|(verdict, _)| verdict.calibrated > 1.0)
+            && instead.as_ref().is_some_and(|instead| {
+                let share = |place: usize| attribution.low[place] + attribution.high[place];
+                let shares: Vec<f64> = (0..values.len()).map(share).collect();
+                all_near(&shares, |place| of.near.holds(values[place], instead.expected[place]))
+            });
         let said = verdict.map_or([f64::NAN; 4], |(verdict, threshold)| match is_near {
             true => [0.0, verdict.score, known(threshold), 0.0],
             false => [verdict.calibrated, verdict.score, known(threshold), verdict.grade],
@@ -391,7 +411,7 @@ fn forest(
         {
             let of = |side: &[f64]| side.get(input).copied().unwrap_or(0.0);
             let (low, high) = (of(&attribution.low), of(&attribution.high));
-            shares.push((low + high) as f32);
+            shares.push(if is_near { 0.0 } else { (low + high) as f32 });
             expected.push(instead.as_ref().map_or(f32::NAN, |instead| instead.expected[input] as f32));
             evidence.statistics[input].push((high - low) as f32);
             evidence.before[input]
@@ -414,7 +434,8 @@ fn series(forests: &mut Keyed<SeriesForest>, of: &Detector, page: &Page<'_>, evi
             }),
             false => None,
         };
-        let is_near = instead.as_ref().is_some_and(|it| it.is_near(&of.near, &[value], |_| 1.0));
+        let is_near =
+            of.spares() && instead.as_ref().is_some_and(|instead| of.near.holds(value, instead.expected[0]));
         let score = if is_near { Some(0.0) } else { score };
         evidence.outputs[0].push(score.unwrap_or(f64::NAN));
         evidence.shares[0].push(score.unwrap_or(0.0) as f32);

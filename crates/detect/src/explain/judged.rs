@@ -26,6 +26,8 @@ pub(super) struct Judged {
     pub(super) shares: Vec<Vec<f32>>,
     pub(super) statistics: Vec<Vec<f32>>,
     before: Vec<Vec<Before>>,
+    /// Of a forest, the scores as it gives them; else empty.
+    pub(super) raw: Vec<f64>,
     /// Of a model, 1 where something took the place of its answer; else empty.
     fallback: Vec<f64>,
     /// Of a model that is asked again, what marks questions about each hit; else empty.
@@ -57,6 +59,7 @@ impl Judged {
             shares: of(&said.shares),
             statistics: of(&said.statistics),
             before: said.before.iter().map(|column| of_rows(column, rows, NOTHING_BEFORE)).collect(),
+            raw: if detector.method.is_forest() { output(1) } else { Vec::new() },
             fallback: if is_model { output(Detector::FALLBACK) } else { Vec::new() },
             markers: Vec::new(),
             stands_in: BTreeSet::new(),

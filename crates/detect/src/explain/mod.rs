@@ -136,11 +136,11 @@ fn drivers(frozen: &Frozen<'_>, hit: usize, edges: &[Edge]) -> Vec<Driver> {
 
 /// Adds what a detector looked at.
 fn of_detector(judged: &Judged, hit: usize, drivers: &mut Vec<Driver>) {
-    // A rank says how many are worse, and of a forest whose threshold is not known yet, or that found no anomaly, the rule asks more than
-    // the score.
+    // A rank says how many are worse, and where a rule asks for the score of a forest itself there may be no anomaly.
+    let is_beyond = judged.raw.get(hit).is_some_and(|raw| judged.detector.is_beyond(*raw));
     let score = match judged.scores[hit] {
         score if judged.detector.ranks() && !score.is_nan() => 1.0,
-        score if judged.detector.method.is_forest() && score <= 1.0 => 1.0,
+        score if is_beyond && score <= 1.0 => 1.0,
         score => score,
     };
     let contributed = |input: usize| f64::from(judged.shares[input][hit]).max(0.0);

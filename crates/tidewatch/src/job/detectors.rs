@@ -231,7 +231,7 @@ fn stream(options: &mut Options<'_>) -> Result<StreamSpec, ExpressionError> {
         calibration: CalibrationSpec {
             rate: options.number("rate", calibration.rate, 0.0..=1.0)?,
             floor: options.number("threshold_min", calibration.floor, 0.0..=100.0)?,
-            warmup: options.whole("threshold_after", calibration.warmup, 1..=1_000_000)?,
+            warmup: options.whole("threshold_after", calibration.warmup, 20..=1_000_000)?,
             ..calibration
         },
         ..usual
@@ -261,7 +261,7 @@ fn shared(options: &mut Options<'_>) -> Result<SharedSpec, ExpressionError> {
         calibration: CalibrationSpec {
             rate: options.number("rate", usual.calibration.rate, 0.0..=1.0)?,
             floor: options.number("threshold_min", usual.calibration.floor, 0.0..=100.0)?,
-            warmup: options.whole("threshold_after", usual.calibration.warmup, 1..=1_000_000)?,
+            warmup: options.whole("threshold_after", usual.calibration.warmup, 20..=1_000_000)?,
             ..usual.calibration
         },
     })
