@@ -17,9 +17,9 @@ const SILENT_MAX: u32 = 3;
 
 /// Whoever asks, with what was recorded and what is to be.
 pub(super) struct Recall<'a> {
-    pub(super) known: &'a mut HashMap<u128, f64>,
-    pub(super) responders: &'a mut Responders,
-    pub(super) world: &'a World,
+    known: &'a mut HashMap<u128, f64>,
+    responders: &'a mut Responders,
+    world: &'a World,
     /// Since when what was found is held back.
     since: Instant,
     /// How often in a row models have not answered.
